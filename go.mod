@@ -1,0 +1,3 @@
+module github.com/podlaunch/podlaunch
+
+go 1.25.0
