@@ -1,0 +1,165 @@
+package logsource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// DefaultName is the name of the log in a pod's runtime directory.
+const DefaultName = "stderr.log"
+
+// ErrNotRegular says that something other than an ordinary file stands where a
+// log should be: a symbolic link, a FIFO, a directory, a device. It is left as
+// it is, for writing to it, or through it, could harm somebody.
+var ErrNotRegular = errors.New("not a regular file")
+
+// File is a log that is a file in the pod's runtime directory. The zero value
+// is ready to use. A File is never changed by use, and any number of launches
+// may share one.
+//
+// Every launch gets a file of its own: mode 0600, opened for appending, a new
+// inode, so that an earlier pod of the name that is still writing does not
+// write into it. The file of the launch before is kept with ".1" appended; one
+// older than that is gone.
+//
+// The log is read through a descriptor that was opened with it, so a log that
+// the pod deletes, renames or replaces is still read to its end. When the pod
+// truncates it, reading goes on at the new beginning; what had been written
+// and not yet read is lost then, and nothing else is. After ctx is done,
+// [Log.Follow]'s readers deliver what the file held at that moment.
+type File struct {
+	// Name of the file, without a directory. Empty means [DefaultName].
+	Name string
+
+	// Poll, if positive, makes followers look at the file at this interval
+	// instead of waiting for the system to tell of changes. For filesystems
+	// that tell nothing, such as NFS when another machine writes. Zero is
+	// right for everything else.
+	Poll time.Duration
+}
+
+var _ Source = File{}
+
+// Open implements [Source]. Its error wraps [ErrNotRegular], or the system's
+// own.
+func (f File) Open(ctx context.Context, launch Launch) (*Log, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	name := f.Name
+	if name == "" {
+		name = DefaultName
+	}
+	if name != filepath.Base(name) || name == "." || name == ".." {
+		return nil, fmt.Errorf("log file name %q: it must be a name without a directory", name)
+	}
+	root, err := os.OpenRoot(launch.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the log's directory: %w", err)
+	}
+	defer root.Close()
+	path := filepath.Join(launch.Dir, name)
+	sink, r, err := create(root, name)
+	if err != nil {
+		return nil, fmt.Errorf("open the log %q: %w", path, err)
+	}
+	file := newFollowed(r, f.Poll)
+	release := sync.OnceValue(func() error { return file.release(nil) })
+	return &Log{Sink: sink, Path: path, Follow: file.follow, Close: release}, nil
+}
+
+// create makes the file name below root and opens it twice, for writing and
+// for reading, after keeping the one that was there.
+func create(root *os.Root, name string) (w, r *os.File, err error) {
+	// Two launches of one name may be here at the same time; each creates its
+	// own file or fails, and neither ever opens the other's. Whoever loses a
+	// round simply keeps the winner's file and tries again.
+	for range 8 {
+		if err := keep(root, name); err != nil {
+			return nil, nil, err
+		}
+		// O_EXCL does not follow a symbolic link either (open(2)).
+		w, err = root.OpenFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
+		if !errors.Is(err, fs.ErrExist) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if r, err = reopen(root, name, w); err != nil {
+		w.Close()
+		return nil, nil, err
+	}
+	return w, r, nil
+}
+
+// keep moves the file of an earlier launch out of the way.
+func keep(root *os.Root, name string) error {
+	for _, n := range []string{name, name + ".1"} {
+		fi, err := root.Lstat(n)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && n == name:
+			return nil
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return err
+		case !fi.Mode().IsRegular():
+			return fmt.Errorf("%w: %q is a %s; remove it", ErrNotRegular, n, kind(fi.Mode()))
+		}
+	}
+	if err := root.Rename(name, name+".1"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// reopen opens the file that w is for reading.
+func reopen(root *os.Root, name string, w *os.File) (*os.File, error) {
+	wi, err := w.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if wi.Mode().Perm() != 0o600 { // a umask of 0777 has left it without any
+		if err := w.Chmod(0o600); err != nil {
+			return nil, err
+		}
+	}
+	r, err := root.OpenFile(name, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return nil, err
+	}
+	ri, err := r.Stat()
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	if !os.SameFile(wi, ri) {
+		r.Close()
+		return nil, fmt.Errorf("%q was replaced while it was being opened", name)
+	}
+	return r, nil
+}
+
+// kind names a file's type for a person.
+func kind(m fs.FileMode) string {
+	switch {
+	case m.IsDir():
+		return "directory"
+	case m&fs.ModeSymlink != 0:
+		return "symbolic link"
+	case m&fs.ModeNamedPipe != 0:
+		return "FIFO"
+	case m&fs.ModeSocket != 0:
+		return "socket"
+	case m&fs.ModeDevice != 0:
+		return "device"
+	}
+	return "special file (" + m.String() + ")"
+}

@@ -1,0 +1,225 @@
+package logsource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+)
+
+const (
+	// safetyPoll is how often a follower looks at a file of which it is told
+	// every change, in case the filesystem does not tell.
+	safetyPoll = time.Second
+
+	// A follower without a watcher looks again after firstPoll, then ever more
+	// rarely up to lastPoll, until there is something new.
+	firstPoll = time.Millisecond
+	lastPoll  = 50 * time.Millisecond
+)
+
+// A followed is a file that is being written, and those who read it. All of
+// them read through one descriptor, each at its own offset, so that a name
+// which no longer leads to the file does not matter, and a reader costs no
+// descriptor.
+type followed struct {
+	file *os.File
+	poll time.Duration // File.Poll
+
+	mu     sync.Mutex
+	owners int    // the Log, and each reader; the last one closes file
+	watch  *watch // nil: nobody reads, or there is nothing to be had but polling
+
+	// The watcher's goroutine takes wakeMu, and so nobody may hold it while
+	// calling the watcher. Where both are held, mu was taken first.
+	wakeMu  sync.Mutex
+	readers map[*reader]struct{}
+}
+
+func newFollowed(file *os.File, poll time.Duration) *followed {
+	return &followed{file: file, poll: poll, owners: 1, readers: make(map[*reader]struct{})}
+}
+
+// follow is the Log's Follow.
+func (f *followed) follow(ctx context.Context) (io.ReadCloser, error) {
+	r := &reader{from: f, ctx: ctx, wake: make(chan struct{}, 1), closed: make(chan struct{})}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.owners == 0 {
+		return nil, fmt.Errorf("follow the log %q: %w", f.file.Name(), fs.ErrClosed)
+	}
+	f.owners++
+	f.wakeMu.Lock()
+	f.readers[r] = struct{}{}
+	first := len(f.readers) == 1
+	f.wakeMu.Unlock()
+	if first && f.poll <= 0 {
+		f.watch = watchers.add(f.file, f.changed)
+	}
+	return r, nil
+}
+
+// release gives up one share in the file: the Log's, with r nil, or r's.
+func (f *followed) release(r *reader) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.wakeMu.Lock()
+	delete(f.readers, r)
+	last := len(f.readers) == 0
+	f.wakeMu.Unlock()
+	if last && f.watch != nil {
+		f.watch.stop()
+		f.watch = nil
+	}
+	if f.owners--; f.owners > 0 {
+		return nil
+	}
+	return f.file.Close()
+}
+
+// changed wakes every reader. The watcher's goroutine calls it.
+func (f *followed) changed() {
+	f.wakeMu.Lock()
+	defer f.wakeMu.Unlock()
+	for r := range f.readers {
+		select {
+		case r.wake <- struct{}{}:
+		default: // it has been told already
+		}
+	}
+}
+
+// interval returns how long a reader waits at most before it looks again;
+// looked says how often it has found nothing in a row.
+func (f *followed) interval(looked int) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.watch != nil && f.watch.lost() {
+		f.watch.stop()
+		f.watch = watchers.add(f.file, f.changed)
+	}
+	switch {
+	case f.poll > 0:
+		return f.poll
+	case f.watch != nil:
+		return safetyPoll
+	}
+	return min(firstPoll<<min(looked, 16), lastPoll)
+}
+
+// A reader is one follower. It has no goroutine: whoever reads does the
+// waiting.
+type reader struct {
+	from   *followed
+	ctx    context.Context
+	wake   chan struct{} // capacity 1: a change since the last look
+	closed chan struct{}
+	once   sync.Once // of Close
+
+	offset int64
+	ending bool  // ctx is done
+	end    int64 // what the file held then, if ending
+}
+
+// Read implements the contract of Log.Follow.
+func (r *reader) Read(p []byte) (int, error) {
+	for looked := 0; ; looked++ {
+		select {
+		case <-r.closed:
+			return 0, fs.ErrClosed
+		default:
+		}
+		if err := r.noticeEnd(); err != nil {
+			return 0, err
+		}
+		n, err := r.readOnce(p)
+		if n > 0 || len(p) == 0 {
+			return n, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		if r.ending {
+			return 0, context.Cause(r.ctx)
+		}
+		if err := r.wait(looked); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// noticeEnd looks once whether ctx is done, and then fixes where the file ends.
+func (r *reader) noticeEnd() error {
+	if r.ending || r.ctx.Err() == nil {
+		return nil
+	}
+	size, err := r.size()
+	if err != nil {
+		return err
+	}
+	r.ending, r.end = true, size
+	return nil
+}
+
+// readOnce reads what is there now; nothing, and no error, at the end.
+func (r *reader) readOnce(p []byte) (int, error) {
+	for {
+		if r.ending {
+			p = p[:max(0, min(int64(len(p)), r.end-r.offset))]
+		}
+		n, err := r.from.file.ReadAt(p, r.offset)
+		r.offset += int64(n)
+		if n > 0 || !errors.Is(err, io.EOF) {
+			return n, err
+		}
+		// A file that is shorter than what was read of it was truncated. The
+		// writer appends, so its next byte stands at the new end, not behind a
+		// hole.
+		before := r.offset
+		if _, err := r.size(); err != nil || r.offset == before {
+			return 0, err
+		}
+	}
+}
+
+// size returns the file's size, and goes back to the start if the file was
+// truncated.
+func (r *reader) size() (int64, error) {
+	fi, err := r.from.file.Stat()
+	if err != nil {
+		return 0, err
+	}
+	if fi.Size() < r.offset {
+		r.offset = 0
+	}
+	return fi.Size(), nil
+}
+
+// wait returns when the file may have changed, or ctx is done.
+func (r *reader) wait(looked int) error {
+	timer := time.NewTimer(r.from.interval(looked))
+	defer timer.Stop()
+	select {
+	case <-r.wake:
+	case <-timer.C:
+	case <-r.ctx.Done():
+	case <-r.closed:
+		return fs.ErrClosed
+	}
+	return nil
+}
+
+// Close implements io.Closer. It may be called while a Read waits, which then
+// returns [fs.ErrClosed].
+func (r *reader) Close() error {
+	err := fs.ErrClosed
+	r.once.Do(func() {
+		close(r.closed)
+		err = r.from.release(r)
+	})
+	return err
+}

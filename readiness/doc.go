@@ -1,0 +1,34 @@
+// Package readiness finds out when a pod can really be talked to. One verb
+// does it: [Probe.Wait] blocks until the pod is ready, or never will be, and
+// returns where to reach it.
+//
+// The default of package launcher is
+//
+//	readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{}}
+//
+// [ReadyLine] waits for the pod to say on its log that it is ready and where
+// its socket is. [Socket] then dials that socket until somebody answers, and
+// makes sure that it is the pod who does. A pod written in Go says it with
+// [Announce]; in any other language one line does:
+//
+//	printf 'INSOMNIA-READY\t%s\t%s\n' "$name" "$socket" >&2
+//
+// # Writing a probe
+//
+// A probe is a value without state of a launch: one serves any number of
+// launches at once. What it needs to know is in [Target]. Most probes read
+// [Target.Lines] until they see their sign, and return the error that ends the
+// lines as it is, for it says why there will be no more (the pod has exited,
+// the time is over, the caller has given up):
+//
+//	for line, err := range t.Lines(ctx) {
+//		if err != nil {
+//			return readiness.Endpoint{}, err
+//		}
+//		if bytes.Contains(line, []byte("Ready to accept connections")) {
+//			return readiness.Endpoint{Network: "unix", Address: path}, nil
+//		}
+//	}
+//
+// A probe need not watch for the pod's exit: the launcher does, and ends ctx.
+package readiness

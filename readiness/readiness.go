@@ -1,0 +1,79 @@
+package readiness
+
+import (
+	"context"
+	"errors"
+	"iter"
+)
+
+// An Endpoint is where a pod can be reached, as [net.Dial] takes it. The zero
+// Endpoint means that no address is known.
+type Endpoint struct{ Network, Address string }
+
+// String returns the endpoint for a person to read, as network:address.
+func (e Endpoint) String() string {
+	if e == (Endpoint{}) {
+		return "no endpoint"
+	}
+	return e.Network + ":" + e.Address
+}
+
+// A Target is the pod that a [Probe] waits for.
+type Target struct {
+	Name       string   // the pod's
+	RuntimeDir string   // the pod's, absolute
+	WorkDir    string   // the working directory it was given, absolute
+	PID        int      // 0 if not known
+	Endpoint   Endpoint // what an earlier probe learned
+
+	// Lines yields every complete line of this launch, from the first, at
+	// every call, in constant memory; a line is valid until the next one. It
+	// yields an error once, last: the cause of ctx's end, once ctx is done and
+	// what was written by then has been yielded; or what went wrong in reading.
+	// It ends without an error where the log itself has ended (a pipe that the
+	// pod has closed).
+	Lines func(ctx context.Context) iter.Seq2[[]byte, error]
+}
+
+// A Probe finds out whether a pod is ready.
+type Probe interface {
+	// Wait blocks until t is ready, or never will be. It returns where to
+	// reach it: what the probe learned, else t.Endpoint. Once ctx is done it
+	// returns promptly with an error wrapping context.Cause(ctx).
+	//
+	// An error means that the pod must not be used, and ends the launch. One
+	// that does not wrap ctx's cause is the probe's own verdict, and is what
+	// the launch fails with, even if the pod has exited in the meantime. Wait
+	// may be called from any number of goroutines, each with its own Target.
+	Wait(ctx context.Context, t Target) (Endpoint, error)
+}
+
+// ProbeFunc lets an ordinary function be a [Probe].
+type ProbeFunc func(ctx context.Context, t Target) (Endpoint, error)
+
+// Wait calls f.
+func (f ProbeFunc) Wait(ctx context.Context, t Target) (Endpoint, error) { return f(ctx, t) }
+
+// A LineOwner is a [Probe] that waits for a line which the pod writes for the
+// launcher, not for people. It is optional. The launcher keeps the first line
+// that a probe owns, and repetitions of it, from those it shows as progress
+// and keeps as evidence.
+type LineOwner interface {
+	// OwnsLine reports whether line is what the probe waits for in t. It may
+	// be called at any time, from any goroutine, and does not keep line.
+	OwnsLine(t Target, line []byte) bool
+}
+
+var (
+	// ErrMalformedReadyLine says that a line begins like a ready line and is
+	// none. The error that wraps it quotes the line.
+	ErrMalformedReadyLine = errors.New("malformed ready line")
+
+	// ErrNameMismatch says that a ready line names another pod. The error that
+	// wraps it holds both names.
+	ErrNameMismatch = errors.New("ready line of another pod")
+
+	// ErrForeignPeer says that a socket is served by somebody who is not
+	// allowed to. The error that wraps it tells who, and what allows it.
+	ErrForeignPeer = errors.New("socket is served by a stranger")
+)

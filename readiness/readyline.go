@@ -1,0 +1,221 @@
+package readiness
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// DefaultPrefix is what a ready line begins with unless [ReadyLine.Prefix]
+// says otherwise.
+const DefaultPrefix = "INSOMNIA-READY"
+
+// maxReadyLine is far more than a ready line can need (a name of 255 bytes, a
+// path of 4096). A longer line, and so one that was cut for its length, is
+// never taken for one.
+const maxReadyLine = 8 << 10
+
+// ReadyLine waits for the line with which the pod says on its log that it is
+// ready, and where: the prefix, the pod's name, and the path of its unix
+// socket, separated by tabs. The path is the rest of the line, tabs included;
+// a relative one is taken from the pod's working directory. The zero value is
+// ready to use.
+//
+// A line that begins with the prefix and a tab, or is just the prefix, must be
+// such a line. One that lacks a field, or whose socket is in the abstract
+// namespace (a leading @), ends the wait with [ErrMalformedReadyLine]; one with
+// another name with [ErrNameMismatch]. A line that holds a NUL, or is longer
+// than 8 KiB, is no ready line, whatever it begins with; it is only told when
+// the time is over.
+type ReadyLine struct {
+	// Prefix of the line. Empty means [DefaultPrefix].
+	Prefix string
+
+	// Lenient makes a malformed line, or another pod's, mere noise: the wait
+	// goes on for the true one, and the error tells of them if that never
+	// comes. For a pod whose output holds that of other pods.
+	Lenient bool
+}
+
+var (
+	_ Probe     = ReadyLine{}
+	_ LineOwner = ReadyLine{}
+)
+
+// Wait implements [Probe]. The error is a [*PendingError] once ctx is done.
+func (l ReadyLine) Wait(ctx context.Context, t Target) (Endpoint, error) {
+	if err := l.check(); err != nil {
+		return Endpoint{}, err
+	}
+	if t.Lines == nil {
+		return Endpoint{}, errors.New("readiness.ReadyLine: the target has no lines to read")
+	}
+	var seen notes
+	for line, err := range t.Lines(ctx) {
+		if err != nil {
+			if cause := context.Cause(ctx); cause == nil || !errors.Is(err, cause) {
+				return Endpoint{}, fmt.Errorf("read the log for the ready line: %w", err)
+			}
+			return Endpoint{}, l.pending(t, seen, err)
+		}
+		socket, err := l.parse(line, t.Name)
+		switch {
+		case err == nil && socket != "":
+			return Endpoint{Network: "unix", Address: absolute(socket, t.WorkDir)}, nil
+		case err == nil:
+		case l.Lenient || errors.Is(err, errNotTaken):
+			seen.add(err.Error())
+		default:
+			return Endpoint{}, err
+		}
+	}
+	// The log has ended and the pod has not, as far as anybody knows yet.
+	<-ctx.Done()
+	return Endpoint{}, l.pending(t, seen, context.Cause(ctx))
+}
+
+// OwnsLine implements [LineOwner].
+func (l ReadyLine) OwnsLine(t Target, line []byte) bool {
+	socket, err := l.parse(line, t.Name)
+	return err == nil && socket != ""
+}
+
+// String describes the probe.
+func (l ReadyLine) String() string { return fmt.Sprintf("the ready line %q", l.prefix()) }
+
+// Announce writes the ready line of the pod called name, which listens on
+// socket, to w (the pod's stderr) in one write, so that no other output can
+// come between. It returns an error, and writes nothing, if name or socket
+// could not be read back.
+func (l ReadyLine) Announce(w io.Writer, name, socket string) error {
+	if err := l.check(); err != nil {
+		return err
+	}
+	line := l.prefix() + "\t" + name + "\t" + socket
+	got, err := l.parse([]byte(line), name)
+	switch {
+	case strings.ContainsAny(name, "\t\r\n"):
+		return fmt.Errorf("announce: the name %q holds a tab or a line break", name)
+	case strings.ContainsAny(socket, "\n") || strings.HasSuffix(socket, "\r"):
+		return fmt.Errorf("announce: the socket %q holds a line break", socket)
+	case err != nil:
+		return fmt.Errorf("announce: %w", err)
+	case got != socket:
+		return fmt.Errorf("announce: the line %s would not be understood", quoted([]byte(line)))
+	}
+	_, err = io.WriteString(w, line+"\n")
+	return err
+}
+
+// Announce is the pod's side of the zero [ReadyLine]: it writes the ready line
+// of the pod called name, which listens on socket, to w (the pod's stderr) in
+// one write. Call it once the socket accepts connections.
+func Announce(w io.Writer, name, socket string) error {
+	return ReadyLine{}.Announce(w, name, socket)
+}
+
+func (l ReadyLine) prefix() string {
+	if l.Prefix == "" {
+		return DefaultPrefix
+	}
+	return l.Prefix
+}
+
+func (l ReadyLine) check() error {
+	if strings.ContainsAny(l.Prefix, "\t\r\n\x00") {
+		return fmt.Errorf("readiness.ReadyLine: the prefix %q holds a tab, a line break or a NUL", l.Prefix)
+	}
+	return nil
+}
+
+// errNotTaken is wrapped by what parse says of lines that are no ready lines
+// although they begin like one.
+var errNotTaken = errors.New("not taken for a ready line")
+
+// parse takes line apart. For a line that does not concern it, it returns
+// neither a socket nor an error.
+func (l ReadyLine) parse(line []byte, name string) (socket string, err error) {
+	rest, ok := bytes.CutPrefix(line, []byte(l.prefix()))
+	if !ok || len(rest) > 0 && rest[0] != '\t' {
+		return "", nil
+	}
+	if len(line) > maxReadyLine {
+		return "", fmt.Errorf("a line of %d bytes or more was %w: %s", len(line), errNotTaken, quoted(line))
+	}
+	if bytes.IndexByte(rest, 0) >= 0 {
+		return "", fmt.Errorf("a line that holds a NUL was %w: %s", errNotTaken, quoted(line))
+	}
+	fields := bytes.SplitN(rest, []byte{'\t'}, 3) // the first is empty
+	switch {
+	case len(fields) < 3:
+		return "", fmt.Errorf("%w: %s has %d of 3 fields (%s, name, socket, separated by tabs)",
+			ErrMalformedReadyLine, quoted(line), len(fields), l.prefix())
+	case len(fields[1]) == 0:
+		return "", fmt.Errorf("%w: %s has an empty name", ErrMalformedReadyLine, quoted(line))
+	case len(fields[2]) == 0:
+		return "", fmt.Errorf("%w: %s has an empty socket", ErrMalformedReadyLine, quoted(line))
+	case fields[2][0] == '@':
+		return "", fmt.Errorf("%w: %s names an abstract socket, which anybody may take; a path is needed", ErrMalformedReadyLine, quoted(line))
+	case string(fields[1]) != name:
+		return "", fmt.Errorf("%w: the line names %s, this is %q", ErrNameMismatch, quoted(fields[1]), name)
+	}
+	return string(fields[2]), nil
+}
+
+func absolute(path, dir string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	// Not filepath.Join: it would take the element before ".." away, and that
+	// may be a symbolic link.
+	return dir + string(filepath.Separator) + path
+}
+
+func (l ReadyLine) pending(t Target, seen notes, cause error) error {
+	e := &PendingError{Waiting: l.String(), Notes: seen.list(), Cause: cause}
+	// The pod may be up and only have failed to say so (it closed its stderr,
+	// its disk is full). Which of the two it is decides what to do about it.
+	usual := filepath.Join(t.RuntimeDir, "sock")
+	if conn, err := net.DialTimeout("unix", usual, 100*time.Millisecond); err == nil {
+		conn.Close()
+		e.Notes = append(e.Notes, fmt.Sprintf("a socket answers at %q, though the pod has not announced it", usual))
+	}
+	return e
+}
+
+// notes keeps what was noticed on the way: the first few and a count.
+type notes struct {
+	first []string
+	more  int
+}
+
+func (n *notes) add(s string) {
+	const keep = 3
+	if len(n.first) < keep {
+		n.first = append(n.first, s)
+	} else {
+		n.more++
+	}
+}
+
+func (n *notes) list() []string {
+	if n.more == 0 {
+		return n.first
+	}
+	return append(n.first, fmt.Sprintf("and %d more such lines", n.more))
+}
+
+// quoted quotes a line for an error, or its first KiB.
+func quoted(line []byte) string {
+	const most = 1 << 10
+	if len(line) <= most {
+		return fmt.Sprintf("%q", line)
+	}
+	return fmt.Sprintf("%q… (%d bytes)", line[:most], len(line))
+}

@@ -1,0 +1,169 @@
+package readiness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// Socket dials the endpoint that an earlier probe learned ([Target.Endpoint])
+// until it answers, and closes the connection again. The zero value is ready
+// to use.
+//
+// It dials at once, then again after about a millisecond, then ever more
+// rarely, up to every 50 ms. It tries again while the socket is missing
+// (ENOENT), refuses (ECONNREFUSED), or is too busy to take a connection
+// (EAGAIN, a full backlog), and when the call was interrupted (EINTR). Any
+// other error is final, for it will not get better: no permission, not a
+// socket ([syscall.ENOTSOCK]), a path that is too long
+// ([syscall.ENAMETOOLONG]). A unix socket is dialled at least once, even when
+// ctx is done already, because that takes no time.
+type Socket struct {
+	// Peer decides who may answer on a unix socket; its error is final and
+	// should wrap [ErrForeignPeer]. Nil means [SamePod]. See also [SameUser]
+	// and [AnyPeer]. Who answers on other networks cannot be known, and is not
+	// asked.
+	Peer func(p Peer, t Target) error
+}
+
+var _ Probe = Socket{}
+
+// Wait implements [Probe]. The error is a [*PendingError] once ctx is done.
+func (s Socket) Wait(ctx context.Context, t Target) (Endpoint, error) {
+	if t.Endpoint == (Endpoint{}) {
+		return Endpoint{}, errors.New("readiness.Socket: no endpoint to dial: a probe before it has to learn one")
+	}
+	if err := checkUnixPath(t.Endpoint); err != nil {
+		return Endpoint{}, err
+	}
+	delay := dialBackOff()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for attempt := 1; ; attempt++ {
+		err := s.dial(ctx, t)
+		if err == nil {
+			return t.Endpoint, nil
+		}
+		if ctx.Err() == nil && !mayGetBetter(err) {
+			return Endpoint{}, err
+		}
+		timer.Reset(delay.NextBackOff())
+		select {
+		case <-timer.C:
+			if ctx.Err() == nil {
+				continue
+			}
+		case <-ctx.Done():
+		}
+		return Endpoint{}, &PendingError{
+			Waiting:  "an answer on " + t.Endpoint.String(),
+			Attempts: attempt,
+			Last:     err,
+			Cause:    context.Cause(ctx),
+		}
+	}
+}
+
+// String describes the probe.
+func (s Socket) String() string { return "an answer on the socket" }
+
+// dialBackOff returns a fresh schedule for one wait. It never ends by itself:
+// the deadline is ctx's alone.
+func dialBackOff() *backoff.ExponentialBackOff {
+	return backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(time.Millisecond),
+		backoff.WithMultiplier(1.5),
+		backoff.WithMaxInterval(50*time.Millisecond),
+		backoff.WithRandomizationFactor(0.5),
+		backoff.WithMaxElapsedTime(0),
+	)
+}
+
+// dial makes one attempt.
+func (s Socket) dial(ctx context.Context, t Target) error {
+	if isUnix(t.Endpoint) {
+		// connect(2) on a unix socket does not wait here: net makes it
+		// non-blocking, and a full backlog is EAGAIN.
+		ctx = context.WithoutCancel(ctx)
+	}
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, t.Endpoint.Network, t.Endpoint.Address)
+	if err != nil {
+		return explain(err, t.Endpoint)
+	}
+	defer conn.Close()
+	unixConn, ok := conn.(*net.UnixConn)
+	if !ok {
+		return nil
+	}
+	peer, err := peerOf(unixConn)
+	if err != nil {
+		return fmt.Errorf("find out who serves %v: %w", t.Endpoint, err)
+	}
+	check := s.Peer
+	if check == nil {
+		check = SamePod
+	}
+	if err := check(peer, t); err != nil {
+		return fmt.Errorf("%v: %w", t.Endpoint, err)
+	}
+	return nil
+}
+
+// mayGetBetter reports whether another attempt makes sense after err.
+func mayGetBetter(err error) bool {
+	if errors.Is(err, syscall.ENOTSOCK) || errors.Is(err, ErrForeignPeer) {
+		return false
+	}
+	for _, errno := range []error{syscall.ENOENT, syscall.ECONNREFUSED, syscall.EAGAIN, syscall.EINTR} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}
+
+// explain makes what connect(2) says of a file that is no stream socket plain:
+// it is ECONNREFUSED for one that is no socket at all, just as for a socket on
+// which nobody listens yet, and EPROTOTYPE for a datagram socket.
+func explain(err error, e Endpoint) error {
+	if !isUnix(e) {
+		return err
+	}
+	switch {
+	case errors.Is(err, syscall.EPROTOTYPE):
+		return fmt.Errorf("%w: it is a socket of another type (datagram or packet), not a stream", err)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		if fi, statErr := os.Stat(e.Address); statErr == nil && fi.Mode()&fs.ModeSocket == 0 {
+			return &net.OpError{Op: "dial", Net: e.Network, Addr: &net.UnixAddr{Name: e.Address, Net: e.Network},
+				Err: os.NewSyscallError("connect", syscall.ENOTSOCK)}
+		}
+	case errors.Is(err, syscall.EAGAIN):
+		return fmt.Errorf("%w (its queue of connections is full)", err)
+	}
+	return err
+}
+
+// checkUnixPath says plainly what the system would call an invalid argument.
+func checkUnixPath(e Endpoint) error {
+	const most = len(syscall.RawSockaddrUnix{}.Path) - 1 // unix(7)
+	switch {
+	case !isUnix(e):
+	case len(e.Address) > most:
+		return fmt.Errorf("dial %q: the path has %d bytes, the limit for a socket is %d: choose a shorter runtime directory or pod name: %w",
+			e.Address, len(e.Address), most, syscall.ENAMETOOLONG)
+	case strings.IndexByte(e.Address, 0) >= 0:
+		return fmt.Errorf("dial %q: the path holds a NUL: %w", e.Address, syscall.EINVAL)
+	}
+	return nil
+}
+
+func isUnix(e Endpoint) bool { return e.Network == "unix" || e.Network == "unixpacket" }

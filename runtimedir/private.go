@@ -1,0 +1,156 @@
+package runtimedir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// makePrivate makes the directory name below base, with mode 0700, and
+// returns its path. Both must be valid already.
+//
+// The base is resolved once, symbolic links included, and everything after
+// that happens relative to the directory that was opened: what is checked is
+// what is used. One race remains and is out of scope: a process of the same
+// user may replace the directory afterwards, as it may do anything else to us.
+func makePrivate(ctx context.Context, base, name string) (string, error) {
+	if err := context.Cause(ctx); err != nil {
+		return "", err
+	}
+	if err := mkdirAll(base); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	resolved, err := filepath.EvalSymlinks(base)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	root, err := os.OpenRoot(resolved)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	defer root.Close()
+	if err := checkBase(root); err != nil {
+		return "", err
+	}
+	path := filepath.Join(resolved, name)
+	if err := makePodDir(root, name); err != nil {
+		if !errors.Is(err, ErrInsecure) {
+			return "", fmt.Errorf("%w: %w", ErrUnavailable, inPath(err, path))
+		}
+		return "", err
+	}
+	return path, nil
+}
+
+// mkdirAll is os.MkdirAll with mode 0700 whatever the umask; only the
+// elements that it creates itself get that mode.
+func mkdirAll(path string) error {
+	err := os.Mkdir(path, 0o700)
+	if errors.Is(err, fs.ErrNotExist) {
+		if parent := filepath.Dir(path); parent != path {
+			if err := mkdirAll(parent); err != nil {
+				return err
+			}
+			err = os.Mkdir(path, 0o700)
+		}
+	}
+	if err == nil {
+		// A umask with bits of the user's (0777 is the usual test) has taken
+		// them away, and the next element could not be made.
+		return os.Chmod(path, 0o700)
+	}
+	if fi, statErr := os.Stat(path); statErr == nil && fi.IsDir() {
+		return nil
+	} else if statErr == nil {
+		return &fs.PathError{Op: "mkdir", Path: path, Err: errNotDir}
+	}
+	return err
+}
+
+// checkBase makes sure that nobody but us can add or replace an entry of the
+// base directory that root has open.
+func checkBase(root *os.Root) error {
+	fi, err := root.Stat(".")
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	if err := checkOwner(root.Name(), fi); err != nil {
+		return err
+	}
+	const othersMayWrite = 0o022
+	perm := fi.Mode().Perm()
+	if perm&othersMayWrite == 0 || !modeMatters {
+		return nil
+	}
+	if fi.Mode()&fs.ModeSticky != 0 {
+		// A directory like /tmp belongs to root and is shared on purpose: as
+		// root we must not close it to everybody else.
+		return fmt.Errorf("%w: %s is shared with other users (mode %v); use a directory below it", ErrInsecure, quote(root.Name()), fi.Mode())
+	}
+	if err := root.Chmod(".", perm&^othersMayWrite); err != nil {
+		return fmt.Errorf("%w: others may write to %s (mode %v), and that could not be changed: %w", ErrInsecure, quote(root.Name()), fi.Mode(), err)
+	}
+	return nil
+}
+
+// makePodDir makes the pod's own directory below root, or accepts the one that
+// is there.
+func makePodDir(root *os.Root, name string) error {
+	if err := root.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	fi, err := root.Lstat(name)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(root.Name(), name)
+	switch {
+	case fi.Mode()&fs.ModeSymlink != 0:
+		return fmt.Errorf("%w: %s is a symbolic link; remove it", ErrInsecure, quote(path))
+	case !fi.IsDir():
+		return fmt.Errorf("%w: %s is not a directory but a %s; remove it", ErrInsecure, quote(path), kind(fi.Mode()))
+	}
+	if err := checkOwner(path, fi); err != nil {
+		return err
+	}
+	if fi.Mode().Perm() == 0o700 || !modeMatters {
+		return nil
+	}
+	return root.Chmod(name, 0o700)
+}
+
+// inPath makes sure that err tells the whole path: an error that comes from
+// an os.Root knows the last element only.
+func inPath(err error, path string) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return &fs.PathError{Op: pathErr.Op, Path: path, Err: pathErr.Err}
+	}
+	return &fs.PathError{Op: "open", Path: path, Err: err}
+}
+
+// kind names a file's type for a person.
+func kind(m fs.FileMode) string {
+	switch {
+	case m.IsRegular():
+		return "file"
+	case m&fs.ModeNamedPipe != 0:
+		return "FIFO"
+	case m&fs.ModeSocket != 0:
+		return "socket"
+	case m&fs.ModeDevice != 0:
+		return "device"
+	}
+	return "special file (" + m.String() + ")"
+}
+
+// quote prints a path as it is where that is safe, and quoted otherwise.
+func quote(path string) string {
+	if q := fmt.Sprintf("%q", path); q != `"`+path+`"` {
+		return q
+	}
+	return path
+}
