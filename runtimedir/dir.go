@@ -33,5 +33,5 @@ func (d Dir) Base(context.Context) (string, error) {
 	if !filepath.IsAbs(string(d)) {
 		return "", fmt.Errorf("%w: the base directory is %q: it must be an absolute path", ErrUnavailable, string(d))
 	}
-	return filepath.Clean(string(d)), nil
+	return resolve(filepath.Clean(string(d)))
 }

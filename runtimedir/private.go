@@ -10,12 +10,12 @@ import (
 )
 
 // makePrivate makes the directory name below base, with mode 0700, and
-// returns its path. Both must be valid already.
+// returns its path. Both must be valid already, base by resolve.
 //
-// The base is resolved once, symbolic links included, and everything after
-// that happens relative to the directory that was opened: what is checked is
-// what is used. One race remains and is out of scope: a process of the same
-// user may replace the directory afterwards, as it may do anything else to us.
+// Everything happens relative to the base directory, which is opened once:
+// what is checked is what is used. One race remains and is out of scope: a
+// process of the same user may replace the directory afterwards, as it may do
+// anything else to us.
 func makePrivate(ctx context.Context, base, name string) (string, error) {
 	if err := context.Cause(ctx); err != nil {
 		return "", err
@@ -23,11 +23,7 @@ func makePrivate(ctx context.Context, base, name string) (string, error) {
 	if err := mkdirAll(base); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	resolved, err := filepath.EvalSymlinks(base)
-	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	root, err := os.OpenRoot(resolved)
+	root, err := os.OpenRoot(base)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
@@ -35,7 +31,7 @@ func makePrivate(ctx context.Context, base, name string) (string, error) {
 	if err := checkBase(root); err != nil {
 		return "", err
 	}
-	path := filepath.Join(resolved, name)
+	path := filepath.Join(base, name)
 	if err := makePodDir(root, name); err != nil {
 		if !errors.Is(err, ErrInsecure) {
 			return "", fmt.Errorf("%w: %w", ErrUnavailable, inPath(err, path))
@@ -43,6 +39,28 @@ func makePrivate(ctx context.Context, base, name string) (string, error) {
 		return "", err
 	}
 	return path, nil
+}
+
+// resolve returns the absolute path with its symbolic links resolved once, so
+// that what is said of it is said of one place, whatever becomes of the links.
+// Elements that do not exist yet are kept as they are.
+func resolve(path string) (string, error) {
+	resolved, err := filepath.EvalSymlinks(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		if err != nil {
+			return "", fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		return resolved, nil
+	}
+	if fi, lstatErr := os.Lstat(path); lstatErr == nil && fi.Mode()&fs.ModeSymlink != 0 {
+		return "", fmt.Errorf("%w: %s is a symbolic link that leads nowhere: %w", ErrUnavailable, quote(path), err)
+	}
+	parent := filepath.Dir(path)
+	if parent == path {
+		return path, nil
+	}
+	resolved, err = resolve(parent)
+	return filepath.Join(resolved, filepath.Base(path)), err
 }
 
 // mkdirAll is os.MkdirAll with mode 0700 whatever the umask; only the

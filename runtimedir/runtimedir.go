@@ -32,7 +32,8 @@ func (f ResolverFunc) RuntimeDir(ctx context.Context, name string) (string, erro
 // keep something beside a pod's directory, fails with [errors.ErrUnsupported]
 // on a Resolver without it.
 type Baser interface {
-	// Base returns the absolute path of the base, without creating it.
+	// Base returns the absolute path of the base, its symbolic links resolved,
+	// without creating anything. The error is as for RuntimeDir.
 	Base(ctx context.Context) (string, error)
 }
 

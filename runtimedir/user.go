@@ -44,7 +44,7 @@ func (u User) RuntimeDir(ctx context.Context, name string) (string, error) {
 	return makePrivate(ctx, base, name)
 }
 
-// Base implements [Baser]. It touches nothing but the environment.
+// Base implements [Baser].
 func (u User) Base(context.Context) (string, error) {
 	app := u.App
 	if app == "" {
@@ -60,7 +60,7 @@ func (u User) Base(context.Context) (string, error) {
 		case value == "":
 			tried = append(tried, "$"+place.variable+" is not set")
 		case filepath.IsAbs(value):
-			return filepath.Join(value, place.below), nil
+			return resolve(filepath.Join(value, place.below))
 		case place.mayBeRelative:
 			tried = append(tried, fmt.Sprintf("$%s is %q, which is relative and therefore ignored", place.variable, value))
 		default:

@@ -1,0 +1,210 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/google/uuid"
+)
+
+// A CommandResolver decides what a launch runs.
+type CommandResolver interface {
+	// ResolveCommand returns the full command for one launch.
+	//
+	// A program that cannot be found must be an error that wraps
+	// [exec.ErrNotFound] and says where it was looked for: [First] then goes
+	// on to the next resolver, while every other error is final.
+	// ResolveCommand starts and creates nothing. It may be called from any
+	// number of goroutines, and more than once for one launch.
+	ResolveCommand(ctx context.Context, req Request) (Command, error)
+}
+
+// CommandResolverFunc lets an ordinary function be a [CommandResolver].
+type CommandResolverFunc func(ctx context.Context, req Request) (Command, error)
+
+// ResolveCommand calls f.
+func (f CommandResolverFunc) ResolveCommand(ctx context.Context, req Request) (Command, error) {
+	return f(ctx, req)
+}
+
+// A Request is what a [CommandResolver] is told of a launch.
+type Request struct {
+	Spec       Spec
+	RuntimeDir string // the pod's, absolute; it need not exist yet
+}
+
+// A Command is what a launch runs.
+type Command struct {
+	Path string   // absolute
+	Args []string // without argv[0]
+	Env  []string // final; nil: the caller's
+}
+
+// The variable and the program of the zero [PodCommand].
+const (
+	DefaultCommandEnv = "INSOMNIA_POD_COMMAND"
+	DefaultProgram    = "pod"
+)
+
+// PodCommand runs the program that an environment variable names, or else a
+// default one, with a pod's arguments: Args, then --overlay and the overlay
+// (always, even if it is empty), then --session and the session's id when
+// resuming, then Spec.Args. The zero value is ready to use.
+//
+// A program without a slash is looked up on the caller's PATH. One that is
+// found through an entry of PATH that is relative (".", or an empty one) is
+// refused with [exec.ErrDot]. A program with a slash is taken from the
+// caller's working directory, not the pod's. If there is none, the error is a
+// [*NotFoundError].
+type PodCommand struct {
+	// Env is the variable that names the program, as one word: a path or a
+	// name, no arguments. Unset and set to nothing are the same. Empty means
+	// [DefaultCommandEnv].
+	Env string
+
+	// Program is run if the variable is not set. Empty means [DefaultProgram].
+	Program string
+
+	// Args come first, before --overlay: a subcommand, for instance.
+	Args []string
+}
+
+// ResolveCommand implements [CommandResolver].
+func (c PodCommand) ResolveCommand(_ context.Context, req Request) (Command, error) {
+	env, program := c.Env, c.Program
+	if env == "" {
+		env = DefaultCommandEnv
+	}
+	if program == "" {
+		program = DefaultProgram
+	}
+	source := "default, for $" + env + " is not set"
+	if value := os.Getenv(env); value != "" {
+		program, source = value, "from $"+env
+	}
+	path, err := lookPath(program, source)
+	return podCommand(path, c.Args, req), err
+}
+
+// Path is the program at a fixed path, with a pod's arguments as [PodCommand]
+// has them. A relative path is taken from the caller's working directory.
+type Path string
+
+// ResolveCommand implements [CommandResolver].
+func (p Path) ResolveCommand(_ context.Context, req Request) (Command, error) {
+	path, err := checkPath(string(p), "launcher.Path")
+	return podCommand(path, nil, req), err
+}
+
+// Self is this very program again, with Args and then a pod's arguments as
+// [PodCommand] has them. For tests, and for tools that are their own pod: Args
+// is how the program knows that it is the pod.
+type Self struct{ Args []string }
+
+// ResolveCommand implements [CommandResolver].
+func (s Self) ResolveCommand(_ context.Context, req Request) (Command, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return Command{}, fmt.Errorf("find this program: %w", err)
+	}
+	path, err = checkPath(path, "this program")
+	return podCommand(path, s.Args, req), err
+}
+
+// Exec is any program, with args and then Spec.Args as its only arguments: for
+// a program that is not written to be a pod. A path without a slash is looked
+// up on PATH as for [PodCommand]. Spec.Overlay and Spec.Session mean nothing
+// to such a program, and are refused with [ErrInvalidSpec].
+func Exec(path string, args ...string) CommandResolver {
+	return execCommand{path, append([]string(nil), args...)}
+}
+
+type execCommand struct {
+	path string
+	args []string
+}
+
+func (e execCommand) ResolveCommand(_ context.Context, req Request) (Command, error) {
+	switch {
+	case req.Spec.Overlay != "":
+		return Command{}, fmt.Errorf("%w: Overlay is set, and launcher.Exec(%q) takes none", ErrInvalidSpec, e.path)
+	case req.Spec.Session != uuid.Nil:
+		return Command{}, fmt.Errorf("%w: Session is set, and launcher.Exec(%q) takes none", ErrInvalidSpec, e.path)
+	}
+	path, err := lookPath(e.path, "launcher.Exec")
+	return Command{Path: path, Args: join(e.args, req.Spec.Args), Env: req.Spec.Env}, err
+}
+
+// First is the first of several resolvers that resolves. One whose error wraps
+// [exec.ErrNotFound] is passed over, any other error is final. If none
+// resolves, the error holds all of theirs.
+type First []CommandResolver
+
+// ResolveCommand implements [CommandResolver].
+func (f First) ResolveCommand(ctx context.Context, req Request) (Command, error) {
+	if len(f) == 0 {
+		return Command{}, errors.New("launcher.First: it is empty")
+	}
+	var missed []error
+	for i, r := range f {
+		if r == nil {
+			return Command{}, fmt.Errorf("launcher.First: resolver %d of %d is nil", i, len(f))
+		}
+		cmd, err := r.ResolveCommand(ctx, req)
+		if err == nil || !errors.Is(err, exec.ErrNotFound) {
+			return cmd, err
+		}
+		missed = append(missed, err)
+	}
+	return Command{}, &noneError{missed}
+}
+
+// A noneError is what several resolvers missed.
+type noneError struct{ missed []error }
+
+func (e *noneError) Error() string {
+	s := "none of several commands was found"
+	for _, err := range e.missed {
+		s += "; " + err.Error()
+	}
+	return s
+}
+
+func (e *noneError) Unwrap() []error { return e.missed }
+
+// podCommand is path with a pod's arguments.
+func podCommand(path string, leading []string, req Request) Command {
+	args := join(leading, []string{"--overlay", req.Spec.Overlay})
+	if req.Spec.Session != uuid.Nil {
+		args = append(args, "--session", req.Spec.Session.String())
+	}
+	return Command{Path: path, Args: append(args, req.Spec.Args...), Env: req.Spec.Env}
+}
+
+// join is a and b in a slice of their own, for neither belongs to us.
+func join(a, b []string) []string {
+	return append(append(make([]string, 0, len(a)+len(b)), a...), b...)
+}
+
+// validate makes sure that what a resolver returned can be started. It does
+// not quote arguments or environment, for they may be secret.
+func (c *Command) validate() error {
+	switch {
+	case !filepath.IsAbs(c.Path):
+		return fmt.Errorf("the resolver returned the path %q: it must be absolute", c.Path)
+	}
+	if err := checkStrings("path, as Command.Path", []string{c.Path}); err != nil {
+		return err
+	}
+	if err := checkStrings("Command.Args", c.Args); err != nil {
+		return err
+	}
+	if err := checkStrings("Command.Env", c.Env); err != nil {
+		return err
+	}
+	return checkArgumentSpace(c)
+}

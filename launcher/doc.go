@@ -1,0 +1,53 @@
+// Package launcher starts a long-lived program (a pod) detached from its
+// parent, waits until it can really be talked to, and hands back a [Pod], or
+// one [*Error] that holds all the evidence.
+//
+// The zero [Launcher] works:
+//
+//	var l launcher.Launcher
+//	pod, err := l.Launch(ctx, launcher.Spec{Name: "alice", Overlay: overlay})
+//
+// # Four nouns, one verb each
+//
+// What a launch does is made of four strategies. Each is an interface with one
+// method, found in a field of Launcher, and nil there means the default:
+//
+//	Command  CommandResolver     ResolveCommand  [PodCommand]: $INSOMNIA_POD_COMMAND, else pod on PATH
+//	Dir      runtimedir.Resolver RuntimeDir      [runtimedir.User]: below $XDG_RUNTIME_DIR and others
+//	Log      logsource.Source    Open            [logsource.File]: stderr.log in that directory
+//	Ready    readiness.Probe     Wait            the ready line, then a dial of the socket it names
+//
+// A fifth, [Starter], is how a process comes to be; the default, [Local],
+// starts one on this machine.
+//
+// # What a launch promises
+//
+// The context given to [Launcher.Launch] bounds the launch only. A ready pod
+// never dies because a context ended or because its launcher did: it has a
+// session of its own, and writes its log into a file, not into a pipe that
+// somebody must read.
+//
+// A launch that fails leaves nothing behind but the log: no process of the
+// pod's group, no zombie, no descriptor, no goroutine. What could not be
+// cleared (a callback that never returns, a process that may not be signalled)
+// is named in the error.
+//
+// When several things happen at once the order is: ready, exited, cancelled,
+// out of time. A pod that is ready is returned even if the deadline passes in
+// the same instant.
+//
+// # Signals, and what a pod inherits
+//
+// Standard input and, unless [Spec.LogStdout] is set, standard output are the
+// null device. Descriptors are not inherited, except those which somebody
+// opened in this process without O_CLOEXEC (Go never does). Signals that this
+// process ignores are ignored by the pod as well (signal(7)); a pod that cares
+// resets them.
+//
+// # Platforms
+//
+// On Linux everything holds that this documentation says. On darwin and
+// freebsd waiting for a pod takes a thread for each, and the processes of a
+// pod's group that outlive it are not killed after it. Elsewhere Launch
+// returns [errors.ErrUnsupported].
+package launcher

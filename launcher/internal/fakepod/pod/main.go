@@ -1,0 +1,8 @@
+// Command pod is the fake pod: a program that does, step by step, what its
+// arguments say. See package fakepod for the steps and for how tests launch
+// it.
+package main
+
+import "github.com/podlaunch/podlaunch/launcher/internal/fakepod"
+
+func main() { fakepod.Main() }

@@ -1,0 +1,177 @@
+// Package leaktest finds what a test has left behind: goroutines, descriptors,
+// children, zombies, and processes of the programs that the test starts,
+// whoever their parent is by now.
+package leaktest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// patience is how long something may take to go away before it counts as left
+// behind. It is a guard: what goes away does so in milliseconds.
+const patience = 10 * time.Second
+
+// TB is the part of testing.TB that Check uses, so that Check itself can be
+// tested.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Errorf(format string, args ...any)
+}
+
+// Check makes the test fail if, when it ends, anything is there that is not
+// there now. programs are paths of executables none of whose processes may be
+// left. Tests that use it must not run in parallel.
+//
+// The watcher that package logsource shares between launches is left alone,
+// for it outlives its last user by a moment: see [CheckWatcher].
+func Check(t TB, programs ...string) {
+	t.Helper()
+	before := Take()
+	t.Cleanup(func() {
+		t.Helper()
+		if left := before.Left(patience, programs...); left != nil {
+			t.Errorf("left behind:\n%s", strings.Join(left, "\n"))
+		}
+	})
+}
+
+// A Snapshot is what there was at one time.
+type Snapshot struct {
+	goroutines  goleak.Option
+	descriptors map[string]bool
+	children    map[string]bool
+}
+
+// Take takes a snapshot.
+func Take() *Snapshot {
+	return &Snapshot{
+		goroutines:  goleak.IgnoreCurrent(),
+		descriptors: set(descriptors()),
+		children:    set(children()),
+	}
+}
+
+// Left returns what is there now and was not when s was taken, a line each. It
+// gives what is about to go away some time to do so.
+func (s *Snapshot) Left(patience time.Duration, programs ...string) (left []string) {
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		left = nil
+		for _, fd := range descriptors() {
+			if !s.descriptors[fd] {
+				left = append(left, "descriptor "+fd)
+			}
+		}
+		for _, child := range children() {
+			if !s.children[child] {
+				left = append(left, "child "+child)
+			}
+		}
+		left = append(left, running(programs)...)
+		if left == nil || time.Now().After(end) {
+			break
+		}
+	}
+	if err := goleak.Find(s.goroutines,
+		goleak.IgnoreAnyFunction("github.com/fsnotify/fsnotify.(*inotify).readEvents"),
+		goleak.IgnoreAnyFunction("github.com/podlaunch/podlaunch/logsource.(*hub).dispatch"),
+	); err != nil {
+		left = append(left, err.Error())
+	}
+	return left
+}
+
+// CheckWatcher returns an error if the shared watcher of package logsource does
+// not go away. To be called when all tests of a program are over.
+func CheckWatcher() error {
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		left := slices.DeleteFunc(links("/proc/self/fd"), func(l string) bool { return !isWatcher(l) })
+		if len(left) == 0 {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("the file watcher was not closed: %v", left)
+		}
+	}
+}
+
+// descriptors lists the open descriptors, but for the watcher's and those that
+// the runtime opens once and keeps.
+func descriptors() []string {
+	return slices.DeleteFunc(links("/proc/self/fd"), func(l string) bool {
+		return isWatcher(l) || strings.HasSuffix(l, "anon_inode:[eventpoll]") || strings.HasSuffix(l, "anon_inode:[eventfd]")
+	})
+}
+
+func isWatcher(link string) bool { return strings.HasSuffix(link, "anon_inode:inotify") }
+
+// links lists the symbolic links in dir and where they lead.
+func links(dir string) []string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		panic(err) // no Linux
+	}
+	var found []string
+	for _, e := range entries {
+		if target, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil && target != dir {
+			found = append(found, e.Name()+" → "+target)
+		}
+	}
+	// The directory was open while it was read.
+	return slices.DeleteFunc(found, func(l string) bool {
+		return strings.HasSuffix(l, "/proc/"+strconv.Itoa(os.Getpid())+"/fd")
+	})
+}
+
+// children lists the processes whose parent this one is, zombies included.
+func children() []string {
+	var found []string
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		panic(err)
+	}
+	self := strconv.Itoa(os.Getpid())
+	for _, path := range stats {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has just gone
+		}
+		end := strings.LastIndexByte(string(data), ')')
+		if fields := strings.Fields(string(data[end+1:])); fields[1] == self {
+			found = append(found, fmt.Sprintf("%s) state %s", data[:end], fields[0]))
+		}
+	}
+	return found
+}
+
+// running lists the processes of programs.
+func running(programs []string) []string {
+	var found []string
+	exes, err := filepath.Glob("/proc/[0-9]*/exe")
+	if err != nil {
+		panic(err)
+	}
+	for _, exe := range exes {
+		target, err := os.Readlink(exe)
+		if err == nil && slices.Contains(programs, strings.TrimSuffix(target, " (deleted)")) {
+			found = append(found, "process "+filepath.Dir(exe)+" of "+target)
+		}
+	}
+	return found
+}
+
+func set(list []string) map[string]bool {
+	m := make(map[string]bool)
+	for _, s := range list {
+		m[s] = true
+	}
+	return m
+}

@@ -1,0 +1,125 @@
+package leaktest_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
+)
+
+// A check that cannot fail proves nothing: each kind of leak must be told, and
+// told by its name. Each case leaks, looks, and then clears away.
+func TestLeaksAreFound(t *testing.T) {
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sleep, err = filepath.EvalSymlinks(sleep); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, want string
+		leak       func(t *testing.T) (undo func())
+	}{
+		{"goroutine", "found unexpected goroutines", func(t *testing.T) func() {
+			stop := make(chan struct{})
+			go func() { <-stop }()
+			return func() { close(stop) }
+		}},
+		{"descriptor", "→ /dev/null", func(t *testing.T) func() {
+			f, err := os.Open("/dev/null")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return func() { f.Close() }
+		}},
+		{"child", "(sleep) state", func(t *testing.T) func() {
+			c := start(t, sleep, "1000")
+			return func() { c.Process.Kill(); c.Wait() }
+		}},
+		{"zombie", "(true) state Z", func(t *testing.T) func() {
+			c := start(t, "true")
+			for { // until it is one
+				if data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(c.Process.Pid), "stat")); err != nil {
+					t.Fatal(err)
+				} else if strings.Contains(string(data), ") Z ") {
+					break
+				}
+			}
+			return func() { c.Wait() }
+		}},
+		{"orphan of a program", "of " + sleep, func(t *testing.T) func() {
+			// The shell prints the pid of a child that is nobody's by then.
+			out, err := exec.Command("sh", "-c", sleep+" 1000 >/dev/null 2>&1 & echo $!").Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return func() { syscall.Kill(atoi(t, strings.TrimSpace(string(out))), syscall.SIGKILL) }
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			before := leaktest.Take()
+			if left := before.Left(time.Second, sleep); left != nil {
+				t.Fatalf("before the leak: %v", left)
+			}
+			undo := c.leak(t)
+			left := strings.Join(before.Left(20*time.Millisecond, sleep), "\n")
+			undo()
+			if !strings.Contains(left, c.want) {
+				t.Errorf("found %q, want it to hold %q", left, c.want)
+			}
+			if left := before.Left(5*time.Second, sleep); left != nil {
+				t.Errorf("after the leak: %v", left)
+			}
+		})
+	}
+}
+
+// recorder is a TB that notes failures.
+type recorder struct {
+	cleanup []func()
+	failed  bool
+}
+
+func (r *recorder) Helper()               {}
+func (r *recorder) Cleanup(f func())      { r.cleanup = append(r.cleanup, f) }
+func (r *recorder) Errorf(string, ...any) { r.failed = true }
+
+// Check itself passes when nothing is left.
+func TestCheckPasses(t *testing.T) {
+	var r recorder
+	leaktest.Check(&r)
+	for _, f := range r.cleanup {
+		f()
+	}
+	if r.failed || len(r.cleanup) == 0 {
+		t.Errorf("failed: %v, cleanups: %d", r.failed, len(r.cleanup))
+	}
+	if err := leaktest.CheckWatcher(); err != nil {
+		t.Error(err)
+	}
+}
+
+func start(t *testing.T, name string, args ...string) *exec.Cmd {
+	t.Helper()
+	c := exec.Command(name, args...)
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func atoi(t *testing.T, s string) int {
+	t.Helper()
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}

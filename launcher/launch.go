@@ -1,0 +1,289 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/podlaunch/podlaunch/logsource"
+	"github.com/podlaunch/podlaunch/runtimedir"
+)
+
+const (
+	// patience is how long a strategy has, once the launch is over, to return
+	// what it is still doing. After that it is left to itself, and named in
+	// the error.
+	patience = 400 * time.Millisecond
+
+	// killPatience is how long the processes of a launch that failed may take
+	// to go after SIGKILL. A process does not notice SIGKILL while it is in an
+	// uninterruptible system call; any other is gone in a few milliseconds,
+	// also on a machine that is very busy.
+	killPatience = 2 * time.Second
+)
+
+// A launch is one call of Launch.
+//
+// Goroutines: prepare runs in one, for a strategy may hang in a system call
+// that no context ends; run receives its outcome, or, having given up on it,
+// lets undo clear it away when it comes. The Pod has one, the wait for the
+// process's end. While the launch waits for readiness there are one for the
+// probe, one for the tail, and one for Spec.Progress; await joins them all.
+type launch struct {
+	Launcher     // with defaults
+	defaultReady bool
+	spec         Spec
+	id           uuid.UUID
+	began        time.Time
+	log          hclog.Logger
+	stage        atomic.Value // Stage; prepare moves it on
+}
+
+func newLaunch(l *Launcher, spec Spec) *launch {
+	n := &launch{Launcher: l.withDefaults(), defaultReady: l.Ready == nil, spec: spec, id: uuid.New(), began: time.Now()}
+	n.log = n.Logger.With("pod", spec.Name, "launch", n.id.String())
+	n.stage.Store(StageResolve)
+	return n
+}
+
+// run is Launch.
+func (n *launch) run(ctx context.Context) (*Pod, error) {
+	if n.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, n.Timeout, &deadlineError{limit: n.Timeout})
+		defer cancel()
+	}
+	if err := n.check(ctx); err != nil {
+		return nil, n.fail(err)
+	}
+	preparing := spawn(func() (*started, error) { return n.prepare(ctx) })
+	prepared, ok := within(ctx, patience, preparing)
+	if !ok {
+		go n.undo(preparing)
+		return nil, n.fail(&Error{Stage: n.stage.Load().(Stage), Err: ended(ctx),
+			Leftover: fmt.Errorf("the strategy of stage %q has not returned; what it still makes is cleared when it does", n.stage.Load())})
+	}
+	if prepared.crash != nil {
+		n.log.Error("a strategy panicked", "panic", prepared.crash.value, "stack", string(prepared.crash.stack))
+		prepared.crash.resume()
+	}
+	if prepared.err != nil {
+		return nil, n.fail(prepared.err)
+	}
+	pod, err := n.await(ctx, prepared.value)
+	if err != nil {
+		return nil, n.fail(err)
+	}
+	n.log.Info("pod is ready", "pid", pod.PID(), "endpoint", pod.Endpoint().String(), "took", time.Since(n.began))
+	return pod, nil
+}
+
+// check refuses what cannot work, before anything is touched.
+func (n *launch) check(ctx context.Context) error {
+	if !supported {
+		return &Error{Stage: StageStart, Err: fmt.Errorf("launch on this system: %w", errors.ErrUnsupported)}
+	}
+	if err := n.spec.validate(); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return &Error{Stage: StageResolve, Err: ended(ctx)}
+	}
+	return nil
+}
+
+// fail completes err, which is an *Error but for what every failure has in
+// common.
+func (n *launch) fail(err error) error {
+	e, ok := err.(*Error)
+	if !ok {
+		e = &Error{Stage: n.stage.Load().(Stage), Err: err}
+	}
+	e.Name = n.spec.Name
+	e.Elapsed = time.Since(n.began)
+	n.log.Error("launch failed", "stage", string(e.Stage), "pid", e.PID, "took", e.Elapsed, "error", e.Error())
+	return e
+}
+
+// started is what prepare has made. log.Sink is closed already: the process has
+// its own.
+type started struct {
+	workDir     string
+	dir         string // "" while it is not known
+	command     Command
+	resolvedFor string // the dir that command was resolved with
+	log         *logsource.Log
+	pod         *Pod
+}
+
+// close frees what readiness needed and a running pod does not.
+func (s *started) close() {
+	if s.log.Close != nil {
+		s.log.Close()
+	}
+}
+
+// undo waits for a prepare that was given up on, and clears away what it made.
+func (n *launch) undo(preparing <-chan outcome[*started]) {
+	o := <-preparing
+	if o.value == nil {
+		return
+	}
+	err := o.value.pod.kill()
+	o.value.close()
+	n.log.Warn("cleared away what a late start had made", "pid", o.value.pod.PID(), "error", err)
+}
+
+// prepare takes all steps up to a running process. If one fails, nothing of
+// what came before it is left but directories and the log.
+//
+// What can be refused is refused before anything is made: where the runtime
+// directory is known beforehand, the command is resolved before the directory
+// is there, and again only if it turns out to be another one.
+func (n *launch) prepare(ctx context.Context) (*started, error) {
+	s := &started{}
+	for _, step := range []struct {
+		stage Stage
+		take  func(context.Context, *started) error
+	}{
+		{StageStart, n.findWorkDir},
+		{StageDir, n.expectDir},
+		{StageResolve, n.resolve},
+		{StageDir, n.makeDir},
+		{StageResolve, n.resolve},
+		{StageLog, n.openLog},
+		{StageStart, n.start},
+	} {
+		n.stage.Store(step.stage)
+		began := time.Now()
+		err := step.take(ctx, s)
+		if err == nil {
+			n.log.Debug("step done", "stage", string(step.stage), "took", time.Since(began))
+			continue
+		}
+		if ctx.Err() != nil {
+			err = ended(ctx)
+		}
+		e := &Error{Stage: step.stage, Command: redact(s.command, n.spec.Overlay), Err: err}
+		if s.log != nil {
+			e.LogPath = s.log.Path
+			s.close()
+		}
+		return nil, e
+	}
+	n.log.Debug("process started", "pid", s.pod.PID(), "path", s.command.Path, "dir", s.dir, "log", s.log.Path)
+	n.stage.Store(StageReady)
+	return s, nil
+}
+
+func (n *launch) findWorkDir(_ context.Context, s *started) (err error) {
+	s.workDir, err = n.spec.workDir()
+	return err
+}
+
+// expectDir finds out where the runtime directory will be, if the resolver can
+// tell that without making it.
+func (n *launch) expectDir(ctx context.Context, s *started) error {
+	baser, ok := n.Dir.(runtimedir.Baser)
+	if !ok {
+		return nil
+	}
+	base, err := baser.Base(ctx)
+	if err != nil {
+		return err
+	}
+	s.dir = filepath.Join(base, n.spec.Name)
+	return n.checkSocket(s.dir)
+}
+
+func (n *launch) makeDir(ctx context.Context, s *started) error {
+	dir, err := n.Dir.RuntimeDir(ctx, n.spec.Name)
+	if err != nil {
+		return err
+	}
+	if !filepath.IsAbs(dir) {
+		return fmt.Errorf("the resolver returned the directory %q: it must be absolute", dir)
+	}
+	s.dir = dir
+	return n.checkSocket(dir)
+}
+
+// checkSocket makes sure that the default probe's socket can be bound.
+func (n *launch) checkSocket(dir string) error {
+	if !n.defaultReady {
+		return nil
+	}
+	return runtimedir.CheckSocketPath(filepath.Join(dir, "sock"))
+}
+
+// resolve resolves the command, unless the directory is not known yet, or is
+// still the one for which it was resolved.
+func (n *launch) resolve(ctx context.Context, s *started) error {
+	if s.dir == s.resolvedFor {
+		return nil
+	}
+	cmd, err := n.Command.ResolveCommand(ctx, Request{Spec: n.spec, RuntimeDir: s.dir})
+	if err != nil {
+		return err
+	}
+	s.command, s.resolvedFor = cmd, s.dir
+	return cmd.validate()
+}
+
+func (n *launch) openLog(ctx context.Context, s *started) error {
+	log, err := n.Log.Open(ctx, logsource.Launch{Name: n.spec.Name, Dir: s.dir, ID: n.id})
+	switch {
+	case err != nil:
+		return err
+	case log == nil || log.Follow == nil:
+		return errors.New("the log source returned a log that cannot be followed")
+	}
+	s.log = log
+	return nil
+}
+
+// start starts the process and closes the sink, whether it worked or not.
+func (n *launch) start(ctx context.Context, s *started) error {
+	if s.log.Sink != nil {
+		defer s.log.Sink.Close()
+	}
+	if ctx.Err() != nil {
+		return ended(ctx)
+	}
+	req := StartRequest{
+		Name:       n.spec.Name,
+		ID:         n.id,
+		Command:    s.command,
+		WorkDir:    s.workDir,
+		RuntimeDir: s.dir,
+		Stderr:     s.log.Sink,
+	}
+	if n.spec.LogStdout {
+		req.Stdout = s.log.Sink
+	}
+	proc, err := n.Starter.Start(ctx, req)
+	switch {
+	case err != nil:
+		return err
+	case proc == nil:
+		return errors.New("the starter returned neither a process nor an error")
+	}
+	s.pod = newPod(n, s, proc)
+	return nil
+}
+
+// socketPathError adds the sentinel of package runtimedir to what a probe says
+// of a path that is too long; readiness does not know that package.
+func socketPathError(err error) error {
+	if errors.Is(err, syscall.ENAMETOOLONG) && !errors.Is(err, runtimedir.ErrSocketPathTooLong) {
+		return fmt.Errorf("%w: %w", runtimedir.ErrSocketPathTooLong, err)
+	}
+	return err
+}

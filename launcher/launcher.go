@@ -1,0 +1,100 @@
+package launcher
+
+import (
+	"context"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/podlaunch/podlaunch/logsource"
+	"github.com/podlaunch/podlaunch/readiness"
+	"github.com/podlaunch/podlaunch/runtimedir"
+)
+
+const (
+	// DefaultTimeout is how long a launch may take.
+	DefaultTimeout = 20 * time.Second
+
+	// DefaultGrace is how long a pod has between SIGTERM and SIGKILL.
+	DefaultGrace = 10 * time.Second
+)
+
+// A Launcher launches pods. The zero value is ready to use. A Launcher is
+// never changed by use, and its methods may be called from any number of
+// goroutines; its fields must not be changed while they run.
+type Launcher struct {
+	// Command resolves what to run. Nil means PodCommand{}.
+	Command CommandResolver
+
+	// Dir resolves a pod's runtime directory. Nil means runtimedir.User{}.
+	Dir runtimedir.Resolver
+
+	// Log provides where a pod's output goes. Nil means logsource.File{}.
+	Log logsource.Source
+
+	// Ready finds out when a pod is ready. Nil means the ready line and then
+	// its socket: readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{}}.
+	// That probe expects the socket at "sock" in the runtime directory, and so
+	// a launch with it fails before anything starts if that path is too long
+	// for a socket.
+	Ready readiness.Probe
+
+	// Starter starts the process. Nil means Local{}.
+	Starter Starter
+
+	// Timeout is how long one launch may take, from the call to readiness. The
+	// context's own deadline counts as well. 0 means [DefaultTimeout];
+	// negative means that only the context bounds the launch.
+	Timeout time.Duration
+
+	// Grace is how long [Pod.Stop] waits between SIGTERM and SIGKILL. 0 means
+	// [DefaultGrace]; negative means no grace: SIGKILL at once.
+	Grace time.Duration
+
+	// Logger gets the steps of each launch at Debug, its outcome at Info or
+	// Error. Nil means silence. No overlay is ever logged.
+	Logger hclog.Logger
+}
+
+// Launch starts the pod that spec describes and returns once it is ready. It
+// fails with an [*Error], always; see there for the reasons.
+//
+// ctx bounds the launch, and nothing after it. The same goes for
+// [Launcher.Timeout]. A launch that ends without a pod ends the pod's
+// processes with SIGKILL before Launch returns.
+//
+// If spec.Progress, or a strategy, panics, the pod is ended in the same way,
+// and the panic goes on in the goroutine that called Launch.
+func (l *Launcher) Launch(ctx context.Context, spec Spec) (*Pod, error) {
+	return newLaunch(l, spec).run(ctx)
+}
+
+// withDefaults returns a copy of l in which every strategy is set.
+func (l *Launcher) withDefaults() Launcher {
+	d := *l
+	if d.Command == nil {
+		d.Command = PodCommand{}
+	}
+	if d.Dir == nil {
+		d.Dir = runtimedir.User{}
+	}
+	if d.Log == nil {
+		d.Log = logsource.File{}
+	}
+	if d.Ready == nil {
+		d.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{}}
+	}
+	if d.Starter == nil {
+		d.Starter = Local{}
+	}
+	if d.Timeout == 0 {
+		d.Timeout = DefaultTimeout
+	}
+	if d.Grace == 0 {
+		d.Grace = DefaultGrace
+	}
+	if d.Logger == nil {
+		d.Logger = hclog.NewNullLogger()
+	}
+	return d
+}

@@ -1,0 +1,104 @@
+package launcher
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// A NotFoundError is a program that is in none of the places where it was
+// looked for. errors.Is finds [exec.ErrNotFound] in it, and what was wrong
+// with each place.
+type NotFoundError struct {
+	Program string
+	Source  string // why this program: the variable that named it, for instance
+	Tried   []exec.Error
+	Path    string // the PATH it was looked up on; empty if it was not
+}
+
+// Error lists every place.
+func (e *NotFoundError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "program %q (%s) not found", e.Program, e.Source)
+	if len(e.Tried) == 0 {
+		fmt.Fprintf(&b, ": PATH is empty")
+	}
+	for i, tried := range e.Tried {
+		sep := "; "
+		if i == 0 {
+			sep = ": tried "
+		}
+		fmt.Fprintf(&b, "%s%s (%v)", sep, tried.Name, tried.Err)
+	}
+	return b.String()
+}
+
+// Unwrap returns exec.ErrNotFound and the error of each place.
+func (e *NotFoundError) Unwrap() []error {
+	errs := []error{exec.ErrNotFound}
+	for i := range e.Tried {
+		errs = append(errs, &e.Tried[i])
+	}
+	return errs
+}
+
+// lookPath finds program as a shell would, but never in a directory that
+// depends on where the caller stands: what is found there is refused with
+// exec.ErrDot, as in package os/exec. source says where the program's name
+// comes from, for the error.
+func lookPath(program, source string) (string, error) {
+	if strings.ContainsRune(program, '/') {
+		return checkPath(program, source)
+	}
+	missed := &NotFoundError{Program: program, Source: source, Path: os.Getenv("PATH")}
+	for _, dir := range filepath.SplitList(missed.Path) {
+		if dir == "" {
+			dir = "." // unix shell semantics
+		}
+		candidate := filepath.Join(dir, program)
+		if !filepath.IsAbs(dir) {
+			candidate = "." + string(filepath.Separator) + candidate
+		}
+		_, err := exec.LookPath(candidate)
+		switch {
+		case err == nil && filepath.IsAbs(dir):
+			return candidate, nil
+		case err == nil:
+			return "", fmt.Errorf("program %q (%s) was found as %s through the relative entry %q of PATH, which is refused: %w",
+				program, source, candidate, dir, exec.ErrDot)
+		}
+		missed.add(candidate, err)
+	}
+	return "", missed
+}
+
+// checkPath makes sure that path, which has a slash or is meant to be taken as
+// it is, leads to a program, and makes it absolute.
+func checkPath(path, source string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("program %q (%s): %w", path, source, err)
+	}
+	if _, err := exec.LookPath(abs); err != nil {
+		missed := &NotFoundError{Program: path, Source: source}
+		missed.add(abs, err)
+		return "", missed
+	}
+	return abs, nil
+}
+
+// add notes that there is no program at place.
+func (e *NotFoundError) add(place string, err error) {
+	var lookup *exec.Error
+	if errors.As(err, &lookup) {
+		err = lookup.Err
+	}
+	var pathErr *os.PathError
+	if errors.As(err, &pathErr) {
+		err = pathErr.Err
+	}
+	e.Tried = append(e.Tried, exec.Error{Name: place, Err: err})
+}

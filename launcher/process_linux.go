@@ -1,0 +1,298 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+func sysProcAttr(pidfd *int) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setsid: true, PidFD: pidfd}
+}
+
+// A process is a child of this program that leads a session and a group.
+//
+// Its end is seen through a pidfd in the runtime's poller: whoever waits parks
+// a goroutine, not a thread. The end is only looked at (WNOWAIT), and the
+// child stays a zombie until Reap: as long as it is one, its pid, which is
+// also the number of its group, cannot become anybody else's.
+type process struct {
+	pid   int
+	pidfd *os.File // nil where the kernel has none (before Linux 5.4): see ended
+
+	// waiting is held, by sending, by the one goroutine that waits on pidfd;
+	// others wait for it or for ended.
+	waiting chan struct{}
+	ended   chan struct{} // closed after exit is set
+	exit    Exit
+
+	mu     sync.Mutex // held while signalling, so that nobody does after Reap, and while closing ended
+	killed bool       // SIGKILL was sent to the group
+	reaped bool
+}
+
+var (
+	_ Reaper   = (*process)(nil)
+	_ Releaser = (*process)(nil)
+)
+
+func newProcess(pid, pidfd int) *process {
+	p := &process{pid: pid, waiting: make(chan struct{}, 1), ended: make(chan struct{})}
+	// With a pidfd that is not in non-blocking mode the runtime would not use
+	// its poller.
+	if pidfd >= 0 && unix.SetNonblock(pidfd, true) == nil {
+		p.pidfd = os.NewFile(uintptr(pidfd), "pidfd")
+		return p
+	}
+	if pidfd >= 0 {
+		unix.Close(pidfd)
+	}
+	// Without a pidfd a thread has to wait. The goroutine ends with the child.
+	go func() {
+		p.look(unix.P_PID, pid, 0)
+	}()
+	return p
+}
+
+func (p *process) PID() int { return p.pid }
+
+// Wait implements [Process].
+func (p *process) Wait(ctx context.Context) (Exit, error) {
+	waiting := p.waiting
+	if p.pidfd == nil {
+		waiting = nil // the goroutine waits
+	}
+	select {
+	case <-p.ended:
+		return p.exit, nil
+	case waiting <- struct{}{}:
+		defer func() { <-p.waiting }()
+		return p.poll(ctx)
+	case <-ctx.Done():
+		if p.lookNow() {
+			return p.exit, nil
+		}
+		return Exit{}, context.Cause(ctx)
+	}
+}
+
+// lookNow reports whether the child has ended by now.
+func (p *process) lookNow() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+	}
+	if p.pidfd == nil {
+		return p.look(unix.P_PID, p.pid, unix.WNOHANG)
+	}
+	gone := false
+	conn, err := p.pidfd.SyscallConn()
+	if err == nil {
+		err = conn.Control(func(fd uintptr) { gone = p.look(unix.P_PIDFD, int(fd), unix.WNOHANG) })
+	}
+	return err == nil && gone
+}
+
+// poll waits on the pidfd. The caller holds waiting.
+func (p *process) poll(ctx context.Context) (Exit, error) {
+	// A ctx that is done from the start must not keep us from looking, and Read
+	// may see its deadline before it calls look.
+	if p.lookNow() {
+		return p.exit, nil
+	}
+	conn, err := p.pidfd.SyscallConn()
+	if err != nil {
+		return Exit{}, err
+	}
+	fired := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		p.pidfd.SetReadDeadline(time.Unix(1, 0))
+		close(fired)
+	})
+	defer func() {
+		if !stop() {
+			<-fired
+			p.pidfd.SetReadDeadline(time.Time{}) // for the next one who waits
+		}
+	}()
+	gone := false
+	err = conn.Read(func(fd uintptr) bool {
+		gone = p.look(unix.P_PIDFD, int(fd), unix.WNOHANG)
+		return gone
+	})
+	switch {
+	case gone:
+		return p.exit, nil
+	case ctx.Err() != nil:
+		return Exit{}, context.Cause(ctx)
+	}
+	return Exit{}, fmt.Errorf("wait for pid %d: %w", p.pid, err)
+}
+
+// look reports whether the child has ended, and then sees to it that ended is
+// closed. It waits for that unless flags has WNOHANG.
+func (p *process) look(idType, id, flags int) bool {
+	var info siginfo
+	err := error(unix.EINTR)
+	for errors.Is(err, unix.EINTR) {
+		err = unix.Waitid(idType, id, (*unix.Siginfo)(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOWAIT|flags, nil)
+	}
+	if err == nil && info.pid == 0 {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.ended: // somebody else looked at the same time
+		return true
+	default:
+	}
+	if err == nil {
+		p.exit = info.exit()
+	} else {
+		// ECHILD: it ended, and somebody else has reaped it (SIGCHLD is ignored,
+		// or this program calls wait4(-1)). Its number is free, so nobody may
+		// be signalled by it any more.
+		p.reaped = true
+	}
+	close(p.ended)
+	return true
+}
+
+// Signal implements [Process].
+func (p *process) Signal(_ context.Context, sig os.Signal) error {
+	number, ok := sig.(syscall.Signal)
+	if !ok {
+		return fmt.Errorf("signal %v: not a signal of this system", sig)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reaped {
+		return os.ErrProcessDone
+	}
+	err := unix.Kill(-p.pid, number)
+	switch {
+	case errors.Is(err, unix.ESRCH):
+		return os.ErrProcessDone
+	case err != nil:
+		return fmt.Errorf("signal the group of pid %d with %v: %w", p.pid, number, err)
+	}
+	p.killed = p.killed || number == unix.SIGKILL
+	return nil
+}
+
+// Reap implements [Reaper].
+func (p *process) Reap(ctx context.Context) error {
+	p.mu.Lock()
+	p.reaped = true
+	killed := p.killed
+	p.mu.Unlock()
+	for {
+		// ECHILD means that somebody else has done it.
+		_, err := unix.Wait4(p.pid, nil, unix.WNOHANG, nil)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	p.closePidfd()
+	if killed {
+		return awaitGroup(ctx, p.pid)
+	}
+	return nil
+}
+
+// Release implements [Releaser].
+func (p *process) Release() {
+	p.mu.Lock()
+	p.reaped = true // nobody may signal it any more
+	p.mu.Unlock()
+	p.closePidfd()
+	released.add(p.pid)
+}
+
+func (p *process) closePidfd() {
+	if p.pidfd != nil {
+		p.pidfd.Close()
+	}
+}
+
+// notes says what may explain that the process does not become ready.
+func (p *process) notes() []string {
+	if st, err := readStat(p.pid); err == nil && (st.state == 'T' || st.state == 't') {
+		return []string{"the process is stopped (state " + string(st.state) + "), as by SIGSTOP"}
+	}
+	return nil
+}
+
+// awaitGroup waits until the process group is gone, whose members have all been
+// sent SIGKILL and whose leader is reaped. There is no event for it. Most
+// groups are gone at the first look. Zombies, which only their parent can
+// clear, do not count.
+//
+// The number of a group that is gone may become another's between two looks.
+// Then we wait for that one, at the most until ctx is done; nobody is
+// signalled.
+func awaitGroup(ctx context.Context, pgid int) error {
+	for delay := 100 * time.Microsecond; ; delay = min(2*delay, 20*time.Millisecond) {
+		if errors.Is(unix.Kill(-pgid, 0), unix.ESRCH) {
+			return nil
+		}
+		if delay > time.Millisecond || ctx.Err() != nil {
+			members, err := groupMembers(pgid)
+			if err == nil && len(members) == 0 {
+				return nil
+			}
+			if ctx.Err() != nil {
+				return fmt.Errorf("processes %v of group %d are still there although they were sent SIGKILL", members, pgid)
+			}
+		}
+		timer := time.NewTimer(delay)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+		}
+	}
+}
+
+// A siginfo is the part of siginfo_t that waitid(2) fills in.
+type siginfo struct {
+	signo int32
+	code  [2]int32       // si_errno and si_code; the other way round on MIPS
+	_     [is64Bit]int32 // padding
+	pid   int32          // 0: there was nothing to report
+	_     uint32         // uid
+	stat  int32          // exit status, or the number of a signal
+	_     [26 - is64Bit]int32
+}
+
+const is64Bit = ^uintptr(0) >> 63
+
+// Values of si_code for SIGCHLD (asm-generic/siginfo.h).
+const (
+	cldExited = 1
+	cldDumped = 3
+)
+
+func (s *siginfo) exit() Exit {
+	code := s.code[1]
+	if strings.HasPrefix(runtime.GOARCH, "mips") {
+		code = s.code[0]
+	}
+	if code == cldExited {
+		return Exit{Code: int(s.stat), Known: true}
+	}
+	return Exit{Signal: syscall.Signal(s.stat), CoreDumped: code == cldDumped, Known: true}
+}
+
+var _ [unsafe.Sizeof(unix.Siginfo{})]byte = [unsafe.Sizeof(siginfo{})]byte{}

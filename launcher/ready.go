@@ -1,0 +1,162 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+
+	"github.com/podlaunch/podlaunch/logsource"
+	"github.com/podlaunch/podlaunch/readiness"
+)
+
+// await waits until the pod of s is ready, and returns it, or clears it away
+// and returns why.
+//
+// The verdicts, in the order in which they win (see rule "ready, exited,
+// cancelled, out of time" in the package's documentation): the whole probe has
+// returned an endpoint and the process is alive; the probe has a verdict of
+// its own; the process has exited; ctx is done.
+func (n *launch) await(ctx context.Context, s *started) (*Pod, error) {
+	defer s.close()
+	target := readiness.Target{
+		Name:       n.spec.Name,
+		RuntimeDir: s.dir,
+		WorkDir:    s.workDir,
+		PID:        s.pod.PID(),
+		Lines:      s.lines,
+	}
+
+	// Once it is over, the probe's context ends with the reason. Its lines then
+	// still deliver what the log holds, and so a last word of the pod counts.
+	probeCtx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	probing := spawn(func() (readiness.Endpoint, error) { return n.Ready.Wait(probeCtx, target) })
+	watching := n.watch(ctx, s, target)
+
+	var probed outcome[readiness.Endpoint]
+	joined, crashed := false, false
+	select {
+	case probed = <-probing:
+		joined = true
+	case <-s.pod.exited:
+		end(ErrExitedEarly)
+	case <-watching.crashed:
+		crashed = true
+		end(context.Canceled)
+	case <-ctx.Done():
+	}
+	if !joined {
+		probed, joined = receive(probing, patience)
+	}
+
+	exited := s.pod.hasExited()
+	ready := joined && !crashed && probed.crash == nil && probed.err == nil && !exited
+	watching.finish(ready, exited)
+	if c := watching.crash(probed.crash); c != nil {
+		n.log.Error("a callback panicked; the pod is ended", "panic", c.value, "stack", string(c.stack), "leftover", s.pod.kill())
+		c.resume()
+	}
+	if ready {
+		s.pod.keep(probed.value)
+		if dropped := watching.dropped(); dropped > 0 {
+			n.log.Warn("the progress callback was too slow", "lines", dropped)
+		}
+		return s.pod, nil
+	}
+
+	e := &Error{
+		Stage:   StageReady,
+		Command: redact(s.command, n.spec.Overlay),
+		PID:     s.pod.PID(),
+		LogPath: s.log.Path,
+		Tail:    watching.tail.lines(),
+		Dropped: watching.dropped(),
+	}
+	if exited {
+		exit := s.pod.exit
+		e.Exit = &exit
+	}
+	e.Pending, e.Err = verdict(ctx, probed.err, joined, exited)
+	if s.pod.waitErr != nil && exited && errors.Is(e.Err, ErrExitedEarly) {
+		e.Err = fmt.Errorf("the process cannot be watched any more: %w", s.pod.waitErr)
+	}
+	e.Notes = notes(s, watching, exited)
+	leftover := []error{watching.leftover(), s.pod.kill()}
+	if !joined {
+		leftover = append(leftover, fmt.Errorf("the probe (%s) has not returned", describe(n.Ready)))
+	}
+	e.Leftover = errors.Join(leftover...)
+	return nil, e
+}
+
+// verdict says why a launch failed, and what the probe was still waiting for.
+// joined says whether the probe has returned, and then it did with err.
+func verdict(ctx context.Context, err error, joined, exited bool) (pending string, reason error) {
+	var p *readiness.PendingError
+	if errors.As(err, &p) && (!exited || p.Attempts > 0 || len(p.Notes) > 0) {
+		pending = p.Pending()
+	}
+	consequence := err == nil || !joined || errors.Is(err, ErrExitedEarly) ||
+		ctx.Err() != nil && (errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err()))
+	switch {
+	case !consequence && ctx.Err() != nil && !exited:
+		// It came when the time was over, and may be no more than what the
+		// probe made of that.
+		return pending, fmt.Errorf("%w; %w", ended(ctx), socketPathError(err))
+	case !consequence:
+		return pending, socketPathError(err)
+	case exited:
+		return pending, ErrExitedEarly
+	}
+	if pending == "" && err != nil && p == nil {
+		pending = err.Error()
+	}
+	return pending, ended(ctx)
+}
+
+// notes gathers what may explain why the pod was not ready.
+func notes(s *started, w *watch, exited bool) []string {
+	var found []string
+	if !exited {
+		if noter, ok := s.pod.proc.(interface{ notes() []string }); ok {
+			found = append(found, noter.notes()...)
+		}
+		if w.tail.total() == 0 && !w.announced.Load() {
+			found = append(found, "it has written nothing to its log")
+		}
+	}
+	return found
+}
+
+// lines is the pod's Target.Lines.
+func (s *started) lines(ctx context.Context) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		r, err := s.log.Follow(ctx)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer r.Close()
+		for line, err := range logsource.Lines(r) {
+			switch {
+			case err == io.EOF:
+				return
+			case err != nil:
+				yield(nil, err) // what comes with it is not a complete line
+				return
+			case !yield(line, nil):
+				return
+			}
+		}
+	}
+}
+
+// describe names a probe for a person.
+func describe(p readiness.Probe) string {
+	if s, ok := p.(fmt.Stringer); ok {
+		return s.String()
+	}
+	return fmt.Sprintf("%T", p)
+}

@@ -1,0 +1,47 @@
+package launcher
+
+import (
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// released are children that were forgotten while they ran. Nobody waits for
+// them, so when they end they become zombies; the next start clears those away
+// (as Python's subprocess does), and a program that starts nothing any more
+// keeps what it has.
+var released orphanage
+
+type orphanage struct {
+	mu       sync.Mutex
+	children map[int]uint64 // pid → start time
+}
+
+func (o *orphanage) add(pid int) {
+	st, err := readStat(pid)
+	if err != nil {
+		return // without /proc it cannot be told from a later child of its number
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.children == nil {
+		o.children = make(map[int]uint64)
+	}
+	o.children[pid] = st.start
+}
+
+// sweepReleased reaps the released children that have ended.
+func sweepReleased() {
+	released.mu.Lock()
+	defer released.mu.Unlock()
+	for pid, start := range released.children {
+		st, err := readStat(pid)
+		switch {
+		case err != nil || st.start != start:
+			delete(released.children, pid) // somebody else has reaped it
+		case st.state == 'Z':
+			unix.Wait4(pid, nil, unix.WNOHANG, nil)
+			delete(released.children, pid)
+		}
+	}
+}

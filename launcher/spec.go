@@ -1,0 +1,120 @@
+package launcher
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/google/uuid"
+
+	"github.com/podlaunch/podlaunch/runtimedir"
+)
+
+// MaxOverlay is the longest overlay, in bytes. It travels as one argument, and
+// Linux takes none that is longer (MAX_ARG_STRLEN, 131072 with its final NUL;
+// execve(2)).
+const MaxOverlay = 128<<10 - 1
+
+// ErrInvalidSpec says that a launch was asked for what cannot be done. Nothing
+// was created or started. The error that wraps it says which field of [Spec]
+// it is, and which limit.
+var ErrInvalidSpec = errors.New("invalid spec")
+
+// A Spec describes one launch.
+type Spec struct {
+	// Name of the pod; see [runtimedir.ValidateName]. Required.
+	Name string
+
+	// Overlay is TOML that the pod lays over its configuration, passed as
+	// --overlay. At most [MaxOverlay] bytes. It appears in no error and no log
+	// of this package, but every user of the machine can see it in the list of
+	// processes.
+	Overlay string
+
+	// Dir is the pod's working directory. A relative one is taken from the
+	// caller's. Empty means the caller's.
+	Dir string
+
+	// Session to resume, passed as --session. uuid.Nil means a fresh one.
+	Session uuid.UUID
+
+	// Args are appended to the command, last.
+	Args []string
+
+	// Env is the pod's environment, as in [exec.Cmd]: nil means the caller's;
+	// the last of several values of a variable counts.
+	Env []string
+
+	// LogStdout sends the pod's standard output to the log too. Otherwise it
+	// goes to the null device.
+	LogStdout bool
+
+	// Progress gets each line that the pod writes before it is ready, except
+	// the ready line. Nil means nobody wants them.
+	//
+	// It is called from one goroutine, one line after the other, and never
+	// again once Launch has returned. It holds nobody up: if it is too slow,
+	// the lines that it did not get are counted in [Error.Dropped] and in the
+	// Logger, and are still in the log.
+	Progress func(line string)
+}
+
+// validate reports what is wrong with s before anything is touched.
+func (s *Spec) validate() *Error {
+	if err := runtimedir.ValidateName(s.Name); err != nil {
+		return &Error{Stage: StageDir, Err: err}
+	}
+	switch {
+	case strings.IndexByte(s.Overlay, 0) >= 0:
+		return &Error{Stage: StageResolve, Err: fmt.Errorf("%w: Overlay holds a NUL at byte %d: %w", ErrInvalidSpec, strings.IndexByte(s.Overlay, 0), syscall.EINVAL)}
+	case len(s.Overlay) > MaxOverlay:
+		return &Error{Stage: StageResolve, Err: fmt.Errorf("%w: Overlay has %d bytes, the limit for an argument is %d: %w", ErrInvalidSpec, len(s.Overlay), MaxOverlay, syscall.E2BIG)}
+	}
+	if err := checkStrings("Args", s.Args); err != nil {
+		return &Error{Stage: StageResolve, Err: fmt.Errorf("%w: %w", ErrInvalidSpec, err)}
+	}
+	if err := checkStrings("Env", s.Env); err != nil {
+		return &Error{Stage: StageResolve, Err: fmt.Errorf("%w: %w", ErrInvalidSpec, err)}
+	}
+	return nil
+}
+
+// checkStrings makes sure that each of list, the field called what, can be
+// passed to a process. It does not quote them, for they may be secret.
+func checkStrings(what string, list []string) error {
+	for i, s := range list {
+		if at := strings.IndexByte(s, 0); at >= 0 {
+			return fmt.Errorf("%s[%d] holds a NUL at byte %d: %w", what, i, at, syscall.EINVAL)
+		}
+		if len(s) > MaxOverlay {
+			return fmt.Errorf("%s[%d] has %d bytes, the limit is %d: %w", what, i, len(s), MaxOverlay, syscall.E2BIG)
+		}
+	}
+	return nil
+}
+
+// workDir returns the pod's working directory, absolute, after making sure
+// that a process can be in it.
+func (s *Spec) workDir() (string, error) {
+	dir, err := filepath.Abs(s.Dir) // of "", the caller's
+	if err != nil {
+		return "", fmt.Errorf("working directory: %w", err)
+	}
+	fi, err := os.Stat(dir)
+	if err == nil && !fi.IsDir() {
+		err = &fs.PathError{Op: "chdir", Path: dir, Err: syscall.ENOTDIR}
+	}
+	if err == nil {
+		if accessErr := mayEnter(dir); accessErr != nil {
+			err = &fs.PathError{Op: "chdir", Path: dir, Err: accessErr}
+		}
+	}
+	if err != nil {
+		return "", fmt.Errorf("working directory: %w", err)
+	}
+	return dir, nil
+}

@@ -1,0 +1,261 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/podlaunch/podlaunch/logsource"
+	"github.com/podlaunch/podlaunch/readiness"
+)
+
+const (
+	// callPatience is how long the progress callback may be in one call, once
+	// the launch is over, before it counts as blocked.
+	callPatience = 100 * time.Millisecond
+
+	// drainPatience is how long reading the rest of the log may take, once the
+	// launch is over.
+	drainPatience = 2 * time.Second
+)
+
+// A watch reads the pod's lines while a launch waits for readiness: once for
+// the tail, which an error needs, and once for the progress callback if there
+// is one. The two are followers of their own, so a callback that is slow
+// slows down nothing else, and nothing needs a queue.
+//
+// Each runs in one goroutine that this watch owns; finish joins them.
+type watch struct {
+	n    *launch
+	s    *started
+	stop context.CancelCauseFunc // ends the followers, with the reason
+
+	tail    tail
+	tailing <-chan outcome[struct{}]
+	enough  atomic.Bool // nobody needs the tail any more
+
+	announced atomic.Bool // a ready line was seen
+
+	progress    progress
+	progressing <-chan outcome[struct{}] // nil without a callback
+	crashed     <-chan struct{}          // closed when the callback did not return; nil without one
+	stuck       []error                  // what did not end in time
+}
+
+func (n *launch) watch(ctx context.Context, s *started, t readiness.Target) *watch {
+	w := &watch{n: n, s: s}
+	// Not ctx itself: the log is read to its end whatever ends first.
+	ctx, w.stop = context.WithCancelCause(context.WithoutCancel(ctx))
+	w.tailing = w.follow(ctx, t, true, func(line []byte) bool {
+		w.tail.add(line)
+		return !w.enough.Load()
+	})
+	if n.spec.Progress != nil {
+		crashed := make(chan struct{})
+		w.crashed = crashed
+		w.progress = progress{call: n.spec.Progress, crashed: crashed}
+		w.progressing = w.follow(ctx, t, false, w.progress.take)
+	}
+	return w
+}
+
+// follow hands each line of the log to take, in a goroutine of its own, until
+// take returns false or the log ends; the ready line is left out. The
+// unterminated end is handed over if the pod has exited, for then nothing will
+// complete it, or if partial is set.
+func (w *watch) follow(ctx context.Context, t readiness.Target, partial bool, take func([]byte) bool) <-chan outcome[struct{}] {
+	return spawn(func() (struct{}, error) {
+		r, err := w.s.log.Follow(ctx)
+		if err != nil {
+			return struct{}{}, err
+		}
+		defer r.Close()
+		own := ownLines{target: t}
+		own.owner, _ = w.n.Ready.(readiness.LineOwner)
+		for line, err := range logsource.Lines(r) {
+			switch {
+			case err == nil && own.has(line):
+				w.announced.Store(true)
+			case err == nil && !take(line):
+				return struct{}{}, nil
+			case err != nil:
+				if len(line) > 0 && (partial || errors.Is(err, ErrExitedEarly)) {
+					take(line)
+				}
+				return struct{}{}, nil
+			}
+		}
+		return struct{}{}, nil
+	})
+}
+
+// finish ends the watch, and returns when its goroutines have ended or have
+// had their time.
+func (w *watch) finish(ready, exited bool) {
+	reason := context.Canceled
+	if exited {
+		reason = ErrExitedEarly
+	}
+	// Without a callback nobody will ask how many lines there were.
+	w.enough.Store(ready && w.progressing == nil)
+	w.stop(reason)
+	if w.progressing != nil && !w.progress.finish(w.progressing) {
+		w.stuck = append(w.stuck, errors.New("Spec.Progress has not returned from its last call"))
+	} else {
+		w.enough.Store(ready)
+	}
+	if _, ok := receive(w.tailing, drainPatience); !ok {
+		w.enough.Store(true) // it ends with its next line
+		w.stuck = append(w.stuck, fmt.Errorf("the log was not read to its end within %v", drainPatience))
+	}
+}
+
+// crash returns the first crash there was, of the probe or of the callback.
+func (w *watch) crash(ofProbe *crash) *crash {
+	if ofProbe != nil {
+		return ofProbe
+	}
+	return w.progress.crash
+}
+
+// dropped returns how many lines the callback did not get.
+func (w *watch) dropped() int {
+	if w.progressing == nil {
+		return 0
+	}
+	return max(0, w.tail.total()-w.progress.total())
+}
+
+// leftover names what did not end in time.
+func (w *watch) leftover() error { return errors.Join(w.stuck...) }
+
+// ownLines tells the ready line from the others.
+type ownLines struct {
+	owner  readiness.LineOwner // nil: the probe has no lines of its own
+	target readiness.Target
+	first  string // the ready line, once it was seen
+}
+
+// has reports whether line is the ready line, or says the same again. Another
+// one after it is kept: it may explain what goes wrong.
+func (o *ownLines) has(line []byte) bool {
+	if o.owner == nil || !o.owner.OwnsLine(o.target, line) {
+		return false
+	}
+	if o.first == "" {
+		o.first = string(line)
+	}
+	return o.first == string(line)
+}
+
+// A tail keeps the last lines. It is filled by one goroutine and may be read
+// by another.
+type tail struct {
+	mu    sync.Mutex
+	last  [tailLines][]byte // line i is at i % tailLines; the slices are used again
+	count int
+}
+
+func (t *tail) add(line []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	slot := &t.last[t.count%tailLines]
+	*slot = append((*slot)[:0], line...)
+	t.count++
+}
+
+func (t *tail) total() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.count
+}
+
+// lines returns the last lines, oldest first.
+func (t *tail) lines() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var lines []string
+	for i := max(0, t.count-tailLines); i < t.count; i++ {
+		lines = append(lines, strings.Clone(string(t.last[i%tailLines])))
+	}
+	return lines
+}
+
+// A progress calls the callback.
+type progress struct {
+	call    func(string)
+	crashed chan<- struct{}
+
+	mu     sync.Mutex
+	since  time.Time // when the running call began; zero: none runs
+	count  int       // calls that returned
+	closed bool      // none may begin
+
+	crash *crash // set by finish
+}
+
+// take makes one call, and reports whether there may be another.
+func (p *progress) take(line []byte) bool {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return false
+	}
+	p.since = time.Now()
+	p.mu.Unlock()
+	returned := false
+	defer func() {
+		if !returned {
+			close(p.crashed)
+		}
+	}()
+	p.call(string(line))
+	returned = true
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.since = time.Time{}
+	p.count++
+	return !p.closed
+}
+
+func (p *progress) total() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.count
+}
+
+// finish waits until the callback has had every line, as long as it returns
+// from each call in time, and then lets no call begin any more. It reports
+// whether none is running.
+func (p *progress) finish(done <-chan outcome[struct{}]) bool {
+	end := time.Now().Add(drainPatience)
+	for now := time.Now(); now.Before(end); now = time.Now() {
+		since, count := p.running(now)
+		if o, ok := receive(done, since.Add(callPatience).Sub(now)); ok {
+			p.crash = o.crash
+			return true
+		}
+		if _, after := p.running(now); after == count {
+			break // still the same call
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	return p.since.IsZero()
+}
+
+// running returns when the running call began, or now if none runs, and how
+// many there were before it.
+func (p *progress) running(now time.Time) (since time.Time, before int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.since.IsZero() {
+		return now, p.count
+	}
+	return p.since, p.count
+}
