@@ -3,13 +3,20 @@ package launcher_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/fakepod"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
+	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
@@ -24,8 +31,126 @@ func TestMain(m *testing.M) {
 	}
 	podBinary = path
 	code := m.Run()
+	if err := leaktest.CheckWatcher(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
 	remove()
 	os.Exit(code)
+}
+
+// ample is a deadline for what should happen long before it. It only ends a
+// test that hangs.
+const ample = time.Minute
+
+// short is a deadline for launches that are meant to run into it.
+const short = 300 * time.Millisecond
+
+// A rig launches fake pods for one test, in a directory of its own, and makes
+// sure that nothing is left behind when the test ends.
+type rig struct {
+	t    *testing.T
+	base string // short, so that a socket below it can be bound
+	l    launcher.Launcher
+}
+
+// newRig returns a rig whose pods follow steps.
+func newRig(t *testing.T, steps ...string) *rig {
+	t.Helper()
+	base, err := os.MkdirTemp("", "rig")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(base) })
+	leaktest.Check(t, podBinary)
+	return &rig{t: t, base: base, l: launcher.Launcher{
+		Command: script(steps...),
+		Dir:     runtimedir.Dir(base),
+		Timeout: ample,
+	}}
+}
+
+// dir is where the pod called name has its runtime directory.
+func (r *rig) dir(name string) string { return filepath.Join(r.base, name) }
+
+// fifo makes a FIFO for the fake pod's steps await and notify.
+func (r *rig) fifo(name string) string {
+	r.t.Helper()
+	path := filepath.Join(r.base, name)
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	return path
+}
+
+// launch launches a pod that has to become ready, and stops it when the test
+// ends.
+func (r *rig) launch(spec launcher.Spec) *launcher.Pod {
+	r.t.Helper()
+	pod, err := r.l.Launch(r.t.Context(), spec)
+	if err != nil {
+		r.t.Fatalf("launch: %v", err)
+	}
+	r.t.Cleanup(func() {
+		r.t.Helper()
+		// The test's own context is done by now.
+		ctx, cancel := context.WithTimeout(context.Background(), ample)
+		defer cancel()
+		if err := pod.Stop(ctx); err != nil {
+			r.t.Error(err)
+		}
+	})
+	return pod
+}
+
+// fail launches a pod that must not become ready, checks what holds for every
+// failure, and returns the error.
+func (r *rig) fail(ctx context.Context, spec launcher.Spec) *launcher.Error {
+	r.t.Helper()
+	before := leaktest.Take()
+	pod, err := r.l.Launch(ctx, spec)
+	if pod != nil || err == nil {
+		r.t.Fatalf("Launch returned the pod %v and the error %v, want an error alone", pod, err)
+	}
+	// Nothing may be left when Launch returns, not only when the test ends.
+	if left := before.Left(0, podBinary); left != nil {
+		r.t.Errorf("when Launch had failed there were left:\n%s", strings.Join(left, "\n"))
+	}
+	var e *launcher.Error
+	if !errors.As(err, &e) {
+		r.t.Fatalf("the error is a %T, want *launcher.Error: %v", err, err)
+	}
+	if e.Name != spec.Name || e.Stage == "" || e.Err == nil || e.Elapsed <= 0 {
+		r.t.Errorf("the error lacks evidence: %+v", e)
+	}
+	if e.Leftover != nil {
+		r.t.Errorf("not cleared: %v", e.Leftover)
+	}
+	msg := e.Error()
+	if strings.ContainsFunc(msg, func(c rune) bool { return c < ' ' || c == 0x7f }) {
+		r.t.Errorf("the message holds control characters: %q", msg)
+	}
+	if spec.Overlay != "" && strings.Contains(msg+fmt.Sprintf("%+v", e.Command), spec.Overlay) {
+		r.t.Errorf("the error tells the overlay: %q %+v", msg, e.Command)
+	}
+	if e.PID != 0 {
+		if e.LogPath == "" {
+			r.t.Error("a process was started, and the error does not say where its log is")
+		}
+		if err := syscall.Kill(-e.PID, 0); !errors.Is(err, syscall.ESRCH) {
+			r.t.Errorf("the group %d is still there: %v", e.PID, err)
+		}
+	}
+	return e
+}
+
+// relaunch makes sure that the name can be launched straight after a failure.
+func (r *rig) relaunch(name string) {
+	r.t.Helper()
+	again := *r
+	again.l.Command, again.l.Timeout = script("listen", "ready", "hang"), ample
+	again.l.Ready, again.l.Log, again.l.Starter = nil, nil, nil
+	again.launch(launcher.Spec{Name: name})
 }
 
 // script resolves to the fake pod, which follows steps.
@@ -39,45 +164,51 @@ func script(steps ...string) launcher.CommandResolver {
 	})
 }
 
-// ping sends a line to the pod and returns its answer.
-func ping(t *testing.T, conn net.Conn) string {
-	t.Helper()
-	defer conn.Close()
-	fmt.Fprintln(conn, "hello")
-	answer, err := bufio.NewReader(conn).ReadString('\n')
+// readLog returns what the pod called name has written.
+func (r *rig) readLog(name string) string {
+	r.t.Helper()
+	data, err := os.ReadFile(filepath.Join(r.dir(name), logsource.DefaultName))
 	if err != nil {
-		t.Fatal(err)
+		r.t.Fatal(err)
 	}
-	return answer
+	return string(data)
 }
 
-func TestSmoke(t *testing.T) {
-	l := launcher.Launcher{Command: script("say one", "say two", "listen", "ready", "hang"), Dir: runtimedir.Dir(t.TempDir())}
-	pod, err := l.Launch(t.Context(), launcher.Spec{Name: "alice", Progress: func(s string) { t.Log("progress", s) }})
-	if err != nil {
-		t.Fatal(err)
-	}
+// ping has the pod answer a request over its socket.
+func ping(t *testing.T, pod *launcher.Pod) {
+	t.Helper()
 	conn, err := pod.Dial(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Log(ping(t, conn))
-	if err := pod.Stop(t.Context()); err != nil {
-		t.Fatal(err)
+	defer conn.Close()
+	send(t, conn)
+}
+
+func send(t *testing.T, conn net.Conn) {
+	t.Helper()
+	fmt.Fprintln(conn, "hello")
+	if answer, err := bufio.NewReader(conn).ReadString('\n'); err != nil || answer != "pong hello\n" {
+		t.Errorf("the pod answered %q, %v", answer, err)
 	}
-	t.Log(pod.Wait(t.Context()))
-	for _, steps := range [][]string{
-		{"say one", "say two \x1b[31m", "write \"three\"", "exit 3"},
-		{"say x", "announce \"INSOMNIA-READY\\tbob\\t/x\\n\"", "hang"},
-		{"kill 9"},
-		{"say hm", "hang"},
-		{"ready", "hang"},
-		{"ready /etc/passwd", "hang"},
-		{"ready /root/nosuch/" + fmt.Sprint(make([]int, 100)), "hang"},
-	} {
-		l.Command = script(steps...)
-		l.Timeout = 300e6
-		_, err = l.Launch(t.Context(), launcher.Spec{Name: "alice"})
-		t.Log(err)
+}
+
+// mustBe fails the test unless err is each of targets.
+func mustBe(t *testing.T, err error, targets ...error) {
+	t.Helper()
+	for _, target := range targets {
+		if !errors.Is(err, target) {
+			t.Errorf("errors.Is(err, %v) is false for: %v", target, err)
+		}
+	}
+}
+
+// mustSay fails the test unless the message of err holds each of parts.
+func mustSay(t *testing.T, err error, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("the message lacks %q: %v", part, err)
+		}
 	}
 }
