@@ -35,9 +35,10 @@ type process struct {
 	ended   chan struct{} // closed after exit is set
 	exit    Exit
 
-	mu     sync.Mutex // held while signalling, so that nobody does after Reap, and while closing ended
+	mu     sync.Mutex // held while signalling, and while closing ended
 	killed bool       // SIGKILL was sent to the group
-	reaped bool
+	pinned bool       // nobody has reaped the child: its number is its own
+	over   bool       // Reap or Release was called: no more signals
 }
 
 var (
@@ -46,7 +47,7 @@ var (
 )
 
 func newProcess(pid, pidfd int) *process {
-	p := &process{pid: pid, waiting: make(chan struct{}, 1), ended: make(chan struct{})}
+	p := &process{pid: pid, pinned: true, waiting: make(chan struct{}, 1), ended: make(chan struct{})}
 	// With a pidfd that is not in non-blocking mode the runtime would not use
 	// its poller.
 	if pidfd >= 0 && unix.SetNonblock(pidfd, true) == nil {
@@ -161,9 +162,11 @@ func (p *process) look(idType, id, flags int) bool {
 		p.exit = info.exit()
 	} else {
 		// ECHILD: it ended, and somebody else has reaped it (SIGCHLD is ignored,
-		// or this program calls wait4(-1)). Its number is free, so nobody may
-		// be signalled by it any more.
-		p.reaped = true
+		// or this program calls wait4(-1)). Its number may be another's by now.
+		p.pinned = false
+		if idType == unix.P_PIDFD {
+			p.exit = reapedExit(id)
+		}
 	}
 	close(p.ended)
 	return true
@@ -177,10 +180,7 @@ func (p *process) Signal(_ context.Context, sig os.Signal) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.reaped {
-		return os.ErrProcessDone
-	}
-	err := unix.Kill(-p.pid, number)
+	err := p.signalLocked(number)
 	switch {
 	case errors.Is(err, unix.ESRCH):
 		return os.ErrProcessDone
@@ -191,18 +191,36 @@ func (p *process) Signal(_ context.Context, sig os.Signal) error {
 	return nil
 }
 
+func (p *process) signalLocked(sig syscall.Signal) error {
+	if p.over {
+		return unix.ESRCH
+	}
+	if p.pidfd != nil {
+		conn, err := p.pidfd.SyscallConn()
+		if err != nil {
+			return err
+		}
+		if ctlErr := conn.Control(func(fd uintptr) { err = signalGroup(int(fd), sig) }); ctlErr != nil {
+			return ctlErr
+		}
+		if !errors.Is(err, unix.EINVAL) {
+			return err
+		}
+	}
+	if !p.pinned {
+		return unix.ESRCH // the number is not to be trusted
+	}
+	return unix.Kill(-p.pid, sig)
+}
+
 // Reap implements [Reaper].
 func (p *process) Reap(ctx context.Context) error {
 	p.mu.Lock()
-	p.reaped = true
-	killed := p.killed
+	p.over = true
+	killed, pinned := p.killed, p.pinned
 	p.mu.Unlock()
-	for {
-		// ECHILD means that somebody else has done it.
-		_, err := unix.Wait4(p.pid, nil, unix.WNOHANG, nil)
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
+	for err := error(unix.EINTR); pinned && errors.Is(err, unix.EINTR); {
+		_, err = unix.Wait4(p.pid, nil, unix.WNOHANG, nil)
 	}
 	p.closePidfd()
 	if killed {
@@ -214,7 +232,7 @@ func (p *process) Reap(ctx context.Context) error {
 // Release implements [Releaser].
 func (p *process) Release() {
 	p.mu.Lock()
-	p.reaped = true // nobody may signal it any more
+	p.over = true
 	p.mu.Unlock()
 	p.closePidfd()
 	released.add(p.pid)
