@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/podlaunch/podlaunch/launcher"
 )
 
@@ -192,12 +194,10 @@ func TestRelease(t *testing.T) {
 	if err := syscall.Kill(pod.PID(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	for state := ""; state != "Z"; {
-		data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pod.PID()), "stat"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		state = strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))[0]
+	// Looks, without reaping, until it can be reaped.
+	var info unix.Siginfo
+	if err := unix.Waitid(unix.P_PID, pod.PID(), &info, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+		t.Fatal(err)
 	}
 	r.launch(launcher.Spec{Name: "bob"})
 	if _, err = os.Stat(filepath.Join("/proc", strconv.Itoa(pod.PID()))); !errors.Is(err, os.ErrNotExist) {

@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"errors"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -40,8 +41,11 @@ func sweepReleased() {
 		case err != nil || st.start != start:
 			delete(released.children, pid) // somebody else has reaped it
 		case st.state == 'Z':
-			unix.Wait4(pid, nil, unix.WNOHANG, nil)
-			delete(released.children, pid)
+			// Its other threads may not be gone yet; then it is not to be had,
+			// and the next start tries again.
+			if got, err := unix.Wait4(pid, nil, unix.WNOHANG, nil); got == pid || errors.Is(err, unix.ECHILD) {
+				delete(released.children, pid)
+			}
 		}
 	}
 }
