@@ -39,8 +39,9 @@
 // # Signals, and what a pod inherits
 //
 // Standard input and, unless [Spec.LogStdout] is set, standard output are the
-// null device. Descriptors are not inherited, except those which somebody
-// opened in this process without O_CLOEXEC (Go never does). Signals that this
+// null device. No other descriptor is inherited, not even one that this process
+// has from its own parent; the exception is what C code in this process opens
+// without O_CLOEXEC after the first launch. Signals that this
 // process ignores are ignored by the pod as well (signal(7)); a pod that cares
 // resets them.
 //

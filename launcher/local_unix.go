@@ -33,9 +33,12 @@ func (Local) Start(ctx context.Context, req StartRequest) (Process, error) {
 	}
 	defer null.Close()
 	files := append([]*os.File{null, orNull(req.Stdout, null), orNull(req.Stderr, null)}, req.Files...)
-	fds := make([]uintptr, len(files))
-	for i, f := range files {
-		fds[i] = f.Fd()
+	fds := make([]uintptr, 0, max(len(files), inherited()+1))
+	for _, f := range files {
+		fds = append(fds, f.Fd())
+	}
+	for len(fds) <= inherited() {
+		fds = append(fds, closed)
 	}
 	pidfd := -1
 	attr := &syscall.ProcAttr{
@@ -77,6 +80,10 @@ func startProcess(ctx context.Context, path string, argv []string, attr *syscall
 		}
 	}
 }
+
+// closed is an entry of syscall.ProcAttr.Files that stands for no file: the
+// child closes what it has there (as for a nil entry in os.ProcAttr.Files).
+const closed = ^uintptr(0)
 
 func orNull(f, null *os.File) *os.File {
 	if f == nil {

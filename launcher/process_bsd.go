@@ -94,5 +94,8 @@ func (p *process) notes() []string { return nil }
 // sweepReleased has nothing to do here: every child has its goroutine.
 func sweepReleased() {}
 
+// inherited leaves the descriptors alone that this program has inherited.
+func inherited() int { return 0 }
+
 // checkArgumentSpace leaves it to the system.
 func checkArgumentSpace(*Command) error { return nil }

@@ -74,12 +74,12 @@ func (n *launch) await(ctx context.Context, s *started) (*Pod, error) {
 		Tail:    watching.tail.lines(),
 		Dropped: watching.dropped(),
 	}
-	if exited {
+	e.Pending, e.Err = verdict(ctx, probed.err, joined, exited)
+	switch {
+	case exited && s.pod.waitErr == nil:
 		exit := s.pod.exit
 		e.Exit = &exit
-	}
-	e.Pending, e.Err = verdict(ctx, probed.err, joined, exited)
-	if s.pod.waitErr != nil && exited && errors.Is(e.Err, ErrExitedEarly) {
+	case exited && errors.Is(e.Err, ErrExitedEarly):
 		e.Err = fmt.Errorf("the process cannot be watched any more: %w", s.pod.waitErr)
 	}
 	e.Notes = notes(s, watching, exited)

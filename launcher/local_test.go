@@ -1,0 +1,55 @@
+package launcher_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/podlaunch/podlaunch/launcher"
+)
+
+// D22: a pod gets its three descriptors and nothing else, not even what the
+// launcher has inherited from its own parent. Run in a process of its own,
+// which inherits two.
+func TestDescriptorsAreNotInherited(t *testing.T) {
+	const role = "PODLAUNCH_TEST_INHERIT"
+	if os.Getenv(role) == "" {
+		secret, err := os.Create(filepath.Join(t.TempDir(), "secret"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer secret.Close()
+		c := exec.Command(os.Args[0], "-test.run=^TestDescriptorsAreNotInherited$", "-test.v")
+		c.Env = append(os.Environ(), role+"=1")
+		c.ExtraFiles = []*os.File{secret, nil, nil, nil, secret}
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	r := newRig(t)
+	list := filepath.Join(r.base, "fds")
+	r.l.Command = script("fds "+list, "listen", "ready", "hang")
+	pod := r.launch(launcher.Spec{Name: "alice"})
+	data, err := os.ReadFile(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"0": os.DevNull, "1": os.DevNull, "2": pod.LogPath()}
+	for line := range strings.Lines(string(data)) {
+		number, target, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		switch {
+		case want[number] == target:
+			delete(want, number)
+		case strings.HasPrefix(target, "anon_inode:") || strings.HasPrefix(target, "/proc/"):
+			// the pod's own runtime, and its look at its descriptors
+		default:
+			t.Errorf("the pod has descriptor %s", line)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("the pod lacks %v; it has:\n%s", want, data)
+	}
+}
