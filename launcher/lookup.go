@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -62,6 +63,9 @@ func lookPath(program, source string) (string, error) {
 		if !filepath.IsAbs(dir) {
 			candidate = "." + string(filepath.Separator) + candidate
 		}
+		if missed.tried(candidate) {
+			continue // PATH names the directory twice
+		}
 		_, err := exec.LookPath(candidate)
 		switch {
 		case err == nil && filepath.IsAbs(dir):
@@ -88,6 +92,10 @@ func checkPath(path, source string) (string, error) {
 		return "", missed
 	}
 	return abs, nil
+}
+
+func (e *NotFoundError) tried(place string) bool {
+	return slices.ContainsFunc(e.Tried, func(t exec.Error) bool { return t.Name == place })
 }
 
 // add notes that there is no program at place.

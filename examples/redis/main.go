@@ -1,0 +1,111 @@
+// Command redis launches a program that nobody wrote to be a pod: it starts
+// redis-server on a unix socket, waits until it answers, pings it, and stops
+// it.
+//
+//	go run ./examples/redis
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"time"
+
+	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/readiness"
+	"github.com/podlaunch/podlaunch/runtimedir"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	err := run(ctx)
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		fmt.Fprintln(os.Stderr, "redis-server is not on PATH; install it with: apt-get install redis-server, dnf install redis, or brew install redis")
+		os.Exit(1)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "redis")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+
+	l := launcher.Launcher{
+		Command: launcher.CommandResolverFunc(redis),
+		Dir:     runtimedir.Dir(dir),
+		// Redis says that it is ready, and Socket makes sure of it.
+		Ready: readiness.Sequence{readiness.ProbeFunc(saysReady), readiness.Socket{}},
+	}
+	began := time.Now()
+	pod, err := l.Launch(ctx, launcher.Spec{
+		Name:      "redis",
+		Dir:       dir,
+		LogStdout: true, // where Redis writes its log
+	})
+	if err != nil {
+		return err
+	}
+	defer pod.Stop(context.WithoutCancel(ctx))
+	fmt.Printf("ready    %s, pid %d, after %v\n", pod.Endpoint(), pod.PID(), time.Since(began).Round(100*time.Microsecond))
+
+	conn, err := pod.Dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "PING\r\n")
+	answer, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("ping redis: %w", err)
+	}
+	fmt.Printf("PING     %q\n", answer)
+
+	if err := pod.Stop(ctx); err != nil {
+		return err
+	}
+	exit, err := pod.Wait(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("stopped  %v\n", exit)
+	return nil
+}
+
+// redis resolves to a Redis that listens on a unix socket in the pod's
+// directory, and nowhere else, and keeps nothing.
+func redis(ctx context.Context, req launcher.Request) (launcher.Command, error) {
+	return launcher.Exec("redis-server",
+		"--unixsocket", socket(req.RuntimeDir), "--port", "0",
+		"--save", "", "--appendonly", "no",
+	).ResolveCommand(ctx, req)
+}
+
+// saysReady waits for Redis to say that it is ready. The wording depends on its
+// version: 7.0 writes "The server is now ready to accept connections at …",
+// later ones "Ready to accept connections unix".
+func saysReady(ctx context.Context, t readiness.Target) (readiness.Endpoint, error) {
+	for line, err := range t.Lines(ctx) {
+		if err != nil {
+			return readiness.Endpoint{}, err
+		}
+		if bytes.Contains(line, []byte("eady to accept connections")) {
+			return readiness.Endpoint{Network: "unix", Address: socket(t.RuntimeDir)}, nil
+		}
+	}
+	return readiness.Endpoint{}, errors.New("the log ended before Redis was ready")
+}
+
+func socket(runtimeDir string) string { return filepath.Join(runtimeDir, "sock") }
