@@ -52,7 +52,7 @@ func newFake(t *testing.T) *fake {
 }
 
 // A fakeStarter starts its one process.
-type fakeStarter struct{ proc *fakeProcess }
+type fakeStarter struct{ proc launcher.Process }
 
 func (s fakeStarter) Start(context.Context, launcher.StartRequest) (launcher.Process, error) {
 	return s.proc, nil
@@ -62,9 +62,11 @@ func (s fakeStarter) Start(context.Context, launcher.StartRequest) (launcher.Pro
 type fakeProcess struct {
 	gone chan struct{} // closed after exit is set
 
+	due     time.Time // when it ends by itself; zero: never
+	dueExit launcher.Exit
+
 	mu     sync.Mutex
 	exit   launcher.Exit
-	due    time.Time // when it ends by itself; zero: never
 	reaped int
 }
 
@@ -84,12 +86,12 @@ func (p *fakeProcess) end(exit launcher.Exit) {
 	}
 }
 
-// endAt has the process end by itself at an instant to come: from that instant
-// on, whoever looks finds it ended, whichever timer fires first. It has to be
-// called before the launch.
+// endAt has the process end by itself at an instant to come. Whoever looks from
+// then on finds it ended; whoever waits is told a millisecond later, for that
+// is how it may go with a real one. It has to be called before the launch.
 func (p *fakeProcess) endAt(due time.Time, exit launcher.Exit) {
-	p.due = due
-	time.AfterFunc(time.Until(due), func() { p.end(exit) })
+	p.due, p.dueExit = due, exit
+	time.AfterFunc(time.Until(due)+time.Millisecond, func() { p.end(exit) })
 }
 
 // PID implements launcher.Process: it has no number.
@@ -108,7 +110,7 @@ func (p *fakeProcess) Wait(ctx context.Context) (launcher.Exit, error) {
 	case <-ctx.Done():
 	}
 	if !p.due.IsZero() && !time.Now().Before(p.due) {
-		<-p.gone // its timer has fired, or is firing now
+		p.end(p.dueExit)
 		return p.exit, nil
 	}
 	return launcher.Exit{}, context.Cause(ctx)

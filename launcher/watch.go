@@ -233,13 +233,17 @@ func (p *progress) total() int {
 // whether none is running.
 func (p *progress) finish(done <-chan outcome[struct{}]) bool {
 	end := time.Now().Add(drainPatience)
-	for now := time.Now(); now.Before(end); now = time.Now() {
-		since, count := p.running(now)
-		if o, ok := receive(done, since.Add(callPatience).Sub(now)); ok {
+	for time.Now().Before(end) {
+		limit, before := end, p.total()
+		since := p.running()
+		if !since.IsZero() && since.Add(callPatience).Before(end) {
+			limit = since.Add(callPatience)
+		}
+		if o, ok := receive(done, time.Until(limit)); ok {
 			p.crash = o.crash
 			return true
 		}
-		if _, after := p.running(now); after == count {
+		if p.total() == before {
 			break // still the same call
 		}
 	}
@@ -249,13 +253,9 @@ func (p *progress) finish(done <-chan outcome[struct{}]) bool {
 	return p.since.IsZero()
 }
 
-// running returns when the running call began, or now if none runs, and how
-// many there were before it.
-func (p *progress) running(now time.Time) (since time.Time, before int) {
+// running returns when the running call began; zero if none runs.
+func (p *progress) running() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.since.IsZero() {
-		return now, p.count
-	}
-	return p.since, p.count
+	return p.since
 }

@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package fakepod is a pod for tests that behaves as it is told, well or
 // badly. Its script is its arguments, one step each:
 //
@@ -11,6 +13,7 @@
 //	forever           lines on stderr without end
 //	listen [PATH]     listen on a unix socket and answer each line on it
 //	backlog [PATH]    listen, and accept nothing: the queue is full at once
+//	mute [PATH]       listen on a unix socket, accept, and never answer
 //	dgram [PATH]      bind a datagram socket
 //	ready [SOCKET]    announce SOCKET
 //	announce QUOTED   write QUOTED, with NAME, DIR and SOCK replaced, in one write
@@ -27,6 +30,9 @@
 //	truncate          truncate stderr.log
 //	rmdir             delete the runtime directory
 //	closestderr       close stderr
+//	redirect PATH     send stderr to the file PATH instead
+//	undumpable        let nobody look into this process (prctl(2))
+//	setuid UID        become the user UID, for good
 //	fds PATH          write which descriptors are open into the file PATH
 //	env PATH          write the environment into the file PATH, NUL-terminated
 //	args PATH         write all arguments after the script's into the file PATH, NUL-terminated
@@ -52,6 +58,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/readiness"
 )
@@ -140,6 +148,16 @@ func (p *pod) take(step string) {
 		p.listen(p.socket(arg))
 	case "backlog":
 		p.backlog(p.socket(arg))
+	case "mute":
+		l, err := net.Listen("unix", p.socket(arg))
+		must(err)
+		go func() {
+			for {
+				conn, err := l.Accept()
+				must(err)
+				p.held = append(p.held, conn)
+			}
+		}()
 	case "dgram":
 		conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: p.socket(arg), Net: "unixgram"})
 		must(err)
@@ -180,6 +198,14 @@ func (p *pod) take(step string) {
 		must(os.RemoveAll(p.dir))
 	case "closestderr":
 		must(os.Stderr.Close())
+	case "redirect":
+		f, err := os.Create(arg)
+		must(err)
+		must(unix.Dup2(int(f.Fd()), int(os.Stderr.Fd())))
+	case "undumpable":
+		must(undumpable())
+	case "setuid":
+		must(syscall.Setuid(number(arg)))
 	case "fds":
 		must(replace(arg, []byte(descriptors())))
 	case "env":

@@ -1,3 +1,5 @@
+//go:build unix
+
 // Command pod is the fake pod: a program that does, step by step, what its
 // arguments say. See package fakepod for the steps and for how tests launch
 // it.
