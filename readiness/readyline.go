@@ -109,7 +109,10 @@ func (l ReadyLine) Announce(w io.Writer, name, socket string) error {
 	case got != socket:
 		return fmt.Errorf("announce: the line %s would not be understood", quoted([]byte(line)))
 	}
-	_, err = io.WriteString(w, line+"\n")
+	n, err := io.WriteString(w, line+"\n")
+	if err == nil && n < len(line)+1 {
+		err = io.ErrShortWrite
+	}
 	return err
 }
 
@@ -182,6 +185,9 @@ func (l ReadyLine) pending(t Target, seen notes, cause error) error {
 	// The pod may be up and only have failed to say so (it closed its stderr,
 	// its disk is full). Which of the two it is decides what to do about it.
 	usual := filepath.Join(t.RuntimeDir, "sock")
+	if t.RuntimeDir == "" {
+		return e
+	}
 	if conn, err := net.DialTimeout("unix", usual, 100*time.Millisecond); err == nil {
 		conn.Close()
 		e.Notes = append(e.Notes, fmt.Sprintf("a socket answers at %q, though the pod has not announced it", usual))

@@ -21,9 +21,9 @@ import (
 // It dials at once, then again after about a millisecond, then ever more
 // rarely, up to every 50 ms. It tries again while the socket is missing
 // (ENOENT), refuses (ECONNREFUSED), or is too busy to take a connection
-// (EAGAIN, a full backlog), and when the call was interrupted (EINTR). Any
-// other error is final, for it will not get better: no permission, not a
-// socket ([syscall.ENOTSOCK]), a path that is too long
+// (EAGAIN, a full backlog), when the call was interrupted (EINTR), and when a
+// network let it time out. Any other error is final, for it will not get
+// better: no permission, not a socket ([syscall.ENOTSOCK]), a path that is too long
 // ([syscall.ENAMETOOLONG]). A unix socket is dialled at least once, even when
 // ctx is done already, because that takes no time.
 type Socket struct {
@@ -55,7 +55,7 @@ func (s Socket) Wait(ctx context.Context, t Target) (Endpoint, error) {
 		if ctx.Err() == nil && !mayGetBetter(err) {
 			return Endpoint{}, err
 		}
-		timer.Reset(delay.NextBackOff())
+		timer.Reset(min(delay.NextBackOff(), maxDelay)) // its jitter goes past its own limit
 		select {
 		case <-timer.C:
 			if ctx.Err() == nil {
@@ -75,13 +75,16 @@ func (s Socket) Wait(ctx context.Context, t Target) (Endpoint, error) {
 // String describes the probe.
 func (s Socket) String() string { return "an answer on the socket" }
 
+// maxDelay is the longest time between two attempts.
+const maxDelay = 50 * time.Millisecond
+
 // dialBackOff returns a fresh schedule for one wait. It never ends by itself:
 // the deadline is ctx's alone.
 func dialBackOff() *backoff.ExponentialBackOff {
 	return backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(time.Millisecond),
 		backoff.WithMultiplier(1.5),
-		backoff.WithMaxInterval(50*time.Millisecond),
+		backoff.WithMaxInterval(maxDelay),
 		backoff.WithRandomizationFactor(0.5),
 		backoff.WithMaxElapsedTime(0),
 	)
@@ -113,15 +116,25 @@ func (s Socket) dial(ctx context.Context, t Target) error {
 		check = SamePod
 	}
 	if err := check(peer, t); err != nil {
-		return fmt.Errorf("%v: %w", t.Endpoint, err)
+		return refusal{fmt.Errorf("%v: %w", t.Endpoint, err)}
 	}
 	return nil
 }
 
+// A refusal is what Socket.Peer said. It is final, whatever it wraps.
+type refusal struct{ error }
+
+func (r refusal) Unwrap() error { return r.error }
+
 // mayGetBetter reports whether another attempt makes sense after err.
 func mayGetBetter(err error) bool {
-	if errors.Is(err, syscall.ENOTSOCK) || errors.Is(err, ErrForeignPeer) {
+	if refused := (refusal{}); errors.Is(err, syscall.ENOTSOCK) || errors.As(err, &refused) {
 		return false
+	}
+	// On a network nobody has answered yet. It is also how net tells the end of
+	// ctx, which it may notice a moment before ctx does.
+	if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
+		return true
 	}
 	for _, errno := range []error{syscall.ENOENT, syscall.ECONNREFUSED, syscall.EAGAIN, syscall.EINTR} {
 		if errors.Is(err, errno) {

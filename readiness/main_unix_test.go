@@ -1,0 +1,127 @@
+//go:build unix
+
+package readiness_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// playEnv makes the test binary play a child: "serve" listens on the socket
+// that is its argument; "wrap" starts a child that does, in its own session and
+// group, "wrap-group" one in a new group, "wrap-session" one in a new session.
+// A child ends when its stdin does.
+const playEnv = "READINESS_TEST_PLAY"
+
+func TestMain(m *testing.M) {
+	if role := os.Getenv(playEnv); role != "" {
+		if err := play(role, os.Args[1]); err != nil {
+			fmt.Fprintln(os.Stderr, role, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func play(role, socket string) error {
+	if role == "serve" {
+		l, err := net.Listen("unix", socket)
+		if err != nil {
+			return err
+		}
+		defer l.Close()
+		if err := os.Chmod(socket, 0o777); err != nil {
+			return err
+		}
+		fmt.Println(os.Getpid())
+		_, err = io.Copy(io.Discard, os.Stdin)
+		return err
+	}
+	c := self("serve", socket)
+	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: role == "wrap-group", Setsid: role == "wrap-session"}
+	return c.Run()
+}
+
+// self is a command that plays a role.
+func self(role, socket string) *exec.Cmd {
+	// Not the binary's path, where that can be had: another user may not enter
+	// the directory it is in.
+	path := "/proc/self/exe"
+	if _, err := os.Stat(path); err != nil {
+		path = os.Args[0]
+	}
+	c := exec.Command(path, socket)
+	// Under -race a process lingers for a second at its end otherwise.
+	c.Env = append(os.Environ(), playEnv+"="+role, "GORACE=atexit_sleep_ms=0")
+	return c
+}
+
+// startChild starts a child that plays role, waits until its socket is there,
+// and ends it with the test. It returns the child's pid and that of the process
+// that listens.
+func startChild(t *testing.T, role, socket string, attr *syscall.SysProcAttr) (child, server int) {
+	t.Helper()
+	c := self(role, socket)
+	c.SysProcAttr, c.Stderr = attr, os.Stderr
+	stdin, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stdin.Close()
+		if err := c.Wait(); err != nil {
+			t.Errorf("the child: %v", err)
+		}
+	})
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		t.Fatalf("the child does not serve: %v", err)
+	}
+	if _, err := fmt.Sscan(line, &server); err != nil {
+		t.Fatal(err)
+	}
+	return c.Process.Pid, server
+}
+
+// someoneElse is an ordinary user who is not the one that runs the tests.
+const someoneElse = 65534
+
+// ordinary reports whether the caller's test shall go on: it must run as a user
+// whom permissions bind. Root runs the same test again in a child that is such
+// a user, and takes its verdict.
+func ordinary(t *testing.T) bool {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return true
+	}
+	c := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
+	if _, err := os.Stat(c.Path); err != nil {
+		t.Skip("not run: as root this needs /proc; run it as an ordinary user")
+	}
+	c.Dir = "/"
+	c.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: someoneElse, Gid: someoneElse}}
+	out, err := c.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+		t.Errorf("as user %d: %v\n%s", someoneElse, err, out)
+	}
+	return false
+}
