@@ -47,10 +47,14 @@ func makePrivate(ctx context.Context, base, name string) (string, error) {
 func resolve(path string) (string, error) {
 	resolved, err := filepath.EvalSymlinks(path)
 	if !errors.Is(err, fs.ErrNotExist) {
-		if err != nil {
-			return "", fmt.Errorf("%w: %w", ErrUnavailable, err)
+		if err == nil {
+			return resolved, nil
 		}
-		return resolved, nil
+		// Not every error of EvalSymlinks tells a path.
+		if pathErr := (*fs.PathError)(nil); !errors.As(err, &pathErr) {
+			err = &fs.PathError{Op: "resolve", Path: path, Err: err}
+		}
+		return "", fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	if fi, lstatErr := os.Lstat(path); lstatErr == nil && fi.Mode()&fs.ModeSymlink != 0 {
 		return "", fmt.Errorf("%w: %s is a symbolic link that leads nowhere: %w", ErrUnavailable, quote(path), err)
@@ -108,7 +112,8 @@ func checkBase(root *os.Root) error {
 		// root we must not close it to everybody else.
 		return fmt.Errorf("%w: %s is shared with other users (mode %v); use a directory below it", ErrInsecure, quote(root.Name()), fi.Mode())
 	}
-	if err := root.Chmod(".", perm&^othersMayWrite); err != nil {
+	const special = fs.ModeSetuid | fs.ModeSetgid
+	if err := root.Chmod(".", fi.Mode()&special|perm&^othersMayWrite); err != nil {
 		return fmt.Errorf("%w: others may write to %s (mode %v), and that could not be changed: %w", ErrInsecure, quote(root.Name()), fi.Mode(), err)
 	}
 	return nil

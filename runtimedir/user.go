@@ -51,7 +51,7 @@ func (u User) Base(context.Context) (string, error) {
 		app = "insomnia"
 	}
 	if err := ValidateName(app); err != nil {
-		return "", fmt.Errorf("%w: User.App: %w", ErrUnavailable, err)
+		return "", fmt.Errorf("%w: User.App: %v", ErrUnavailable, err) // not %w: the pod's name is not to blame
 	}
 	var tried []string
 	for _, place := range places(app) {
