@@ -62,7 +62,8 @@ func within[T any](ctx context.Context, patience time.Duration, done <-chan T) (
 	}
 }
 
-// receive receives from done, but not later than patience from now.
+// receive receives from done, which may be closed instead, but not later than
+// patience from now.
 func receive[T any](done <-chan T, patience time.Duration) (v T, ok bool) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()

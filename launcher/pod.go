@@ -111,15 +111,14 @@ func (p *Pod) kill() error {
 	p.mu.Unlock()
 	bound, cancel := context.WithTimeout(context.Background(), killPatience)
 	defer cancel()
-	err := p.proc.Signal(bound, syscall.SIGKILL)
-	if errors.Is(err, os.ErrProcessDone) {
-		err = nil
-	}
+	err := p.signal(bound, syscall.SIGKILL)
 	close(p.settled)
-	select {
-	case <-p.done:
+	wait := killPatience
+	if err != nil {
+		wait = patience // it was not told to go, but may be going
+	}
+	if _, gone := receive(p.done, wait); gone {
 		return p.reapErr
-	case <-bound.Done():
 	}
 	if err == nil {
 		err = fmt.Errorf("it has not gone within %v of SIGKILL", killPatience)

@@ -107,14 +107,26 @@ func verdict(ctx context.Context, err error, joined, exited bool) (pending strin
 		return pending, fmt.Errorf("%w; %w", ended(ctx), socketPathError(err))
 	case !consequence:
 		return pending, socketPathError(err)
-	case exited:
-		return pending, ErrExitedEarly
 	}
-	if pending == "" && err != nil && p == nil {
-		pending = err.Error()
+	reason = ErrExitedEarly
+	if !exited {
+		reason = ended(ctx)
+		if err != nil && p == nil {
+			pending = err.Error()
+		}
 	}
-	return pending, ended(ctx)
+	if p != nil && p.Last != nil {
+		reason = &unready{reason, p.Last}
+	}
+	return pending, reason
 }
+
+// An unready is the reason why a pod did not become ready, with the last error
+// of the probe, for errors.Is; what it says is in Error.Pending.
+type unready struct{ reason, last error }
+
+func (u *unready) Error() string   { return u.reason.Error() }
+func (u *unready) Unwrap() []error { return []error{u.reason, u.last} }
 
 // notes gathers what may explain why the pod was not ready.
 func notes(s *started, w *watch, exited bool) []string {

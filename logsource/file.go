@@ -30,9 +30,11 @@ var ErrNotRegular = errors.New("not a regular file")
 //
 // The log is read through a descriptor that was opened with it, so a log that
 // the pod deletes, renames or replaces is still read to its end. When the pod
-// truncates it, reading goes on at the new beginning; what had been written
-// and not yet read is lost then, and nothing else is. After ctx is done,
-// [Log.Follow]'s readers deliver what the file held at that moment.
+// truncates it, reading goes on at the new beginning, and what had been written
+// and not yet read is lost. A truncated file is known by being shorter than what
+// was read of it: one that has grown past that again before it is looked at is
+// read on from there. After ctx is done, [Log.Follow]'s readers deliver what the
+// file held at that moment.
 type File struct {
 	// Name of the file, without a directory. Empty means [DefaultName].
 	Name string

@@ -52,7 +52,9 @@ func (s Socket) Wait(ctx context.Context, t Target) (Endpoint, error) {
 		if err == nil {
 			return t.Endpoint, nil
 		}
-		if ctx.Err() == nil && !mayGetBetter(err) {
+		// What ends a dial on a network may be ctx itself; one on a unix socket
+		// is made without it.
+		if !mayGetBetter(err) && (ctx.Err() == nil || isUnix(t.Endpoint)) {
 			return Endpoint{}, err
 		}
 		timer.Reset(min(delay.NextBackOff(), maxDelay)) // its jitter goes past its own limit

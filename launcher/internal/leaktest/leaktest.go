@@ -48,7 +48,7 @@ func Check(t TB, programs ...string) {
 type Snapshot struct {
 	goroutines  goleak.Option
 	descriptors map[string]bool
-	children    map[string]bool
+	children    map[string]string
 }
 
 // Take takes a snapshot.
@@ -56,7 +56,7 @@ func Take() *Snapshot {
 	return &Snapshot{
 		goroutines:  goleak.IgnoreCurrent(),
 		descriptors: set(descriptors()),
-		children:    set(children()),
+		children:    children(),
 	}
 }
 
@@ -70,9 +70,9 @@ func (s *Snapshot) Left(patience time.Duration, programs ...string) (left []stri
 				left = append(left, "descriptor "+fd)
 			}
 		}
-		for _, child := range children() {
-			if !s.children[child] {
-				left = append(left, "child "+child)
+		for child, state := range children() {
+			if _, ok := s.children[child]; !ok {
+				left = append(left, "child "+child+" state "+state)
 			}
 		}
 		left = append(left, running(programs)...)
@@ -131,9 +131,10 @@ func links(dir string) []string {
 	})
 }
 
-// children lists the processes whose parent this one is, zombies included.
-func children() []string {
-	var found []string
+// children returns the processes whose parent this one is, zombies included,
+// and their states.
+func children() map[string]string {
+	found := make(map[string]string)
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		panic(err)
@@ -146,7 +147,7 @@ func children() []string {
 		}
 		end := strings.LastIndexByte(string(data), ')')
 		if fields := strings.Fields(string(data[end+1:])); fields[1] == self {
-			found = append(found, fmt.Sprintf("%s) state %s", data[:end], fields[0]))
+			found[string(data[:end+1])] = fields[0]
 		}
 	}
 	return found

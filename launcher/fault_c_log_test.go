@@ -1,0 +1,158 @@
+//go:build linux
+
+package launcher_test
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/logsource"
+)
+
+// C22: a log that is deleted is read to its end all the same.
+func c22(t *testing.T) {
+	t.Run("and is ready", func(t *testing.T) {
+		mustShow(t, newRig(t, "say one", "rmlog", "say two", "listen", "ready", "hang"), "one", "two")
+	})
+	t.Run("and exits", func(t *testing.T) {
+		r := newRig(t, "say one", "rmlog", "say two", "exit 6")
+		e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
+		mustBe(t, e, launcher.ErrExitedEarly)
+		mustHaveEnded(t, e, exited(6))
+		mustHaveTail(t, e, "one", "two")
+		r.relaunch("alice")
+	})
+}
+
+// mustShow launches a pod called alice that has to become ready, and to answer,
+// after the lines want.
+func mustShow(t *testing.T, r *rig, want ...string) {
+	t.Helper()
+	var lines []string
+	ping(t, r.launch(launcher.Spec{Name: "alice", Progress: func(line string) { lines = append(lines, line) }}))
+	if !slices.Equal(lines, want) {
+		t.Errorf("Progress got %q, want %q", lines, want)
+	}
+}
+
+// C23: after the log was truncated, reading goes on at its new beginning, and
+// what the pod appends stands there, not behind a hole.
+func c23(t *testing.T) {
+	for _, c := range []struct{ name, before string }{
+		{"a little", "repeat 100 before"},
+		{"megabytes", "flood 8000000"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t)
+			read := r.fifo("read")
+			r.l.Command = script(c.before, "say read", "await "+read, "truncate", "say after", "listen", "ready", "hang")
+			var after []string
+			seen := false
+			ping(t, r.launch(launcher.Spec{Name: "alice", Progress: func(line string) {
+				switch {
+				case seen:
+					after = append(after, line)
+				case line == "read": // all of it was
+					seen = true
+					release(t, read)
+				}
+			}}))
+			if want := []string{"after"}; !slices.Equal(after, want) {
+				t.Errorf("after the log was truncated Progress got %q, want %q", after, want)
+			}
+			if got, want := r.readLog("alice"), "after\n"+readyLine("alice", r.sock()); got != want {
+				t.Errorf("the log holds %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// C24: the file that was made for the launch is followed, whatever it is called
+// by now; a new one of its name is the pod's business.
+func c24(t *testing.T) {
+	r := newRig(t, "say one", "rotate", "say two", "listen", "ready", "hang")
+	mustShow(t, r, "one", "two")
+	rotated, err := os.ReadFile(filepath.Join(r.dir("alice"), logsource.DefaultName+".rotated"))
+	if want := "one\ntwo\n" + readyLine("alice", r.sock()); err != nil || string(rotated) != want {
+		t.Errorf("the rotated log holds %q (%v), want %q", rotated, err, want)
+	}
+}
+
+// C25: a pod that takes its runtime directory with it leaves its last words
+// nevertheless.
+func c25(t *testing.T) {
+	r := newRig(t, "say one", "rmdir", "say two", `write "three"`, "exit 6")
+	e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
+	mustBe(t, e, launcher.ErrExitedEarly)
+	mustHaveEnded(t, e, exited(6))
+	mustHaveTail(t, e, "one", "two", "three")
+	if _, err := os.Lstat(r.dir("alice")); !os.IsNotExist(err) {
+		t.Errorf("the pod's directory is there again: %v", err)
+	}
+	r.relaunch("alice")
+}
+
+// C26: a pod that cannot say that it is ready is not; the error tells that it
+// has said nothing at all, and that its socket answers.
+func c26(t *testing.T) {
+	for _, c := range []struct{ name, step string }{
+		{"closes", "closestderr"},
+		{"redirects", "redirect " + os.DevNull},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t)
+			e := r.expireAfter(c.step, "listen", "say lost")
+			mustSay(t, e, "it has written nothing to its log")
+			pendingSays(t, e, "the ready line", "a socket answers at")
+			mustHaveTail(t, e)
+			r.relaunch("alice")
+		})
+	}
+}
+
+// C27: a pod that floods its log takes no memory of ours, and no more time than
+// the launch has.
+func c27(t *testing.T) {
+	t.Run("and is ready", func(t *testing.T) {
+		const flood, bound = 200_000_000, 16 << 20
+		r := newRig(t, "flood 200000000", "listen", "ready", "hang")
+		before := bytesAllocated()
+		pod := r.launch(launcher.Spec{Name: "alice"})
+		if after := bytesAllocated(); after-before > bound {
+			t.Errorf("%d bytes were allocated while the pod wrote %d", after-before, flood)
+		}
+		ping(t, pod)
+		fi, err := os.Stat(pod.LogPath())
+		if want := int64(flood + len(readyLine("alice", r.sock()))); err != nil || fi.Size() != want {
+			t.Errorf("the log has %d bytes (%v), want %d", fi.Size(), err, want)
+		}
+	})
+	t.Run("and is not", func(t *testing.T) {
+		r := newRig(t, "forever")
+		d := newDeadline()
+		lines := 0
+		e := r.expire(d, launcher.Spec{Name: "alice", Progress: func(string) {
+			if lines++; lines == 1000 {
+				d.pass()
+			}
+		}})
+		mustHaveTail(t, e, slices.Repeat([]string{"and on and on"}, 8)...)
+		if written := r.readLog("alice"); strings.Count(written, "and on and on\n") < 1000 {
+			t.Errorf("the log has only %d bytes", len(written))
+		}
+		r.relaunch("alice")
+	})
+}
+
+// allocated returns how many bytes this program has ever allocated: what grows
+// with a pod's output shows here even if it is collected again.
+func bytesAllocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
+}
