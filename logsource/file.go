@@ -11,6 +11,11 @@ import (
 	"time"
 )
 
+const (
+	kept    = ".1" // appended to the name of the log before
+	nameMax = 255  // bytes in the name of a file
+)
+
 // DefaultName is the name of the log in a pod's runtime directory.
 const DefaultName = "stderr.log"
 
@@ -61,6 +66,10 @@ func (f File) Open(ctx context.Context, launch Launch) (*Log, error) {
 	if name != filepath.Base(name) || name == "." || name == ".." {
 		return nil, fmt.Errorf("log file name %q: it must be a name without a directory", name)
 	}
+	if limit := nameMax - len(kept); len(name) > limit {
+		// The next launch could not keep it.
+		return nil, fmt.Errorf("log file name %.32q…: it has %d bytes, the limit is %d", name, len(name), limit)
+	}
 	root, err := os.OpenRoot(launch.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("open the log's directory: %w", err)
@@ -76,50 +85,74 @@ func (f File) Open(ctx context.Context, launch Launch) (*Log, error) {
 	return &Log{Sink: sink, Path: path, Follow: file.follow, Close: release}, nil
 }
 
+// errOutrun says that another launch of the name has moved our file before we
+// had opened it twice.
+var errOutrun = errors.New("other launches kept replacing it while it was being opened")
+
 // create makes the file name below root and opens it twice, for writing and
 // for reading, after keeping the one that was there.
 func create(root *os.Root, name string) (w, r *os.File, err error) {
-	// Two launches of one name may be here at the same time; each creates its
-	// own file or fails, and neither ever opens the other's. Whoever loses a
-	// round simply keeps the winner's file and tries again.
-	for range 8 {
+	// Launches of one name may be here at the same time; each creates its own
+	// file, and neither ever opens the other's. Whoever loses a round keeps the
+	// winner's file and tries again.
+	for range 1000 {
 		if err := keep(root, name); err != nil {
 			return nil, nil, err
 		}
 		// O_EXCL does not follow a symbolic link either (open(2)).
 		w, err = root.OpenFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
-		if !errors.Is(err, fs.ErrExist) {
-			break
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		if r, err = reopen(root, name, w); err == nil {
+			return w, r, nil
+		}
+		w.Close()
+		if !errors.Is(err, errOutrun) && !errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, err
 		}
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	if r, err = reopen(root, name, w); err != nil {
-		w.Close()
-		return nil, nil, err
-	}
-	return w, r, nil
+	return nil, nil, errOutrun
 }
 
 // keep moves the file of an earlier launch out of the way.
 func keep(root *os.Root, name string) error {
-	for _, n := range []string{name, name + ".1"} {
-		fi, err := root.Lstat(n)
-		switch {
-		case errors.Is(err, fs.ErrNotExist) && n == name:
-			return nil
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
+	log, err := lstatRegular(root, name)
+	if log == nil {
+		return err
+	}
+	before, err := lstatRegular(root, name+kept)
+	if err != nil {
+		return err
+	}
+	if before != nil && os.SameFile(log, before) {
+		// Of two names of one file a rename removes neither (rename(2)).
+		if err := root.Remove(name + kept); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
-		case !fi.Mode().IsRegular():
-			return fmt.Errorf("%w: %q is a %s; remove it", ErrNotRegular, n, kind(fi.Mode()))
 		}
 	}
-	if err := root.Rename(name, name+".1"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := root.Rename(name, name+kept); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
+}
+
+// lstatRegular returns nil if nothing is there, and an error if something is
+// that is not a regular file.
+func lstatRegular(root *os.Root, name string) (fs.FileInfo, error) {
+	fi, err := root.Lstat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case !fi.Mode().IsRegular():
+		return nil, fmt.Errorf("%w: %q is a %s; remove it", ErrNotRegular, name, kind(fi.Mode()))
+	}
+	return fi, nil
 }
 
 // reopen opens the file that w is for reading.
@@ -144,7 +177,7 @@ func reopen(root *os.Root, name string, w *os.File) (*os.File, error) {
 	}
 	if !os.SameFile(wi, ri) {
 		r.Close()
-		return nil, fmt.Errorf("%q was replaced while it was being opened", name)
+		return nil, errOutrun
 	}
 	return r, nil
 }

@@ -32,6 +32,7 @@ type followed struct {
 
 	mu     sync.Mutex
 	owners int    // the Log, and each reader; the last one closes file
+	closed bool   // the Log's share is given up, and with it follow
 	watch  *watch // nil: nobody reads, or there is nothing to be had but polling
 
 	// The watcher's goroutine takes wakeMu, and so nobody may hold it while
@@ -49,7 +50,7 @@ func (f *followed) follow(ctx context.Context) (io.ReadCloser, error) {
 	r := &reader{from: f, ctx: ctx, wake: make(chan struct{}, 1), closed: make(chan struct{})}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.owners == 0 {
+	if f.closed {
 		return nil, fmt.Errorf("follow the log %q: %w", f.file.Name(), fs.ErrClosed)
 	}
 	f.owners++
@@ -67,6 +68,7 @@ func (f *followed) follow(ctx context.Context) (io.ReadCloser, error) {
 func (f *followed) release(r *reader) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.closed = f.closed || r == nil
 	f.wakeMu.Lock()
 	delete(f.readers, r)
 	last := len(f.readers) == 0
@@ -101,6 +103,9 @@ func (f *followed) interval(looked int) time.Duration {
 	if f.watch != nil && f.watch.lost() {
 		f.watch.stop()
 		f.watch = watchers.add(f.file, f.changed)
+		// What was written while there was no watch came without an event, and
+		// the readers may have looked before it.
+		f.changed()
 	}
 	switch {
 	case f.poll > 0:
@@ -194,7 +199,9 @@ func (r *reader) size() (int64, error) {
 		return 0, err
 	}
 	if fi.Size() < r.offset {
-		r.offset = 0
+		// What the file held when ctx was done is gone, and what it holds now
+		// came later.
+		r.offset, r.end = 0, 0
 	}
 	return fi.Size(), nil
 }

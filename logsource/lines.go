@@ -95,8 +95,7 @@ func (f *framer) next() ([]byte, bool) {
 	i := bytes.IndexByte(f.buf[f.scanned:f.end], '\n')
 	if i < 0 {
 		f.scanned = f.end
-		// One byte more than a line may have decides whether it ends in CR.
-		if head := f.start + MaxLine + 1; f.end > head {
+		if head := f.start + MaxLine; f.end > head {
 			f.overlong = true
 			f.end, f.scanned = head, head
 		}

@@ -65,7 +65,11 @@ func (h *hub) add(file *os.File, changed func()) *watch {
 	}
 	for _, path := range watchPaths(file) {
 		w := &watch{hub: h, path: path, changed: changed}
-		h.byPath.Store(path, w) // before the first event of it can come
+		// Before the first event of it can come. A name that another log has
+		// already (there is no /proc then) stays with that one.
+		if _, taken := h.byPath.LoadOrStore(path, w); taken {
+			continue
+		}
 		if err := h.watcher.Add(path); err == nil {
 			h.count++
 			return w
@@ -76,8 +80,8 @@ func (h *hub) add(file *os.File, changed func()) *watch {
 	return nil
 }
 
-// stop ends the watch. changed may be running while stop returns, and not
-// again afterwards.
+// stop ends the watch. A call of changed that has begun, or is about to, may
+// still come; it wakes nobody who minds.
 func (w *watch) stop() {
 	h := w.hub
 	h.mu.Lock()
