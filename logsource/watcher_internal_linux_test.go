@@ -158,7 +158,10 @@ func TestWatchLost(t *testing.T) {
 // after the last of them, and closed if nobody comes by then. (The bubble is
 // never idle while the watcher waits for the kernel, so that its timer does not
 // strike by itself.)
-func TestHubLifetime(t *testing.T) { synctest.Test(t, testHubLifetime) }
+func TestHubLifetime(t *testing.T) {
+	watchers.shut() // of an earlier test, which may still linger
+	synctest.Test(t, testHubLifetime)
+}
 
 func testHubLifetime(t *testing.T) {
 	h := newHub(t)
