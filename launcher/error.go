@@ -68,7 +68,7 @@ const tailLines = 8
 func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "launch %s: ", printable(e.Name, 256))
-	b.WriteString(printable(e.reason(), 8<<10))
+	b.WriteString(printable(e.reason(), 16<<10))
 	for _, note := range e.Notes {
 		b.WriteString("; " + printable(note, 2<<10))
 	}
@@ -192,27 +192,21 @@ func printableLines(lines []string) []string {
 // everything escaped that is not meant to be seen: control characters, invalid
 // UTF-8, characters that change the direction of text.
 func printable(s string, most int) string {
-	whole := s
-	if len(s) > most {
-		s = s[:most]
-		for len(s) > most-utf8.UTFMax && !utf8.RuneStart(whole[len(s)]) {
-			s = s[:len(s)-1] // not in the middle of a character
-		}
-	}
 	var b strings.Builder
 	for i, r := range s {
+		piece := string(r)
 		switch {
-		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD"):
-			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case unicode.IsPrint(r):
-			b.WriteRune(r)
-		default:
-			q := strconv.QuoteRune(r)
-			b.WriteString(q[1 : len(q)-1])
+		case r == utf8.RuneError && !strings.HasPrefix(s[i:], piece):
+			piece = fmt.Sprintf(`\x%02x`, s[i])
+		case !unicode.IsPrint(r):
+			piece = strconv.QuoteRune(r)
+			piece = piece[1 : len(piece)-1]
 		}
-	}
-	if len(s) < len(whole) {
-		fmt.Fprintf(&b, "… (%d bytes)", len(whole))
+		if b.Len()+len(piece) > most {
+			fmt.Fprintf(&b, "… (%d bytes)", len(s))
+			break
+		}
+		b.WriteString(piece)
 	}
 	return b.String()
 }

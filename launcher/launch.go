@@ -149,6 +149,12 @@ func (n *launch) undo(preparing <-chan outcome[*started]) {
 // is there, and again only if it turns out to be another one.
 func (n *launch) prepare(ctx context.Context) (*started, error) {
 	s := &started{}
+	defer func() {
+		// Here, for a strategy may panic.
+		if s.pod == nil && s.log != nil {
+			s.close()
+		}
+	}()
 	for _, step := range []struct {
 		stage Stage
 		take  func(context.Context, *started) error
@@ -168,13 +174,16 @@ func (n *launch) prepare(ctx context.Context) (*started, error) {
 			n.log.Debug("step done", "stage", string(step.stage), "took", time.Since(began))
 			continue
 		}
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() == nil:
+		case errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err()):
 			err = ended(ctx)
+		default: // what came of it, or what it was about to fail with anyway
+			err = fmt.Errorf("%w; %w", ended(ctx), err)
 		}
 		e := &Error{Stage: step.stage, Command: redact(s.command, n.spec.Overlay), Err: err}
 		if s.log != nil {
 			e.LogPath = s.log.Path
-			s.close()
 		}
 		return nil, e
 	}
@@ -242,10 +251,16 @@ func (n *launch) openLog(ctx context.Context, s *started) error {
 	switch {
 	case err != nil:
 		return err
-	case log == nil || log.Follow == nil:
-		return errors.New("the log source returned a log that cannot be followed")
+	case log == nil:
+		return errors.New("the log source returned neither a log nor an error")
 	}
 	s.log = log
+	if log.Follow == nil {
+		if log.Sink != nil {
+			log.Sink.Close()
+		}
+		return errors.New("the log source returned a log that cannot be followed")
+	}
 	return nil
 }
 

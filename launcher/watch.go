@@ -192,7 +192,7 @@ type progress struct {
 
 	mu     sync.Mutex
 	since  time.Time // when the running call began; zero: none runs
-	count  int       // calls that returned
+	count  int       // calls that began
 	closed bool      // none may begin
 
 	crash *crash // set by finish
@@ -206,6 +206,7 @@ func (p *progress) take(line []byte) bool {
 		return false
 	}
 	p.since = time.Now()
+	p.count++
 	p.mu.Unlock()
 	returned := false
 	defer func() {
@@ -218,7 +219,6 @@ func (p *progress) take(line []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.since = time.Time{}
-	p.count++
 	return !p.closed
 }
 
@@ -233,18 +233,18 @@ func (p *progress) total() int {
 // whether none is running.
 func (p *progress) finish(done <-chan outcome[struct{}]) bool {
 	end := time.Now().Add(drainPatience)
-	for time.Now().Before(end) {
-		limit, before := end, p.total()
-		since := p.running()
-		if !since.IsZero() && since.Add(callPatience).Before(end) {
-			limit = since.Add(callPatience)
+	for {
+		now, since := time.Now(), p.running()
+		if since.IsZero() {
+			since = now // one may begin at any time: look again
 		}
-		if o, ok := receive(done, time.Until(limit)); ok {
+		limit := since.Add(callPatience)
+		if !now.Before(end) || !now.Before(limit) {
+			break
+		}
+		if o, ok := receive(done, min(limit.Sub(now), end.Sub(now))); ok {
 			p.crash = o.crash
 			return true
-		}
-		if p.total() == before {
-			break // still the same call
 		}
 	}
 	p.mu.Lock()

@@ -1,0 +1,91 @@
+package launcher_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/podlaunch/podlaunch/launcher"
+)
+
+// environment launches a pod with env and returns the environment that it got,
+// sorted.
+func (r *rig) environment(env []string) []string {
+	r.t.Helper()
+	seen := filepath.Join(r.base, "env")
+	r.l.Command = script("env "+seen, "listen", "ready", "hang")
+	mustStop(r.t, r.launch(launcher.Spec{Name: "alice", Env: env}))
+	got := strings.Split(readFile(r.t, seen), "\x00")
+	slices.Sort(got)
+	return got
+}
+
+// Spec.Env is as in exec.Cmd: nil is the caller's, the last of several values
+// of a variable counts, and what the caller passed is not changed.
+func TestSpecEnv(t *testing.T) {
+	r := newRig(t)
+	env := []string{"A=1", "B=2", "A=3", "EMPTY=", "BYTES=\xff"}
+	before := slices.Clone(env)
+	if diff := cmp.Diff([]string{"A=3", "B=2", "BYTES=\xff", "EMPTY="}, r.environment(env)); diff != "" {
+		t.Errorf("environment (-want +got):\n%s", diff)
+	}
+	if !slices.Equal(before, env) {
+		t.Errorf("the caller's slice was changed: %q", env)
+	}
+	if got := r.environment([]string{}); !slices.Equal(got, []string{""}) {
+		t.Errorf("without any environment the pod got %q", got)
+	}
+	t.Setenv("INHERITED", "yes")
+	if got := r.environment(nil); !slices.Contains(got, "INHERITED=yes") {
+		t.Errorf("the caller's environment is not inherited: %q", got)
+	}
+}
+
+// Spec.Dir is taken from the caller's working directory, and is the caller's if
+// it is empty.
+func TestSpecDir(t *testing.T) {
+	r := newRig(t, serve...)
+	below := filepath.Join(r.base, "work", "below")
+	if err := os.MkdirAll(below, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(filepath.Dir(below))
+	for dir, want := range map[string]string{
+		"":           filepath.Dir(below),
+		".":          filepath.Dir(below),
+		"below":      below,
+		"./below/..": filepath.Dir(below),
+		"..":         r.base,
+		below:        below,
+	} {
+		pod := r.launch(launcher.Spec{Name: "alice", Dir: dir})
+		if got, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pod.PID())); err != nil || got != want {
+			t.Errorf("Dir %q: the pod is in %q, %v, want %q", dir, got, err, want)
+		}
+		mustStop(t, pod)
+	}
+}
+
+// Row 6: stdout is null unless Spec.LogStdout sends it to the log, where it is
+// as good as stderr: for the callback, and for the ready line.
+func TestSpecLogStdout(t *testing.T) {
+	r := newRig(t, "out to stdout", "say to stderr", "listen", "ready", "hang")
+	for logged, want := range map[bool][]string{false: {"to stderr"}, true: {"to stdout", "to stderr"}} {
+		var lines []string
+		pod := r.launch(launcher.Spec{Name: "alice", LogStdout: logged, Progress: func(line string) { lines = append(lines, line) }})
+		if diff := cmp.Diff(want, lines); diff != "" {
+			t.Errorf("LogStdout is %v, and progress (-want +got):\n%s", logged, diff)
+		}
+		if got := r.readLog("alice"); got != strings.Join(want, "\n")+"\n"+r.readyLine("alice") {
+			t.Errorf("LogStdout is %v, and the log holds %q", logged, got)
+		}
+		mustStop(t, pod)
+	}
+	r.l.Command = script("listen", "out "+strings.TrimSuffix(r.readyLine("alice"), "\n"), "hang")
+	ping(t, r.launch(launcher.Spec{Name: "alice", LogStdout: true}))
+}
