@@ -228,21 +228,25 @@ func (p *progress) total() int {
 	return p.count
 }
 
-// finish waits until the callback has had every line, as long as it returns
-// from each call in time, and then lets no call begin any more. It reports
-// whether none is running.
+// finish waits until the callback has had every line, and then lets no call
+// begin any more. It reports whether none is running. A callback that is long
+// in one call, or has not caught up within patience, is too slow to be waited
+// for; a reader that has not come to call it is not the callback's fault, and
+// may take drainPatience.
 func (p *progress) finish(done <-chan outcome[struct{}]) bool {
-	end := time.Now().Add(drainPatience)
-	for {
+	for began := time.Now(); ; {
 		now, since := time.Now(), p.running()
+		limit := began.Add(patience)
 		if since.IsZero() {
-			since = now // one may begin at any time: look again
+			limit, since = began.Add(drainPatience), now // one may begin at any time: look again
 		}
-		limit := since.Add(callPatience)
-		if !now.Before(end) || !now.Before(limit) {
+		if end := since.Add(callPatience); end.Before(limit) {
+			limit = end
+		}
+		if !now.Before(limit) {
 			break
 		}
-		if o, ok := receive(done, min(limit.Sub(now), end.Sub(now))); ok {
+		if o, ok := receive(done, limit.Sub(now)); ok {
 			p.crash = o.crash
 			return true
 		}
