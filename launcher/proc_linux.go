@@ -12,9 +12,17 @@ import (
 
 // A stat is what /proc/PID/stat says of a process (proc_pid_stat(5)).
 type stat struct {
-	state byte   // R, S, D, T, Z …
-	pgrp  int    // its process group
-	start uint64 // when it started, in kernel ticks since boot
+	state   byte   // R, S, D, T, Z … of its first thread
+	pgrp    int    // its process group
+	threads int    // how many have not ended, the first one always counted
+	start   uint64 // when it started, in kernel ticks since boot
+}
+
+// over reports whether a process has ended and only waits to be reaped. One
+// whose first thread has ended while others have not (of a group that is being
+// killed, for instance) is a zombie by its state, and still has its sockets.
+func (s stat) over() bool {
+	return s.state == 'X' || s.state == 'Z' && s.threads <= 1
 }
 
 func readStat(pid int) (stat, error) {
@@ -31,11 +39,15 @@ func readStat(pid int) (stat, error) {
 	if err != nil {
 		return stat{}, err
 	}
+	threads, err := strconv.Atoi(string(fields[17]))
+	if err != nil {
+		return stat{}, err
+	}
 	start, err := strconv.ParseUint(string(fields[19]), 10, 64)
-	return stat{state: fields[0][0], pgrp: pgrp, start: start}, err
+	return stat{state: fields[0][0], pgrp: pgrp, threads: threads, start: start}, err
 }
 
-// groupMembers returns the processes of a group, zombies excepted.
+// groupMembers returns the processes of a group, but for those that are over.
 func groupMembers(pgid int) ([]int, error) {
 	dir, err := os.Open("/proc")
 	if err != nil {
@@ -52,7 +64,7 @@ func groupMembers(pgid int) ([]int, error) {
 		if err != nil {
 			continue
 		}
-		if st, err := readStat(pid); err == nil && st.pgrp == pgid && st.state != 'Z' && st.state != 'X' {
+		if st, err := readStat(pid); err == nil && st.pgrp == pgid && !st.over() {
 			members = append(members, pid)
 		}
 	}

@@ -148,6 +148,10 @@ func (p *process) look(idType, id, flags int) bool {
 	for errors.Is(err, unix.EINTR) {
 		err = unix.Waitid(idType, id, (*unix.Siginfo)(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOWAIT|flags, nil)
 	}
+	if errors.Is(err, unix.EINVAL) && idType == unix.P_PIDFD {
+		// Linux 5.3 has pidfds that can be polled, and no P_PIDFD yet.
+		return p.look(unix.P_PID, p.pid, flags)
+	}
 	if err == nil && info.pid == 0 {
 		return false
 	}
