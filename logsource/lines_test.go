@@ -261,7 +261,7 @@ func TestLinesAllocations(t *testing.T) {
 					}
 				})
 			}
-			if few, many := count(10), count(1000); many > few {
+			if few, many := count(10), count(1000); many > few+10 { // the runtime makes some of its own
 				t.Errorf("1000 lines: %v allocations; 10 lines: %v", many, few)
 			}
 		})
