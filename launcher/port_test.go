@@ -1,0 +1,860 @@
+//go:build linux
+
+package launcher_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/logsource"
+	"github.com/podlaunch/podlaunch/readiness"
+	"github.com/podlaunch/podlaunch/runtimedir"
+)
+
+// TestPort has one test for each row of docs/port.md, which says in words what
+// the original does and what is done here.
+func TestPort(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		test func(*testing.T)
+	}{
+		{"row01", portInput},
+		{"row02", portCommand},
+		{"row03", portRuntimeDir},
+		{"row04", portLogFile},
+		{"row05", portArguments},
+		{"row06", portDetached},
+		{"row07", portEvents},
+		{"row08", portWholeLines},
+		{"row09", portInvalidUTF8},
+		{"row10", portReadyLine},
+		{"row11", portMalformed},
+		{"row12", portName},
+		{"row13", portProgress},
+		{"row14", portDial},
+		{"row15", portDeadline},
+		{"row16", portExit},
+		{"row17", portTimeout},
+		{"row18", portGroup},
+		{"row19", portReaped},
+		{"row20", portErrors},
+		{"row21", portRelativeSocket},
+		{"row22", portPeer},
+		{"later", portRenamed},
+	} {
+		t.Run(row.name, row.test)
+	}
+}
+
+// podScript writes a program that puts down its working directory and its
+// arguments, as seen reads them, and then becomes the fake pod alice in dir.
+func podScript(t *testing.T, path, dir string, steps ...string) {
+	t.Helper()
+	var b strings.Builder
+	fmt.Fprintf(&b, "#!/bin/sh\n{ pwd -P; printf '%%s|' \"$@\"; } > '%s.seen'\n", path)
+	fmt.Fprintf(&b, "exec '%s' alice '%s' %d", podBinary, dir, len(steps))
+	for _, step := range steps {
+		fmt.Fprintf(&b, " '%s'", step)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(b.String()+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// seen returns what the program at path was given.
+func seen(t *testing.T, path string) (dir string, args []string) {
+	t.Helper()
+	data, err := os.ReadFile(path + ".seen")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, rest, _ := strings.Cut(string(data), "\n")
+	return dir, strings.Split(strings.TrimSuffix(rest, "|"), "|")
+}
+
+// Row 1: name, overlay, working directory and session reach the pod.
+func portInput(t *testing.T) {
+	r := newRig(t)
+	program, session := filepath.Join(r.base, "pod.sh"), uuid.New()
+	podScript(t, program, r.dir("alice"), "listen", "ready", "hang")
+	r.l.Command = launcher.Path(program)
+	overlay := "name = \"alice\"\n[deep]\nx = 'y'\n"
+	pod := r.launch(launcher.Spec{Name: "alice", Overlay: overlay, Dir: r.base, Session: session})
+	ping(t, pod)
+	if pod.Name() != "alice" || pod.RuntimeDir() != r.dir("alice") {
+		t.Errorf("launched %q in %q", pod.Name(), pod.RuntimeDir())
+	}
+	dir, args := seen(t, program)
+	if want := []string{"--overlay", overlay, "--session", session.String()}; !slices.Equal(args, want) || dir != r.base {
+		t.Errorf("the pod was given %q in %q, want %q in %q", args, dir, want, r.base)
+	}
+}
+
+// Row 2: the variable, unless it is empty, else pod on PATH; a path with a
+// slash is the caller's; nothing relative on PATH; a miss lists every place.
+func portCommand(t *testing.T) {
+	r := newRig(t)
+	r.l.Command = nil
+	bin, other := filepath.Join(r.base, "bin"), t.TempDir()
+	for _, name := range []string{"pod", "mine"} {
+		podScript(t, filepath.Join(bin, name), r.dir("alice"), "listen", "ready", "hang")
+	}
+	t.Setenv("PATH", other+":"+bin)
+	t.Chdir(r.base)
+	for _, test := range []struct{ variable, runs string }{
+		{"", "pod"},
+		{"mine", "mine"},
+		{"bin/mine", "mine"},
+		{filepath.Join(bin, "mine"), "mine"},
+	} {
+		t.Run("env="+test.variable, func(t *testing.T) {
+			t.Setenv(launcher.DefaultCommandEnv, test.variable)
+			again := *r
+			again.t = t
+			again.launch(launcher.Spec{Name: "alice", Dir: other})
+			seen(t, filepath.Join(bin, test.runs))
+			os.Remove(filepath.Join(bin, test.runs+".seen"))
+		})
+	}
+
+	t.Setenv(launcher.DefaultCommandEnv, "nosuch")
+	e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
+	mustBe(t, e, exec.ErrNotFound)
+	mustSay(t, e, launcher.DefaultCommandEnv, filepath.Join(other, "nosuch"), filepath.Join(bin, "nosuch"))
+	t.Chdir(bin)
+	t.Setenv("PATH", ".:"+other)
+	t.Setenv(launcher.DefaultCommandEnv, "mine")
+	mustBe(t, r.fail(t.Context(), launcher.Spec{Name: "alice"}), exec.ErrDot)
+}
+
+var dirVariables = []string{"INSOMNIA_RUNTIME_DIR", "INSOMNIA_HOME", "XDG_RUNTIME_DIR", "HOME"}
+
+// Row 3: the chain of four variables, what a relative value does, and what is
+// checked of the directory.
+func portRuntimeDir(t *testing.T) {
+	r := newRig(t, "listen", "ready", "hang")
+	r.l.Dir = nil
+	below := []string{"", "run", "insomnia", ".insomnia/run"}
+	for first := range dirVariables {
+		t.Run(dirVariables[first], func(t *testing.T) {
+			for i, variable := range dirVariables {
+				t.Setenv(variable, "") // as if it were not set
+				if i >= first {
+					t.Setenv(variable, filepath.Join(r.base, strconv.Itoa(i)))
+				}
+			}
+			again := *r
+			again.t = t
+			pod := again.launch(launcher.Spec{Name: "alice"})
+			want := filepath.Join(r.base, strconv.Itoa(first), below[first], "alice")
+			if fi, err := os.Stat(want); pod.RuntimeDir() != want || err != nil || fi.Mode() != fs.ModeDir|0o700 {
+				t.Errorf("the directory is %q, want %q with mode 0700: %v %v", pod.RuntimeDir(), want, fi, err)
+			}
+		})
+	}
+
+	for _, variable := range dirVariables {
+		t.Setenv(variable, "")
+	}
+	e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
+	mustBe(t, e, runtimedir.ErrUnavailable)
+	mustSay(t, e, dirVariables...)
+	t.Setenv("XDG_RUNTIME_DIR", "relative")
+	e = r.fail(t.Context(), launcher.Spec{Name: "alice"})
+	mustSay(t, e, "ignored")
+	t.Setenv("INSOMNIA_HOME", "relative")
+	e = r.fail(t.Context(), launcher.Spec{Name: "alice"})
+	mustBe(t, e, runtimedir.ErrUnavailable)
+	mustSay(t, e, "INSOMNIA_HOME", "absolute")
+	mustBe(t, r.fail(t.Context(), launcher.Spec{Name: "../x"}), runtimedir.ErrInvalidName)
+	portInsecure(t)
+}
+
+// portInsecure is the part of row 3 that is about who may be trusted.
+func portInsecure(t *testing.T) {
+	r := newRig(t, "listen", "ready", "hang")
+	if err := os.Symlink(t.TempDir(), r.dir("linked")); err != nil {
+		t.Fatal(err)
+	}
+	mustBe(t, r.fail(t.Context(), launcher.Spec{Name: "linked"}), runtimedir.ErrInsecure)
+
+	// Whose is not ours: as root another user's, else root's.
+	foreign := "/"
+	if os.Geteuid() == 0 {
+		foreign = filepath.Join(r.base, "foreign")
+		if err := errors.Join(os.Mkdir(foreign, 0o755), os.Chown(foreign, 65534, 65534)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.l.Dir = runtimedir.Dir(foreign)
+	mustBe(t, r.fail(t.Context(), launcher.Spec{Name: "alice"}), runtimedir.ErrInsecure)
+
+	r.l.Dir = runtimedir.Dir(r.base)
+	if err := os.Chmod(r.base, 0o775); err != nil {
+		t.Fatal(err)
+	}
+	r.launch(launcher.Spec{Name: "alice"})
+	if fi, err := os.Stat(r.base); err != nil || fi.Mode().Perm() != 0o755 {
+		t.Errorf("the base that others could write to is now %v (%v)", fi.Mode(), err)
+	}
+}
+
+// Row 4: parents are made, the log is 0600 and appended to, and the one before
+// is kept.
+func portLogFile(t *testing.T) {
+	r := newRig(t)
+	r.l.Dir = runtimedir.Dir(filepath.Join(r.base, "a", "b"))
+	for _, run := range []string{"first", "second"} {
+		r.l.Command = script("say "+run, "truncate", "say "+run+" again", "exit 1")
+		e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
+		if want := filepath.Join(r.base, "a", "b", "alice", "stderr.log"); e.LogPath != want {
+			t.Fatalf("the log is %q, want %q", e.LogPath, want)
+		}
+	}
+	// Without O_APPEND the truncation would have left a hole.
+	for name, want := range map[string]string{"stderr.log": "second again\n", "stderr.log.1": "first again\n"} {
+		path := filepath.Join(r.base, "a", "b", "alice", name)
+		text, err := os.ReadFile(path)
+		fi, statErr := os.Stat(path)
+		if err := errors.Join(err, statErr); err != nil || string(text) != want || fi.Mode() != 0o600 {
+			t.Errorf("%s holds %q, want %q, mode 0600: %v %v", name, text, want, fi, err)
+		}
+	}
+}
+
+// Row 5: --overlay always, --session when resuming, Spec.Args last.
+func portArguments(t *testing.T) {
+	session := uuid.New()
+	for _, test := range []struct {
+		spec launcher.Spec
+		want []string
+	}{
+		{launcher.Spec{}, []string{"--overlay", ""}},
+		{launcher.Spec{Overlay: "x = 1"}, []string{"--overlay", "x = 1"}},
+		{launcher.Spec{Session: session, Args: []string{"-v", "end"}}, []string{"--overlay", "", "--session", session.String(), "-v", "end"}},
+	} {
+		t.Run(strings.Join(test.want, " "), func(t *testing.T) {
+			r := newRig(t)
+			program := filepath.Join(r.base, "pod.sh")
+			podScript(t, program, r.dir("alice"), "listen", "ready", "hang")
+			t.Setenv(launcher.DefaultCommandEnv, program)
+			r.l.Command = nil
+			test.spec.Name = "alice"
+			r.launch(test.spec)
+			if _, args := seen(t, program); !slices.Equal(args, test.want) {
+				t.Errorf("the pod was given %q, want %q", args, test.want)
+			}
+		})
+	}
+}
+
+// Row 6: stdin and stdout null, stderr the log, a session and a group of its
+// own; neither the end of the context nor the loss of the handle ends it.
+func portDetached(t *testing.T) {
+	r := newRig(t)
+	fds := filepath.Join(r.base, "fds")
+	ours, err := os.Create(filepath.Join(r.base, "ours"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	r.l.Command = script("fds "+fds, "listen", "ready", "hang")
+	ctx, cancel := context.WithCancel(t.Context())
+	pid, endpoint := func() (int, readiness.Endpoint) {
+		pod, err := r.l.Launch(ctx, launcher.Spec{Name: "alice"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pod.PID(), pod.Endpoint()
+	}()
+	t.Cleanup(func() { syscall.Kill(-pid, syscall.SIGKILL) }) // the launcher reaps it
+	cancel()
+	for range 3 {
+		runtime.GC()
+		conn, err := net.Dial(endpoint.Network, endpoint.Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		send(t, conn)
+		conn.Close()
+	}
+
+	open, err := os.ReadFile(fds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// TestDescriptorsAreNotInherited looks at the others.
+	lines := strings.Split(string(open), "\n")
+	log := filepath.Join(r.dir("alice"), "stderr.log")
+	for _, want := range []string{"0 /dev/null", "1 /dev/null", "2 " + log} {
+		if !slices.Contains(lines, want) {
+			t.Errorf("it has no descriptor %q:\n%s", want, open)
+		}
+	}
+	if strings.Count(string(open), log) != 1 || strings.Contains(string(open), ours.Name()) {
+		t.Errorf("it has descriptors of its launcher:\n%s", open)
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// state ppid pgrp session tty_nr (proc_pid_stat(5))
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if own := strconv.Itoa(pid); fields[2] != own || fields[3] != own || fields[4] != "0" {
+		t.Errorf("group %s, session %s, terminal %s, want %s, %s, 0", fields[2], fields[3], fields[4], own, own)
+	}
+}
+
+// A tap is the default log, with a look at every reader of it.
+type tap struct {
+	// before is called before each Read, with what that reader has got so far.
+	before func(got int)
+}
+
+func (s tap) Open(ctx context.Context, launch logsource.Launch) (*logsource.Log, error) {
+	log, err := logsource.File{}.Open(ctx, launch)
+	if err != nil {
+		return nil, err
+	}
+	follow := log.Follow
+	log.Follow = func(ctx context.Context) (io.ReadCloser, error) {
+		r, err := follow(ctx)
+		return &tapped{ReadCloser: r, before: s.before}, err
+	}
+	return log, nil
+}
+
+type tapped struct {
+	io.ReadCloser
+	before func(got int)
+	got    int
+}
+
+func (r *tapped) Read(p []byte) (int, error) {
+	r.before(r.got)
+	n, err := r.ReadCloser.Read(p)
+	r.got += n
+	return n, err
+}
+
+// Row 7: the kernel tells of new output, and nothing is read twice.
+func portEvents(t *testing.T) {
+	r := newRig(t, "repeat 20000 line %d", "listen", "ready", "hang")
+	var mu sync.Mutex
+	most, watched := 0, false
+	r.l.Log = tap{before: func(got int) {
+		mu.Lock()
+		defer mu.Unlock()
+		most = max(most, got)
+		watched = watched || hasWatch(t, filepath.Join(r.dir("alice"), "stderr.log"))
+	}}
+	r.launch(launcher.Spec{Name: "alice"})
+	mu.Lock()
+	defer mu.Unlock()
+	if size := len(r.readLog("alice")); most > size {
+		t.Errorf("a reader got %d bytes of a log of %d", most, size)
+	}
+	if !watched {
+		t.Error("while the launch waited no inotify watch was on the log")
+	}
+}
+
+// hasWatch reports whether an inotify instance of this program watches path
+// (proc_pid_fdinfo(5)).
+func hasWatch(t *testing.T, path string) bool {
+	fi, err := os.Stat(path)
+	if err != nil {
+		t.Errorf("the log: %v", err)
+		return false
+	}
+	inode := fmt.Sprintf(" ino:%x ", fi.Sys().(*syscall.Stat_t).Ino)
+	infos, _ := filepath.Glob("/proc/self/fdinfo/*")
+	for _, info := range infos {
+		text, err := os.ReadFile(info)
+		if err == nil && strings.Contains(string(text), "inotify wd:") && strings.Contains(string(text), inode) {
+			return true
+		}
+	}
+	return false
+}
+
+// Row 8: a ready line that was read when half of it was there is neither
+// malformed nor one with a shorter path.
+func portWholeLines(t *testing.T) {
+	for _, half := range []string{"INSOMNIA-REA", "INSOMNIA-READY", "INSOMNIA-READY\tal", "INSOMNIA-READY\talice\t", "INSOMNIA-READY\talice\tDIR/so"} {
+		t.Run(half, func(t *testing.T) {
+			r := newRig(t)
+			rest := strings.TrimPrefix("INSOMNIA-READY\talice\tDIR/sock\n", half)
+			goOn := r.fifo("go on")
+			r.l.Command = script("listen", "announce "+strconv.Quote(half), "await "+goOn, "announce "+strconv.Quote(rest), "hang")
+			// The probe and the tail read the log, each for itself. When both
+			// have come back for more, both have dealt with the half.
+			var mu sync.Mutex
+			waiting, opened := 2, make(chan error, 1)
+			size := len(strings.ReplaceAll(half, "DIR", r.dir("alice")))
+			r.l.Log = tap{before: func(got int) {
+				mu.Lock()
+				defer mu.Unlock()
+				if got != size {
+					return
+				}
+				if waiting--; waiting == 0 {
+					go func() { opened <- touch(goOn) }()
+				}
+			}}
+			pod := r.launch(launcher.Spec{Name: "alice"})
+			if err := <-opened; err != nil {
+				t.Error(err)
+			}
+			if want := filepath.Join(r.dir("alice"), "sock"); pod.Endpoint().Address != want {
+				t.Errorf("the pod is at %q, want %q", pod.Endpoint().Address, want)
+			}
+		})
+	}
+}
+
+// touch opens a FIFO that the pod awaits, once it does.
+func touch(fifo string) error {
+	f, err := os.OpenFile(fifo, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// Row 9: any bytes before the ready line, on it, and after it.
+func portInvalidUTF8(t *testing.T) {
+	r := newRig(t)
+	noise, path := "\xff\xfe \x80 \xc3", filepath.Join(r.base, "s\xff")
+	r.l.Command = script("write "+strconv.Quote(noise+"\n"), "listen "+path, "ready "+path, "write "+strconv.Quote(noise+"\n"), "hang")
+	var lines []string
+	pod := r.launch(launcher.Spec{Name: "alice", Progress: func(line string) { lines = append(lines, line) }})
+	ping(t, pod)
+	if len(lines) == 0 || lines[0] != noise || pod.Endpoint().Address != path {
+		t.Errorf("progress got %q, the pod is at %v", lines, pod.Endpoint())
+	}
+}
+
+// Row 10: the socket is the rest of the line, tabs included, without one CR.
+func portReadyLine(t *testing.T) {
+	for _, test := range []struct{ name, file, end string }{
+		{"plain", "sock", "\n"},
+		{"tabs", "a\tb\t", "\n"},
+		{"CR", "sock", "\r\n"},
+		{"two CRs", "sock\r", "\r\n"},
+		{"spaces", " a b ", "\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRig(t)
+			path := filepath.Join(r.base, test.file)
+			r.l.Command = script("listen "+path, "announce "+strconv.Quote("INSOMNIA-READY\tNAME\t"+path+test.end), "hang")
+			pod := r.launch(launcher.Spec{Name: "alice"})
+			ping(t, pod)
+			if want := (readiness.Endpoint{Network: "unix", Address: path}); pod.Endpoint() != want {
+				t.Errorf("the pod is at %q, want %q", pod.Endpoint(), want)
+			}
+		})
+	}
+}
+
+// Row 11: an empty name or socket is a malformed ready line, which is quoted.
+func portMalformed(t *testing.T) {
+	for _, line := range []string{"INSOMNIA-READY\t\t/s", "INSOMNIA-READY\talice\t", "INSOMNIA-READY\talice", "INSOMNIA-READY"} {
+		t.Run(line, func(t *testing.T) {
+			r := newRig(t, "listen", "write "+strconv.Quote(line+"\n"), "hang")
+			e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
+			mustBe(t, e, readiness.ErrMalformedReadyLine)
+			mustSay(t, e, "malformed ready line: "+strconv.Quote(line))
+		})
+	}
+}
+
+// Row 12: a ready line with another name ends the launch, with both names.
+func portName(t *testing.T) {
+	r := newRig(t, "listen", `announce "INSOMNIA-READY\tbob\tSOCK\n"`, "hang")
+	e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
+	mustBe(t, e, readiness.ErrNameMismatch)
+	mustSay(t, e, `"bob"`, `"alice"`)
+}
+
+// Row 13: every line goes to the callback, the last 8 into the error; a
+// callback that blocks delays neither readiness nor failure, and what it did
+// not get is counted and kept.
+func portProgress(t *testing.T) {
+	r := newRig(t, "repeat 20 line %d", "exit 1")
+	var want, got []string
+	for i := range 20 {
+		want = append(want, fmt.Sprintf("line %d", i))
+	}
+	e := r.fail(t.Context(), launcher.Spec{Name: "alice", Progress: func(line string) { got = append(got, line) }})
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("progress (- want, + got):\n%s", diff)
+	}
+	if diff := cmp.Diff(want[12:], e.Tail); diff != "" {
+		t.Errorf("tail (- want, + got):\n%s", diff)
+	}
+
+	for _, end := range []string{"ready", "exit 1"} {
+		t.Run("blocked, "+end, func(t *testing.T) {
+			r := newRig(t, "listen", "repeat 20 line %d", end, "hang")
+			unblock := make(chan struct{})
+			defer close(unblock)
+			pod, err := r.l.Launch(t.Context(), launcher.Spec{Name: "alice", Progress: func(string) { <-unblock }})
+			if end == "ready" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer pod.Stop(context.Background())
+				ping(t, pod)
+				return
+			}
+			var e *launcher.Error
+			if !errors.As(err, &e) || e.Dropped != 19 || e.Leftover == nil {
+				t.Fatalf("want the blocked callback and the 19 lines that it did not get in the error: %+v", err)
+			}
+			if diff := cmp.Diff(want[12:], e.Tail); diff != "" || r.readLog("alice") != strings.Join(want, "\n")+"\n" {
+				t.Errorf("tail (- want, + got):\n%s\nlog:\n%s", diff, r.readLog("alice"))
+			}
+		})
+	}
+}
+
+// Row 14: the socket is dialled again while it is missing or refuses; any
+// other error is final; the last one is kept.
+func portDial(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		stale bool // a socket file is there on which nobody listens
+		last  error
+	}{
+		{"missing", false, syscall.ENOENT},
+		{"refuses", true, syscall.ECONNREFUSED},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRig(t)
+			if test.stale {
+				stale(t, r.dir("alice"))
+			}
+			r.l.Command = script("ready", "hang")
+			var pending *readiness.PendingError
+			// However slow the machine is, with time enough there is a second
+			// attempt.
+			for r.l.Timeout = short; pending == nil || pending.Attempts < 2; r.l.Timeout *= 2 {
+				if r.l.Timeout > ample {
+					t.Fatalf("one attempt: %v", pending)
+				}
+				r.l.Ready = keepPending(&pending)
+				mustBe(t, r.fail(t.Context(), launcher.Spec{Name: "alice"}), launcher.ErrTimeout)
+			}
+			mustBe(t, pending, test.last)
+
+			goOn := r.fifo("go on")
+			r.l.Command, r.l.Ready, r.l.Timeout = script("ready", "await "+goOn, "listen", "hang"), nil, ample
+			opened := make(chan error, 1)
+			go func() { opened <- touch(goOn) }()
+			ping(t, r.launch(launcher.Spec{Name: "alice"}))
+			if err := <-opened; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Run("no socket", func(t *testing.T) {
+		r := newRig(t)
+		file := filepath.Join(r.base, "file")
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r.l.Command = script("ready "+file, "hang")
+		mustBe(t, r.fail(t.Context(), launcher.Spec{Name: "alice"}), syscall.ENOTSOCK)
+	})
+}
+
+// stale leaves a socket file in dir, as a pod does that was killed.
+func stale(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, "sock"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close()
+}
+
+// keepPending is the default probe, and keeps what it was waiting for.
+func keepPending(pending **readiness.PendingError) readiness.Probe {
+	return readiness.Sequence{readiness.ReadyLine{}, readiness.ProbeFunc(func(ctx context.Context, t readiness.Target) (readiness.Endpoint, error) {
+		e, err := readiness.Socket{}.Wait(ctx, t)
+		errors.As(err, pending)
+		return e, err
+	})}
+}
+
+// Row 15: one deadline over both waits, 20 s by default; the context's counts
+// too.
+func portDeadline(t *testing.T) {
+	if launcher.DefaultTimeout.Seconds() != 20 {
+		t.Errorf("the default is %v, the original has 20 s", launcher.DefaultTimeout)
+	}
+	for _, steps := range [][]string{{"hang"}, {"ready", "hang"}} {
+		t.Run(steps[0], func(t *testing.T) {
+			r := newRig(t, steps...)
+			r.l.Timeout = short
+			e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
+			mustBe(t, e, launcher.ErrTimeout, context.DeadlineExceeded)
+			mustSay(t, e, "pod did not become ready within 300ms")
+			if e.Elapsed < short {
+				t.Errorf("it was over after %v", e.Elapsed)
+			}
+
+			r.l.Timeout = 0
+			ctx, cancel := context.WithTimeout(t.Context(), short)
+			defer cancel()
+			e = r.fail(ctx, launcher.Spec{Name: "alice"})
+			mustBe(t, e, launcher.ErrTimeout, context.DeadlineExceeded)
+			mustSay(t, e, "the caller's deadline")
+		})
+	}
+}
+
+// Row 16: an exit during either wait tells the rest of the log, the text of
+// the original, and how the pod ended.
+func portExit(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		steps []string
+		how   string
+		exit  launcher.Exit
+	}{
+		{"before the line", []string{"say a", "say b", `write "c"`, "exit 3"}, "exit status 3", launcher.Exit{Code: 3, Known: true}},
+		{"before the socket", []string{"say a", "ready", "say b", `write "c"`, "exit 4"}, "exit status 4", launcher.Exit{Code: 4, Known: true}},
+		{"by a signal", []string{"say a", "say b", `write "c"`, "kill 9"}, "signal: killed", launcher.Exit{Signal: syscall.SIGKILL, Known: true}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRig(t, test.steps...)
+			e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
+			mustBe(t, e, launcher.ErrExitedEarly)
+			mustSay(t, e, "pod exited before becoming ready: a | b | c", test.how)
+			if diff := cmp.Diff([]string{"a", "b", "c"}, e.Tail); diff != "" || e.Exit == nil || *e.Exit != test.exit {
+				t.Errorf("exit %+v, want %+v; tail (- want, + got):\n%s", e.Exit, test.exit, diff)
+			}
+		})
+	}
+}
+
+// Row 17: a timeout tells the tail, what was pending, and its last error.
+func portTimeout(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		steps []string
+		says  []string
+	}{
+		{"line", []string{"say a", `write "b"`, "hang"}, []string{"still waiting for the ready line", "its last lines: a | b"}},
+		{"socket", []string{"say a", `write "b\n"`, "ready", "hang"}, []string{"still waiting for an answer on unix:", "attempts:", syscall.ENOENT.Error(), "its last lines: a | b"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRig(t, test.steps...)
+			r.l.Timeout = short
+			// Only a pod that has come this far says something about the rest.
+			var e *launcher.Error
+			for e == nil || len(e.Tail) < 2 || !strings.Contains(e.Pending, test.says[0]) {
+				if r.l.Timeout > ample {
+					t.Fatalf("the pod did not come to the end of its script: %v", e)
+				}
+				e = r.fail(t.Context(), launcher.Spec{Name: "alice"})
+				r.l.Timeout *= 2
+			}
+			mustBe(t, e, launcher.ErrTimeout)
+			mustSay(t, e, test.says...)
+		})
+	}
+}
+
+// Row 18: whatever ends the launch, the whole group goes with it, which the
+// rig checks after every failure.
+func portGroup(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		end  string // step
+		why  error
+	}{
+		{"exit", "exit 3", launcher.ErrExitedEarly},
+		{"malformed", `write "INSOMNIA-READY\n"`, readiness.ErrMalformedReadyLine},
+		{"cancelled", "say go", context.Canceled},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRig(t, "spawn hang", "spawn ignore 15 ; hang", test.end, "hang")
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			mustBe(t, r.fail(ctx, launcher.Spec{Name: "alice", Progress: func(line string) {
+				if line == "go" {
+					cancel()
+				}
+			}}), test.why)
+			r.relaunch("alice")
+		})
+	}
+}
+
+// Row 19: a ready pod that ends is reaped, and waiting for it takes no thread.
+func portReaped(t *testing.T) {
+	r := newRig(t, "listen", "ready", "hang")
+	const pods = 50
+	threads := func() int {
+		tasks, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(tasks)
+	}
+	var launched []*launcher.Pod
+	launch := func(n int) {
+		for range n {
+			launched = append(launched, r.launch(launcher.Spec{Name: fmt.Sprintf("pod%d", len(launched))}))
+		}
+	}
+	launch(5) // those threads that any launch needs are there then
+	before := threads()
+	launch(pods)
+	if after := threads(); after-before > pods/2 {
+		t.Errorf("%d threads with 5 pods, %d with %d more", before, after, pods)
+	}
+	for _, pod := range launched {
+		if err := syscall.Kill(pod.PID(), syscall.SIGKILL); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, pod := range launched {
+		exit, err := pod.Wait(t.Context())
+		if err != nil || exit.Signal != syscall.SIGKILL {
+			t.Errorf("Wait returned %v, %v", exit, err)
+		}
+		if _, err := os.Stat(fmt.Sprintf("/proc/%d", pod.PID())); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("pod %d is not reaped: %v", pod.PID(), err)
+		}
+	}
+}
+
+// Row 20: each kind of error of the original has its sentinel and its stage.
+func portErrors(t *testing.T) {
+	for _, test := range []struct {
+		original string
+		set      func(*rig)
+		stage    launcher.Stage
+		is       []error
+	}{
+		{"Io", func(r *rig) {
+			if err := os.MkdirAll(filepath.Join(r.dir("alice"), "stderr.log"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}, launcher.StageLog, []error{logsource.ErrNotRegular}},
+		{"RuntimeDirUnavailable", func(r *rig) { r.l.Dir = runtimedir.Dir("/dev/null/x") },
+			launcher.StageDir, []error{runtimedir.ErrUnavailable, syscall.ENOTDIR}},
+		{"PodLaunchFailed, not found", func(r *rig) { r.l.Command = launcher.Path("/no/such/pod") },
+			launcher.StageResolve, []error{exec.ErrNotFound, fs.ErrNotExist}},
+		{"PodLaunchFailed, exec", func(r *rig) { r.l.Command = garbage(t, r.base) },
+			launcher.StageStart, []error{syscall.ENOEXEC}},
+		{"PodExitedEarly", func(r *rig) { r.l.Command = script("exit 1") },
+			launcher.StageReady, []error{launcher.ErrExitedEarly}},
+		{"Timeout", func(r *rig) { r.l.Command, r.l.Timeout = script("hang"), short },
+			launcher.StageReady, []error{launcher.ErrTimeout, context.DeadlineExceeded}},
+	} {
+		t.Run(test.original, func(t *testing.T) {
+			r := newRig(t, "listen", "ready", "hang")
+			test.set(r)
+			e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
+			mustBe(t, e, test.is...)
+			if e.Stage != test.stage {
+				t.Errorf("stage %q, want %q", e.Stage, test.stage)
+			}
+		})
+	}
+}
+
+// garbage resolves to a file that is executable and no program.
+func garbage(t *testing.T, dir string) launcher.CommandResolver {
+	t.Helper()
+	path := filepath.Join(dir, "garbage")
+	if err := os.WriteFile(path, []byte("\x01\x02\x03"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return launcher.Path(path)
+}
+
+// Row 21: a relative socket is the pod's, not the caller's.
+func portRelativeSocket(t *testing.T) {
+	r := newRig(t, "listen rel.sock", "ready rel.sock", "hang")
+	t.Chdir(t.TempDir())
+	pod := r.launch(launcher.Spec{Name: "alice", Dir: r.base})
+	ping(t, pod)
+	if want := filepath.Join(r.base, "rel.sock"); pod.Endpoint().Address != want {
+		t.Errorf("the pod is at %q, want %q", pod.Endpoint().Address, want)
+	}
+}
+
+// Row 22: only a process of the pod's session or group counts, unless the
+// probe says otherwise.
+func portPeer(t *testing.T) {
+	r := newRig(t)
+	foreign := filepath.Join(r.base, "foreign")
+	l, err := net.Listen("unix", foreign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	r.l.Command = script("ready "+foreign, "hang")
+	e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
+	mustBe(t, e, readiness.ErrForeignPeer)
+	mustSay(t, e, "pid "+strconv.Itoa(os.Getpid()), "readiness.SameUser")
+
+	again := *r
+	again.l.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{Peer: readiness.SameUser}}
+	again.launch(launcher.Spec{Name: "alice"})
+
+	child := *r
+	child.l.Command = script("spawn listen ; hang", "ready", "hang")
+	ping(t, child.launch(launcher.Spec{Name: "bob"}))
+}
+
+// The renames of later versions of the original are parameters.
+func portRenamed(t *testing.T) {
+	r := newRig(t)
+	dir := filepath.Join(r.base, "run", "alice")
+	program := filepath.Join(r.base, "yoi")
+	podScript(t, program, dir, "listen", `announce "YOI-READY\talice\tSOCK\n"`, "hang")
+	t.Setenv("YOI_COMMAND", program)
+	t.Setenv("YOI_RUNTIME_DIR", "")
+	t.Setenv("YOI_HOME", r.base)
+	r.l.Command = launcher.PodCommand{Env: "YOI_COMMAND", Program: "yoi", Args: []string{"worker"}}
+	r.l.Dir = runtimedir.User{App: "yoi"}
+	r.l.Ready = readiness.Sequence{readiness.ReadyLine{Prefix: "YOI-READY"}, readiness.Socket{}}
+	pod := r.launch(launcher.Spec{Name: "alice"})
+	ping(t, pod)
+	if _, args := seen(t, program); pod.RuntimeDir() != dir || !slices.Equal(args, []string{"worker", "--overlay", ""}) {
+		t.Errorf("the pod was given %q, in %q", args, pod.RuntimeDir())
+	}
+}
