@@ -115,14 +115,10 @@ func isWatcher(link string) bool { return strings.HasSuffix(link, "anon_inode:in
 
 // links lists the symbolic links in dir and where they lead.
 func links(dir string) []string {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		panic(err) // no Linux
-	}
 	var found []string
-	for _, e := range entries {
-		if target, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil && target != dir {
-			found = append(found, e.Name()+" → "+target)
+	for _, name := range names(dir) {
+		if target, err := os.Readlink(filepath.Join(dir, name)); err == nil && target != dir {
+			found = append(found, name+" → "+target)
 		}
 	}
 	// The directory was open while it was read.
@@ -132,22 +128,22 @@ func links(dir string) []string {
 }
 
 // children returns the processes whose parent this one is, zombies included,
-// and their states.
+// and their states. Each thread has a list of its own (proc_tid_children(5)).
 func children() map[string]string {
 	found := make(map[string]string)
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		panic(err)
-	}
-	self := strconv.Itoa(os.Getpid())
-	for _, path := range stats {
-		data, err := os.ReadFile(path)
+	for _, task := range names("/proc/self/task") {
+		list, err := os.ReadFile("/proc/self/task/" + task + "/children")
 		if err != nil {
-			continue // it has just gone
+			continue // the thread has just ended
 		}
-		end := strings.LastIndexByte(string(data), ')')
-		if fields := strings.Fields(string(data[end+1:])); fields[1] == self {
-			found[string(data[:end+1])] = fields[0]
+		for _, pid := range strings.Fields(string(list)) {
+			data, err := os.ReadFile("/proc/" + pid + "/stat")
+			if err != nil {
+				continue // it has just gone
+			}
+			end := strings.LastIndexByte(string(data), ')')
+			state, _, _ := strings.Cut(string(data[end+2:]), " ")
+			found[string(data[:end+1])] = state
 		}
 	}
 	return found
@@ -155,18 +151,31 @@ func children() map[string]string {
 
 // running lists the processes of programs.
 func running(programs []string) []string {
-	var found []string
-	exes, err := filepath.Glob("/proc/[0-9]*/exe")
-	if err != nil {
-		panic(err)
+	if len(programs) == 0 {
+		return nil
 	}
-	for _, exe := range exes {
-		target, err := os.Readlink(exe)
+	var found []string
+	for _, name := range names("/proc") {
+		target, err := os.Readlink("/proc/" + name + "/exe")
 		if err == nil && slices.Contains(programs, strings.TrimSuffix(target, " (deleted)")) {
-			found = append(found, "process "+filepath.Dir(exe)+" of "+target)
+			found = append(found, "process /proc/"+name+" of "+target)
 		}
 	}
 	return found
+}
+
+// names lists dir, unsorted and without looking at the entries.
+func names(dir string) []string {
+	f, err := os.Open(dir)
+	if err != nil {
+		panic(err) // no Linux
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(-1)
+	if err != nil {
+		panic(err)
+	}
+	return names
 }
 
 func set(list []string) map[string]bool {
