@@ -16,7 +16,11 @@ import (
 const (
 	// callPatience is how long the progress callback may be in one call, once
 	// the launch is over, before it counts as blocked.
-	callPatience = 100 * time.Millisecond
+	callPatience = 250 * time.Millisecond
+
+	// fastCall is how long a call takes at most, on average, of a callback that
+	// is waited for until it has had every line.
+	fastCall = time.Millisecond
 
 	// drainPatience is how long reading the rest of the log may take, once the
 	// launch is over.
@@ -191,9 +195,10 @@ type progress struct {
 	crashed chan<- struct{}
 
 	mu     sync.Mutex
-	since  time.Time // when the running call began; zero: none runs
-	count  int       // calls that began
-	closed bool      // none may begin
+	since  time.Time     // when the running call began; zero: none runs
+	count  int           // calls that began
+	busy   time.Duration // in calls that returned
+	closed bool          // none may begin
 
 	crash *crash // set by finish
 }
@@ -218,6 +223,7 @@ func (p *progress) take(line []byte) bool {
 	returned = true
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.busy += time.Since(p.since)
 	p.since = time.Time{}
 	return !p.closed
 }
@@ -230,19 +236,13 @@ func (p *progress) total() int {
 
 // finish waits until the callback has had every line, and then lets no call
 // begin any more. It reports whether none is running. A callback that is long
-// in one call, or has not caught up within patience, is too slow to be waited
-// for; a reader that has not come to call it is not the callback's fault, and
-// may take drainPatience.
+// in one call is too slow to be waited for; one that is slow on the whole has
+// patience to catch up, and a fast one, or the reader that has not come to call
+// it, drainPatience.
 func (p *progress) finish(done <-chan outcome[struct{}]) bool {
 	for began := time.Now(); ; {
-		now, since := time.Now(), p.running()
-		limit := began.Add(patience)
-		if since.IsZero() {
-			limit, since = began.Add(drainPatience), now // one may begin at any time: look again
-		}
-		if end := since.Add(callPatience); end.Before(limit) {
-			limit = end
-		}
+		now := time.Now()
+		limit := p.limit(began, now)
 		if !now.Before(limit) {
 			break
 		}
@@ -257,9 +257,21 @@ func (p *progress) finish(done <-chan outcome[struct{}]) bool {
 	return p.since.IsZero()
 }
 
-// running returns when the running call began; zero if none runs.
-func (p *progress) running() time.Time {
+// limit returns until when it makes sense to wait, as things are now; the wait
+// began when the launch was over.
+func (p *progress) limit(began, now time.Time) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.since
+	limit := began.Add(patience)
+	if p.busy <= time.Duration(p.count)*fastCall {
+		limit = began.Add(drainPatience)
+	}
+	call := now // one may begin at any time: look again
+	if !p.since.IsZero() {
+		call = p.since
+	}
+	if end := call.Add(callPatience); end.Before(limit) {
+		return end
+	}
+	return limit
 }
