@@ -1,0 +1,34 @@
+// Package ownership sees to it that a name has one pod. Beside the pod's
+// directory, which the pod may remove, it keeps three files:
+//
+//	.NAME.launch   the launch lock: whoever launches, or ends, the pod holds it
+//	.NAME.pod      the pod lock: the pod inherits it, and so holds it until it
+//	               is really gone, even if its launcher was killed between the
+//	               fork and the next instruction
+//	.NAME.json     the record: who the pod is, and where it answers
+//
+// The locks are flock(2) locks. They are never unlinked: somebody may wait for
+// the one while another locks its successor. The record is replaced by rename.
+//
+// # What the two witnesses mean
+//
+// Neither witness is enough. A pod may close its descriptors, and so drop its
+// lock; a record may be left of a process that died, whose pid is another's by
+// now. Together they decide (see [Place.Inspect] and [Place.Claim]):
+//
+//	pod lock  launch lock      record                        verdict
+//	held      any              ready, process proven alive   it runs
+//	any       held by another  any                           it is being launched: wait
+//	held      free             not ready, or none            left by a launcher that died: its holders are ended
+//	held      free             its process is gone           descendants outlived it: wait; nobody is signalled
+//	free      free             process proven alive          it runs (it closed its descriptors)
+//	free      free             stale, or none                nobody has the name
+//
+// # Which call releases what
+//
+// The launch lock is released by LOCK_UN. Closing alone does not do it while a
+// child that has just been forked, by anybody in the program, has a copy of the
+// descriptor and has not come to its exec. The pod lock is only ever closed
+// once a process was started with it: LOCK_UN, by anybody, frees the lock of
+// all copies, and so the name of a live pod.
+package ownership

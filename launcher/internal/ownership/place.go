@@ -1,0 +1,310 @@
+package ownership
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/proc"
+	"github.com/podlaunch/podlaunch/runtimedir"
+)
+
+// A Place is where the witnesses of one name are kept. It is not safe for use
+// by several goroutines; each opens its own.
+type Place struct {
+	root *os.Root // the base
+	name string
+}
+
+// Open returns the Place of name, a valid one, below base, which must exist and
+// be ours.
+func Open(base, name string) (*Place, error) {
+	root, err := os.OpenRoot(base)
+	if err != nil {
+		return nil, err
+	}
+	return &Place{root: root, name: name}, nil
+}
+
+// Close frees what the Place holds. Where there is a Claim, ending that does it.
+func (p *Place) Close() error { return p.root.Close() }
+
+func (p *Place) recordName() string { return "." + p.name + ".json" }
+func (p *Place) launchName() string { return "." + p.name + ".launch" }
+func (p *Place) podName() string    { return "." + p.name + ".pod" }
+
+// A RunningError says that the pod runs.
+type RunningError struct{ Record Record }
+
+func (e *RunningError) Error() string {
+	return fmt.Sprintf("it runs already, as pid %d", e.Record.PID)
+}
+
+// A HeldError says that somebody holds the name who is not the pod, and did not
+// let go in time.
+type HeldError struct {
+	Launching bool  // somebody has the launch lock
+	Holders   []int // who holds the pod lock, as far as they can be seen
+	Err       error // why the waiting ended
+}
+
+func (e *HeldError) Error() string {
+	switch {
+	case e.Launching:
+		return fmt.Sprintf("somebody else is launching it: %v", e.Err)
+	case len(e.Holders) == 0:
+		return fmt.Sprintf("the pod cannot be seen, but processes that we cannot look into, of another pid namespace perhaps, hold its name: %v", e.Err)
+	}
+	return fmt.Sprintf("the pod is gone, but processes %v, which it left behind, still hold its name; end them: %v", e.Holders, e.Err)
+}
+
+func (e *HeldError) Unwrap() error { return e.Err }
+
+// Running returns the record of the pod if it runs: it was ready once, and the
+// process is proven to be the one recorded, and alive. The error otherwise says
+// why not: ErrNoRecord, ErrNotReady, proc.ErrGone, proc.ErrStranger …
+func (p *Place) Running() (Record, error) {
+	r, err := p.read()
+	if err != nil {
+		return Record{}, err
+	}
+	if err := r.Check(); err != nil {
+		return r, err
+	}
+	if !r.Ready {
+		return r, ErrNotReady
+	}
+	return r, nil
+}
+
+// ErrNotReady says that the pod is recorded and alive, and has not been ready
+// yet.
+var ErrNotReady = errors.New("it has not been ready yet")
+
+// Launching reports whether somebody is launching the pod, or ending what is
+// left of it. It makes no file, and those who only ask do not see each other.
+func (p *Place) Launching() (bool, error) {
+	return isLocked(p.root, p.launchName())
+}
+
+// A Claim is the right to launch the pod: both locks are ours.
+type Claim struct {
+	place       *Place
+	launch, pod *lock
+}
+
+// How long is waited between two looks at a lock that another holds.
+const (
+	firstLook = time.Millisecond
+	lastLook  = 50 * time.Millisecond
+)
+
+// Claim waits until nobody has the name, and takes it. It returns a
+// [*RunningError] as soon as the pod runs, and a [*HeldError] wrapping ctx's
+// cause if ctx is done before either.
+//
+// What a launcher left behind that died in the middle of a launch is ended
+// first, with SIGKILL: the process that is recorded, if it is proven to be that
+// one, and every process that holds the pod lock and goes on holding it.
+func (p *Place) Claim(ctx context.Context) (*Claim, error) {
+	var launch *lock
+	defer func() {
+		if launch != nil {
+			launch.unlock()
+		}
+	}()
+	var left leftovers
+	launching := false
+	for delay := firstLook; ; delay = min(delay*3/2, lastLook) {
+		record, err := p.Running()
+		if err == nil {
+			return nil, &RunningError{record}
+		}
+		if launch == nil {
+			if launch, err = tryLock(p.root, p.launchName()); err != nil && err != errBusy {
+				return nil, err
+			}
+			launching = launch == nil
+			if launch != nil {
+				continue // what was read before may be out of date
+			}
+		} else {
+			state := err
+			// Where the file of the launch lock was deleted under a launcher that
+			// lives, we have another one, and it has the pod lock.
+			if launching, err = p.takerLives(); err != nil {
+				return nil, err
+			}
+			if !launching {
+				claim, err := p.take(&launch, record, state, &left)
+				if claim != nil || err != nil {
+					return claim, err
+				}
+			}
+		}
+		if !pause(ctx, delay) {
+			return nil, &HeldError{Launching: launching, Holders: left.pids(), Err: context.Cause(ctx)}
+		}
+	}
+}
+
+// take takes the pod lock, with the launch lock held. state says what record
+// is worth, as from Running. It returns neither a claim nor an error if it has
+// to be tried again.
+func (p *Place) take(launch **lock, record Record, state error, left *leftovers) (*Claim, error) {
+	switch {
+	case errors.Is(state, ErrNotReady):
+		// Its launcher is dead, for we have the launch lock: nobody will make it
+		// ready. It need not hold the pod lock any more, so that is not what tells
+		// that it is gone.
+		err := endGroup(record.Identity)
+		if err == nil {
+			return nil, nil
+		}
+		if !errors.Is(err, proc.ErrGone) {
+			return nil, fmt.Errorf("end pid %d, which a launcher that died has left behind: %w", record.PID, err)
+		}
+	case !noWitness(state):
+		return nil, state // it may well run
+	}
+	pod, err := tryLock(p.root, p.podName())
+	switch {
+	case err == nil:
+		if err := p.remove(); err != nil {
+			pod.unlock()
+			return nil, err
+		}
+		c := &Claim{place: p, launch: *launch, pod: pod}
+		*launch = nil
+		return c, nil
+	case err != errBusy:
+		return nil, err
+	}
+	holders, err := p.holders()
+	if err != nil {
+		return nil, fmt.Errorf("find out who holds the name: %w", err)
+	}
+	left.see(holders)
+	if record.Ready {
+		// Descendants of a pod that was ready are not ours to end. While we wait
+		// for them others may look, too.
+		(*launch).unlock()
+		*launch = nil
+		return nil, nil
+	}
+	return nil, left.end(p)
+}
+
+// noWitness reports whether the error of Running says that the record proves
+// nobody to be alive; any other says that this cannot be told.
+func noWitness(err error) bool {
+	for _, reason := range []error{ErrNoRecord, proc.ErrGone, proc.ErrStranger, proc.ErrElsewhere} {
+		if errors.Is(err, reason) {
+			return true
+		}
+	}
+	return false
+}
+
+// File is the pod lock, for the pod to inherit.
+func (c *Claim) File() *os.File { return c.pod.file }
+
+// Record replaces the record. It may be called until Abandon or Settle.
+func (c *Claim) Record(r Record) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	return c.place.write(r)
+}
+
+// check makes sure that the name is still ours. Somebody may have cleaned the
+// files away that we have locked; either of them keeps others from the name.
+func (c *Claim) check() error {
+	for name, l := range map[string]*lock{c.place.launchName(): c.launch, c.place.podName(): c.pod} {
+		if same, err := isAt(c.place.root, name, l.file); err != nil || same {
+			return err
+		}
+	}
+	return errors.New("both locks were deleted while they were held, and the name may be another's now")
+}
+
+// Abandon gives the name back when no process was started, or the one that was
+// has gone. It ends the Claim, and returns once the pod lock is free: processes
+// that a failed pod has left behind, and that go on holding it, are sent
+// SIGKILL, and returned. Once ctx is done, the error names those that are left.
+func (c *Claim) Abandon(ctx context.Context, started bool) (ended []int, err error) {
+	defer c.place.Close()
+	defer c.launch.unlock()
+	if c.check() == nil { // else it is another's by now
+		if err := c.place.remove(); err != nil {
+			c.pod.drop()
+			return nil, err
+		}
+	}
+	if !started {
+		c.pod.unlock()
+		return nil, nil
+	}
+	c.pod.drop()
+	var left leftovers
+	for delay := firstLook; ; delay = min(delay*3/2, lastLook) {
+		pod, err := tryLock(c.place.root, c.place.podName())
+		if err == nil {
+			pod.unlock()
+			return left.killed, nil
+		}
+		if err != errBusy {
+			return left.killed, err
+		}
+		holders, err := c.place.holders()
+		if err != nil {
+			return left.killed, fmt.Errorf("find out who holds the name: %w", err)
+		}
+		left.see(holders)
+		if err := left.end(c.place); err != nil {
+			return left.killed, err
+		}
+		if !pause(ctx, delay) {
+			return left.killed, &HeldError{Holders: left.pids(), Err: context.Cause(ctx)}
+		}
+	}
+}
+
+// pause waits for d, and reports whether ctx is still good.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Settle leaves the name to the process that was started. It ends the Claim.
+func (c *Claim) Settle() {
+	c.pod.drop()
+	c.launch.unlock()
+	c.place.Close()
+}
+
+// Names returns the names that were ever claimed below base, in order. Entries
+// that are none of ours are passed over.
+func Names(base string) ([]string, error) {
+	entries, err := os.ReadDir(base)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(strings.TrimPrefix(e.Name(), "."), ".launch")
+		if ok && e.Name()[0] == '.' && e.Type().IsRegular() && runtimedir.ValidateName(name) == nil {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}

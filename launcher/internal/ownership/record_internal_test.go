@@ -1,0 +1,235 @@
+//go:build unix
+
+package ownership
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/proc"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// whole is a record in which nothing is zero, with bytes that JSON cannot hold.
+func whole() Record {
+	return Record{
+		Version:  Version,
+		Name:     "alice",
+		Identity: proc.Identity{PID: 4711, Start: 1 << 40, Boot: "boot", PIDNamespace: "pid:[1]"},
+		Launch:   uuid.UUID{1},
+		Session:  uuid.UUID{2},
+		Command:  []string{"/bin/\xff", "<&>", "base64:no", ""},
+		Dir:      "/base\xfe/alice",
+		Log:      "/base\xfe/alice/stderr.log",
+		Started:  time.Date(2030, 1, 2, 3, 4, 5, 6, time.UTC),
+		Ready:    true,
+		Network:  "unix",
+		Address:  "/base\xfe/alice/sock",
+	}
+}
+
+func openPlace(t *testing.T) (*Place, string) {
+	t.Helper()
+	base := t.TempDir()
+	p, err := Open(base, "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p, filepath.Join(base, ".alice.json")
+}
+
+// B4: a record is read as it was written, byte for byte, for a path may hold
+// any. D31: it replaces another at once; what a writer has left that was killed
+// is in nobody's way.
+func TestRecordIsKept(t *testing.T) {
+	p, path := openPlace(t)
+	if _, err := p.read(); !errors.Is(err, ErrNoRecord) {
+		t.Errorf("without a record: %v", err)
+	}
+	if err := os.WriteFile(path+".tmp", []byte("half a rec"), 0o000); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []Record{{Identity: proc.Identity{PID: 2, Boot: "b"}}, whole()} {
+		given := append([]string(nil), r.Command...)
+		if err := p.write(r); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(given, r.Command); diff != "" {
+			t.Errorf("writing has changed the caller's slice: %s", diff)
+		}
+		got, err := p.read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Version, r.Name = Version, "alice"
+		if diff := cmp.Diff(r, got); diff != "" {
+			t.Errorf("written and read (-want +got):\n%s", diff)
+		}
+	}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(entries) != 1 {
+		t.Errorf("there is more than the record: %v, %v", entries, err)
+	}
+	if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", fi.Mode(), err)
+	}
+}
+
+// E16: a record of a later version is believed as far as it can be read, and
+// what is not known is passed over.
+func TestRecordOfALaterVersion(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("testdata", "record-v2.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := parseRecord(data, "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := whole()
+	want.Version = 2
+	want.Command, want.Dir = []string{"/usr/bin/pod", "--overlay", "<overlay: 12 bytes>"}, "/run/user/1000/insomnia/alice"
+	want.Log, want.Address = want.Dir+"/stderr.log", want.Dir+"/sock"
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// The golden record of this version: a program of yesterday must be able to
+// read what one of tomorrow writes, so a field that is here stays.
+func TestRecordGolden(t *testing.T) {
+	p, path := openPlace(t)
+	if err := p.write(whole()); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden := filepath.Join("testdata", "record-v1.json")
+	if *update {
+		if err := os.WriteFile(golden, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// D31, E7: what is no record counts as none; one of a version to come that
+// cannot be read does not.
+func TestRecordThatIsNone(t *testing.T) {
+	p, path := openPlace(t)
+	if err := p.write(whole()); err != nil {
+		t.Fatal(err)
+	}
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := func(field string, value any) []byte {
+		var r map[string]any
+		if err := json.Unmarshal(good, &r); err != nil {
+			t.Fatal(err)
+		}
+		r[field] = value
+		data, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	for what, data := range map[string][]byte{
+		"empty":       nil,
+		"torn":        good[:len(good)/2],
+		"text":        []byte("4711\n"),
+		"binary":      []byte("\x00\xff\x7fELF"),
+		"null":        []byte("null"),
+		"list":        []byte("[]"),
+		"two":         append(good[:len(good):len(good)], good...),
+		"huge":        []byte(strings.Repeat(" ", maxRecord) + string(good)),
+		"other name":  with("name", "bob"),
+		"no version":  with("version", 0),
+		"no boot":     with("boot", ""),
+		"pid 0":       with("pid", 0),
+		"pid 1":       with("pid", 1),
+		"pid -1":      with("pid", -1),
+		"pid text":    with("pid", "4711"),
+		"pid huge":    with("pid", 1e30),
+		"bad base64":  with("log", "base64:!"),
+		"start below": with("start", -1),
+	} {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := p.read(); !errors.Is(err, ErrNoRecord) {
+			t.Errorf("%s: %+v, %v", what, r, err)
+		}
+	}
+	for what, data := range map[string][]byte{
+		"other name": []byte(`{"version": 2, "name": "bob", "pid": 7, "boot": "b"}`),
+		"other type": []byte(`{"version": 2, "name": "alice", "pid": {"number": 7}}`),
+		"no pid":     []byte(`{"version": 2, "name": "alice"}`),
+	} {
+		if r, err := parseRecord(data, "alice"); !errors.Is(err, errors.ErrUnsupported) || errors.Is(err, ErrNoRecord) {
+			t.Errorf("version 2, %s: %+v, %v", what, r, err)
+		}
+	}
+	for _, dir := range []func() error{
+		func() error { return os.Mkdir(path, 0o700) },
+		func() error { return os.Symlink("/dev/zero", path) },
+	} {
+		if err := errors.Join(os.Remove(path), dir()); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := p.read(); !errors.Is(err, ErrNoRecord) {
+			t.Errorf("no regular file: %+v, %v", r, err)
+		}
+	}
+}
+
+// FuzzRecord: whatever stands in the file, reading it does not fail otherwise
+// than by an error, and what is believed can be the pod that was asked for.
+func FuzzRecord(f *testing.F) {
+	for _, name := range []string{"record-v1.json", "record-v2.json"} {
+		data, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data, "alice")
+		f.Add(data[:len(data)/3], "alice")
+		f.Add(data, "bob")
+	}
+	f.Add([]byte(`{"version":1,"name":"a","pid":2,"boot":"b","command":["base64:/w=="]}`), "a")
+	f.Fuzz(func(t *testing.T, data []byte, name string) {
+		r, err := parseRecord(data, name)
+		if err != nil {
+			if !errors.Is(err, ErrNoRecord) && !errors.Is(err, errors.ErrUnsupported) {
+				t.Errorf("an error of no kind: %v", err)
+			}
+			if diff := cmp.Diff(Record{}, r); diff != "" {
+				t.Errorf("a record with an error: %s", diff)
+			}
+			return
+		}
+		if r.Name != name || r.Version < 1 || r.PID <= 1 || r.Boot == "" {
+			t.Errorf("believed %+v of %q", r, name)
+		}
+	})
+}

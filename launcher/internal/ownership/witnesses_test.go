@@ -1,0 +1,604 @@
+//go:build linux
+
+package ownership_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
+	"github.com/podlaunch/podlaunch/launcher/internal/proc"
+	"github.com/podlaunch/podlaunch/runtimedir"
+)
+
+// errEnough is why the contexts of the tests end.
+var errEnough = errors.New("enough")
+
+// TestWitnesses has a test for each row of the table in the package's
+// documentation, in its order.
+func TestWitnesses(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		test func(t *testing.T)
+	}{
+		{"held, any, ready and alive", runs},
+		{"any, held by another, any", beingLaunched},
+		{"held, free, not ready or none", leftBehind},
+		{"held, free, its process is gone", descendants},
+		{"free, free, proven alive", droppedItsLock},
+		{"free, free, stale or none", nobody},
+	} {
+		t.Run(row.name, row.test)
+	}
+}
+
+// Row 1: a pod that runs is told, whoever holds the launch lock.
+func runs(t *testing.T) {
+	s := newScene(t)
+	pod, r := s.pod("hold", true)
+	s.mustRun(r)
+	s.hold(".launch")
+	s.mustRun(r)
+	pod.mustLive()
+	pod.end()
+}
+
+// mustRun fails the test unless Claim says that the pod of r runs.
+func (s *scene) mustRun(r ownership.Record) {
+	s.t.Helper()
+	_, err := s.claim(s.t.Context())
+	var running *ownership.RunningError
+	if !errors.As(err, &running) {
+		s.t.Fatalf("Claim returned %v, want a *RunningError", err)
+	}
+	if got := running.Record; got.Identity != r.Identity || got.Network != r.Network || got.Address != r.Address || !got.Ready {
+		s.t.Errorf("the record is %+v, want %+v", got, r)
+	}
+}
+
+// Row 2: who finds the launch lock held waits, however long, and signals
+// nobody; it gets the pod that has come of the launch, or the name.
+func beingLaunched(t *testing.T) {
+	s := newScene(t)
+	first := s.mustClaim()
+	s.mustBeHeld(awhile(t), true)
+	pod := start(t, "hold", first.File())
+	id, err := proc.Identify(pod.pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Record(ownership.Record{Identity: id}); err != nil {
+		t.Fatal(err)
+	}
+	s.mustBeHeld(awhile(t), true)
+	pod.mustLive()
+
+	t.Run("and is ready", func(t *testing.T) {
+		waiting := s.claimSoon()
+		if err := first.Record(ownership.Record{Identity: id, Ready: true}); err != nil {
+			t.Fatal(err)
+		}
+		first.Settle()
+		var running *ownership.RunningError
+		if err := (<-waiting).err; !errors.As(err, &running) || running.Record.PID != pod.pid {
+			t.Errorf("who waited got %v", err)
+		}
+		pod.mustLive()
+		pod.end()
+	})
+	t.Run("and fails", func(t *testing.T) {
+		second := s.mustClaim()
+		waiting := s.claimSoon()
+		if _, err := second.Abandon(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+		got := <-waiting
+		if got.err != nil {
+			t.Fatal(got.err)
+		}
+		got.claim.Settle()
+	})
+}
+
+// mustBeHeld fails the test unless Claim waits until ctx is done.
+func (s *scene) mustBeHeld(ctx context.Context, launching bool, holders ...int) {
+	s.t.Helper()
+	_, err := s.claim(ctx)
+	var held *ownership.HeldError
+	if !errors.As(err, &held) || !errors.Is(err, errEnough) {
+		s.t.Fatalf("Claim returned %v, want a *HeldError because of %v", err, errEnough)
+	}
+	if held.Launching != launching || !slices.Equal(held.Holders, holders) {
+		s.t.Errorf("Claim says launching %v, holders %v; want %v, %v", held.Launching, held.Holders, launching, holders)
+	}
+	p := s.open()
+	defer p.Close()
+	if got, err := p.Launching(); err != nil || got != launching {
+		s.t.Errorf("Launching returned %v, %v; want %v", got, err, launching)
+	}
+}
+
+type claimed struct {
+	claim *ownership.Claim
+	err   error
+}
+
+// claimSoon claims the name in a goroutine of its own.
+func (s *scene) claimSoon() <-chan claimed {
+	done := make(chan claimed, 1)
+	ctx, cancel := context.WithTimeout(s.t.Context(), ample)
+	go func() {
+		defer cancel()
+		c, err := s.claim(ctx)
+		done <- claimed{c, err}
+	}()
+	return done
+}
+
+// Row 3: what a launcher left that died is ended, by whichever witness it is
+// found; and nobody else is.
+func leftBehind(t *testing.T) {
+	t.Run("recorded and holds", func(t *testing.T) {
+		s := newScene(t)
+		pod, _ := s.pod("hold", false)
+		s.mustBeFree()
+		pod.mustBeKilled()
+	})
+	t.Run("recorded and has dropped its lock", func(t *testing.T) {
+		s := newScene(t)
+		pod, r := s.pod("drop", false)
+		s.mustBeFree()
+		// Not only on its way: the name is free once it is gone.
+		if err := r.Check(); !errors.Is(err, proc.ErrGone) {
+			t.Errorf("the name was free, and the process is not gone: %v", err)
+		}
+		pod.mustBeKilled()
+	})
+	t.Run("no record", func(t *testing.T) {
+		s := newScene(t)
+		pod, _ := s.pod("hold", false)
+		if err := os.Remove(s.path(".json")); err != nil {
+			t.Fatal(err)
+		}
+		s.mustBeFree()
+		pod.mustBeKilled()
+	})
+	t.Run("no record that can be read", func(t *testing.T) {
+		s := newScene(t)
+		pod, _ := s.pod("hold", true)
+		if err := os.WriteFile(s.path(".json"), []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.mustBeFree()
+		pod.mustBeKilled()
+	})
+	t.Run("a descendant of one that never was ready", func(t *testing.T) {
+		s := newScene(t)
+		pod, _ := s.pod("leave", false)
+		s.mustBeFree()
+		if _, err := pod.out.ReadByte(); err == nil {
+			t.Error("the descendant answers")
+		}
+	})
+	t.Run("its group", leftGroup)
+	t.Run("not who reads the lock's file", notTheReader)
+	t.Run("not yet", notBeforeItSettles)
+}
+
+// A process that a pod has started, and that holds nothing any more, goes with
+// the pod that was never ready.
+func leftGroup(t *testing.T) {
+	s := newScene(t)
+	fifo := filepath.Join(s.base, "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pod, _ := s.pod("family "+fifo, false)
+	f, err := os.Open(fifo) // returns once the other is there
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	s.mustBeFree()
+	pod.mustBeKilled()
+	if err := f.SetReadDeadline(time.Now().Add(ample)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the other has not ended: %v", err)
+		syscall.Kill(-pod.pid, syscall.SIGKILL)
+	}
+}
+
+// To have the file open is not to hold the lock: a backup is not signalled.
+func notTheReader(t *testing.T) {
+	s := newScene(t)
+	pod, _ := s.pod("hold", false)
+	if err := os.Remove(s.path(".json")); err != nil {
+		t.Fatal(err)
+	}
+	reader := start(t, "read "+s.path(".pod"))
+	s.mustBeFree()
+	pod.mustBeKilled()
+	reader.mustLive()
+}
+
+// A holder that was seen once may be a child that somebody has just forked: it
+// is named, and not ended.
+func notBeforeItSettles(t *testing.T) {
+	s := newScene(t)
+	pod, _ := s.pod("hold", false)
+	if err := os.Remove(s.path(".json")); err != nil {
+		t.Fatal(err)
+	}
+	s.mustBeHeld(once(), false, pod.pid)
+	pod.mustLive()
+	pod.end()
+}
+
+// Row 4: descendants of a pod that was ready are waited for, and named, and not
+// signalled; while they are waited for, the launch lock is free.
+func descendants(t *testing.T) {
+	s := newScene(t)
+	pod, _ := s.pod("leave", true)
+	pod.cmd.Wait()
+	s.mustBeHeld(awhile(t), false, pod.pid)
+	pod.mustLive()
+	waiting := s.claimSoon()
+	pod.end()
+	got := <-waiting
+	if got.err != nil {
+		t.Fatal(got.err)
+	}
+	got.claim.Settle()
+}
+
+// Row 5: a pod that has closed its descriptors runs, by its record.
+func droppedItsLock(t *testing.T) {
+	s := newScene(t)
+	pod, r := s.pod("drop", true)
+	s.hold(".pod").Close() // it is free
+	s.mustRun(r)
+	pod.mustLive()
+	pod.end()
+	s.mustBeFree()
+}
+
+// Row 6: nobody has the name. E2, E14: another process of the recorded pid is
+// not signalled, nor one of before the machine was restarted.
+func nobody(t *testing.T) {
+	t.Run("none", func(t *testing.T) { newScene(t).mustBeFree() })
+	t.Run("gone", func(t *testing.T) {
+		s := newScene(t)
+		pod, _ := s.pod("hold", true)
+		pod.end()
+		s.mustBeFree()
+	})
+	for _, ready := range []bool{true, false} {
+		for what, change := range map[string]func(*ownership.Record){
+			"stranger":      func(r *ownership.Record) { r.Start++ },
+			"boot":          func(r *ownership.Record) { r.Boot = "00000000-0000-0000-0000-000000000000" },
+			"pid namespace": func(r *ownership.Record) { r.PIDNamespace = "pid:[1]" },
+		} {
+			t.Run(fmt.Sprintf("%s, ready %v", what, ready), func(t *testing.T) {
+				s := newScene(t)
+				stranger, r := s.pod("drop", true)
+				if err := os.Remove(s.path(".json")); err != nil {
+					t.Fatal(err)
+				}
+				r.Ready = ready
+				change(&r)
+				s.record(r)
+				s.mustBeFree()
+				stranger.mustLive()
+				stranger.end()
+			})
+		}
+	}
+}
+
+// What cannot be told is no reason to start another pod, or to end one: an
+// unreadable record, somebody else's, one of a version that cannot be read.
+func TestClaimFailsClosed(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(path string) error
+		want  error
+	}{
+		"others may write to it": {func(path string) error { return os.Chmod(path, 0o622) }, runtimedir.ErrInsecure},
+		"version to come": {func(path string) error {
+			return os.WriteFile(path, []byte(`{"version": 99, "name": {"first": "alice"}}`), 0o600)
+		}, errors.ErrUnsupported},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t)
+			pod, _ := s.pod("drop", true)
+			if err := c.spoil(s.path(".json")); err != nil {
+				t.Fatal(err)
+			}
+			if claim, err := s.claim(t.Context()); !errors.Is(err, c.want) {
+				t.Fatalf("Claim returned %v, %v, want %v", claim, err, c.want)
+			}
+			pod.mustLive()
+			pod.end()
+		})
+	}
+	t.Run("unreadable", unreadable)
+	t.Run("of another user", foreignRecord)
+}
+
+// unreadable is about a record that cannot be read just now.
+func unreadable(t *testing.T) {
+	s := newScene(t)
+	pod, _ := s.pod("drop", true)
+	if err := os.Chmod(s.path(".json"), 0); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	s.asNobody(func() { _, err = s.claim(t.Context()) })
+	if !errors.Is(err, os.ErrPermission) {
+		t.Errorf("Claim returned %v, want %v", err, os.ErrPermission)
+	}
+	pod.mustLive()
+	pod.end()
+}
+
+// asNobody calls f, which does not change goroutines, as a user for whom the
+// modes of files count, and who may write to the base and the locks.
+func (s *scene) asNobody(f func()) {
+	s.t.Helper()
+	if os.Geteuid() != 0 {
+		f() // they count for us
+		return
+	}
+	const nobody = 65534
+	if err := errors.Join(
+		os.Chown(s.path(".launch"), nobody, nobody),
+		os.Chown(s.path(".pod"), nobody, nobody),
+		os.Chown(s.base, nobody, nobody),
+		os.Chmod(filepath.Dir(s.base), 0o755),
+	); err != nil {
+		s.t.Fatal(err)
+	}
+	// Of this thread alone, and with root's go the capabilities about files
+	// (capabilities(7)).
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	unix.SetfsuidRetUid(nobody)
+	defer unix.SetfsuidRetUid(0)
+	f()
+}
+
+// foreignRecord is about a record that another user has put where it stands.
+func foreignRecord(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a file away")
+	}
+	s := newScene(t)
+	pod, _ := s.pod("hold", true)
+	if err := os.Chown(s.path(".json"), 65534, -1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.claim(t.Context()); !errors.Is(err, runtimedir.ErrInsecure) {
+		t.Errorf("Claim returned %v, want %v", err, runtimedir.ErrInsecure)
+	}
+	pod.mustLive()
+	pod.end()
+}
+
+// A lock that is no regular file is not waited for, and is told.
+func TestClaimOfWhatIsNoLock(t *testing.T) {
+	for _, suffix := range []string{".launch", ".pod"} {
+		s := newScene(t)
+		if err := unix.Mkfifo(s.path(suffix), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var held *ownership.HeldError
+		if _, err := s.claim(t.Context()); err == nil || errors.As(err, &held) {
+			t.Errorf("with a FIFO at %s Claim returned %v", s.path(suffix), err)
+		}
+	}
+}
+
+// A pod lock whose holders cannot be seen is not taken for a launch that is
+// going on.
+func TestUnseenHolders(t *testing.T) {
+	s := newScene(t)
+	f, err := os.Create(s.path(".pod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	// This process holds it, which Claim passes over, and has not taken it.
+	start(t, "take", f).end()
+	_, err = s.claim(once())
+	var held *ownership.HeldError
+	if !errors.As(err, &held) || held.Launching || len(held.Holders) > 0 {
+		t.Errorf("Claim returned %v", err)
+	}
+}
+
+// C18: whoever goes on holding the name of a launch that failed is ended, and
+// told; then the name is free.
+func TestAbandon(t *testing.T) {
+	t.Run("nothing was started", func(t *testing.T) {
+		s := newScene(t)
+		ended, err := s.mustClaim().Abandon(once(), false)
+		if ended != nil || err != nil {
+			t.Errorf("Abandon returned %v, %v", ended, err)
+		}
+		s.mustBeFree()
+	})
+	t.Run("it is gone", func(t *testing.T) {
+		s := newScene(t)
+		c := s.mustClaim()
+		start(t, "hold", c.File()).end()
+		ended, err := c.Abandon(once(), true)
+		if ended != nil || err != nil {
+			t.Errorf("Abandon returned %v, %v", ended, err)
+		}
+		s.mustBeFree()
+	})
+	t.Run("somebody is left", func(t *testing.T) {
+		s := newScene(t)
+		c := s.mustClaim()
+		left := start(t, "hold", c.File())
+		ended, err := c.Abandon(t.Context(), true)
+		if !slices.Equal(ended, []int{left.pid}) || err != nil {
+			t.Errorf("Abandon returned %v, %v, want %d", ended, err, left.pid)
+		}
+		left.mustBeKilled()
+		s.mustBeFree()
+	})
+	t.Run("no time", func(t *testing.T) {
+		s := newScene(t)
+		c := s.mustClaim()
+		left := start(t, "hold", c.File())
+		_, err := c.Abandon(once(), true)
+		var held *ownership.HeldError
+		if !errors.As(err, &held) || !slices.Equal(held.Holders, []int{left.pid}) || !errors.Is(err, errEnough) {
+			t.Errorf("Abandon returned %v", err)
+		}
+		s.mustBeFree() // the next one ends it
+		left.mustBeKilled()
+	})
+}
+
+// D23: LOCK_UN by anybody would free the name of a live pod, so the pod lock is
+// only ever closed; the launch lock is free at once, whoever has a copy of it.
+func TestSettle(t *testing.T) {
+	s := newScene(t)
+	pod, _ := s.pod("hold", true)
+	f, err := os.OpenFile(s.path(".pod"), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, syscall.EWOULDBLOCK) {
+		t.Errorf("the pod's lock can be taken: %v", err)
+	}
+	p := s.open()
+	defer p.Close()
+	if launching, err := p.Launching(); launching || err != nil {
+		t.Errorf("Launching returned %v, %v", launching, err)
+	}
+	pod.end()
+}
+
+// D30: if somebody deletes the file of one of the locks, the other still keeps
+// everybody else from the name.
+func TestLockFileDeleted(t *testing.T) {
+	for _, suffix := range []string{".launch", ".pod"} {
+		s := newScene(t)
+		c := s.mustClaim()
+		if err := os.Remove(s.path(suffix)); err != nil {
+			t.Fatal(err)
+		}
+		var held *ownership.HeldError
+		if claim, err := s.claim(once()); !errors.As(err, &held) || !held.Launching {
+			t.Fatalf("without %s Claim returned %v, %v", suffix, claim, err)
+		}
+		if err := c.Record(ownership.Record{}); err != nil {
+			t.Errorf("without %s: %v", suffix, err)
+		}
+		c.Settle()
+		s.mustBeFree()
+	}
+}
+
+// D30: who had both locks when somebody deleted both does not believe to have
+// the name any more: it writes no record, and removes nobody's.
+func TestLockFilesDeleted(t *testing.T) {
+	s := newScene(t)
+	c := s.mustClaim()
+	if err := errors.Join(os.Remove(s.path(".launch")), os.Remove(s.path(".pod"))); err != nil {
+		t.Fatal(err)
+	}
+	next := s.mustClaim()
+	if err := c.Record(ownership.Record{}); err == nil {
+		t.Error("the record was written")
+	}
+	const others = "another's record"
+	if err := os.WriteFile(s.path(".json"), []byte(others), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Abandon(t.Context(), false); err != nil {
+		t.Error(err)
+	}
+	if data, err := os.ReadFile(s.path(".json")); err != nil || string(data) != others {
+		t.Errorf("the other's record is %q, %v", data, err)
+	}
+	next.Settle()
+}
+
+// To ask whether a pod is being launched makes no file, and disturbs nobody who
+// asks at the same time.
+func TestLaunchingIsOnlyAQuestion(t *testing.T) {
+	s := newScene(t)
+	p := s.open()
+	defer p.Close()
+	if launching, err := p.Launching(); launching || err != nil {
+		t.Errorf("of a name that nobody knows Launching returned %v, %v", launching, err)
+	}
+	if entries, err := os.ReadDir(s.base); err != nil || len(entries) > 0 {
+		t.Errorf("there are %v, %v", entries, err)
+	}
+	s.mustBeFree()
+	done := make(chan int)
+	for range 8 {
+		go func() {
+			p := s.open()
+			defer p.Close()
+			seen := 0
+			for range 200 {
+				if launching, err := p.Launching(); launching || err != nil {
+					seen++
+				}
+			}
+			done <- seen
+		}()
+	}
+	for range 8 {
+		if seen := <-done; seen > 0 {
+			t.Errorf("%d of 200 questions were taken for a launch", seen)
+		}
+	}
+}
+
+// Names lists who was ever claimed, in order, and nothing else that lies about.
+func TestNames(t *testing.T) {
+	base := t.TempDir()
+	for _, name := range []string{"carol", "alice", "bob.launch", "ünder"} {
+		p, err := ownership.Open(base, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := p.Claim(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Settle()
+	}
+	for _, junk := range []string{".launch", "..launch", "dave.launch", ".eve.pod", ".frank.json", ".\xff.launch", ".-g.launch", ".gina.launch~"} {
+		if err := os.WriteFile(filepath.Join(base, junk), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Mkdir(filepath.Join(base, ".henry.launch"), 0o700), os.Symlink("nowhere", filepath.Join(base, ".irene.launch"))); err != nil {
+		t.Fatal(err)
+	}
+	names, err := ownership.Names(base)
+	if want := []string{"alice", "bob.launch", "carol", "ünder"}; err != nil || !slices.Equal(names, want) {
+		t.Errorf("Names returned %q, %v; want %q", names, err, want)
+	}
+}

@@ -1,0 +1,121 @@
+package proc
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// A Stat is what /proc/PID/stat says of a process (proc_pid_stat(5)).
+type Stat struct {
+	State   byte   // R, S, D, T, Z … of its first thread
+	Parent  int    // its parent's pid
+	Group   int    // its process group
+	Session int    // its session
+	Threads int    // how many have not ended, the first one always counted
+	Start   uint64 // when it started, in kernel ticks since boot
+}
+
+// Dead reports whether the process has ended and only waits to be reaped. One
+// whose first thread has ended while others have not (of a group that is being
+// killed, for instance) is a zombie by its state, and still has its sockets.
+func (s Stat) Dead() bool {
+	return s.State == 'X' || s.State == 'Z' && s.Threads <= 1
+}
+
+// ReadStat reads the Stat of a process; fs.ErrNotExist or syscall.ESRCH if
+// there is none.
+func ReadStat(pid int) (Stat, error) {
+	path := "/proc/" + strconv.Itoa(pid) + "/stat"
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return Stat{}, err
+	}
+	// The command name, in brackets, may hold anything, brackets included.
+	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
+	if len(fields) < 20 {
+		return Stat{}, fmt.Errorf("%s: %d fields after the name, too few", path, len(fields))
+	}
+	st := Stat{State: fields[0][0]}
+	for _, f := range []struct {
+		index int
+		into  *int
+	}{{1, &st.Parent}, {2, &st.Group}, {3, &st.Session}, {17, &st.Threads}} {
+		if *f.into, err = strconv.Atoi(string(fields[f.index])); err != nil {
+			return Stat{}, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	if st.Start, err = strconv.ParseUint(string(fields[19]), 10, 64); err != nil {
+		return Stat{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return st, nil
+}
+
+// lifeOf returns when a process started, and whether it has ended.
+func lifeOf(pid int) (start uint64, dead bool, err error) {
+	st, err := ReadStat(pid)
+	return st.Start, st.Dead(), err
+}
+
+// All returns the pids of all processes that can be seen.
+func All() ([]int, error) {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
+}
+
+// GroupMembers returns the living processes of a process group.
+func GroupMembers(pgid int) ([]int, error) {
+	pids, err := All()
+	if err != nil {
+		return nil, err
+	}
+	var members []int
+	for _, pid := range pids {
+		if st, err := ReadStat(pid); err == nil && st.Group == pgid && !st.Dead() {
+			members = append(members, pid)
+		}
+	}
+	return members, nil
+}
+
+// here returns the boot id and the pid namespace, which do not change while
+// this process runs.
+func here() (boot, namespace string, err error) {
+	h, err := place()
+	return h.boot, h.namespace, err
+}
+
+type herePlace struct{ boot, namespace string }
+
+var place = sync.OnceValues(func() (herePlace, error) {
+	data, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return herePlace{}, err
+	}
+	// A /proc that was mounted in another pid namespace, as unshare -p without
+	// --mount-proc leaves it, shows other processes under the numbers of ours.
+	if self, err := os.Readlink("/proc/self"); err != nil || self != strconv.Itoa(os.Getpid()) {
+		return herePlace{}, fmt.Errorf("/proc is of another pid namespace (we are pid %d here, and %q there): processes cannot be told apart; mount a /proc for this namespace: %w",
+			os.Getpid(), self, errors.Join(errors.ErrUnsupported, err))
+	}
+	namespace, err := os.Readlink("/proc/self/ns/pid")
+	return herePlace{strings.TrimSpace(string(data)), namespace}, err
+})
