@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -83,6 +84,32 @@ func (f File) Open(ctx context.Context, launch Launch) (*Log, error) {
 	file := newFollowed(r, f.Poll)
 	release := sync.OnceValue(func() error { return file.release(nil) })
 	return &Log{Sink: sink, Path: path, Follow: file.follow, Close: release}, nil
+}
+
+// Follow follows the file at path, which may have been written by anybody for
+// any time, under the contract of [Log.Follow]: from its first byte, or else
+// from its present end. It must be a regular file. The reader keeps the file
+// open until it is closed.
+func Follow(ctx context.Context, path string, fromStart bool) (io.ReadCloser, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return nil, err
+	}
+	fi, err := file.Stat()
+	if err == nil && !fi.Mode().IsRegular() {
+		err = fmt.Errorf("%w: %q is a %s", ErrNotRegular, path, kind(fi.Mode()))
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	f := newFollowed(file, 0)
+	r, err := f.newReader(ctx)
+	if err == nil && !fromStart {
+		r.offset = fi.Size()
+	}
+	f.release(nil) // the reader has its own share
+	return r, err
 }
 
 // errOutrun says that another launch of the name has moved our file before we

@@ -47,6 +47,14 @@ func newFollowed(file *os.File, poll time.Duration) *followed {
 
 // follow is the Log's Follow.
 func (f *followed) follow(ctx context.Context) (io.ReadCloser, error) {
+	r, err := f.newReader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (f *followed) newReader(ctx context.Context) (*reader, error) {
 	r := &reader{from: f, ctx: ctx, wake: make(chan struct{}, 1), closed: make(chan struct{})}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -64,6 +64,15 @@ type LineOwner interface {
 	OwnsLine(t Target, line []byte) bool
 }
 
+// A Verifier is a [Probe] that can ask, of a pod that was ready once, whether
+// it still answers. It is optional.
+type Verifier interface {
+	// Verify makes one attempt to reach t.Endpoint. It returns nil if the pod
+	// answers, an error wrapping [ErrForeignPeer] if somebody answers who may
+	// not, and any other error if nobody does.
+	Verify(ctx context.Context, t Target) error
+}
+
 var (
 	// ErrMalformedReadyLine says that a line begins like a ready line and is
 	// none. The error that wraps it quotes the line.

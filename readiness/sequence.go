@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -16,6 +17,7 @@ type Sequence []Probe
 var (
 	_ Probe     = Sequence{}
 	_ LineOwner = Sequence{}
+	_ Verifier  = Sequence{}
 )
 
 // Wait implements [Probe].
@@ -47,6 +49,17 @@ func (s Sequence) OwnsLine(t Target, line []byte) bool {
 		}
 	}
 	return false
+}
+
+// Verify implements [Verifier]: the last probe of the sequence that is one
+// decides. Without one nobody may answer but the pod ([SamePod]).
+func (s Sequence) Verify(ctx context.Context, t Target) error {
+	for _, p := range slices.Backward(s) {
+		if v, ok := p.(Verifier); ok {
+			return v.Verify(ctx, t)
+		}
+	}
+	return Socket{}.Verify(ctx, t)
 }
 
 // String describes the probes, in order.

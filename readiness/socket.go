@@ -34,7 +34,10 @@ type Socket struct {
 	Peer func(p Peer, t Target) error
 }
 
-var _ Probe = Socket{}
+var (
+	_ Probe    = Socket{}
+	_ Verifier = Socket{}
+)
 
 // Wait implements [Probe]. The error is a [*PendingError] once ctx is done.
 func (s Socket) Wait(ctx context.Context, t Target) (Endpoint, error) {
@@ -72,6 +75,14 @@ func (s Socket) Wait(ctx context.Context, t Target) (Endpoint, error) {
 			Cause:    context.Cause(ctx),
 		}
 	}
+}
+
+// Verify implements [Verifier].
+func (s Socket) Verify(ctx context.Context, t Target) error {
+	if t.Endpoint == (Endpoint{}) {
+		return errors.New("readiness.Socket: no endpoint to dial")
+	}
+	return s.dial(ctx, t)
 }
 
 // String describes the probe.
