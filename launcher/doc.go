@@ -36,19 +36,29 @@
 // out of time. A pod that is ready is returned even if the deadline passes in
 // the same instant.
 //
+// # One pod per name
+//
+// A name has one pod, whoever asks for it and whatever dies on the way. A second
+// launch of a name that runs fails with [ErrRunning]; [Launcher.Ensure] gives
+// the pod that runs, or launches it; [Launcher.Attach] finds it again after this
+// program was restarted, and [Launcher.List] tells of all of them. What that
+// rests on, and what it does not cover, is in docs/lifecycle.md. It needs a
+// Launcher.Dir that is a [runtimedir.Baser], as the default is.
+//
 // # Signals, and what a pod inherits
 //
 // Standard input and, unless [Spec.LogStdout] is set, standard output are the
-// null device. No other descriptor is inherited, not even one that this process
+// null device. Descriptor 20 is the lock on the pod's name, which the pod need
+// not know of. No other descriptor is inherited, not even one that this process
 // has from its own parent; the exception is what C code in this process opens
-// without O_CLOEXEC after the first launch. Signals that this
-// process ignores are ignored by the pod as well (signal(7)); a pod that cares
-// resets them.
+// without O_CLOEXEC after the first launch. Signals that this process ignores are
+// ignored by the pod as well (signal(7)); a pod that cares resets them.
 //
 // # Platforms
 //
 // On Linux everything holds that this documentation says. On darwin and
 // freebsd waiting for a pod takes a thread for each, and the processes of a
-// pod's group that outlive it are not killed after it. Elsewhere Launch
-// returns [errors.ErrUnsupported].
+// pod's group that outlive it are not killed after it; names are locked, but
+// nobody can attach to a pod, and what a launcher that died has left behind is
+// not ended. Elsewhere Launch returns [errors.ErrUnsupported].
 package launcher

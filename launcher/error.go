@@ -34,6 +34,19 @@ var (
 	// ErrTimeout says that the time was over: the Launcher's, or that of the
 	// caller's context. errors.Is finds [context.DeadlineExceeded] as well.
 	ErrTimeout = errors.New("pod did not become ready in time")
+
+	// ErrRunning says that the pod runs already. Its pid and where it answers
+	// are in [Error.PID] and [Error.Endpoint]; [Launcher.Attach] gives it.
+	ErrRunning = errors.New("pod is running already")
+
+	// ErrHeld says that the name of the pod was not free in time: somebody else
+	// was launching it, or processes that an earlier pod left behind still hold
+	// it, and then they are named.
+	ErrHeld = errors.New("pod name is held")
+
+	// ErrNotOurs says that the process which should be the pod is another one,
+	// or that another one answers on its socket. It was not signalled.
+	ErrNotOurs = errors.New("process is not the pod")
 )
 
 // An Error is why a launch failed, and every failed launch returns one.

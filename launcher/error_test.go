@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -346,6 +347,7 @@ func TestLoggingOfAPod(t *testing.T) {
 	})
 	want := []string{
 		"debug step done start", "debug step done dir", "debug step done resolve", "debug step done dir", "debug step done resolve",
+		"debug step done own", "debug step done dir", "debug step done dir",
 		"debug step done log", "debug step done start", "debug process started", "info pod is ready", "debug stopping", "debug process is gone",
 	}
 	if diff := cmp.Diff(want, messages(all)); diff != "" {
@@ -363,8 +365,9 @@ func TestLoggingOfAPod(t *testing.T) {
 			t.Errorf("without the pid %d: %v", pid, rec)
 		}
 	}
-	if all[8]["endpoint"] != "unix:"+filepath.Join(r.dir("alice"), "sock") {
-		t.Errorf("without the endpoint: %v", all[8])
+	ready := slices.IndexFunc(all, func(rec record) bool { return rec["@message"] == "pod is ready" })
+	if ready < 0 || all[ready]["endpoint"] != "unix:"+filepath.Join(r.dir("alice"), "sock") {
+		t.Errorf("without the endpoint: %v", all)
 	}
 	again := r.records(hclog.Info, func() { r.launch(launcher.Spec{Name: "bob"}) })
 	if diff := cmp.Diff([]string{"info pod is ready"}, messages(again)); diff != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"syscall"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
@@ -55,11 +57,8 @@ func newLaunch(l *Launcher, spec Spec) *launch {
 
 // run is Launch.
 func (n *launch) run(ctx context.Context) (*Pod, error) {
-	if n.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, n.Timeout, &deadlineError{limit: n.Timeout})
-		defer cancel()
-	}
+	ctx, cancel := n.bound(ctx)
+	defer cancel()
 	if err := n.check(ctx); err != nil {
 		return nil, n.fail(err)
 	}
@@ -83,6 +82,14 @@ func (n *launch) run(ctx context.Context) (*Pod, error) {
 	}
 	n.log.Info("pod is ready", "pid", pod.PID(), "endpoint", pod.Endpoint().String(), "took", time.Since(n.began))
 	return pod, nil
+}
+
+// bound is ctx with the Launcher's own deadline.
+func (n *launch) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	if n.Timeout < 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, n.Timeout, &deadlineError{limit: n.Timeout})
 }
 
 // check refuses what cannot work, before anything is touched.
@@ -119,6 +126,8 @@ type started struct {
 	dir         string // "" while it is not known
 	command     Command
 	resolvedFor string // the dir that command was resolved with
+	claim       *ownership.Claim
+	record      ownership.Record
 	log         *logsource.Log
 	pod         *Pod
 }
@@ -136,7 +145,7 @@ func (n *launch) undo(preparing <-chan outcome[*started]) {
 	if o.value == nil {
 		return
 	}
-	err := o.value.pod.kill()
+	_, err := o.value.end()
 	o.value.close()
 	n.log.Warn("cleared away what a late start had made", "pid", o.value.pod.PID(), "error", err)
 }
@@ -149,10 +158,11 @@ func (n *launch) undo(preparing <-chan outcome[*started]) {
 // is there, and again only if it turns out to be another one.
 func (n *launch) prepare(ctx context.Context) (*started, error) {
 	s := &started{}
+	stage := StageStart
+	returned := false
 	defer func() {
-		// Here, for a strategy may panic.
-		if s.pod == nil && s.log != nil {
-			s.close()
+		if !returned { // a strategy has panicked
+			n.abandon(ctx, s, stage, nil)
 		}
 	}()
 	for _, step := range []struct {
@@ -164,32 +174,51 @@ func (n *launch) prepare(ctx context.Context) (*started, error) {
 		{StageResolve, n.resolve},
 		{StageDir, n.makeDir},
 		{StageResolve, n.resolve},
+		{StageOwn, n.own},
+		{StageDir, n.remakeDir},
+		{StageDir, n.clearSocket},
 		{StageLog, n.openLog},
 		{StageStart, n.start},
 	} {
-		n.stage.Store(step.stage)
+		stage = step.stage
+		n.stage.Store(stage)
 		began := time.Now()
-		err := step.take(ctx, s)
-		if err == nil {
-			n.log.Debug("step done", "stage", string(step.stage), "took", time.Since(began))
-			continue
+		if err := step.take(ctx, s); err != nil {
+			returned = true
+			return nil, n.abandon(ctx, s, stage, err)
 		}
-		switch {
-		case ctx.Err() == nil:
-		case errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err()):
-			err = ended(ctx)
-		default: // what came of it, or what it was about to fail with anyway
-			err = fmt.Errorf("%w; %w", ended(ctx), err)
-		}
-		e := &Error{Stage: step.stage, Command: redact(s.command, n.spec.Overlay), Err: err}
-		if s.log != nil {
-			e.LogPath = s.log.Path
-		}
-		return nil, e
+		n.log.Debug("step done", "stage", string(stage), "took", time.Since(began))
 	}
 	n.log.Debug("process started", "pid", s.pod.PID(), "path", s.command.Path, "dir", s.dir, "log", s.log.Path)
 	n.stage.Store(StageReady)
+	returned = true
 	return s, nil
+}
+
+// abandon clears away what s has come to before err, and says so.
+func (n *launch) abandon(ctx context.Context, s *started, stage Stage, err error) *Error {
+	switch {
+	case ctx.Err() == nil || errors.Is(err, ErrHeld):
+	case err == nil || errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err()):
+		err = ended(ctx)
+	default: // what came of it, or what it was about to fail with anyway
+		err = fmt.Errorf("%w; %w", ended(ctx), err)
+	}
+	e := &Error{Stage: stage, Command: redact(s.command, n.spec.Overlay), Err: err}
+	if s.claim != nil {
+		// From the start stage on somebody may have a copy of the pod lock.
+		e.Notes, e.Leftover = s.release(stage == StageStart)
+	}
+	if s.log != nil {
+		e.LogPath = s.log.Path
+		s.close()
+	}
+	var running *ownership.RunningError
+	if errors.As(err, &running) {
+		r := running.Record
+		e.PID, e.Endpoint, e.LogPath = r.PID, endpoint(r), r.Log
+	}
+	return e
 }
 
 func (n *launch) findWorkDir(_ context.Context, s *started) (err error) {
@@ -222,6 +251,15 @@ func (n *launch) makeDir(ctx context.Context, s *started) error {
 	}
 	s.dir = dir
 	return n.checkSocket(dir)
+}
+
+// remakeDir makes the directory again if a pod that has ended since has removed
+// it. Now that the name is ours, none will.
+func (n *launch) remakeDir(ctx context.Context, s *started) error {
+	if _, err := os.Lstat(s.dir); err == nil {
+		return nil
+	}
+	return n.makeDir(ctx, s)
 }
 
 // checkSocket makes sure that the default probe's socket can be bound.
@@ -283,6 +321,9 @@ func (n *launch) start(ctx context.Context, s *started) error {
 	if n.spec.LogStdout {
 		req.Stdout = s.log.Sink
 	}
+	if s.claim != nil {
+		req.Files = append(make([]*os.File, lockDescriptor-firstFile), s.claim.File())
+	}
 	proc, err := n.Starter.Start(ctx, req)
 	switch {
 	case err != nil:
@@ -290,7 +331,10 @@ func (n *launch) start(ctx context.Context, s *started) error {
 	case proc == nil:
 		return errors.New("the starter returned neither a process nor an error")
 	}
-	s.pod = newPod(n, s, proc)
+	s.pod = newPod(n.podConfig(s), proc)
+	if err := n.recordStart(s); err != nil {
+		return errors.Join(err, s.pod.kill())
+	}
 	return nil
 }
 

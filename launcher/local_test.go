@@ -12,7 +12,7 @@ import (
 	"github.com/podlaunch/podlaunch/launcher"
 )
 
-// D22: a pod gets its three descriptors and nothing else, not even what the
+// D22: a pod gets its three descriptors, its lock, and nothing else, not even what the
 // launcher has inherited from its own parent. Run in a process of its own,
 // which inherits two.
 func TestDescriptorsAreNotInherited(t *testing.T) {
@@ -39,7 +39,7 @@ func TestDescriptorsAreNotInherited(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"0": os.DevNull, "1": os.DevNull, "2": pod.LogPath()}
+	want := map[string]string{"0": os.DevNull, "1": os.DevNull, "2": pod.LogPath(), "20": filepath.Join(r.base, ".alice.pod")}
 	for line := range strings.Lines(string(data)) {
 		number, target, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		switch {

@@ -35,7 +35,11 @@ func (Local) Start(ctx context.Context, req StartRequest) (Process, error) {
 	files := append([]*os.File{null, orNull(req.Stdout, null), orNull(req.Stderr, null)}, req.Files...)
 	fds := make([]uintptr, 0, max(len(files), inherited()+1))
 	for _, f := range files {
-		fds = append(fds, f.Fd())
+		if f == nil {
+			fds = append(fds, closed)
+		} else {
+			fds = append(fds, f.Fd())
+		}
 	}
 	for len(fds) <= inherited() {
 		fds = append(fds, closed)

@@ -27,6 +27,9 @@ import (
 var podBinary string
 
 func TestMain(m *testing.M) {
+	// This binary, when it plays another process, need not linger for a second
+	// under the race detector.
+	os.Setenv("GORACE", "atexit_sleep_ms=0")
 	path, remove, err := fakepod.Build()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

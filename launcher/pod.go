@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"net"
 	"os"
 	"sync"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
@@ -22,12 +25,9 @@ import (
 // One goroutine and one descriptor belong to a Pod until the process ends or
 // [Pod.Release] is called.
 type Pod struct {
-	name     string
-	dir      string
-	logPath  string
+	podConfig
 	endpoint readiness.Endpoint
-	grace    time.Duration
-	log      hclog.Logger
+	logFile  os.FileInfo // what logPath led to when the pod was ready; nil if nothing
 	proc     Process
 
 	// follow, the Pod's goroutine, closes these in this order; the launch
@@ -46,25 +46,34 @@ type Pod struct {
 	killAt   time.Time // when SIGKILL is due, if stopping
 }
 
-// newPod returns the Pod of a process that was just started. The caller has to
-// call keep or kill.
-func newPod(n *launch, s *started, proc Process) *Pod {
+// newPod returns the Pod of a process, with what config says of it. The caller
+// has to call keep or kill.
+func newPod(config podConfig, proc Process) *Pod {
 	p := &Pod{
-		name:    n.spec.Name,
-		dir:     s.dir,
-		logPath: s.log.Path,
-		grace:   n.Grace,
-		log:     n.log,
-		proc:    proc,
-		exited:  make(chan struct{}),
-		settled: make(chan struct{}),
-		done:    make(chan struct{}),
-		ended:   make(chan struct{}),
+		podConfig: config,
+		proc:      proc,
+		exited:    make(chan struct{}),
+		settled:   make(chan struct{}),
+		done:      make(chan struct{}),
+		ended:     make(chan struct{}),
 	}
 	var ctx context.Context
 	ctx, p.forget = context.WithCancel(context.Background())
 	go p.follow(ctx)
 	return p
+}
+
+// A podConfig is what does not change in a Pod's life.
+type podConfig struct {
+	name    string
+	dir     string
+	logPath string
+	grace   time.Duration
+	log     hclog.Logger
+}
+
+func (n *launch) podConfig(s *started) podConfig {
+	return podConfig{name: n.spec.Name, dir: s.dir, logPath: s.log.Path, grace: n.Grace, log: n.log}
 }
 
 // follow is the Pod's goroutine: it waits for the process to end, clears away
@@ -100,6 +109,7 @@ func (p *Pod) follow(ctx context.Context) {
 // keep makes p a pod that is ready at e.
 func (p *Pod) keep(e readiness.Endpoint) {
 	p.endpoint = e
+	p.logFile, _ = os.Stat(p.logPath)
 	close(p.settled)
 }
 
@@ -173,6 +183,60 @@ func (p *Pod) Dial(ctx context.Context) (net.Conn, error) {
 		return nil, fmt.Errorf("dial pod %s: %w", printable(p.name, 256), err)
 	}
 	return conn, nil
+}
+
+// Follow reads the pod's log, from its first byte, or else from now on. Read
+// blocks until there is more. When the process is gone and all that it wrote was
+// read, it returns [io.EOF]; once ctx is done, context.Cause(ctx), after what
+// was written by then. The caller closes the reader.
+//
+// The log is opened by its path, so one that the pod has deleted or moved, or
+// that a later pod of the name has displaced, cannot be followed any more
+// ([fs.ErrNotExist]); a reader that is open goes on with the file that it has.
+// What outlives the pod's process and goes on writing is not waited for.
+func (p *Pod) Follow(ctx context.Context, fromStart bool) (io.ReadCloser, error) {
+	if p.logPath == "" {
+		return nil, fmt.Errorf("follow the log of pod %s: it has none here: %w", printable(p.name, 256), errors.ErrUnsupported)
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	r, err := p.follower(ctx, fromStart)
+	if err != nil {
+		end(nil)
+		return nil, fmt.Errorf("follow the log of pod %s: %w", printable(p.name, 256), err)
+	}
+	go func() {
+		// Ends with the process, or when the reader is closed or its ctx done.
+		select {
+		case <-p.done:
+			end(io.EOF)
+		case <-ctx.Done():
+		}
+	}()
+	return &podLog{r, end}, nil
+}
+
+// follower opens the log, and makes sure that it is this pod's: a later pod of
+// the name has another one at the same path.
+func (p *Pod) follower(ctx context.Context, fromStart bool) (io.ReadCloser, error) {
+	fi, err := os.Stat(p.logPath)
+	if err == nil && p.logFile != nil && !os.SameFile(fi, p.logFile) {
+		err = &fs.PathError{Op: "follow", Path: p.logPath, Err: fmt.Errorf("it is another pod's log by now: %w", fs.ErrNotExist)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return logsource.Follow(ctx, p.logPath, fromStart)
+}
+
+// A podLog is a reader that ends its context when it is closed.
+type podLog struct {
+	io.ReadCloser
+	end context.CancelCauseFunc
+}
+
+func (l *podLog) Close() error {
+	defer l.end(fs.ErrClosed)
+	return l.ReadCloser.Close()
 }
 
 // Done returns a channel that is closed when the process is gone: it has ended

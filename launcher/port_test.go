@@ -546,18 +546,14 @@ func portProgress(t *testing.T) {
 func portDial(t *testing.T) {
 	for _, test := range []struct {
 		name  string
-		stale bool // a socket file is there on which nobody listens
+		steps []string // of a pod that never answers
 		last  error
 	}{
-		{"missing", false, syscall.ENOENT},
-		{"refuses", true, syscall.ECONNREFUSED},
+		{"missing", []string{"ready", "hang"}, syscall.ENOENT},
+		{"refuses", []string{"bind", "ready", "hang"}, syscall.ECONNREFUSED},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r := newRig(t)
-			if test.stale {
-				stale(t, r.dir("alice"))
-			}
-			r.l.Command = script("ready", "hang")
+			r := newRig(t, test.steps...)
 			var pending *readiness.PendingError
 			// However slow the machine is, with time enough there is a second
 			// attempt.
@@ -589,20 +585,6 @@ func portDial(t *testing.T) {
 		r.l.Command = script("ready "+file, "hang")
 		mustBe(t, r.fail(t.Context(), launcher.Spec{Name: "alice"}), syscall.ENOTSOCK)
 	})
-}
-
-// stale leaves a socket file in dir, as a pod does that was killed.
-func stale(t *testing.T, dir string) {
-	t.Helper()
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, "sock"), Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.SetUnlinkOnClose(false)
-	l.Close()
 }
 
 // keepPending is the default probe, and keeps what it was waiting for.

@@ -13,13 +13,16 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/proc"
 )
 
 func sysProcAttr(pidfd *int) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setsid: true, PidFD: pidfd}
 }
 
-// A process is a child of this program that leads a session and a group.
+// A process is a child of this program, or one that was adopted, that leads a
+// session and a group.
 //
 // Its end is seen through a pidfd in the runtime's poller: whoever waits parks
 // a goroutine, not a thread. The end is only looked at (WNOWAIT), and the
@@ -28,6 +31,10 @@ func sysProcAttr(pidfd *int) *syscall.SysProcAttr {
 type process struct {
 	pid   int
 	pidfd *os.File // nil where the kernel has none (before Linux 5.4): see ended
+
+	// adopted says that it is not our child: we can neither ask waitid(2) about
+	// it nor reap it.
+	adopted bool
 
 	// waiting is held, by sending, by the one goroutine that waits on pidfd;
 	// others wait for it or for ended.
@@ -143,6 +150,13 @@ func (p *process) poll(ctx context.Context) (Exit, error) {
 // look reports whether the child has ended, and then sees to it that ended is
 // closed. It waits for that unless flags has WNOHANG.
 func (p *process) look(idType, id, flags int) bool {
+	if p.adopted {
+		exit, gone := lookAdopted(id)
+		if gone {
+			p.end(exit, false)
+		}
+		return gone
+	}
 	var info siginfo
 	err := error(unix.EINTR)
 	for errors.Is(err, unix.EINTR) {
@@ -155,25 +169,30 @@ func (p *process) look(idType, id, flags int) bool {
 	if err == nil && info.pid == 0 {
 		return false
 	}
+	switch {
+	case err == nil:
+		p.end(info.exit(), true)
+	case idType == unix.P_PIDFD:
+		// ECHILD: it ended, and somebody else has reaped it (SIGCHLD is ignored,
+		// or this program calls wait4(-1)). Its number may be another's by now.
+		p.end(reapedExit(id), false)
+	default:
+		p.end(Exit{}, false)
+	}
+	return true
+}
+
+// end notes how the process ended, and whether it is a zombie that keeps its
+// number.
+func (p *process) end(exit Exit, pinned bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	select {
 	case <-p.ended: // somebody else looked at the same time
-		return true
 	default:
+		p.exit, p.pinned = exit, pinned
+		close(p.ended)
 	}
-	if err == nil {
-		p.exit = info.exit()
-	} else {
-		// ECHILD: it ended, and somebody else has reaped it (SIGCHLD is ignored,
-		// or this program calls wait4(-1)). Its number may be another's by now.
-		p.pinned = false
-		if idType == unix.P_PIDFD {
-			p.exit = reapedExit(id)
-		}
-	}
-	close(p.ended)
-	return true
 }
 
 // Signal implements [Process].
@@ -221,9 +240,12 @@ func (p *process) signalLocked(sig syscall.Signal) error {
 func (p *process) Reap(ctx context.Context) error {
 	p.mu.Lock()
 	p.over = true
-	killed, pinned := p.killed, p.pinned
+	killed, ours := p.killed, p.pinned && !p.adopted
 	p.mu.Unlock()
-	for err := error(unix.EINTR); pinned && errors.Is(err, unix.EINTR); {
+	if killed && ours && inheritsOrphans() {
+		reapOrphans(ctx, p.pid)
+	}
+	for err := error(unix.EINTR); ours && errors.Is(err, unix.EINTR); {
 		_, err = unix.Wait4(p.pid, nil, unix.WNOHANG, nil)
 	}
 	p.closePidfd()
@@ -239,7 +261,9 @@ func (p *process) Release() {
 	p.over = true
 	p.mu.Unlock()
 	p.closePidfd()
-	released.add(p.pid)
+	if !p.adopted {
+		released.add(p.pid)
+	}
 }
 
 func (p *process) closePidfd() {
@@ -250,8 +274,8 @@ func (p *process) closePidfd() {
 
 // notes says what may explain that the process does not become ready.
 func (p *process) notes() []string {
-	if st, err := readStat(p.pid); err == nil && (st.state == 'T' || st.state == 't') {
-		return []string{"the process is stopped (state " + string(st.state) + "), as by SIGSTOP"}
+	if st, err := proc.ReadStat(p.pid); err == nil && (st.State == 'T' || st.State == 't') {
+		return []string{"the process is stopped (state " + string(st.State) + "), as by SIGSTOP"}
 	}
 	return nil
 }
@@ -270,7 +294,7 @@ func awaitGroup(ctx context.Context, pgid int) error {
 			return nil
 		}
 		if delay > time.Millisecond || ctx.Err() != nil {
-			members, err := groupMembers(pgid)
+			members, err := proc.GroupMembers(pgid)
 			if err == nil && len(members) == 0 {
 				return nil
 			}

@@ -55,8 +55,17 @@ func (n *launch) await(ctx context.Context, s *started) (*Pod, error) {
 	ready := joined && !crashed && probed.crash == nil && probed.err == nil && !exited
 	watching.finish(ready, exited)
 	if c := watching.crash(probed.crash); c != nil {
-		n.log.Error("a callback panicked; the pod is ended", "panic", c.value, "stack", string(c.stack), "leftover", s.pod.kill())
+		n.log.Error("a callback panicked; the pod is ended", "panic", c.value, "stack", string(c.stack))
+		if _, err := s.end(); err != nil {
+			n.log.Error("not cleared", "error", err)
+		}
 		c.resume()
+	}
+	stage := StageReady
+	if ready {
+		if probed.err = s.settle(probed.value); probed.err != nil {
+			ready, stage = false, StageOwn
+		}
 	}
 	if ready {
 		s.pod.keep(probed.value)
@@ -67,7 +76,7 @@ func (n *launch) await(ctx context.Context, s *started) (*Pod, error) {
 	}
 
 	e := &Error{
-		Stage:   StageReady,
+		Stage:   stage,
 		Command: redact(s.command, n.spec.Overlay),
 		PID:     s.pod.PID(),
 		LogPath: s.log.Path,
@@ -83,7 +92,9 @@ func (n *launch) await(ctx context.Context, s *started) (*Pod, error) {
 		e.Err = fmt.Errorf("the process cannot be watched any more: %w", s.pod.waitErr)
 	}
 	e.Notes = notes(s, watching, exited)
-	leftover := []error{watching.leftover(), s.pod.kill()}
+	ended, endErr := s.end()
+	e.Notes = append(e.Notes, ended...)
+	leftover := []error{watching.leftover(), endErr}
 	if !joined {
 		leftover = append(leftover, fmt.Errorf("the probe (%s) has not returned", describe(n.Ready)))
 	}

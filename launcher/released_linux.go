@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/proc"
 )
 
 // released are children that were forgotten while they ran. Nobody waits for
@@ -19,7 +21,7 @@ type orphanage struct {
 }
 
 func (o *orphanage) add(pid int) {
-	st, err := readStat(pid)
+	st, err := proc.ReadStat(pid)
 	if err != nil {
 		return // without /proc it cannot be told from a later child of its number
 	}
@@ -28,7 +30,7 @@ func (o *orphanage) add(pid int) {
 	if o.children == nil {
 		o.children = make(map[int]uint64)
 	}
-	o.children[pid] = st.start
+	o.children[pid] = st.Start
 }
 
 // sweepReleased reaps the released children that have ended.
@@ -36,11 +38,11 @@ func sweepReleased() {
 	released.mu.Lock()
 	defer released.mu.Unlock()
 	for pid, start := range released.children {
-		st, err := readStat(pid)
+		st, err := proc.ReadStat(pid)
 		switch {
-		case err != nil || st.start != start:
+		case err != nil || st.Start != start:
 			delete(released.children, pid) // somebody else has reaped it
-		case st.state == 'Z':
+		case st.State == 'Z':
 			// Its other threads may not be gone yet; then it is not to be had,
 			// and the next start tries again.
 			if got, err := unix.Wait4(pid, nil, unix.WNOHANG, nil); got == pid || errors.Is(err, unix.ECHILD) {

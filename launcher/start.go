@@ -25,7 +25,7 @@ type StartRequest struct {
 	Command             Command
 	WorkDir, RuntimeDir string     // absolute
 	Stdout, Stderr      *os.File   // nil: null
-	Files               []*os.File // from descriptor 3
+	Files               []*os.File // from descriptor 3; nil: closed
 }
 
 // A Process is a pod's process, wherever it runs. It leads a group, which are

@@ -12,6 +12,7 @@
 //	longline N        one line of N bytes, in large writes, and its newline
 //	forever           lines on stderr without end
 //	listen [PATH]     listen on a unix socket and answer each line on it
+//	bind [PATH]       bind a unix socket, and do not listen
 //	backlog [PATH]    listen, and accept nothing: the queue is full at once
 //	mute [PATH]       listen on a unix socket, accept, and never answer
 //	dgram [PATH]      bind a datagram socket
@@ -37,6 +38,10 @@
 //	env PATH          write the environment into the file PATH, NUL-terminated
 //	args PATH         write all arguments after the script's into the file PATH, NUL-terminated
 //	hang              wait for ever
+//	setsid STEPS      a child in a session of its own; steps as in spawn
+//	closefrom N       close the descriptors from N on, but for those of its runtime
+//	pid PATH          write its pid into the file PATH
+//	onterm STEPS      take steps, as in spawn, when SIGTERM comes, and then exit 0
 //
 // A relative PATH of a socket is taken from the working directory; the default
 // is sock in the runtime directory. When the script is over the pod exits 0.
@@ -146,6 +151,10 @@ func (p *pod) take(step string) {
 		}
 	case "listen":
 		p.listen(p.socket(arg))
+	case "bind":
+		fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+		must(err)
+		must(syscall.Bind(fd, &syscall.SockaddrUnix{Name: p.socket(arg)}))
 	case "backlog":
 		p.backlog(p.socket(arg))
 	case "mute":
@@ -214,6 +223,24 @@ func (p *pod) take(step string) {
 		must(replace(arg, []byte(strings.Join(p.rest, "\x00"))))
 	case "hang":
 		select {}
+	case "setsid":
+		c := p.again(arg)
+		c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		must(c.Start())
+	case "closefrom":
+		closeFrom(number(arg))
+	case "pid":
+		must(replace(arg, []byte(strconv.Itoa(os.Getpid()))))
+	case "onterm":
+		term := make(chan os.Signal, 1)
+		signal.Notify(term, syscall.SIGTERM)
+		go func() {
+			<-term
+			for step := range strings.SplitSeq(arg, " ; ") {
+				p.take(step)
+			}
+			os.Exit(0)
+		}()
 	default:
 		fail("unknown step %q", step)
 	}
@@ -267,6 +294,17 @@ func (p *pod) backlog(path string) {
 			return
 		}
 		p.held = append(p.held, conn)
+	}
+}
+
+// closeFrom closes all descriptors from lowest on. Go's runtime would not
+// survive the loss of its own.
+func closeFrom(lowest int) {
+	for line := range strings.Lines(descriptors()) {
+		fd, target, _ := strings.Cut(line, " ")
+		if number(fd) >= lowest && !strings.HasPrefix(target, "anon_inode:") {
+			syscall.Close(number(fd)) // that of the listing is closed already
+		}
 	}
 }
 

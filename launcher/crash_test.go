@@ -1,0 +1,448 @@
+//go:build linux
+
+package launcher_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"text/tabwriter"
+
+	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/crashpoint"
+	"github.com/podlaunch/podlaunch/runtimedir"
+)
+
+var crashpoints = flag.String("crashpoints", "", "at how many `points` TestCrashPoints kills a launcher, or \"all\"; default 3, and with -soak 100")
+
+// A role is what this test binary plays when it is executed again, told in the
+// environment.
+type role struct {
+	Play  string // a key of roles
+	Base  string
+	Name  string
+	Pod   string   // the fake pod's binary
+	Steps []string // its script
+}
+
+const roleVariable = "PODLAUNCH_TEST_ROLE"
+
+var roles = map[string]func(l launcher.Launcher, r role) error{
+	"ensure":   ensureOnce,
+	"askOften": askOften,
+}
+
+func init() {
+	text := os.Getenv(roleVariable)
+	if text == "" {
+		return
+	}
+	var r role
+	err := json.Unmarshal([]byte(text), &r)
+	if err == nil {
+		podBinary = r.Pod
+		err = roles[r.Play](launcher.Launcher{
+			Command: script(r.Steps...),
+			Dir:     runtimedir.Dir(r.Base),
+			Timeout: ample,
+		}, r)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// env is the environment that makes this test binary play r.
+func (r role) env(t *testing.T, more ...string) []string {
+	t.Helper()
+	text, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Concat(os.Environ(), []string{roleVariable + "=" + string(text), "GORACE=atexit_sleep_ms=0"}, more)
+}
+
+// ensureOnce is the launcher that is killed.
+func ensureOnce(l launcher.Launcher, r role) error {
+	crashpoint.Begin()
+	pod, _, err := l.Ensure(context.Background(), launcher.Spec{Name: r.Name})
+	crashpoint.End()
+	if err == nil {
+		pod.Release()
+	}
+	return err
+}
+
+// D8, D9: wherever a launcher is killed, at the entry or the exit of any system
+// call of any of its threads, or of the child that it has forked before that
+// comes to its exec, the next Ensure has a pod that is ready, and it is the only
+// one.
+//
+// The points are spread evenly over a whole Ensure. All of them, with a table of
+// what came of each kind, take some minutes:
+//
+//	go test ./launcher -run TestCrashPoints -crashpoints all -timeout 1h -v
+//
+// A launch makes its calls in another order each time, and the runtime's own
+// threads add some, so that a point is not the same one in two runs. The last
+// two sweeps are about fewer calls, in an order that hardly varies, and with
+// -soak they always try all of their points.
+func TestCrashPoints(t *testing.T) {
+	for _, s := range []*sweep{
+		{name: "prompt", steps: serve},
+		{name: "late", steps: []string{"ready", "sleep 20ms", "listen", "hang"}, thin: 4}, // it binds late
+		{name: "twice", steps: serve, twice: true, thin: 4},
+		{name: "changes", steps: serve, only: changes},
+		{name: "held", steps: serve, only: forked, held: true},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			s.rig = newRig(t, s.steps...)
+			s.run()
+		})
+	}
+}
+
+// D30: a launcher whose launch lock is deleted while it launches is not taken for
+// one that has died: neither it nor its pod is ended by another, which waits, and
+// has the same pod in the end.
+func TestLaunchLockDeleted(t *testing.T) {
+	for _, other := range []string{"none", "alice.json"} {
+		t.Run("and "+other, func(t *testing.T) {
+			r := newRig(t, serve...)
+			up, gate := r.fifo("up"), r.fifo("gate")
+			play := role{Play: "ensure", Base: r.base, Name: "alice", Pod: podBinary,
+				Steps: []string{"notify " + up, "await " + gate, "listen", "ready", "hang"}}
+			first := exec.Command(os.Args[0])
+			first.Env, first.Stderr = play.env(t), os.Stderr
+			if err := first.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.ReadFile(up); err != nil { // until the pod is there
+				t.Fatal(err)
+			}
+			if err := os.Remove(filepath.Join(r.base, ".alice.launch")); err != nil {
+				t.Fatal(err)
+			}
+			// It may not have been written yet.
+			if err := os.Remove(filepath.Join(r.base, "."+other)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Fatal(err)
+			}
+			r.l.Timeout = short
+			_, _, err := r.l.Ensure(t.Context(), launcher.Spec{Name: "alice"})
+			if !errors.Is(err, launcher.ErrHeld) {
+				first.Process.Kill()
+				t.Errorf("another launcher got %v; the first: %v", err, first.Wait())
+				for _, pid := range livePods(t, r.dir("alice")) {
+					syscall.Kill(pid, syscall.SIGKILL)
+				}
+				return
+			}
+			open(t, gate)
+			if err := first.Wait(); err != nil {
+				t.Fatalf("the first launcher: %v", err)
+			}
+			r.l.Timeout = ample
+			pod, started, err := r.l.Ensure(t.Context(), launcher.Spec{Name: "alice"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if started {
+				t.Error("the pod of the first launcher is not there")
+			}
+			if err := pod.Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// changes are the points at the calls that change what others can see, and at
+// those of the forked child but for the many that reset its signals and close
+// its descriptors. They come in much the same order each time, and so all of
+// them can be tried: a hundred points out of all the others can miss the one
+// that matters.
+func changes(p crashpoint.Point) bool {
+	switch p.Call {
+	case "chdir", "clone", "connect", "dup3", "execve", "flock", "linkat", "mkdirat",
+		"openat", "renameat", "renameat2", "setsid", "unlinkat", "write":
+		return true
+	case "close":
+		return !p.Child
+	}
+	return p.Where == "child"
+}
+
+// forked are the points of changes at which there is a child that has not come
+// to its exec.
+func forked(p crashpoint.Point) bool {
+	return p.Where == "child" || p.Child && changes(p)
+}
+
+// A sweep kills launchers at many points, each in a launch of a name of its own.
+type sweep struct {
+	*rig
+	name  string
+	steps []string
+	twice bool                        // the second launcher is killed, too, at a point drawn at random
+	only  func(crashpoint.Point) bool // if not nil: all of these points, and no other
+	thin  int                         // if not 0, the sample of -soak is smaller by this
+	held  bool                        // another comes while the forked child is kept from its exec
+	total int                         // points of a launch that nobody disturbs, roughly
+
+	mu       sync.Mutex
+	outcomes map[crashpoint.Point]*outcome
+	missed   int // launches that were over before their point
+	last     int // the highest number of a point that there was
+}
+
+// An outcome is what came of a kind of points, in numbers.
+type outcome struct{ started, found, failed int }
+
+func (s *sweep) run() {
+	s.outcomes = make(map[crashpoint.Point]*outcome)
+	for i := range 3 {
+		s.total = max(s.total, s.try(fmt.Sprintf("whole%d", i), 0))
+	}
+	points := make(chan int)
+	var workers sync.WaitGroup
+	for range 2 {
+		workers.Go(func() {
+			for n := range points {
+				s.try(fmt.Sprintf("p%d", n), n)
+			}
+		})
+	}
+	tried := s.feed(points)
+	workers.Wait()
+	s.t.Logf("a launch has about %d points; tried %d, of which %d were beyond the end\n%s", s.total, tried, s.missed, s.table())
+	if s.last == 0 || s.only == nil && s.missed > tried/2 {
+		s.t.Error("most launches were not killed at all")
+	}
+}
+
+// feed sends the numbers of the points to try, and returns how many they were.
+func (s *sweep) feed(points chan<- int) (tried int) {
+	defer close(points)
+	if *crashpoints == "all" || s.only != nil && *soak {
+		for n := 1; n <= s.highest()+10; n++ {
+			points <- n
+			tried++
+		}
+		return tried
+	}
+	count := 3
+	if *soak {
+		count = 100 / max(1, s.thin)
+	}
+	if *crashpoints != "" {
+		var err error
+		if count, err = strconv.Atoi(*crashpoints); err != nil || count < 1 {
+			s.t.Errorf("-crashpoints %s: want a number or \"all\"", *crashpoints)
+		}
+	}
+	for i := range count {
+		points <- 1 + i*s.total/count
+		tried++
+	}
+	return tried
+}
+
+// highest is the highest number of a point at which a launcher was killed.
+// Launches are not all of the same length.
+func (s *sweep) highest() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
+}
+
+// try kills a launcher of name at its nth point, or not at all if n is 0, and
+// makes sure that the next one has the pod. It returns how many points there
+// were.
+func (s *sweep) try(name string, n int) int {
+	var (
+		errs  []error
+		early *launcher.Pod
+		held  func()
+	)
+	if s.held {
+		held = func() {
+			pod, err := s.disturb(name)
+			early, errs = pod, append(errs, err)
+		}
+	}
+	first, err := s.crash(name, n, held)
+	errs = append(errs, err)
+	if s.twice && first.Killed {
+		random := rand.New(rand.NewPCG(1, uint64(n)))
+		second, err := s.crash(name, 1+random.IntN(s.total), nil)
+		if err != nil {
+			err = fmt.Errorf("the second launcher (killed at point %d, %v): %w", second.Points, second.At, err)
+		}
+		errs = append(errs, err)
+	}
+	pod, started, err := s.l.Ensure(s.t.Context(), launcher.Spec{Name: name})
+	errs = append(errs, s.check(name, pod, err))
+	if err = errors.Join(errs...); err != nil {
+		s.t.Errorf("launcher killed at point %d (%v): %v", n, first.At, err)
+		s.clear(name)
+	}
+	if early != nil {
+		<-early.Done()
+	}
+	if n > 0 {
+		s.note(first, started, err != nil)
+	}
+	return first.Points
+}
+
+// disturb is another launcher, which is not patient enough to wait until the
+// child of the dead one, which still holds all that its parent held, has come to
+// its exec. It may have the pod, or an *Error.
+func (s *sweep) disturb(name string) (*launcher.Pod, error) {
+	l := s.l
+	l.Timeout = short
+	pod, _, err := l.Ensure(s.t.Context(), launcher.Spec{Name: name})
+	if _, ok := err.(*launcher.Error); err != nil && !ok {
+		return nil, fmt.Errorf("while the child was held the error was a %T: %w", err, err)
+	}
+	return pod, nil
+}
+
+// crash runs a launcher in a process of its own, to its nth point.
+func (s *sweep) crash(name string, n int, held func()) (crashpoint.Result, error) {
+	r := role{Play: "ensure", Base: s.base, Name: name, Pod: podBinary, Steps: s.steps}
+	result, err := crashpoint.Run(crashpoint.Program{
+		Path:   os.Args[0],
+		Env:    r.env(s.t, "GOMAXPROCS=2", "GODEBUG=asyncpreemptoff=1", "GOGC=off"),
+		Stderr: os.Stderr,
+		Count:  s.only,
+		Held:   held,
+	}, n)
+	if err == nil && !result.Killed && result.Status != 0 {
+		err = fmt.Errorf("the launcher, which was not killed, has failed: %#x", result.Status)
+	}
+	return result, err
+}
+
+// check makes sure that pod, which Ensure has returned with err, answers, and
+// that it is the only one, and stops it.
+func (s *sweep) check(name string, pod *launcher.Pod, err error) error {
+	if err != nil {
+		return fmt.Errorf("the next Ensure: %w", err)
+	}
+	ctx := s.t.Context()
+	err = answers(ctx, pod)
+	if live := livePods(s.t, s.dir(name)); !slices.Equal(live, []int{pod.PID()}) {
+		err = errors.Join(err, fmt.Errorf("alive are %v, and Ensure said %d", live, pod.PID()))
+	}
+	err = errors.Join(err, pod.Stop(ctx))
+	if live := livePods(s.t, s.dir(name)); len(live) > 0 {
+		err = errors.Join(err, fmt.Errorf("when it was stopped there were still %v", live))
+	}
+	return err
+}
+
+// clear ends what a launcher has left behind that has failed, so that the other
+// points can be tried.
+func (s *sweep) clear(name string) {
+	for _, pid := range livePods(s.t, s.dir(name)) {
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
+
+// note counts what came of a point.
+func (s *sweep) note(r crashpoint.Result, started, failed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !r.Killed {
+		s.missed++
+		return
+	}
+	s.last = max(s.last, r.Points)
+	o := s.outcomes[r.At]
+	if o == nil {
+		o = &outcome{}
+		s.outcomes[r.At] = o
+	}
+	switch {
+	case failed:
+		o.failed++
+	case started:
+		o.started++
+	default:
+		o.found++
+	}
+}
+
+// table shows what came of the points.
+func (s *sweep) table() string {
+	points := slices.SortedFunc(maps.Keys(s.outcomes), func(a, b crashpoint.Point) int { return strings.Compare(a.String(), b.String()) })
+	var sum outcome
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
+	row := func(what string, o outcome) {
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t\n", what, o.started+o.found+o.failed, o.started, o.found, o.failed)
+	}
+	fmt.Fprintln(w, "killed at\tpoints\tstarted anew\tfound running\tFAILED\t")
+	for _, p := range points {
+		o := *s.outcomes[p]
+		row(p.String(), o)
+		sum.started, sum.found, sum.failed = sum.started+o.started, sum.found+o.found, sum.failed+o.failed
+	}
+	row("all", sum)
+	w.Flush()
+	return text.String()
+}
+
+// livePods returns the pids of the fake pods that run in a runtime directory. A
+// zombie is none: it has no arguments any more.
+func livePods(t *testing.T, dir string) []int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		t.Error(err)
+	}
+	var live []int
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		args, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline")) // it may have just gone
+		if f := strings.Split(string(args), "\x00"); len(f) > 2 && f[0] == podBinary && f[2] == dir {
+			live = append(live, pid)
+		}
+	}
+	return live
+}
+
+// answers has the pod answer a request over its socket.
+func answers(ctx context.Context, pod *launcher.Pod) error {
+	conn, err := pod.Dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	fmt.Fprintln(conn, "hello")
+	if answer, err := bufio.NewReader(conn).ReadString('\n'); err != nil || answer != "pong hello\n" {
+		return fmt.Errorf("the pod answered %q, %v", answer, err)
+	}
+	return nil
+}

@@ -1,0 +1,184 @@
+//go:build linux
+
+package launcher_test
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/readiness"
+)
+
+// TestFaultCOwned injects the faults of part C of the catalogue that are about
+// who has a name. Each case is called by its number. C31 is a row of
+// TestWitnesses.
+func TestFaultCOwned(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		test func(t *testing.T)
+	}{
+		{"C12 stale socket", c12},
+		{"C16 daemonizes", c16},
+		{"C18 grandchild of another session", c18},
+		{"C29 serves from another session", c29},
+	} {
+		t.Run(c.name, c.test)
+	}
+}
+
+// C12: the socket of a pod that is dead goes before the next one starts, and
+// nothing else does: not what is no socket, and not one on which somebody
+// listens.
+func c12(t *testing.T) {
+	bound := func(t *testing.T, path string, keep bool) {
+		t.Helper()
+		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.SetUnlinkOnClose(false)
+		t.Cleanup(func() { l.Close() })
+		if !keep {
+			l.Close()
+		}
+	}
+	for _, c := range []struct {
+		name string
+		make func(t *testing.T, path string)
+		gone bool
+	}{
+		{"stale", func(t *testing.T, path string) { bound(t, path, false) }, true},
+		{"served", func(t *testing.T, path string) { bound(t, path, true) }, false},
+		{"busy", fullQueue, false},
+		{"file", func(t *testing.T, path string) {
+			if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, false},
+		{"link", func(t *testing.T, path string) {
+			bound(t, path+".real", false)
+			if err := os.Symlink(path+".real", path); err != nil {
+				t.Fatal(err)
+			}
+		}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, "exit 3") // it does nothing to the socket
+			if err := os.Mkdir(r.dir("alice"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(r.dir("alice"), "sock")
+			c.make(t, path)
+			// Not without the name.
+			lock, err := r.lock(".launch")
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.mustRefuse(t.Context(), r.impatient(), launcher.ErrHeld)
+			if _, err := os.Lstat(path); err != nil {
+				t.Errorf("it was removed without the name: %v", err)
+			}
+			lock.Close()
+			mustBe(t, r.fail(t.Context(), alice), launcher.ErrExitedEarly)
+			if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) != c.gone {
+				t.Errorf("Lstat: %v, want it gone: %v", err, c.gone)
+			}
+		})
+	}
+}
+
+// fullQueue has somebody listen who accepts nothing, and whose queue is full.
+func fullQueue(t *testing.T, path string) {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrUnix{Name: path}), unix.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		conn, err := net.Dial("unix", path)
+		if errors.Is(err, syscall.EAGAIN) {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+	}
+}
+
+// C16: a pod that forks and exits has exited early, though its child would have
+// served. The error tells that the child still held the name, and was ended.
+func c16(t *testing.T) {
+	r := newRig(t)
+	pid, up := filepath.Join(r.base, "pid"), r.fifo("up")
+	r.l.Command = script("setsid listen ; pid "+pid+" ; notify "+up+" ; hang", "await "+up, "exit 0")
+	e := r.fail(t.Context(), alice)
+	mustBe(t, e, launcher.ErrExitedEarly)
+	mustSay(t, e, "exit status 0", "["+readPID(t, pid)+"]", "still held its name", "ended")
+	r.mustBeDead(pid)
+	r.relaunch("alice")
+}
+
+// mustBeDead fails the test unless the process is gone whose pid a pod has
+// written into the file path.
+func (r *rig) mustBeDead(path string) {
+	r.t.Helper()
+	pid, err := strconv.Atoi(readPID(r.t, path))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	mustBeGone(r.t, pid) // it led a session
+}
+
+// C18: a process that has left the pod's session is found by the name that it
+// holds, and goes with a launch that fails.
+func c18(t *testing.T) {
+	r := newRig(t)
+	pid, up := filepath.Join(r.base, "pid"), r.fifo("up")
+	r.l.Command = script("setsid ignore 15 ; pid "+pid+" ; notify "+up+" ; hang", "await "+up, "kill 9")
+	e := r.fail(t.Context(), alice)
+	mustBe(t, e, launcher.ErrExitedEarly)
+	mustSay(t, e, "["+readPID(t, pid)+"]", "had left its group")
+	if e.Exit == nil || e.Exit.Signal != syscall.SIGKILL {
+		t.Errorf("Exit is %+v", e.Exit)
+	}
+	r.mustBeDead(pid)
+	r.relaunch("alice")
+}
+
+// C29: what serves from a session of its own is not taken for the pod, unless
+// the launcher's probe allows it, and goes with a launch that fails. Once it was
+// ready, it is a descendant like any other: who stops the pod does not end it,
+// and it holds the name until it goes.
+func c29(t *testing.T) {
+	r := newRig(t)
+	pid, wake := filepath.Join(r.base, "pid"), r.fifo("wake")
+	r.l.Command = script("setsid pid "+pid+" ; listen ; ready ; await "+wake, "hang")
+	e := r.fail(t.Context(), alice)
+	mustBe(t, e, readiness.ErrForeignPeer)
+	mustSay(t, e, "["+readPID(t, pid)+"]")
+	r.mustBeDead(pid)
+
+	r.l.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{Peer: readiness.SameUser}}
+	pod := r.launch(alice)
+	ping(t, r.mustAttach(pod))
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mustSay(t, r.mustRefuse(t.Context(), r.impatient(), launcher.ErrHeld), "["+readPID(t, pid)+"]")
+	open(t, wake) // it would block if its reader were dead
+	r.relaunch("alice")
+}

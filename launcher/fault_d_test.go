@@ -1,0 +1,1006 @@
+//go:build linux
+
+package launcher_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
+
+	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/fakepod"
+	"github.com/podlaunch/podlaunch/launcher/internal/proc"
+	"github.com/podlaunch/podlaunch/logsource"
+	"github.com/podlaunch/podlaunch/readiness"
+	"github.com/podlaunch/podlaunch/runtimedir"
+)
+
+// TestFaultD injects the faults of part D of the catalogue: what the program
+// may do, or suffer, that launches a pod. Each case is called by its number.
+//
+// D7 is TestContextBoundsTheLaunchOnly, D17 TestSIGCHLDIgnored, and D22
+// TestDescriptorsAreNotInherited; D8, D9 and D14 to D16 are TestCrashPoints,
+// TestStorm and their like, D13 is TestEnsure. D11 is by review: every instant
+// that something is decided by is Go's monotonic one. D28 is documented, and not
+// built. D32 is about how this suite is run.
+func TestFaultD(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		test func(t *testing.T)
+	}{
+		{"D01 cancelled before the start", d01},
+		{"D02 cancelled while it waits for the name", d02},
+		{"D03 cancelled right after the start", d03},
+		{"D04 cancelled while it waits for the line", d04},
+		{"D05 cancelled while it dials", d05},
+		{"D06 cancelled and ready", d06},
+		{"D10 stopped across ready and deadline", d10},
+		{"D12 wall clock jumps", d12},
+		{"D18 a rival waits for every child", d18},
+		{"D19 we are PID 1", d19},
+		{"D20 PID 1 does not reap", d20},
+		{"D21 garbage collections", d21},
+		{"D23 forks while locks are given back", d23},
+		{"D24 started without standard descriptors", d24},
+		{"D25 signals ignored", d25},
+		{"D26 terminal closes", d26},
+		{"D27 launcher ends while the pod is stopped", d27},
+		{"D29 working directory, umask and environment change", d29},
+		{"D30 lock files deleted", d30},
+		{"D31 record spoiled", d31},
+		{"D33 interrupted calls", d33},
+		{"D34 forks while a name is taken", d34},
+	} {
+		t.Run(c.name, c.test)
+	}
+}
+
+// errGivenUp is why the contexts of these tests end.
+var errGivenUp = errors.New("the caller gives up")
+
+// mustGiveUp launches alice in a context that something ends, checks what holds
+// for every cancelled launch, and that the name is free.
+func (r *rig) mustGiveUp(ctx context.Context, stage launcher.Stage) *launcher.Error {
+	r.t.Helper()
+	e := r.fail(ctx, alice)
+	mustBe(r.t, e, errGivenUp, context.Canceled)
+	if e.Stage != stage {
+		r.t.Errorf("stage %q, want %q: %v", e.Stage, stage, e)
+	}
+	r.mustBeUnowned()
+	return e
+}
+
+// mustBeUnowned fails the test unless nobody has the name, now.
+func (r *rig) mustBeUnowned() {
+	r.t.Helper()
+	if _, err := os.Lstat(r.beside("alice", ".json")); !errors.Is(err, fs.ErrNotExist) {
+		r.t.Errorf("there is a record: %v", err)
+	}
+	for _, suffix := range []string{".launch", ".pod"} {
+		f, err := r.lock(suffix)
+		if err != nil {
+			r.t.Errorf("the lock %s: %v", suffix, err)
+		}
+		f.Close()
+	}
+}
+
+// D1: cancelled before anything, or in any step before the process, a launch
+// leaves nothing, and starts nothing.
+func d01(t *testing.T) {
+	t.Run("at the call", func(t *testing.T) {
+		r := newRig(t, serve...)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(errGivenUp)
+		e := r.fail(ctx, alice)
+		mustBe(t, e, errGivenUp, context.Canceled)
+		if entries, err := os.ReadDir(r.base); err != nil || len(entries) > 0 {
+			t.Errorf("there are %v, %v", entries, err)
+		}
+	})
+	for _, c := range []struct {
+		stage launcher.Stage
+		hook  func(r *rig, cancel func())
+	}{
+		{launcher.StageResolve, func(r *rig, cancel func()) {
+			next := r.l.Command
+			r.l.Command = launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
+				cancel()
+				c, err := next.ResolveCommand(ctx, req)
+				return c, errors.Join(err, context.Cause(ctx))
+			})
+		}},
+		{launcher.StageDir, func(r *rig, cancel func()) { r.l.Dir = cancellingDir{runtimedir.Dir(r.base), cancel} }},
+		{launcher.StageLog, func(r *rig, cancel func()) {
+			r.l.Log = logsource.SourceFunc(func(ctx context.Context, l logsource.Launch) (*logsource.Log, error) {
+				cancel()
+				return logsource.File{}.Open(ctx, l)
+			})
+		}},
+		{launcher.StageStart, func(r *rig, cancel func()) {
+			r.l.Log = logsource.SourceFunc(func(ctx context.Context, l logsource.Launch) (*logsource.Log, error) {
+				log, err := logsource.File{}.Open(ctx, l)
+				cancel() // it did not notice
+				return log, err
+			})
+		}},
+	} {
+		t.Run(string(c.stage), func(t *testing.T) {
+			r := newRig(t, serve...)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			c.hook(r, func() { cancel(errGivenUp) })
+			if e := r.mustGiveUp(ctx, c.stage); e.PID != 0 {
+				t.Errorf("a process was started: %+v", e)
+			}
+		})
+	}
+	t.Run("at each step that is logged", atEachStep)
+}
+
+// A cancellingDir cancels the launch that asks it for a directory.
+type cancellingDir struct {
+	runtimedir.Dir
+	cancel func()
+}
+
+func (d cancellingDir) RuntimeDir(ctx context.Context, name string) (string, error) {
+	d.cancel()
+	return d.Dir.RuntimeDir(ctx, name)
+}
+
+// atEachStep cancels at the first message of the log, then at the second, until
+// a launch has no more of them before it is ready.
+func atEachStep(t *testing.T) {
+	r := newRig(t, serve...)
+	for n := 1; ; n++ {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		count := 0
+		r.l.Logger = hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, Output: writerFunc(func([]byte) {
+			if count++; count == n {
+				cancel(errGivenUp)
+			}
+		})})
+		pod, err := r.l.Launch(ctx, alice)
+		if err == nil {
+			if n < 8 {
+				t.Errorf("ready although it was cancelled at message %d", n)
+			}
+			if err := pod.Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+			return
+		}
+		mustBe(t, err, errGivenUp)
+		var e *launcher.Error
+		if !errors.As(err, &e) || e.Leftover != nil {
+			t.Errorf("cancelled at message %d: %+v", n, err)
+		}
+		if e.PID != 0 {
+			mustBeGone(t, e.PID)
+		}
+		r.mustBeUnowned()
+		cancel(nil)
+	}
+}
+
+// A writerFunc is called with what is written.
+type writerFunc func([]byte)
+
+func (f writerFunc) Write(p []byte) (int, error) {
+	f(p)
+	return len(p), nil
+}
+
+// D2: who gives up waiting for a name says that it is held, and why it gave up.
+func d02(t *testing.T) {
+	r := newRig(t, serve...)
+	lock, err := r.lock(".launch")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	time.AfterFunc(short, func() { cancel(errGivenUp) })
+	e := r.fail(ctx, alice)
+	mustBe(t, e, launcher.ErrHeld, errGivenUp, context.Canceled)
+	if e.Stage != launcher.StageOwn || errors.Is(e, launcher.ErrTimeout) {
+		t.Errorf("%+v", e)
+	}
+	lock.Close()
+	r.mustBeUnowned()
+}
+
+// D3: the process that was just started goes again.
+func d03(t *testing.T) {
+	r := newRig(t, "spawn hang", "setsid hang", "hang")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	r.l.Starter = starterFunc(func(ctx context.Context, req launcher.StartRequest) (launcher.Process, error) {
+		p, err := launcher.Local{}.Start(ctx, req)
+		cancel(errGivenUp)
+		return p, err
+	})
+	if e := r.mustGiveUp(ctx, launcher.StageReady); e.PID == 0 {
+		t.Errorf("no process was started: %v", e)
+	}
+}
+
+// D4: so does one that has not said that it is ready.
+func d04(t *testing.T) {
+	r := newRig(t)
+	up := r.fifo("up")
+	r.l.Command = script("spawn hang", "say one", "notify "+up, "hang")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		if f, err := os.Open(up); err == nil { // returns once the pod has opened its end
+			f.Close()
+		}
+		cancel(errGivenUp)
+	}()
+	e := r.mustGiveUp(ctx, launcher.StageReady)
+	mustSay(t, e, "ready line")
+	if !slices.Equal(e.Tail, []string{"one"}) {
+		t.Errorf("the tail is %q", e.Tail)
+	}
+}
+
+// D5: so does one that has, and does not answer.
+func d05(t *testing.T) {
+	r := newRig(t, "ready", "hang")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	r.l.Ready = readiness.Sequence{readiness.ReadyLine{}, probeThen(func() { cancel(errGivenUp) }), readiness.Socket{}}
+	mustSay(t, r.mustGiveUp(ctx, launcher.StageReady), "an answer on unix:")
+}
+
+// probeThen is a probe that calls f, and hands on what it was given.
+func probeThen(f func()) readiness.Probe {
+	return readiness.ProbeFunc(func(_ context.Context, t readiness.Target) (readiness.Endpoint, error) {
+		f()
+		return t.Endpoint, nil
+	})
+}
+
+// D6: a pod that is proven ready in the instant of the cancellation is ready.
+func d06(t *testing.T) {
+	r := newRig(t, serve...)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	r.l.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{}, probeThen(func() { cancel(errGivenUp) })}
+	pod, err := r.l.Launch(ctx, alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ping(t, pod)
+	r.mustRefuse(t.Context(), &r.l, launcher.ErrRunning)
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A launcherOrder is what another process is told that launches alice.
+type launcherOrder struct {
+	Pod, Base string
+	Steps     []string
+	Timeout   time.Duration
+	Stay      bool // when alice is ready, or not, until stdin ends
+}
+
+// A launcherReply is what came of it.
+type launcherReply struct {
+	PID int
+	Err string
+}
+
+// launcherVariable is set, to a launcherOrder, for the processes that are other
+// launchers. They are this program.
+const launcherVariable = "PODLAUNCH_TEST_LAUNCHER"
+
+// replyDescriptor is where such a process replies.
+const replyDescriptor = 3
+
+func init() {
+	text := os.Getenv(launcherVariable)
+	if text == "" {
+		return
+	}
+	os.Unsetenv(launcherVariable)
+	syscall.CloseOnExec(replyDescriptor)
+	var o launcherOrder
+	var reply launcherReply
+	if err := json.Unmarshal([]byte(text), &o); err != nil {
+		reply.Err = err.Error()
+	} else if pod, err := o.launch(); err != nil {
+		reply.Err = err.Error()
+	} else {
+		reply.PID = pod.PID()
+	}
+	out := os.NewFile(replyDescriptor, "reply")
+	json.NewEncoder(out).Encode(reply)
+	out.Close()
+	if o.Stay {
+		io.Copy(io.Discard, os.Stdin)
+	}
+	os.Exit(0)
+}
+
+func (o launcherOrder) launch() (*launcher.Pod, error) {
+	podBinary = o.Pod
+	l := launcher.Launcher{Command: script(o.Steps...), Dir: runtimedir.Dir(o.Base), Timeout: o.Timeout}
+	return l.Launch(context.Background(), alice)
+}
+
+// An otherLauncher is a process that launches alice.
+type otherLauncher struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	stdin io.Closer
+	reply *os.File
+}
+
+// startLauncher starts another launcher. change may change how.
+func (r *rig) startLauncher(o launcherOrder, change ...func(*exec.Cmd)) *otherLauncher {
+	r.t.Helper()
+	o.Pod, o.Base = podBinary, r.base
+	if o.Timeout == 0 {
+		o.Timeout = ample
+	}
+	order, err := json.Marshal(o)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	reply, theirs, err := os.Pipe()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer theirs.Close()
+	input, stdin, err := os.Pipe()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer input.Close()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), launcherVariable+"="+string(order))
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = input, os.Stdout, os.Stderr
+	cmd.ExtraFiles = []*os.File{theirs}
+	for _, f := range change {
+		f(cmd)
+	}
+	if err := cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	l := &otherLauncher{r.t, cmd, stdin, reply}
+	r.t.Cleanup(func() {
+		reply.Close()
+		l.kill(syscall.SIGKILL)
+	})
+	return l
+}
+
+// launched waits for alice to be ready, and returns its pid.
+func (l *otherLauncher) launched() int {
+	l.t.Helper()
+	var reply launcherReply
+	if err := json.NewDecoder(l.reply).Decode(&reply); err != nil || reply.Err != "" {
+		l.t.Fatalf("the other launcher: %q, %v", reply.Err, err)
+	}
+	return reply.PID
+}
+
+// exit has the launcher exit, and waits until it has.
+func (l *otherLauncher) exit() {
+	l.t.Helper()
+	l.stdin.Close()
+	if err := l.cmd.Wait(); err != nil {
+		l.t.Error(err)
+	}
+}
+
+// kill signals the launcher, unless it has ended, and waits until it has.
+func (l *otherLauncher) kill(sig syscall.Signal) {
+	l.cmd.Process.Signal(sig)
+	l.cmd.Wait()
+	l.stdin.Close()
+}
+
+// mustServe attaches to alice, which must be pid, has it answer, and stops it.
+func (r *rig) mustServe(pid int) {
+	r.t.Helper()
+	pod, err := r.l.Attach(r.t.Context(), "alice")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if pod.PID() != pid {
+		r.t.Errorf("attached to %d, want %d", pod.PID(), pid)
+	}
+	ping(r.t, pod)
+	if err := pod.Stop(r.t.Context()); err != nil {
+		r.t.Error(err)
+	}
+	mustBeGone(r.t, pid)
+}
+
+// D10: a launcher that is stopped while its pod becomes ready, and until its
+// deadline is over, finds it ready.
+func d10(t *testing.T) {
+	r := newRig(t)
+	up, goOn, done := r.fifo("up"), r.fifo("go"), r.fifo("done")
+	const timeout = 2 * time.Second
+	began := time.Now()
+	l := r.startLauncher(launcherOrder{
+		Steps:   []string{"notify " + up, "await " + goOn, "listen", "ready", "notify " + done, "hang"},
+		Timeout: timeout,
+	})
+	await(t, up)
+	pid := l.cmd.Process.Pid
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Waitid(unix.P_PID, pid, nil, unix.WSTOPPED|unix.WNOWAIT, nil); err != nil {
+		t.Fatal(err)
+	}
+	open(t, goOn)
+	await(t, done)
+	<-time.After(time.Until(began.Add(timeout + time.Second/2))) // it began its launch a moment later
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	r.mustServe(l.launched())
+}
+
+// D12: nothing is decided by the wall clock: what the record says of it is for
+// people.
+func d12(t *testing.T) {
+	r := newRig(t, serve...)
+	pod := r.launch(alice)
+	for _, days := range []int{-365, 365} {
+		then := time.Now().AddDate(0, 0, days)
+		r.editRecord(func(m map[string]any) { m["started"] = then })
+		r.mustRefuse(t.Context(), &r.l, launcher.ErrRunning)
+		ping(t, r.mustAttach(pod))
+		for s, err := range r.l.List(t.Context()) {
+			if err != nil || s.State != launcher.StateReady || !s.Started.Equal(then) {
+				t.Errorf("List yields %+v, %v", s, err)
+			}
+		}
+	}
+}
+
+// alone runs the test in a process of its own, which change may change, and
+// reports whether this is that process.
+func alone(t *testing.T, change ...func(*exec.Cmd)) bool {
+	t.Helper()
+	const variable = "PODLAUNCH_TEST_ALONE"
+	if os.Getenv(variable) == t.Name() {
+		return true
+	}
+	pattern := "^" + strings.ReplaceAll(t.Name(), "/", "$/^") + "$"
+	c := exec.Command(os.Args[0], "-test.run="+pattern, "-test.v", "-test.timeout=5m")
+	c.Env = append(os.Environ(), variable+"="+t.Name())
+	for _, f := range change {
+		f(c)
+	}
+	out, err := c.CombinedOutput()
+	if err != nil || !bytes.Contains(out, []byte("--- PASS: "+t.Name())) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	return false
+}
+
+// asInit runs the test as PID 1 of a pid namespace of its own, which has its own
+// /proc, and reports whether this is that process. Where no namespace can be
+// made, it skips the test.
+func asInit(t *testing.T) bool {
+	t.Helper()
+	attr := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
+	if os.Geteuid() != 0 {
+		attr.Cloneflags |= syscall.CLONE_NEWUSER
+		attr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
+		attr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
+	}
+	if os.Getpid() != 1 {
+		try := exec.Command("/proc/self/exe", "-test.run=^$")
+		try.Env = append(os.Environ(), launcherVariable+"={}") // ends at once
+		try.SysProcAttr = attr
+		if err := try.Run(); err != nil {
+			t.Skipf("NOT RUN: no pid namespace can be made here: %v", err)
+		}
+	}
+	if !alone(t, func(c *exec.Cmd) { c.SysProcAttr = attr }) {
+		return false
+	}
+	if err := errors.Join(
+		unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+		unix.Mount("proc", "/proc", "proc", 0, ""),
+	); err != nil {
+		t.Fatal(err)
+	}
+	return true
+}
+
+// D18: a program that waits for every child takes ours away. Their end is
+// noticed all the same, and never made up, and the group can still be ended.
+func d18(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	go func() {
+		for {
+			if _, err := syscall.Wait4(-1, nil, 0, nil); err != nil {
+				runtime.Gosched() // there is no child
+			}
+		}
+	}()
+	r := newRig(t)
+	for range 10 {
+		r.l.Command = script("say bye", "exit 3")
+		e := r.fail(t.Context(), alice)
+		mustBe(t, e, launcher.ErrExitedEarly)
+		mustSay(t, e, "bye")
+		if e.Exit == nil || e.Exit.Known && e.Exit.Code != 3 {
+			t.Errorf("Exit is %+v", e.Exit)
+		}
+		r.mustBeUnowned()
+		r.l.Command = script("spawn ignore 15 ; hang", "listen", "ready", "hang")
+		pod := r.launch(alice)
+		if err := pod.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		mustEndBy(t, pod, syscall.SIGTERM)
+		mustBeGone(t, pod.PID())
+	}
+}
+
+// D19: as PID 1 we inherit what a pod leaves behind. What was of a launch that
+// failed, or of a pod that was stopped, is reaped with it, and of nobody else.
+func d19(t *testing.T) {
+	if !asInit(t) {
+		return
+	}
+	r := newRig(t)
+	up := r.fifo("up")
+	for _, family := range []string{"spawn", "setsid"} {
+		steps := []string{family + " notify " + up + " ; hang", "await " + up, "spawn spawn hang ; hang"}
+		r.l.Command = script(append(steps, "exit 3")...)
+		for range 5 {
+			mustBe(t, r.fail(t.Context(), alice), launcher.ErrExitedEarly)
+			r.mustBeUnowned()
+		}
+	}
+	r.l.Command = script("spawn notify "+up+" ; hang", "await "+up, "listen", "ready", "hang")
+	other := r.startStranger()
+	pod := r.launch(alice)
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mustBeGone(t, pod.PID())
+	other.mustLive()
+}
+
+// D20: where PID 1 does not reap, a pod whose launcher is gone becomes a zombie
+// when it dies. It counts as gone.
+func d20(t *testing.T) {
+	if !asInit(t) { // which does not reap, being us
+		return
+	}
+	r := newRig(t)
+	l := r.startLauncher(launcherOrder{Steps: serve, Stay: true})
+	pid := l.launched()
+	l.kill(syscall.SIGKILL)
+	pod, err := r.l.Attach(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	mustEndBy(t, pod, syscall.SIGKILL)
+	if st, err := proc.ReadStat(pid); err != nil || st.State != 'Z' {
+		t.Errorf("the pod is no zombie: %+v, %v", st, err)
+	}
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	_, err = r.l.Attach(t.Context(), "alice")
+	mustBe(t, err, fs.ErrNotExist)
+	r.relaunch("alice")
+	if _, err := syscall.Wait4(pid, nil, 0, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// D21: what is in use is not collected: files have finalizers.
+func d21(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(1))
+	ctx, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stop()
+	wg.Go(func() {
+		for ctx.Err() == nil {
+			runtime.GC()
+		}
+	})
+	r := newRig(t)
+	for range 3 {
+		r.l.Command = script("repeat 100 line %d", "exit 3")
+		mustBe(t, r.fail(t.Context(), alice), launcher.ErrExitedEarly)
+		r.l.Command = script(serve...)
+		pod := r.launch(alice)
+		r.mustRefuse(t.Context(), &r.l, launcher.ErrRunning)
+		again := r.mustAttach(pod)
+		ping(t, again)
+		if err := again.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// forkStorm has the program start processes all the time until the test is over:
+// each holds copies of all descriptors, for the moment between fork and exec.
+// None of them must be signalled.
+func forkStorm(t *testing.T) {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	t.Cleanup(func() {
+		stop()
+		wg.Wait()
+	})
+	for range 3 {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				if err := exec.Command("/bin/true").Run(); err != nil {
+					t.Errorf("a child that has to do with nothing: %v", err)
+					return
+				}
+			}
+		})
+	}
+}
+
+// D23: the launch lock is free as soon as the launch is over, whoever has just
+// been forked; the pod's lock is never free while it lives.
+func d23(t *testing.T) {
+	r := newRig(t, serve...)
+	forkStorm(t)
+	for range 10 {
+		pod, err := r.l.Launch(t.Context(), alice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f, err := r.lock(".launch"); err != nil {
+			t.Errorf("the launch lock: %v", err)
+		} else {
+			f.Close()
+		}
+		if f, err := r.lock(".pod"); !errors.Is(err, syscall.EWOULDBLOCK) {
+			t.Errorf("the pod's lock: %v", err)
+		} else {
+			f.Close()
+		}
+		if err := pod.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// D24: a launcher that has no standard descriptors gives its pod the same as any
+// other.
+func d24(t *testing.T) {
+	r := newRig(t)
+	list := filepath.Join(r.base, "fds")
+	l := r.startLauncher(launcherOrder{Steps: []string{"fds " + list, "listen", "ready", "hang"}}, func(c *exec.Cmd) {
+		c.Path, c.Args = "/bin/sh", []string{"sh", "-c", `exec "$0" <&- >&- 2>&-`, os.Args[0]}
+	})
+	pid := l.launched()
+	data, err := os.ReadFile(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"0 " + os.DevNull, "1 " + os.DevNull,
+		"2 " + filepath.Join(r.dir("alice"), logsource.DefaultName),
+		"20 " + r.beside("alice", ".pod"),
+	} {
+		if !slices.Contains(strings.Split(string(data), "\n"), want) {
+			t.Errorf("the pod lacks %q; it has:\n%s", want, data)
+		}
+	}
+	l.exit()
+	r.mustServe(pid)
+}
+
+// D25: a pod inherits that signals are ignored, as every process does. One that
+// does not undo it is ended by SIGKILL.
+func d25(t *testing.T) {
+	if !alone(t) { // for os/signal cannot undo Ignore
+		return
+	}
+	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	r := newRig(t)
+	r.l.Grace = short
+	// A shell, for Go's runtime does undo it.
+	never := r.fifo("never")
+	r.l.Command = launcher.CommandResolverFunc(func(_ context.Context, req launcher.Request) (launcher.Command, error) {
+		args := fakepod.Args(req.Spec.Name, req.RuntimeDir, serve, nil)
+		return launcher.Command{
+			Path: "/bin/sh",
+			Args: append([]string{"-c", `"$0" "$@"; read line < "` + never + `"`, podBinary}, args...),
+		}, nil
+	})
+	pod := r.launch(alice)
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mustEndBy(t, pod, syscall.SIGKILL)
+	mustBeGone(t, pod.PID())
+}
+
+// D26: what a terminal does to its launcher does not reach the pod.
+func d26(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		do   func(terminal *os.File) error
+		want syscall.Signal // that ends the launcher; 0: it lives
+	}{
+		{"hangup", func(f *os.File) error { return f.Close() }, syscall.SIGHUP},
+		{"interrupt", func(f *os.File) error { return second(f.Write([]byte{0x03})) }, syscall.SIGINT},
+		{"quit", func(f *os.File) error { return second(f.Write([]byte{0x1c})) }, syscall.SIGQUIT},
+		// It is led by nobody who could continue it, and so not stopped either.
+		{"suspend", func(f *os.File) error { return second(f.Write([]byte{0x1a})) }, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t)
+			terminal, line := openTerminal(t)
+			l := r.startLauncher(launcherOrder{Steps: serve, Stay: true}, func(cmd *exec.Cmd) {
+				cmd.Stdin, cmd.Stdout, cmd.Stderr = line, line, line
+				cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+			})
+			line.Close()
+			pid := l.launched()
+			if err := c.do(terminal); err != nil {
+				t.Fatal(err)
+			}
+			if c.want == 0 {
+				l.kill(syscall.SIGKILL)
+			}
+			l.cmd.Wait()
+			status := l.cmd.ProcessState.Sys().(syscall.WaitStatus)
+			// Go's runtime exits by itself on SIGQUIT.
+			if byItself := c.want == syscall.SIGQUIT && status.ExitStatus() == 2; c.want != 0 && status.Signal() != c.want && !byItself {
+				t.Errorf("the launcher ended with %v, want %v", l.cmd.ProcessState, c.want)
+			}
+			r.mustServe(pid)
+		})
+	}
+}
+
+// openTerminal returns a terminal's two ends (pty(7)): its window, and the line
+// that a program is on.
+func openTerminal(t *testing.T) (window, line *os.File) {
+	t.Helper()
+	window, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("NOT RUN: there are no pseudo-terminals here: %v", err)
+	}
+	t.Cleanup(func() { window.Close() })
+	var number int
+	if err = unix.IoctlSetPointerInt(int(window.Fd()), unix.TIOCSPTLCK, 0); err == nil {
+		number, err = unix.IoctlGetInt(int(window.Fd()), unix.TIOCGPTN)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { line.Close() })
+	return window, line
+}
+
+// D27: a stopped pod would be killed with its launcher's session, were it of
+// that (setpgid(2), "orphaned process group").
+func d27(t *testing.T) {
+	r := newRig(t)
+	l := r.startLauncher(launcherOrder{Steps: serve, Stay: true}, func(c *exec.Cmd) {
+		c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	})
+	pid := l.launched()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	mustBeStopped := func() {
+		t.Helper()
+		for {
+			// There is no event for who is not its parent.
+			st, err := proc.ReadStat(pid)
+			if err != nil || st.Dead() {
+				t.Fatalf("%+v, %v", st, err)
+			}
+			if st.State == 'T' {
+				return
+			}
+			runtime.Gosched()
+		}
+	}
+	mustBeStopped()
+	l.exit()
+	mustBeStopped()
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	r.mustServe(pid)
+}
+
+// D29: what the whole program shares may change at any time: a launch has taken
+// what it needs once, and files have the modes that they are to have.
+func d29(t *testing.T) {
+	r := newRig(t, serve...)
+	home, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mask := syscall.Umask(0)
+	dirs := []string{t.TempDir(), t.TempDir()}
+	ctx, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	t.Cleanup(func() {
+		stop()
+		wg.Wait()
+		syscall.Umask(mask)
+		if err := os.Chdir(home); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Setenv("PODLAUNCH_TEST_NOISE", "")
+	if err := os.Chdir(dirs[0]); err != nil {
+		t.Fatal(err)
+	}
+	wg.Go(func() {
+		for n := 0; ctx.Err() == nil; n++ {
+			syscall.Umask([]int{0, 0o777, 0o022}[n%3])
+			os.Setenv("PODLAUNCH_TEST_NOISE", fmt.Sprint(n))
+			if err := os.Chdir(dirs[n%2]); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for range 10 {
+		pod := r.launch(launcher.Spec{Name: "alice", LogStdout: true})
+		if cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pod.PID())); err != nil || !slices.Contains(dirs, cwd) {
+			t.Errorf("the pod is in %q, %v", cwd, err)
+		}
+		for path, want := range map[string]fs.FileMode{
+			pod.RuntimeDir():             fs.ModeDir | 0o700,
+			pod.LogPath():                0o600,
+			r.beside("alice", ".json"):   0o600,
+			r.beside("alice", ".pod"):    0o600,
+			r.beside("alice", ".launch"): 0o600,
+		} {
+			if fi, err := os.Lstat(path); err != nil || fi.Mode() != want {
+				t.Errorf("%s: mode %v, %v, want %v", path, fi.Mode(), err, want)
+			}
+		}
+		ping(t, pod)
+		if err := pod.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// D30: somebody cleans the locks away under a pod that runs: its record still
+// protects it.
+func d30(t *testing.T) {
+	r := newRig(t, serve...)
+	pod := r.launch(alice)
+	if err := errors.Join(os.Remove(r.beside("alice", ".launch")), os.Remove(r.beside("alice", ".pod"))); err != nil {
+		t.Fatal(err)
+	}
+	r.mustRefuse(t.Context(), &r.l, launcher.ErrRunning)
+	if err := r.mustAttach(pod).Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.relaunch("alice")
+}
+
+// D31: what is no record is as good as none: the pod that goes on holding the
+// name is ended, and there is one pod in the end.
+func d31(t *testing.T) {
+	r := newRig(t, serve...)
+	for what, spoil := range map[string]func(record []byte) []byte{
+		"empty":   func([]byte) []byte { return nil },
+		"torn":    func(b []byte) []byte { return b[:len(b)/2] },
+		"garbage": func([]byte) []byte { return []byte("\x00\xff{]") },
+		"huge":    func(b []byte) []byte { return append(bytes.Repeat([]byte(" "), 5<<20), b...) },
+		"foreign": func(b []byte) []byte { return bytes.ReplaceAll(b, []byte(`"alice"`), []byte(`"bob"`)) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			r.t = t
+			left := r.launch(alice)
+			path := r.beside("alice", ".json")
+			record, err := os.ReadFile(path)
+			if err == nil {
+				err = os.WriteFile(path, spoil(record), 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = r.l.Attach(t.Context(), "alice")
+			mustBe(t, err, fs.ErrNotExist)
+			for s, err := range r.l.List(t.Context()) {
+				t.Errorf("List yields %+v, %v", s, err)
+			}
+			pod := r.launch(alice)
+			mustEndBy(t, left, syscall.SIGKILL)
+			r.mustAttach(pod)
+			ping(t, pod)
+		})
+	}
+}
+
+// D33: system calls that a signal interrupts are made again.
+func d33(t *testing.T) {
+	alarms := make(chan os.Signal, 1)
+	signal.Notify(alarms, syscall.SIGALRM)
+	defer signal.Stop(alarms)
+	const every = 500 // microseconds
+	timer := unix.Itimerval{Interval: unix.Timeval{Usec: every}, Value: unix.Timeval{Usec: every}}
+	if _, err := unix.Setitimer(unix.ItimerReal, timer); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Setitimer(unix.ItimerReal, unix.Itimerval{})
+	r := newRig(t)
+	for range 3 {
+		<-alarms
+		r.l.Command = script("repeat 100 line %d", "exit 3")
+		mustBe(t, r.fail(t.Context(), alice), launcher.ErrExitedEarly)
+		r.l.Command = script(serve...)
+		pod := r.launch(alice)
+		r.mustRefuse(t.Context(), &r.l, launcher.ErrRunning)
+		if err := r.mustAttach(pod).Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// D34: a lock that somebody who was just forked holds for a moment is waited
+// for; nobody is ended for it.
+func d34(t *testing.T) {
+	r := newRig(t)
+	forkStorm(t)
+	for range 10 {
+		r.l.Command = script("exit 3")
+		_, err := r.l.Launch(t.Context(), alice)
+		mustBe(t, err, launcher.ErrExitedEarly)
+		var e *launcher.Error
+		if !errors.As(err, &e) || e.Leftover != nil || len(e.Notes) > 0 && strings.Contains(e.Error(), "were ended") {
+			t.Errorf("%+v", err)
+		}
+		r.l.Command = script(serve...)
+		pod, err := r.l.Launch(t.Context(), alice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := pod.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,162 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
+	"github.com/podlaunch/podlaunch/launcher/internal/proc"
+	"github.com/podlaunch/podlaunch/readiness"
+	"github.com/podlaunch/podlaunch/runtimedir"
+)
+
+const (
+	// firstFile is the first descriptor of a process after the standard ones.
+	firstFile = 3
+
+	// lockDescriptor is where the pod finds its lock, which it need not know
+	// of: behind all that a program may expect at a fixed place. 3 belongs to
+	// LISTEN_FDS and to s6, the single digits to shell scripts.
+	lockDescriptor = 20
+)
+
+// own takes the pod's name, for this launch and for the pod.
+func (n *launch) own(ctx context.Context, s *started) error {
+	place, err := n.place(ctx, n.spec.Name)
+	if err != nil {
+		return err
+	}
+	s.claim, err = place.Claim(ctx)
+	if err == nil {
+		return nil
+	}
+	place.Close()
+	var running *ownership.RunningError
+	var held *ownership.HeldError
+	switch {
+	case errors.As(err, &running):
+		return fmt.Errorf("%w: %w", ErrRunning, err)
+	case errors.As(err, &held):
+		held.Err = ended(ctx)
+		return fmt.Errorf("%w: %w", ErrHeld, err)
+	}
+	return err
+}
+
+// place opens where the witnesses of the pod called name are kept.
+func (l *Launcher) place(ctx context.Context, name string) (*ownership.Place, error) {
+	base, err := l.base(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return ownership.Open(base, name)
+}
+
+// base returns the directory of all runtime directories.
+func (l *Launcher) base(ctx context.Context) (string, error) {
+	baser, ok := l.Dir.(runtimedir.Baser)
+	if !ok {
+		return "", fmt.Errorf("Launcher.Dir is a %T, which is no runtimedir.Baser: pods cannot be locked or listed without a base directory: %w", l.Dir, errors.ErrUnsupported)
+	}
+	return baser.Base(ctx)
+}
+
+// recordStart writes down who the process is that was just started. One that
+// has no pid here, or is gone already, is not written down.
+func (n *launch) recordStart(s *started) error {
+	id, err := proc.Identify(s.pod.PID())
+	if err != nil {
+		if s.pod.PID() == 0 || errors.Is(err, proc.ErrGone) {
+			return nil
+		}
+		return fmt.Errorf("identify pid %d: %w", s.pod.PID(), err)
+	}
+	if s.pod.hasExited() {
+		return nil // somebody else may have reaped it, and the pid be a stranger's
+	}
+	command := redact(s.command, n.spec.Overlay)
+	s.record = ownership.Record{
+		Identity: id,
+		Launch:   n.id,
+		Session:  n.spec.Session,
+		Command:  append([]string{command.Path}, command.Args...),
+		Dir:      s.dir,
+		Log:      s.log.Path,
+		Started:  time.Now(),
+	}
+	if err := s.claim.Record(s.record); err != nil {
+		return fmt.Errorf("record pid %d: %w", id.PID, err)
+	}
+	return nil
+}
+
+// settle writes down that the pod is ready at e, and leaves the name to it.
+func (s *started) settle(e readiness.Endpoint) error {
+	if s.record.PID != 0 {
+		s.record.Ready, s.record.Network, s.record.Address = true, e.Network, e.Address
+		if err := s.claim.Record(s.record); err != nil {
+			return fmt.Errorf("record that pid %d is ready: %w", s.record.PID, err)
+		}
+	}
+	s.claim.Settle()
+	s.claim = nil
+	return nil
+}
+
+// end ends the process, and gives its name back if it is gone. notes says what
+// else was ended.
+func (s *started) end() (notes []string, err error) {
+	if err := s.pod.kill(); err != nil {
+		s.claim.Settle() // the record stays, for whoever comes next
+		return nil, err
+	}
+	return s.release(true)
+}
+
+// release gives the name back. What has left the pod's group is found by the
+// pod lock, which it still holds, and ended.
+func (s *started) release(processStarted bool) (notes []string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), killPatience)
+	defer cancel()
+	ended, err := s.claim.Abandon(ctx, processStarted)
+	reapEnded(ctx, ended)
+	if len(ended) > 0 {
+		notes = []string{fmt.Sprintf("processes %v had left its group, still held its name, and were ended", ended)}
+	}
+	return notes, err
+}
+
+// clearSocket removes the socket that an earlier pod has left behind: only if it
+// is a socket, and nobody listens on it. The name is ours.
+func (n *launch) clearSocket(_ context.Context, s *started) error {
+	path := filepath.Join(s.dir, "sock")
+	fi, err := os.Lstat(path)
+	if err != nil || fi.Mode()&fs.ModeSocket == 0 {
+		return nil // whatever it is, the pod or its probe will tell
+	}
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		conn.Close()
+		return nil
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		return nil
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove the socket of an earlier pod: %w", err)
+	}
+	n.log.Debug("removed the socket of an earlier pod", "path", path)
+	return nil
+}
+
+// endpoint is where the pod of r answers.
+func endpoint(r ownership.Record) readiness.Endpoint {
+	return readiness.Endpoint{Network: r.Network, Address: r.Address}
+}

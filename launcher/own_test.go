@@ -1,0 +1,678 @@
+//go:build linux
+
+package launcher_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/readiness"
+	"github.com/podlaunch/podlaunch/runtimedir"
+)
+
+// alice is the pod that most tests are about.
+var alice = launcher.Spec{Name: "alice"}
+
+// A second launcher of the same pods, with a deadline that it is meant to run
+// into.
+func (r *rig) impatient() *launcher.Launcher {
+	l := r.l
+	l.Timeout = short
+	return &l
+}
+
+// beside is the path of a file that the launcher keeps for the pod called name:
+// its suffix is .launch, .pod or .json.
+func (r *rig) beside(name, suffix string) string { return filepath.Join(r.base, "."+name+suffix) }
+
+// lock takes a lock of alice, past the package. It is given back when the test
+// is over, or the file is closed.
+func (r *rig) lock(suffix string) (*os.File, error) {
+	r.t.Helper()
+	f, err := os.OpenFile(r.beside("alice", suffix), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { f.Close() })
+	return f, unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+}
+
+// editRecord changes what the record of alice says.
+func (r *rig) editRecord(edit func(record map[string]any)) {
+	r.t.Helper()
+	r.editRecordOf("alice", "alice", edit)
+}
+
+// editRecordOf makes the record of one pod that of another, and changes it.
+func (r *rig) editRecordOf(from, to string, edit func(record map[string]any)) {
+	r.t.Helper()
+	data, err := os.ReadFile(r.beside(from, ".json"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var record map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	if err := decoder.Decode(&record); err != nil {
+		r.t.Fatal(err)
+	}
+	edit(record)
+	if data, err = json.Marshal(record); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := os.WriteFile(r.beside(to, ".json"), data, 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// mustRefuse fails the test unless l does not launch alice, for all reasons, in
+// the stage of the name, and leaves nothing of its own.
+func (r *rig) mustRefuse(ctx context.Context, l *launcher.Launcher, reasons ...error) *launcher.Error {
+	r.t.Helper()
+	pod, err := l.Launch(ctx, alice)
+	var e *launcher.Error
+	if !errors.As(err, &e) {
+		r.t.Fatalf("Launch returned %v, %v", pod, err)
+	}
+	mustBe(r.t, e, reasons...)
+	if e.Stage != launcher.StageOwn || e.Leftover != nil {
+		r.t.Errorf("%+v", e)
+	}
+	return e
+}
+
+// mustAttach attaches to alice, which must be want, until the test is over.
+func (r *rig) mustAttach(want *launcher.Pod) *launcher.Pod {
+	r.t.Helper()
+	pod, err := r.l.Attach(r.t.Context(), "alice")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(pod.Release)
+	if pod.PID() != want.PID() || pod.Endpoint() != want.Endpoint() || pod.LogPath() != want.LogPath() ||
+		pod.RuntimeDir() != want.RuntimeDir() || pod.Name() != want.Name() {
+		r.t.Errorf("attached to %d at %v, want %d at %v", pod.PID(), pod.Endpoint(), want.PID(), want.Endpoint())
+	}
+	return pod
+}
+
+// mustLive fails the test if the pod has ended.
+func mustLive(t *testing.T, pod *launcher.Pod) {
+	t.Helper()
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	if exit, err := pod.Wait(now); err == nil {
+		t.Errorf("pid %d has ended: %v", pod.PID(), exit)
+	}
+	if err := syscall.Kill(pod.PID(), 0); err != nil {
+		t.Errorf("pid %d: %v", pod.PID(), err)
+	}
+}
+
+// mustEndBy waits until the pod has ended, by sig.
+func mustEndBy(t *testing.T, pod *launcher.Pod, sig syscall.Signal) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), ample)
+	defer cancel()
+	// How it ended is not told everywhere to who is not its parent.
+	if exit, err := pod.Wait(ctx); err != nil || exit.Known && exit.Signal != sig {
+		t.Errorf("Wait returned %v, %v, want %v", exit, err, sig)
+	}
+}
+
+// state is what List says of alice; empty if it does not.
+func (r *rig) state() launcher.State {
+	r.t.Helper()
+	for s, err := range r.l.List(r.t.Context()) {
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if s.Name == "alice" {
+			return s.State
+		}
+	}
+	return ""
+}
+
+// TestWitnesses has a test for each row of the table in the documentation of
+// package ownership, in its order.
+func TestWitnesses(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		test func(t *testing.T)
+	}{
+		{"held, any, ready and alive", itRuns},
+		{"any, held by another, any", itIsLaunched},
+		{"held, free, not ready or none", itsLauncherDied},
+		{"held, free, its process is gone", itsDescendantsLive},
+		{"free, free, proven alive", itRunsWithoutLock},
+		{"free, free, stale or none", nobodyHasIt},
+	} {
+		t.Run(row.name, row.test)
+	}
+}
+
+// Row 1, and 23 of the port: who asks for a pod that runs gets it, or is told
+// who has the name and where it answers; a launch that is going on does not
+// keep anybody from it.
+func itRuns(t *testing.T) {
+	r := newRig(t, serve...)
+	pod := r.launch(alice)
+	check := func() {
+		t.Helper()
+		e := r.mustRefuse(t.Context(), &r.l, launcher.ErrRunning)
+		if e.PID != pod.PID() || e.Endpoint != pod.Endpoint() || e.LogPath != pod.LogPath() {
+			t.Errorf("%+v", e)
+		}
+		same, started, err := r.l.Ensure(t.Context(), alice)
+		if err != nil || started || same.PID() != pod.PID() {
+			t.Fatalf("Ensure returned %v, %v, %v", same, started, err)
+		}
+		same.Release()
+		ping(t, r.mustAttach(pod))
+		if got := r.state(); got != launcher.StateReady {
+			t.Errorf("List says %q", got)
+		}
+	}
+	check()
+	if _, err := r.lock(".launch"); err != nil {
+		t.Fatal(err)
+	}
+	check()
+	ping(t, pod)
+}
+
+// Row 2: while somebody launches the pod, everybody else waits for what comes of
+// it, each within its own deadline.
+func itIsLaunched(t *testing.T) {
+	r := newRig(t)
+	up, goOn := r.fifo("up"), r.fifo("go")
+	r.l.Command = script("notify "+up, "await "+goOn, "listen", "ready", "hang")
+	launching := make(chan *launcher.Pod)
+	go func() {
+		pod, err := r.l.Launch(context.Background(), alice)
+		if err != nil {
+			t.Error(err)
+		}
+		launching <- pod
+	}()
+	await(t, up)
+
+	// Who cannot wait any longer is told what for.
+	mustSay(t, r.mustRefuse(t.Context(), r.impatient(), launcher.ErrHeld, launcher.ErrTimeout), "is launching it")
+	_, _, err := r.impatient().Ensure(t.Context(), alice)
+	mustBe(t, err, launcher.ErrHeld, launcher.ErrTimeout)
+	_, err = r.impatient().Attach(t.Context(), "alice")
+	mustBe(t, err, launcher.ErrTimeout, context.DeadlineExceeded)
+	if got := r.state(); got != launcher.StateStarting {
+		t.Errorf("List says %q", got)
+	}
+
+	// Who can gets the pod.
+	var wg sync.WaitGroup
+	got := make(chan *launcher.Pod, 2)
+	wg.Go(func() {
+		pod, err := r.l.Attach(t.Context(), "alice")
+		if err != nil {
+			t.Error(err)
+		}
+		got <- pod
+	})
+	wg.Go(func() {
+		pod, started, err := r.l.Ensure(t.Context(), alice)
+		if err != nil || started {
+			t.Errorf("Ensure returned %v, %v", started, err)
+		}
+		got <- pod
+	})
+	wg.Go(func() { r.mustRefuse(t.Context(), &r.l, launcher.ErrRunning) })
+	open(t, goOn)
+	first := <-launching
+	wg.Wait()
+	for range 2 {
+		if pod := <-got; pod.PID() != first.PID() {
+			t.Errorf("two pods: %d and %d", pod.PID(), first.PID())
+		} else {
+			pod.Release()
+		}
+	}
+	if err := first.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// await waits for a pod that takes the step "notify fifo".
+func await(t *testing.T, fifo string) {
+	t.Helper()
+	f, err := os.Open(fifo) // returns once the pod has opened its end
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+}
+
+// Row 3: what is left by a launcher that died in the middle is no pod, and is
+// ended by the next launch.
+func itsLauncherDied(t *testing.T) {
+	for name, spoil := range map[string]func(r *rig){
+		"not ready": func(r *rig) { r.editRecord(func(m map[string]any) { m["ready"] = false }) },
+		"none": func(r *rig) {
+			if err := os.Remove(r.beside("alice", ".json")); err != nil {
+				r.t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, serve...)
+			left := r.launch(alice)
+			spoil(r)
+			_, err := r.l.Attach(t.Context(), "alice")
+			mustBe(t, err, fs.ErrNotExist)
+			mustLive(t, left)
+			pod, started, err := r.l.Ensure(t.Context(), alice)
+			if err != nil || !started {
+				t.Fatalf("Ensure returned %v, %v, %v", pod, started, err)
+			}
+			mustEndBy(t, left, syscall.SIGKILL)
+			ping(t, pod)
+			if err := pod.Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Row 4: descendants of a pod that was ready are not ours to end. They are named
+// to who cannot wait for them.
+func itsDescendantsLive(t *testing.T) {
+	r := newRig(t)
+	pid, up, wake := filepath.Join(r.base, "pid"), r.fifo("up"), r.fifo("wake")
+	r.l.Command = script("setsid pid "+pid+" ; notify "+up+" ; await "+wake, "await "+up, "listen", "ready", "hang")
+	pod := r.launch(alice)
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	e := r.mustRefuse(t.Context(), r.impatient(), launcher.ErrHeld, launcher.ErrTimeout)
+	mustSay(t, e, "["+readPID(t, pid)+"]", "left behind")
+	_, _, err := r.impatient().Ensure(t.Context(), alice)
+	mustBe(t, err, launcher.ErrHeld)
+	_, err = r.l.Attach(t.Context(), "alice")
+	mustBe(t, err, fs.ErrNotExist)
+	if got := r.state(); got != launcher.StateGone {
+		t.Errorf("List says %q", got)
+	}
+	open(t, wake) // it would block if its reader were dead
+	r.relaunch("alice")
+}
+
+// readPID returns what the step "pid path" has written.
+func readPID(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// Row 5, C31: a pod that closes its descriptors has dropped its lock, and runs
+// all the same, by its record.
+func itRunsWithoutLock(t *testing.T) {
+	r := newRig(t, "closefrom 3", "listen", "ready", "hang")
+	pod := r.launch(alice)
+	f, err := r.lock(".pod")
+	if err != nil {
+		t.Fatalf("the pod has not dropped its lock: %v", err)
+	}
+	f.Close()
+	if e := r.mustRefuse(t.Context(), &r.l, launcher.ErrRunning); e.PID != pod.PID() {
+		t.Errorf("%+v", e)
+	}
+	same, started, err := r.l.Ensure(t.Context(), alice)
+	if err != nil || started || same.PID() != pod.PID() {
+		t.Fatalf("Ensure returned %v, %v, %v", same, started, err)
+	}
+	same.Release()
+	ping(t, pod)
+	if err := r.mustAttach(pod).Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.relaunch("alice")
+}
+
+// Row 6: of a pod that has ended there is nothing in the way, and nothing to
+// attach to.
+func nobodyHasIt(t *testing.T) {
+	r := newRig(t, serve...)
+	gone := func() {
+		t.Helper()
+		pod, err := r.l.Attach(t.Context(), "alice")
+		mustBe(t, err, fs.ErrNotExist)
+		if pod != nil || errors.Is(err, launcher.ErrNotOurs) {
+			t.Errorf("Attach returned %v, %v", pod, err)
+		}
+	}
+	gone()
+	if got := r.state(); got != "" {
+		t.Errorf("List says %q of a pod that never was", got)
+	}
+	for range 2 {
+		pod, started, err := r.l.Ensure(t.Context(), alice)
+		if err != nil || !started {
+			t.Fatalf("Ensure returned %v, %v, %v", pod, started, err)
+		}
+		if err := pod.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		gone()
+		if got := r.state(); got != launcher.StateGone {
+			t.Errorf("List says %q", got)
+		}
+	}
+}
+
+// D13: however many goroutines ask at once, there is one pod, and one of them
+// has started it.
+func TestEnsure(t *testing.T) {
+	r := newRig(t, serve...)
+	type answer struct {
+		pod     *launcher.Pod
+		started bool
+	}
+	answers := make(chan answer, 16)
+	var wg sync.WaitGroup
+	for range cap(answers) {
+		wg.Go(func() {
+			pod, started, err := r.l.Ensure(t.Context(), alice)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			answers <- answer{pod, started}
+		})
+	}
+	wg.Wait()
+	close(answers)
+	pids := make(map[int]int)
+	var started []*launcher.Pod
+	for a := range answers {
+		pids[a.pod.PID()]++
+		if a.started {
+			started = append(started, a.pod)
+		} else {
+			a.pod.Release()
+		}
+	}
+	if len(pids) != 1 || len(started) != 1 {
+		t.Errorf("pids %v, started %d times", pids, len(started))
+	}
+	for _, pod := range started {
+		if err := pod.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Attach while the launch fails: then there is no pod, and Attach says so.
+func TestAttachToAFailure(t *testing.T) {
+	r := newRig(t)
+	up, goOn := r.fifo("up"), r.fifo("go")
+	r.l.Command = script("notify "+up, "await "+goOn, "exit 3")
+	launching := make(chan error)
+	go func() {
+		_, err := r.l.Launch(context.Background(), alice)
+		launching <- err
+	}()
+	await(t, up)
+	attaching := make(chan error)
+	go func() {
+		_, err := r.l.Attach(context.Background(), "alice")
+		attaching <- err
+	}()
+	open(t, goOn)
+	mustBe(t, <-launching, launcher.ErrExitedEarly)
+	mustBe(t, <-attaching, fs.ErrNotExist)
+}
+
+// To attach touches nothing that is not there, and takes no name that cannot be
+// a pod's.
+func TestAttachMakesNothing(t *testing.T) {
+	r := newRig(t)
+	_, err := r.l.Attach(t.Context(), "nobody")
+	mustBe(t, err, fs.ErrNotExist)
+	for _, name := range []string{"", "../alice", ".alice"} {
+		_, err := r.l.Attach(t.Context(), name)
+		mustBe(t, err, runtimedir.ErrInvalidName)
+	}
+	if entries, err := os.ReadDir(r.base); err != nil || len(entries) > 0 {
+		t.Errorf("there are %v, %v", entries, err)
+	}
+	r.l.Dir = runtimedir.Dir(filepath.Join(r.base, "none"))
+	_, err = r.l.Attach(t.Context(), "alice")
+	mustBe(t, err, fs.ErrNotExist)
+	for s, err := range r.l.List(t.Context()) {
+		t.Errorf("List yields %v, %v", s, err)
+	}
+	if _, err := os.Lstat(string(r.l.Dir.(runtimedir.Dir))); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the base was made: %v", err)
+	}
+}
+
+// C6, E3: if somebody answers on the socket who is not the pod, the pod is not
+// taken for what it was; nobody is signalled.
+func TestSquatter(t *testing.T) {
+	r := newRig(t, serve...)
+	pod := r.launch(alice)
+	path := pod.Endpoint().Address
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	r.l.Command = script("listen "+path, "ready "+path, "hang")
+	squatter := r.launch(launcher.Spec{Name: "squatter"})
+	_, err := r.l.Attach(t.Context(), "alice")
+	mustBe(t, err, launcher.ErrNotOurs, readiness.ErrForeignPeer)
+	_, _, err = r.l.Ensure(t.Context(), alice)
+	mustBe(t, err, launcher.ErrNotOurs)
+	if got := r.state(); got != launcher.StateUnreachable {
+		t.Errorf("List says %q", got)
+	}
+	mustLive(t, pod)
+	ping(t, squatter)
+	// Whom the launcher's probe lets answer may answer.
+	r.l.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{Peer: readiness.SameUser}}
+	r.mustAttach(pod)
+}
+
+// A resolver without a base cannot keep names apart: everything that would have
+// to fails, and nothing is started.
+func TestWithoutBase(t *testing.T) {
+	r := newRig(t, serve...)
+	r.l.Dir = runtimedir.ResolverFunc(func(context.Context, string) (string, error) {
+		dir := r.dir("alice")
+		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return "", err
+		}
+		return dir, nil
+	})
+	mustSay(t, r.mustRefuse(t.Context(), &r.l, errors.ErrUnsupported), "runtimedir.ResolverFunc", "Baser")
+	_, _, err := r.l.Ensure(t.Context(), alice)
+	mustBe(t, err, errors.ErrUnsupported)
+	_, err = r.l.Attach(t.Context(), "alice")
+	mustBe(t, err, errors.ErrUnsupported)
+	errs := 0
+	for s, err := range r.l.List(t.Context()) {
+		errs++
+		if !errors.Is(err, errors.ErrUnsupported) || s.Name != "" {
+			t.Errorf("List yields %v, %v", s, err)
+		}
+	}
+	if errs != 1 {
+		t.Errorf("List yields %d errors", errs)
+	}
+}
+
+// The record tells who the pod is, and neither the overlay's text nor the
+// environment.
+func TestRecord(t *testing.T) {
+	r := newRig(t)
+	base := script(serve...)
+	r.l.Command = launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
+		c, err := base.ResolveCommand(ctx, req)
+		c.Args = append(c.Args, "--overlay="+req.Spec.Overlay)
+		return c, err
+	})
+	const overlay, secret = "token = 'sesame'", "PASSWORD=swordfish"
+	pod := r.launch(launcher.Spec{Name: "alice", Overlay: overlay, Env: append(os.Environ(), secret)})
+	data, err := os.ReadFile(r.beside("alice", ".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"sesame", "swordfish"} {
+		if bytes.Contains(data, []byte(text)) {
+			t.Errorf("the record tells %q: %s", text, data)
+		}
+	}
+	for s, err := range r.l.List(t.Context()) {
+		last := len(s.Command) - 1
+		if err != nil || s.PID != pod.PID() || s.Endpoint != pod.Endpoint() || s.RuntimeDir != r.dir("alice") ||
+			s.LogPath != pod.LogPath() || s.Started.IsZero() || s.Command[0] != podBinary ||
+			s.Command[last] != fmt.Sprintf("--overlay=<overlay: %d bytes>", len(overlay)) {
+			t.Errorf("List yields %+v, %v", s, err)
+		}
+	}
+}
+
+// B4: a base directory is bytes, whatever they are, and a pod below it is found
+// again.
+func TestBaseOfAnyBytes(t *testing.T) {
+	r := newRig(t, serve...)
+	r.l.Dir = runtimedir.Dir(filepath.Join(r.base, "\xff<&>"))
+	pod := r.launch(alice)
+	again := r.mustAttach(pod)
+	ping(t, again)
+	if _, err := os.Stat(again.LogPath()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A pod is told in each of its states, in the order of the names; what is not a
+// pod is passed over.
+func TestList(t *testing.T) {
+	r := newRig(t, serve...)
+	pod := r.launch(alice)
+	r.launch(launcher.Spec{Name: "bob"})
+	if err := os.Remove(pod.Endpoint().Address); err != nil {
+		t.Fatal(err)
+	}
+	carol := r.launch(launcher.Spec{Name: "carol"})
+	if err := carol.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Mkdir(r.dir("dave"), 0o700), os.WriteFile(r.beside("eve", ".json"), []byte("{}"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for s, err := range r.l.List(t.Context()) {
+		if err != nil || (s.Why != nil) != (s.State != launcher.StateReady) {
+			t.Fatalf("List yields %+v, %v", s, err)
+		}
+		got = append(got, fmt.Sprintf("%s %s", s.Name, s.State))
+	}
+	if want := []string{"alice unreachable", "bob ready", "carol gone"}; !slices.Equal(got, want) {
+		t.Errorf("List yields %q, want %q", got, want)
+	}
+	for range r.l.List(t.Context()) {
+		break // and no more is asked for
+	}
+	enough := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(enough)
+	for s, err := range r.l.List(ctx) {
+		if !errors.Is(err, enough) {
+			t.Errorf("List yields %+v, %v", s, err)
+		}
+	}
+}
+
+// Two who list at the same time do not take each other's look for a launch.
+func TestListsAtOnce(t *testing.T) {
+	r := newRig(t, serve...)
+	if err := r.launch(alice).Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 100 {
+				if got := r.state(); got != launcher.StateGone {
+					t.Errorf("List says %q", got)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// The log of a pod can be followed from its start and from now, and ends with
+// the pod; and so for who has attached to it.
+func TestFollow(t *testing.T) {
+	r := newRig(t)
+	wake := r.fifo("wake")
+	r.l.Command = script("say one", "listen", "ready", "await "+wake, "say two", "exit 0")
+	pod := r.launch(alice)
+	attached := r.mustAttach(pod)
+	var readers []io.ReadCloser
+	for _, p := range []*launcher.Pod{pod, attached} {
+		for _, fromStart := range []bool{true, false} {
+			reader, err := p.Follow(t.Context(), fromStart)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer reader.Close()
+			readers = append(readers, reader)
+		}
+	}
+	open(t, wake)
+	for i, reader := range readers {
+		data, err := io.ReadAll(reader)
+		want := "two\n"
+		if i%2 == 0 {
+			want = r.readLog("alice")
+		}
+		if err != nil || string(data) != want || !strings.HasSuffix(want, "two\n") {
+			t.Errorf("reader %d: %q, %v, want %q", i, data, err, want)
+		}
+	}
+}
+
+// The log of a pod is not taken for that of a later one of its name.
+func TestFollowOfAnEarlierPod(t *testing.T) {
+	r := newRig(t, serve...)
+	earlier := r.launch(launcher.Spec{Name: "alice"})
+	if err := earlier.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.launch(launcher.Spec{Name: "alice"})
+	log, err := earlier.Follow(t.Context(), true)
+	if err == nil {
+		log.Close()
+		t.Fatal("the earlier pod's log is the later one's")
+	}
+	mustBe(t, err, fs.ErrNotExist)
+}
