@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/readiness"
+)
+
+func newLs(c *cli) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "ls",
+		Short: "List pods",
+		Long: `List all pods, running or not. Each that runs is dialled once. Its state is
+
+  ready        it runs, and answers
+  unreachable  it runs, and nobody answers, or somebody who is not the pod
+  starting     somebody is launching it
+  gone         it has ended, or who launched it has, before it was ready`,
+		Example: `  podctl ls
+  podctl ls --json | jq -r '.[] | select(.state == "ready") | .name'`,
+		Args:              noArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			pods, failed, err := c.list(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = printJSON(c.out, described(pods))
+			} else {
+				err = printTable(c.out, pods)
+			}
+			if err == nil && failed {
+				return &codedError{code: exitFailure}
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON array")
+	return cmd
+}
+
+// list returns what there is. What cannot be told of one pod is said on stderr,
+// and the others are listed all the same.
+func (c *cli) list(ctx context.Context) (pods []launcher.Status, failed bool, err error) {
+	l, err := c.launcher()
+	if err != nil {
+		return nil, false, err
+	}
+	for s, err := range l.List(ctx) {
+		switch {
+		case err == nil:
+			pods = append(pods, s)
+		case s.Name == "":
+			return nil, false, err
+		default:
+			fmt.Fprintf(c.err, "podctl: %s: %s\n", shown(s.Name), errorMessage(err))
+			failed = true
+		}
+	}
+	return pods, failed, nil
+}
+
+// find returns the pod called name. A pod that nothing is known of is gone.
+func (c *cli) find(ctx context.Context, name string) (launcher.Status, error) {
+	l, err := c.launcher()
+	if err != nil {
+		return launcher.Status{}, err
+	}
+	for s, err := range l.List(ctx) {
+		if s.Name == name || err != nil && s.Name == "" {
+			return s, err
+		}
+	}
+	return launcher.Status{}, notRunning(name)
+}
+
+func printTable(w io.Writer, pods []launcher.Status) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "NAME\tSTATE\tPID\tSTARTED\tENDPOINT")
+	for _, s := range pods {
+		pid, endpoint := "-", "-"
+		if s.PID != 0 && s.State != launcher.StateGone {
+			pid = fmt.Sprint(s.PID)
+		}
+		if s.Endpoint != (readiness.Endpoint{}) && s.State != launcher.StateGone {
+			endpoint = shown(s.Endpoint.String())
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", shown(s.Name), s.State, pid, started(s), endpoint)
+	}
+	return table.Flush()
+}
+
+func started(s launcher.Status) string {
+	if s.Started.IsZero() {
+		return "-"
+	}
+	return s.Started.Local().Format(time.RFC3339)
+}
+
+// A description is a pod as programs read it. What is not known is left out.
+type description struct {
+	Name       string         `json:"name"`
+	State      launcher.State `json:"state"`
+	Why        string         `json:"why,omitempty"` // it is unreachable or gone
+	PID        int            `json:"pid,omitempty"`
+	Network    string         `json:"network,omitempty"` // where it answers, or did: as net.Dial has it
+	Address    string         `json:"address,omitempty"`
+	Session    uuid.UUID      `json:"session,omitzero"` // that it resumed
+	Launch     uuid.UUID      `json:"launch,omitzero"`
+	Command    []string       `json:"command,omitempty"` // the overlay's text replaced by its size
+	Started    time.Time      `json:"started,omitzero"`
+	RuntimeDir string         `json:"runtimeDir,omitempty"`
+	Log        string         `json:"log,omitempty"`
+}
+
+func describe(s launcher.Status) description {
+	return description{
+		Name:       s.Name,
+		State:      s.State,
+		Why:        errorMessage(s.Why),
+		PID:        s.PID,
+		Network:    s.Endpoint.Network,
+		Address:    s.Endpoint.Address,
+		Session:    s.Session,
+		Launch:     s.Launch,
+		Command:    s.Command,
+		Started:    s.Started,
+		RuntimeDir: s.RuntimeDir,
+		Log:        s.LogPath,
+	}
+}
+
+// described is never nil: no pods are an empty array.
+func described(pods []launcher.Status) []description {
+	list := make([]description, len(pods))
+	for i, s := range pods {
+		list[i] = describe(s)
+	}
+	return list
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+func newStatus(c *cli) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status NAME",
+		Short: "Tell what is known of a pod",
+		Long: fmt.Sprintf(`Tell what is known of a pod. The exit code says its state:
+
+  %d  it is ready
+  %d  it is not running
+  %d  it is being launched
+  %d  it is running and does not answer`, exitDone, exitNotRunning, exitHeld, exitUnreachable),
+		Example: `  podctl status alice
+  podctl status alice >/dev/null || podctl start alice
+  podctl status --json alice | jq .pid`,
+		Args:              oneName,
+		ValidArgsFunction: c.completeNames(),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := c.find(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = printJSON(c.out, describe(s))
+			} else {
+				err = printStatus(c.out, s)
+			}
+			if err != nil {
+				return err
+			}
+			return stateError(s.State)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
+	return cmd
+}
+
+// stateError makes a state the exit code.
+func stateError(s launcher.State) error {
+	switch s {
+	case launcher.StateReady:
+		return nil
+	case launcher.StateStarting:
+		return &codedError{code: exitHeld}
+	case launcher.StateUnreachable:
+		return &codedError{code: exitUnreachable}
+	}
+	return &codedError{code: exitNotRunning}
+}
+
+func printStatus(w io.Writer, s launcher.Status) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(table, "name\t%s\n", shown(s.Name))
+	fmt.Fprintf(table, "state\t%s\n", s.State)
+	if s.Why != nil {
+		fmt.Fprintf(table, "why\t%s\n", errorMessage(s.Why))
+	}
+	if s.PID != 0 {
+		fmt.Fprintf(table, "pid\t%d\n", s.PID)
+	}
+	if s.Endpoint != (readiness.Endpoint{}) {
+		fmt.Fprintf(table, "endpoint\t%s\n", shown(s.Endpoint.String()))
+	}
+	if s.Session != uuid.Nil {
+		fmt.Fprintf(table, "session\t%s\n", s.Session)
+	}
+	if s.Launch != uuid.Nil {
+		fmt.Fprintf(table, "launch\t%s\n", s.Launch)
+	}
+	fmt.Fprintf(table, "started\t%s\n", started(s))
+	if len(s.Command) > 0 {
+		words := make([]string, len(s.Command))
+		for i, word := range s.Command {
+			words[i] = shown(word)
+		}
+		fmt.Fprintf(table, "command\t%s\n", strings.Join(words, " "))
+	}
+	if s.RuntimeDir != "" {
+		fmt.Fprintf(table, "directory\t%s\n", shown(s.RuntimeDir))
+	}
+	if s.LogPath != "" {
+		fmt.Fprintf(table, "log\t%s\n", shown(s.LogPath))
+	}
+	return table.Flush()
+}
