@@ -28,7 +28,7 @@ import (
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
-var crashpoints = flag.String("crashpoints", "", "at how many `points` TestCrashPoints kills a launcher, or \"all\"; default 3, and with -soak 100")
+var crashpoints = flag.String("crashpoints", "", "at how many `points` TestCrashPoints kills a launcher, or \"all\"; default 1, and with -soak 100")
 
 // A role is what this test binary plays when it is executed again, told in the
 // environment.
@@ -247,7 +247,7 @@ func (s *sweep) feed(points chan<- int) (tried int) {
 		}
 		return tried
 	}
-	count := 3
+	count := 1
 	if *soak {
 		count = 100 / max(1, s.thin)
 	}

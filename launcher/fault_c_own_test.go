@@ -78,21 +78,29 @@ func c12(t *testing.T) {
 			}
 			path := filepath.Join(r.dir("alice"), "sock")
 			c.make(t, path)
-			// Not without the name.
-			lock, err := r.lock(".launch")
-			if err != nil {
-				t.Fatal(err)
+			if c.gone {
+				r.mustKeepWithoutName(path)
 			}
-			r.mustRefuse(t.Context(), r.impatient(), launcher.ErrHeld)
-			if _, err := os.Lstat(path); err != nil {
-				t.Errorf("it was removed without the name: %v", err)
-			}
-			lock.Close()
 			mustBe(t, r.fail(t.Context(), alice), launcher.ErrExitedEarly)
 			if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) != c.gone {
 				t.Errorf("Lstat: %v, want it gone: %v", err, c.gone)
 			}
 		})
+	}
+}
+
+// mustKeepWithoutName fails the test if a launch that does not get the name
+// removes path.
+func (r *rig) mustKeepWithoutName(path string) {
+	r.t.Helper()
+	lock, err := r.lock(".launch")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer lock.Close()
+	r.mustRefuse(r.t.Context(), r.impatient(), launcher.ErrHeld)
+	if _, err := os.Lstat(path); err != nil {
+		r.t.Errorf("it was removed without the name: %v", err)
 	}
 }
 

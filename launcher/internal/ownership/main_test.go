@@ -29,6 +29,9 @@ const roleVariable = "PODLAUNCH_TEST_ROLE"
 const inherited = 3
 
 func TestMain(m *testing.M) {
+	// This binary, when it plays another process, need not linger for a second
+	// under the race detector.
+	os.Setenv("GORACE", "atexit_sleep_ms=0")
 	role, arg, _ := strings.Cut(os.Getenv(roleVariable), " ")
 	switch role {
 	case "":
