@@ -162,7 +162,7 @@ func notRunning(r ownership.Record, err error, strangerIsGone bool) error {
 // adopt returns the Pod of the process that r proves.
 func (n *launch) adopt(ctx context.Context, r ownership.Record) (*Pod, error) {
 	target := readiness.Target{Name: r.Name, RuntimeDir: r.Dir, PID: r.PID, Endpoint: endpoint(r)}
-	if err := verify(ctx, n.Ready, target); errors.Is(err, readiness.ErrForeignPeer) {
+	if err := readiness.Verify(ctx, n.Ready, target); errors.Is(err, readiness.ErrForeignPeer) {
 		return nil, fmt.Errorf("%w: %w", ErrNotOurs, err)
 	}
 	process, err := adoptProcess(r.Identity)
@@ -172,12 +172,4 @@ func (n *launch) adopt(ctx context.Context, r ownership.Record) (*Pod, error) {
 	p := newPod(podConfig{name: r.Name, dir: r.Dir, logPath: r.Log, grace: n.Grace, log: n.log}, process)
 	p.keep(endpoint(r))
 	return p, nil
-}
-
-// verify dials t's endpoint once, and asks the probe who may answer.
-func verify(ctx context.Context, p readiness.Probe, t readiness.Target) error {
-	if v, ok := p.(readiness.Verifier); ok {
-		return v.Verify(ctx, t)
-	}
-	return readiness.Socket{}.Verify(ctx, t)
 }

@@ -146,22 +146,6 @@ func (e *Error) Unwrap() []error {
 	return errs
 }
 
-// A deadlineError is the end of the time.
-type deadlineError struct {
-	limit time.Duration // the Launcher's; 0: it was the caller's deadline
-}
-
-func (e *deadlineError) Error() string {
-	if e.limit == 0 {
-		return "pod did not become ready before the caller's deadline"
-	}
-	return fmt.Sprintf("pod did not become ready within %v", e.limit)
-}
-
-func (e *deadlineError) Is(target error) bool {
-	return target == ErrTimeout || target == context.DeadlineExceeded
-}
-
 // ended says why a launch's context is done.
 func ended(ctx context.Context) error {
 	cause := context.Cause(ctx)

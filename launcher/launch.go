@@ -15,6 +15,7 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 	"github.com/podlaunch/podlaunch/logsource"
+	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
@@ -46,6 +47,7 @@ type launch struct {
 	began        time.Time
 	log          hclog.Logger
 	stage        atomic.Value // Stage; prepare moves it on
+	deadline     *deadline    // nil: ctx alone bounds the launch
 }
 
 func newLaunch(l *Launcher, spec Spec) *launch {
@@ -85,11 +87,12 @@ func (n *launch) run(ctx context.Context) (*Pod, error) {
 }
 
 // bound is ctx with the Launcher's own deadline.
-func (n *launch) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+func (n *launch) bound(ctx context.Context) (_ context.Context, cancel func()) {
 	if n.Timeout < 0 {
 		return ctx, func() {}
 	}
-	return context.WithTimeoutCause(ctx, n.Timeout, &deadlineError{limit: n.Timeout})
+	ctx, n.deadline, cancel = newDeadline(ctx, n.Timeout, n.MaxTimeout)
+	return ctx, cancel
 }
 
 // check refuses what cannot work, before anything is touched.
@@ -129,12 +132,17 @@ type started struct {
 	claim       *ownership.Claim
 	record      ownership.Record
 	log         *logsource.Log
+	setup       readiness.Setup
+	statuses    atomic.Pointer[progress] // who gets setup.Status; nil: nobody
+	probe       readiness.Probe          // of this launch
 	pod         *Pod
 }
 
 // close frees what readiness needed and a running pod does not.
 func (s *started) close() {
-	if s.log.Close != nil {
+	s.setup.CloseFiles()
+	s.setup.Close()
+	if s.log != nil && s.log.Close != nil {
 		s.log.Close()
 	}
 }
@@ -178,6 +186,7 @@ func (n *launch) prepare(ctx context.Context) (*started, error) {
 		{StageDir, n.remakeDir},
 		{StageDir, n.clearSocket},
 		{StageLog, n.openLog},
+		{StageReady, n.prepareProbe},
 		{StageStart, n.start},
 	} {
 		stage = step.stage
@@ -211,8 +220,8 @@ func (n *launch) abandon(ctx context.Context, s *started, stage Stage, err error
 	}
 	if s.log != nil {
 		e.LogPath = s.log.Path
-		s.close()
 	}
+	s.close()
 	var running *ownership.RunningError
 	if errors.As(err, &running) {
 		r := running.Record
@@ -304,6 +313,7 @@ func (n *launch) openLog(ctx context.Context, s *started) error {
 
 // start starts the process and closes the sink, whether it worked or not.
 func (n *launch) start(ctx context.Context, s *started) error {
+	defer s.setup.CloseFiles()
 	if s.log.Sink != nil {
 		defer s.log.Sink.Close()
 	}
@@ -317,12 +327,17 @@ func (n *launch) start(ctx context.Context, s *started) error {
 		WorkDir:    s.workDir,
 		RuntimeDir: s.dir,
 		Stderr:     s.log.Sink,
+		Files:      s.setup.Files,
+		PIDEnv:     s.setup.PIDEnv,
 	}
+	req.Command.Env = podEnviron(s.command.Env, s.workDir, s.setup.Env)
 	if n.spec.LogStdout {
 		req.Stdout = s.log.Sink
 	}
 	if s.claim != nil {
-		req.Files = append(make([]*os.File, lockDescriptor-firstFile), s.claim.File())
+		req.Files = make([]*os.File, lockDescriptor-firstFile+1)
+		copy(req.Files, s.setup.Files)
+		req.Files[lockDescriptor-firstFile] = s.claim.File()
 	}
 	proc, err := n.Starter.Start(ctx, req)
 	switch {

@@ -15,6 +15,9 @@ const (
 	// DefaultTimeout is how long a launch may take.
 	DefaultTimeout = 20 * time.Second
 
+	// DefaultMaxTimeout is how long a launch may take that was given more time.
+	DefaultMaxTimeout = 10 * time.Minute
+
 	// DefaultGrace is how long a pod has between SIGTERM and SIGKILL.
 	DefaultGrace = 10 * time.Second
 )
@@ -46,6 +49,11 @@ type Launcher struct {
 	// context's own deadline counts as well. 0 means [DefaultTimeout];
 	// negative means that only the context bounds the launch.
 	Timeout time.Duration
+
+	// MaxTimeout is how long a launch may take at most when the pod asks for
+	// more time than Timeout ([readiness.Setup.Extend]). 0 means
+	// [DefaultMaxTimeout]; if it is not longer than Timeout, no pod gets more.
+	MaxTimeout time.Duration
 
 	// Grace is how long [Pod.Stop] waits between SIGTERM and SIGKILL. 0 means
 	// [DefaultGrace]; negative means no grace: SIGKILL at once.
@@ -89,6 +97,9 @@ func (l *Launcher) withDefaults() Launcher {
 	}
 	if d.Timeout == 0 {
 		d.Timeout = DefaultTimeout
+	}
+	if d.MaxTimeout == 0 {
+		d.MaxTimeout = DefaultMaxTimeout
 	}
 	if d.Grace == 0 {
 		d.Grace = DefaultGrace

@@ -99,7 +99,7 @@ func (l *Launcher) status(ctx context.Context, base, name string) (Status, error
 	if err == nil {
 		s.State = StateReady
 		target := readiness.Target{Name: name, RuntimeDir: r.Dir, PID: r.PID, Endpoint: s.Endpoint}
-		if s.Why = verify(ctx, l.Ready, target); s.Why != nil {
+		if s.Why = readiness.Verify(ctx, l.Ready, target); s.Why != nil {
 			s.State = StateUnreachable
 		}
 		return s, nil

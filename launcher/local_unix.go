@@ -53,13 +53,35 @@ func (Local) Start(ctx context.Context, req StartRequest) (Process, error) {
 		Files: fds,
 		Sys:   sysProcAttr(&pidfd),
 	}
-	argv := append([]string{req.Command.Path}, req.Command.Args...)
-	pid, err := startProcess(ctx, req.Command.Path, argv, attr)
+	path, argv := withPIDEnv(req)
+	if len(req.PIDEnv) > 0 {
+		// The shell would say it on the log, and exit.
+		if err := unix.Access(req.Command.Path, unix.X_OK); err != nil {
+			return nil, explainStart(err, req)
+		}
+	}
+	pid, err := startProcess(ctx, path, argv, attr)
 	runtime.KeepAlive(files)
 	if err != nil {
 		return nil, explainStart(err, req)
 	}
 	return newProcess(pid, pidfd), nil
+}
+
+// withPIDEnv returns the program to execute, and its arguments. Only the process
+// itself knows its id before the program runs: where that is asked for, a shell
+// sets the variables, and becomes the program.
+func withPIDEnv(req StartRequest) (path string, argv []string) {
+	argv = append([]string{req.Command.Path}, req.Command.Args...)
+	if len(req.PIDEnv) == 0 {
+		return req.Command.Path, argv
+	}
+	var script strings.Builder
+	for _, name := range req.PIDEnv {
+		fmt.Fprintf(&script, "export %s=$$; ", name)
+	}
+	script.WriteString(`exec "$0" "$@"`)
+	return "/bin/sh", append([]string{"sh", "-c", script.String()}, argv...)
 }
 
 // startProcess starts a process, and tries again for a moment while the

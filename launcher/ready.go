@@ -32,7 +32,7 @@ func (n *launch) await(ctx context.Context, s *started) (*Pod, error) {
 	// still deliver what the log holds, and so a last word of the pod counts.
 	probeCtx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	probing := spawn(func() (readiness.Endpoint, error) { return n.Ready.Wait(probeCtx, target) })
+	probing := spawn(func() (readiness.Endpoint, error) { return s.probe.Wait(probeCtx, target) })
 	watching := n.watch(ctx, s, target)
 
 	var probed outcome[readiness.Endpoint]
@@ -96,7 +96,7 @@ func (n *launch) await(ctx context.Context, s *started) (*Pod, error) {
 	e.Notes = append(e.Notes, ended...)
 	leftover := []error{watching.leftover(), endErr}
 	if !joined {
-		leftover = append(leftover, fmt.Errorf("the probe (%s) has not returned", describe(n.Ready)))
+		leftover = append(leftover, fmt.Errorf("the probe (%s) has not returned", readiness.Describe(n.Ready)))
 	}
 	e.Leftover = errors.Join(leftover...)
 	return nil, e
@@ -106,7 +106,7 @@ func (n *launch) await(ctx context.Context, s *started) (*Pod, error) {
 // joined says whether the probe has returned, and then it did with err.
 func verdict(ctx context.Context, err error, joined, exited bool) (pending string, reason error) {
 	var p *readiness.PendingError
-	if errors.As(err, &p) && (!exited || p.Attempts > 0 || len(p.Notes) > 0) {
+	if errors.As(err, &p) && (!exited || p.Tried()) {
 		pending = p.Pending()
 	}
 	consequence := err == nil || !joined || errors.Is(err, ErrExitedEarly) ||
@@ -126,18 +126,21 @@ func verdict(ctx context.Context, err error, joined, exited bool) (pending strin
 			pending = err.Error()
 		}
 	}
-	if p != nil && p.Last != nil {
-		reason = &unready{reason, p.Last}
+	if p != nil {
+		reason = &unready{reason, p.Unwrap()[1:]} // without the cause
 	}
 	return pending, reason
 }
 
-// An unready is the reason why a pod did not become ready, with the last error
+// An unready is the reason why a pod did not become ready, with the last errors
 // of the probe, for errors.Is; what it says is in Error.Pending.
-type unready struct{ reason, last error }
+type unready struct {
+	reason error
+	lasts  []error
+}
 
 func (u *unready) Error() string   { return u.reason.Error() }
-func (u *unready) Unwrap() []error { return []error{u.reason, u.last} }
+func (u *unready) Unwrap() []error { return append([]error{u.reason}, u.lasts...) }
 
 // notes gathers what may explain why the pod was not ready.
 func notes(s *started, w *watch, exited bool) []string {
@@ -174,12 +177,4 @@ func (s *started) lines(ctx context.Context) iter.Seq2[[]byte, error] {
 			}
 		}
 	}
-}
-
-// describe names a probe for a person.
-func describe(p readiness.Probe) string {
-	if s, ok := p.(fmt.Stringer); ok {
-		return s.String()
-	}
-	return fmt.Sprintf("%T", p)
 }

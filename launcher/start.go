@@ -26,6 +26,10 @@ type StartRequest struct {
 	WorkDir, RuntimeDir string     // absolute
 	Stdout, Stderr      *os.File   // nil: null
 	Files               []*os.File // from descriptor 3; nil: closed
+
+	// PIDEnv names variables that the process gets with its own id as value. A
+	// Starter that cannot do that returns an error if there are any.
+	PIDEnv []string
 }
 
 // A Process is a pod's process, wherever it runs. It leads a group, which are

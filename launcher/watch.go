@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -62,7 +63,13 @@ func (n *launch) watch(ctx context.Context, s *started, t readiness.Target) *wat
 		crashed := make(chan struct{})
 		w.crashed = crashed
 		w.progress = progress{call: n.spec.Progress, crashed: crashed}
-		w.progressing = w.follow(ctx, t, false, w.progress.take)
+		w.progressing = w.follow(ctx, t, false, func(line []byte) bool {
+			if text, ok := readiness.StatusOf(s.probe, t, line); ok {
+				line = text
+			}
+			return w.progress.takeLine(line)
+		})
+		s.statuses.Store(&w.progress)
 	}
 	return w
 }
@@ -78,8 +85,7 @@ func (w *watch) follow(ctx context.Context, t readiness.Target, partial bool, ta
 			return struct{}{}, err
 		}
 		defer r.Close()
-		own := ownLines{target: t}
-		own.owner, _ = w.n.Ready.(readiness.LineOwner)
+		own := newOwnLines(w.s.probe, t)
 		for line, err := range logsource.Lines(r) {
 			switch {
 			case err == nil && own.has(line):
@@ -131,7 +137,7 @@ func (w *watch) dropped() int {
 	if w.progressing == nil {
 		return 0
 	}
-	return max(0, w.tail.total()-w.progress.total())
+	return max(0, w.tail.total()-w.progress.total()) + w.progress.lost()
 }
 
 // leftover names what did not end in time.
@@ -139,15 +145,25 @@ func (w *watch) leftover() error { return errors.Join(w.stuck...) }
 
 // ownLines tells the ready line from the others.
 type ownLines struct {
-	owner  readiness.LineOwner // nil: the probe has no lines of its own
+	owners []readiness.LineOwner
 	target readiness.Target
 	first  string // the ready line, once it was seen
+}
+
+func newOwnLines(p readiness.Probe, t readiness.Target) *ownLines {
+	o := &ownLines{target: t}
+	for leaf := range readiness.Leaves(p) {
+		if owner, ok := leaf.(readiness.LineOwner); ok {
+			o.owners = append(o.owners, owner)
+		}
+	}
+	return o
 }
 
 // has reports whether line is the ready line, or says the same again. Another
 // one after it is kept: it may explain what goes wrong.
 func (o *ownLines) has(line []byte) bool {
-	if o.owner == nil || !o.owner.OwnsLine(o.target, line) {
+	if !slices.ContainsFunc(o.owners, func(owner readiness.LineOwner) bool { return owner.OwnsLine(o.target, line) }) {
 		return false
 	}
 	if o.first == "" {
@@ -187,91 +203,4 @@ func (t *tail) lines() []string {
 		lines = append(lines, strings.Clone(string(t.last[i%tailLines])))
 	}
 	return lines
-}
-
-// A progress calls the callback.
-type progress struct {
-	call    func(string)
-	crashed chan<- struct{}
-
-	mu     sync.Mutex
-	since  time.Time     // when the running call began; zero: none runs
-	count  int           // calls that began
-	busy   time.Duration // in calls that returned
-	closed bool          // none may begin
-
-	crash *crash // set by finish
-}
-
-// take makes one call, and reports whether there may be another.
-func (p *progress) take(line []byte) bool {
-	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		return false
-	}
-	p.since = time.Now()
-	p.count++
-	p.mu.Unlock()
-	returned := false
-	defer func() {
-		if !returned {
-			close(p.crashed)
-		}
-	}()
-	p.call(string(line))
-	returned = true
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.busy += time.Since(p.since)
-	p.since = time.Time{}
-	return !p.closed
-}
-
-func (p *progress) total() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.count
-}
-
-// finish waits until the callback has had every line, and then lets no call
-// begin any more. It reports whether none is running. A callback that is long
-// in one call is too slow to be waited for; one that is slow on the whole has
-// patience to catch up, and a fast one, or the reader that has not come to call
-// it, drainPatience.
-func (p *progress) finish(done <-chan outcome[struct{}]) bool {
-	for began := time.Now(); ; {
-		now := time.Now()
-		limit := p.limit(began, now)
-		if !now.Before(limit) {
-			break
-		}
-		if o, ok := receive(done, limit.Sub(now)); ok {
-			p.crash = o.crash
-			return true
-		}
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.closed = true
-	return p.since.IsZero()
-}
-
-// limit returns until when it makes sense to wait, as things are now; the wait
-// began when the launch was over.
-func (p *progress) limit(began, now time.Time) time.Time {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	limit := began.Add(patience)
-	if p.busy <= time.Duration(p.count)*fastCall {
-		limit = began.Add(drainPatience)
-	}
-	call := now // one may begin at any time: look again
-	if !p.since.IsZero() {
-		call = p.since
-	}
-	if end := call.Add(callPatience); end.Before(limit) {
-		return end
-	}
-	return limit
 }

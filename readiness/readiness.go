@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"reflect"
+	"runtime"
 )
 
 // An Endpoint is where a pod can be reached, as [net.Dial] takes it. The zero
@@ -51,8 +53,21 @@ type Probe interface {
 // ProbeFunc lets an ordinary function be a [Probe].
 type ProbeFunc func(ctx context.Context, t Target) (Endpoint, error)
 
-// Wait calls f.
-func (f ProbeFunc) Wait(ctx context.Context, t Target) (Endpoint, error) { return f(ctx, t) }
+// Wait calls f. A nil one is an error.
+func (f ProbeFunc) Wait(ctx context.Context, t Target) (Endpoint, error) {
+	if f == nil {
+		return Endpoint{}, errors.New("readiness.ProbeFunc: it is nil")
+	}
+	return f(ctx, t)
+}
+
+// String names the function: "the function main.warm".
+func (f ProbeFunc) String() string {
+	if f == nil {
+		return "no function"
+	}
+	return "the function " + runtime.FuncForPC(reflect.ValueOf(f).Pointer()).Name()
+}
 
 // A LineOwner is a [Probe] that waits for a line which the pod writes for the
 // launcher, not for people. It is optional. The launcher keeps the first line
@@ -62,6 +77,15 @@ type LineOwner interface {
 	// OwnsLine reports whether line is what the probe waits for in t. It may
 	// be called at any time, from any goroutine, and does not keep line.
 	OwnsLine(t Target, line []byte) bool
+}
+
+// A StatusReader is a [Probe] that knows the lines with which a pod says, for
+// people, how far it has come. It is optional. The launcher shows as progress
+// what the pod says, without what marks the line.
+type StatusReader interface {
+	// Status returns what the pod of t says with line, if it is such a line.
+	// It may be called at any time, from any goroutine, and does not keep line.
+	Status(t Target, line []byte) (text []byte, ok bool)
 }
 
 // A Verifier is a [Probe] that can ask, of a pod that was ready once, whether

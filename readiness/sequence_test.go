@@ -122,10 +122,10 @@ func TestSequenceOwnsLine(t *testing.T) {
 		{readiness.Sequence{plain, readiness.ReadyLine{}}, true},
 		{readiness.Sequence{plain, readiness.Sequence{readiness.ReadyLine{}}}, true},
 	} {
-		if c.s.OwnsLine(target, line) != c.want {
+		if readiness.OwnsLine(c.s, target, line) != c.want {
 			t.Errorf("%v: want %v", c.s, c.want)
 		}
-		if c.s.OwnsLine(target, []byte("starting")) {
+		if readiness.OwnsLine(c.s, target, []byte("starting")) {
 			t.Errorf("%v owns noise", c.s)
 		}
 	}
@@ -134,7 +134,7 @@ func TestSequenceOwnsLine(t *testing.T) {
 // A Sequence says what it waits for, in order.
 func TestSequenceString(t *testing.T) {
 	s := readiness.Sequence{readiness.ReadyLine{Prefix: "YOI-READY"}, readiness.Socket{}, learns(t, "", "")}
-	const want = `the ready line "YOI-READY", then an answer on the socket, then readiness.ProbeFunc`
+	const want = `the ready line "YOI-READY", then an answer on the socket, then the function github.com/podlaunch/podlaunch/readiness_test.TestSequenceString.learns.func1`
 	if got := fmt.Sprint(s); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -9,9 +9,6 @@ import (
 	"os"
 	"strings"
 	"syscall"
-	"time"
-
-	"github.com/cenkalti/backoff/v4"
 )
 
 // Socket dials the endpoint that an earlier probe learned ([Target.Endpoint])
@@ -47,34 +44,19 @@ func (s Socket) Wait(ctx context.Context, t Target) (Endpoint, error) {
 	if err := checkUnixPath(t.Endpoint); err != nil {
 		return Endpoint{}, err
 	}
-	delay := dialBackOff()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for attempt := 1; ; attempt++ {
+	err := Schedule{}.repeat(ctx, "an answer on "+t.Endpoint.String(), func(ctx context.Context) error {
 		err := s.dial(ctx, t)
-		if err == nil {
-			return t.Endpoint, nil
-		}
 		// What ends a dial on a network may be ctx itself; one on a unix socket
 		// is made without it.
-		if !mayGetBetter(err) && (ctx.Err() == nil || isUnix(t.Endpoint)) {
-			return Endpoint{}, err
+		if err != nil && !mayGetBetter(err) && (ctx.Err() == nil || isUnix(t.Endpoint)) {
+			return Final(err)
 		}
-		timer.Reset(min(delay.NextBackOff(), maxDelay)) // its jitter goes past its own limit
-		select {
-		case <-timer.C:
-			if ctx.Err() == nil {
-				continue
-			}
-		case <-ctx.Done():
-		}
-		return Endpoint{}, &PendingError{
-			Waiting:  "an answer on " + t.Endpoint.String(),
-			Attempts: attempt,
-			Last:     err,
-			Cause:    context.Cause(ctx),
-		}
+		return err
+	})
+	if err != nil {
+		return Endpoint{}, err
 	}
+	return t.Endpoint, nil
 }
 
 // Verify implements [Verifier].
@@ -87,21 +69,6 @@ func (s Socket) Verify(ctx context.Context, t Target) error {
 
 // String describes the probe.
 func (s Socket) String() string { return "an answer on the socket" }
-
-// maxDelay is the longest time between two attempts.
-const maxDelay = 50 * time.Millisecond
-
-// dialBackOff returns a fresh schedule for one wait. It never ends by itself:
-// the deadline is ctx's alone.
-func dialBackOff() *backoff.ExponentialBackOff {
-	return backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(time.Millisecond),
-		backoff.WithMultiplier(1.5),
-		backoff.WithMaxInterval(maxDelay),
-		backoff.WithRandomizationFactor(0.5),
-		backoff.WithMaxElapsedTime(0),
-	)
-}
 
 // dial makes one attempt.
 func (s Socket) dial(ctx context.Context, t Target) error {
