@@ -33,8 +33,14 @@ const maxReadyLine = 8 << 10
 // another name with [ErrNameMismatch]. A line that holds a NUL, or is longer
 // than 8 KiB, is no ready line, whatever it begins with; it is only told when
 // the time is over.
+//
+// A pod that fails may say so, instead of just exiting: the line with -FAIL in
+// place of the prefix's -READY, the pod's name, and the reason end the wait with
+// a [*FailedError]. A line with -STATUS says how far the pod has come; see
+// [ReadyLine.Status]. See [AnnounceFail] and [AnnounceStatus].
 type ReadyLine struct {
-	// Prefix of the line. Empty means [DefaultPrefix].
+	// Prefix of the line. Empty means [DefaultPrefix]. With one that does not
+	// end in -READY there are no -FAIL and -STATUS lines.
 	Prefix string
 
 	// Lenient makes a malformed line, or another pod's, mere noise: the wait
@@ -44,8 +50,9 @@ type ReadyLine struct {
 }
 
 var (
-	_ Probe     = ReadyLine{}
-	_ LineOwner = ReadyLine{}
+	_ Probe        = ReadyLine{}
+	_ LineOwner    = ReadyLine{}
+	_ StatusReader = ReadyLine{}
 )
 
 // Wait implements [Probe]. The error is a [*PendingError] once ctx is done.
@@ -64,6 +71,17 @@ func (l ReadyLine) Wait(ctx context.Context, t Target) (Endpoint, error) {
 			}
 			return Endpoint{}, l.pending(t, seen, err)
 		}
+		failed, err := l.failure(line, t.Name)
+		if failed != nil {
+			return Endpoint{}, failed
+		}
+		if err == nil {
+			_, _, err = l.said(line, wordStatus, t.Name)
+		}
+		if err != nil {
+			seen.add(err.Error())
+			continue
+		}
 		socket, err := l.parse(line, t.Name)
 		switch {
 		case err == nil && socket != "":
@@ -80,8 +98,12 @@ func (l ReadyLine) Wait(ctx context.Context, t Target) (Endpoint, error) {
 	return Endpoint{}, l.pending(t, seen, context.Cause(ctx))
 }
 
-// OwnsLine implements [LineOwner].
+// OwnsLine implements [LineOwner]. The line with which the pod says that it has
+// failed is owned as well: the error tells of it.
 func (l ReadyLine) OwnsLine(t Target, line []byte) bool {
+	if failed, _ := l.failure(line, t.Name); failed != nil {
+		return true
+	}
 	socket, err := l.parse(line, t.Name)
 	return err == nil && socket != ""
 }
@@ -109,6 +131,11 @@ func (l ReadyLine) Announce(w io.Writer, name, socket string) error {
 	case got != socket:
 		return fmt.Errorf("announce: the line %s would not be understood", quoted([]byte(line)))
 	}
+	return writeLine(w, line)
+}
+
+// writeLine writes line and its end in one write.
+func writeLine(w io.Writer, line string) error {
 	n, err := io.WriteString(w, line+"\n")
 	if err == nil && n < len(line)+1 {
 		err = io.ErrShortWrite
@@ -197,6 +224,7 @@ func (l ReadyLine) pending(t Target, seen notes, cause error) error {
 
 // notes keeps what was noticed on the way: the first few and a count.
 type notes struct {
+	of    string // what they are about; empty means lines
 	first []string
 	more  int
 }
@@ -214,7 +242,11 @@ func (n *notes) list() []string {
 	if n.more == 0 {
 		return n.first
 	}
-	return append(n.first, fmt.Sprintf("and %d more such lines", n.more))
+	of := n.of
+	if of == "" {
+		of = "lines"
+	}
+	return append(n.first, fmt.Sprintf("and %d more such %s", n.more, of))
 }
 
 // quoted quotes a line for an error, or its first KiB.
