@@ -50,6 +50,22 @@ func AnyPeer(Peer, Target) error { return nil }
 
 // foreign says who answered, why that is not good, and what allows it.
 func foreign(p Peer, why, allow string) error {
-	return fmt.Errorf("%w: pid %d%s of user %d answers; %s; if it may answer, set readiness.Socket.Peer to %s",
-		ErrForeignPeer, p.PID, commandName(p.PID), p.UID, why, allow)
+	return &foreignError{peer: p, command: commandName(p.PID), why: why, allow: allow,
+		is: ErrForeignPeer.Error(), does: "answers", may: "answer", field: "readiness.Socket.Peer"}
 }
+
+// A foreignError is a process that is not allowed to do something.
+type foreignError struct {
+	peer          Peer
+	command       string // the peer's
+	why, allow    string // why it may not, and the value of field with which it may
+	is, does, may string // what this is, what the peer does, and what it may then do
+	field         string // that decides
+}
+
+func (e *foreignError) Error() string {
+	return fmt.Sprintf("%s: pid %d%s of user %d %s; %s; if it may %s, set %s to %s",
+		e.is, e.peer.PID, e.command, e.peer.UID, e.does, e.why, e.may, e.field, e.allow)
+}
+
+func (e *foreignError) Unwrap() error { return ErrForeignPeer }

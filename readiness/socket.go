@@ -145,16 +145,24 @@ func explain(err error, e Endpoint) error {
 	return err
 }
 
-// checkUnixPath says plainly what the system would call an invalid argument.
+// checkUnixPath makes sure that e can be dialled, if it is a unix socket.
 func checkUnixPath(e Endpoint) error {
+	if !isUnix(e) {
+		return nil
+	}
+	return checkSocketPath("dial", e.Address)
+}
+
+// checkSocketPath says plainly what the system would call an invalid argument
+// of what is to be done with the socket at path.
+func checkSocketPath(do, path string) error {
 	const most = len(syscall.RawSockaddrUnix{}.Path) - 1 // unix(7)
 	switch {
-	case !isUnix(e):
-	case len(e.Address) > most:
-		return fmt.Errorf("dial %q: the path has %d bytes, the limit for a socket is %d: choose a shorter runtime directory or pod name: %w",
-			e.Address, len(e.Address), most, syscall.ENAMETOOLONG)
-	case strings.IndexByte(e.Address, 0) >= 0:
-		return fmt.Errorf("dial %q: the path holds a NUL: %w", e.Address, syscall.EINVAL)
+	case len(path) > most:
+		return fmt.Errorf("%s %q: the path has %d bytes, the limit for a socket is %d: choose a shorter runtime directory or pod name: %w",
+			do, path, len(path), most, syscall.ENAMETOOLONG)
+	case strings.IndexByte(path, 0) >= 0:
+		return fmt.Errorf("%s %q: the path holds a NUL: %w", do, path, syscall.EINVAL)
 	}
 	return nil
 }
