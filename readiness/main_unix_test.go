@@ -18,7 +18,8 @@ import (
 
 // playEnv makes the test binary play a child: "serve" listens on the socket
 // that is its argument; "wrap" starts a child that does, in its own session and
-// group, "wrap-group" one in a new group, "wrap-session" one in a new session.
+// group, "wrap-group" one in a new group, "wrap-session" one in a new session;
+// "notify" sends each line of its stdin to a socket, with \n for line breaks.
 // A child ends when its stdin does.
 const playEnv = "READINESS_TEST_PLAY"
 
@@ -34,6 +35,9 @@ func TestMain(m *testing.M) {
 }
 
 func play(role, socket string) error {
+	if role == "notify" {
+		return playNotify(socket)
+	}
 	if role == "serve" {
 		l, err := net.Listen("unix", socket)
 		if err != nil {
@@ -51,6 +55,21 @@ func play(role, socket string) error {
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: role == "wrap-group", Setsid: role == "wrap-session"}
 	return c.Run()
+}
+
+func playNotify(socket string) error {
+	conn, err := net.Dial("unixgram", socket)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		if _, err := conn.Write([]byte(strings.ReplaceAll(lines.Text(), `\n`, "\n"))); err != nil {
+			return err
+		}
+		fmt.Println("sent")
+	}
+	return nil
 }
 
 // self is a command that plays a role.

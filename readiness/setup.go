@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -128,4 +129,15 @@ func Prepare(ctx context.Context, p Probe, s *Setup) (Probe, error) {
 		return nil, fmt.Errorf("%s was prepared, and returned neither a probe nor an error", Describe(p))
 	}
 	return prepared, nil
+}
+
+// variable returns the element of env that sets the variable called name, or
+// nil.
+func variable(env []string, name string) *string {
+	for i := range env {
+		if strings.HasPrefix(env[i], name+"=") {
+			return &env[i]
+		}
+	}
+	return nil
 }

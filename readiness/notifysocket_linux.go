@@ -1,0 +1,303 @@
+package readiness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// maxNotification is how long a datagram may be. systemd takes 4 KiB.
+	maxNotification = 8 << 10
+
+	// maxQueued is how many datagrams are still read once the time is over: as
+	// many as can be in the socket's queue (net.unix.max_dgram_qlen).
+	maxQueued = 512
+
+	// notifyLinger is how long a helper has, after READY=1, for its barrier.
+	notifyLinger = 50 * time.Millisecond
+)
+
+// Prepare implements [Preparer]: it binds the socket, mode 0600, in the runtime
+// directory, in place of one that an earlier launch has left, and adds
+// NOTIFY_SOCKET to the environment. Only one probe of a launch can have it.
+func (s NotifySocket) Prepare(ctx context.Context, setup *Setup) (Probe, error) {
+	if variable(setup.Env, notifyVariable) != nil {
+		return nil, errors.New("readiness.NotifySocket: another probe of this launch has the notify socket already")
+	}
+	path := s.place(setup.RuntimeDir)
+	conn, err := bindNotify(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("readiness.NotifySocket: %w", err)
+	}
+	own, err := os.Lstat(path)
+	setup.Cleanup(func() {
+		conn.Close()
+		if is, err := os.Lstat(path); err == nil && os.SameFile(own, is) {
+			os.Remove(path)
+		}
+	})
+	if err == nil {
+		err = os.Chmod(path, 0o600) // whatever the umask; the directory is ours alone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("readiness.NotifySocket: %w", err)
+	}
+	setup.Env = append(setup.Env, notifyVariable+"="+path)
+	n := &notified{NotifySocket: s, conn: conn, extend: setup.Extend, show: setup.Status, turn: make(turn, 1)}
+	n.seen.of = "notifications"
+	return n, nil
+}
+
+// bindNotify binds a datagram socket to path. It tells the sender of everything
+// that it gets, for it asks for that before anybody can send.
+func bindNotify(ctx context.Context, path string) (*net.UnixConn, error) {
+	if err := checkSocketPath("bind", path); err != nil {
+		return nil, err
+	}
+	fi, err := os.Lstat(path)
+	switch {
+	case err != nil: // nothing is there, or binding fails for the same reason
+	case fi.Mode()&fs.ModeSocket == 0:
+		return nil, fmt.Errorf("%q is in the way, and is no socket (%v): remove it", path, fi.Mode())
+	default:
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
+	}
+	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+		var err error
+		if ctlErr := raw.Control(func(fd uintptr) {
+			err = os.NewSyscallError("setsockopt", unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSCRED, 1))
+		}); ctlErr != nil {
+			return ctlErr
+		}
+		return err
+	}}
+	conn, err := config.ListenPacket(ctx, "unixgram", path)
+	if err != nil {
+		return nil, err
+	}
+	return conn.(*net.UnixConn), nil
+}
+
+// A notified is the NotifySocket of one launch. What is below turn belongs to
+// who has the turn.
+type notified struct {
+	NotifySocket
+	conn   *net.UnixConn
+	extend func(time.Duration) // may be nil
+	show   func(string)        // may be nil
+	turn   turn
+
+	ready  bool
+	failed error // the verdict against the pod
+	status string
+	seen   notes
+}
+
+// Wait implements [Probe]. The error is a [*PendingError] once ctx is done.
+func (n *notified) Wait(ctx context.Context, t Target) (Endpoint, error) {
+	if !n.turn.take(ctx) {
+		return Endpoint{}, &PendingError{Waiting: n.String(), Cause: context.Cause(ctx)}
+	}
+	defer n.turn.pass()
+	for late := 0; !n.ready && n.failed == nil; {
+		if ctx.Err() != nil {
+			late++
+		}
+		d, err := n.receive(ctx)
+		switch {
+		case err == nil:
+			n.handle(d, t)
+		case ctx.Err() == nil:
+			return Endpoint{}, fmt.Errorf("receive on the notify socket: %w", err)
+		}
+		if err != nil || late > maxQueued {
+			return Endpoint{}, n.pending(context.Cause(ctx))
+		}
+	}
+	if n.failed != nil {
+		return Endpoint{}, n.failed
+	}
+	return t.Endpoint, nil
+}
+
+func (n *notified) pending(cause error) error {
+	e := &PendingError{Waiting: n.String(), Notes: slices.Clone(n.seen.list()), Cause: cause}
+	if n.status != "" {
+		e.Notes = append(e.Notes, fmt.Sprintf("its last status was %q", n.status))
+	}
+	return e
+}
+
+// handle takes one datagram.
+func (n *notified) handle(d *datagram, t Target) {
+	defer d.close()
+	if taken, err := n.admit(d, t); !taken {
+		n.failed = err
+		return
+	}
+	m, err := d.notification()
+	if err != nil {
+		n.seen.add(fmt.Sprintf("a notification was not taken: %v: %s", err, d.text()))
+		return
+	}
+	if m.malformed != nil {
+		n.seen.add("not understood in a notification: " + strings.Join(m.malformed, ", "))
+	}
+	if m.mainPID != 0 && m.mainPID != t.PID {
+		n.seen.add(fmt.Sprintf("the pod says that its main process is pid %d; the launcher watches pid %d", m.mainPID, t.PID))
+	}
+	n.tell(m)
+	switch {
+	case m.errno != 0 || m.exitStatus != nil || m.stopping:
+		n.failed = &FailedError{Reason: n.status, Errno: m.errno, ExitStatus: m.exitStatus, Stopping: m.stopping}
+	case m.ready:
+		n.ready = true
+		n.linger(d.sender)
+	}
+}
+
+// tell passes on what m says to others.
+func (n *notified) tell(m notification) {
+	if m.status != nil {
+		n.status = *m.status
+		if n.show != nil {
+			n.show(n.status)
+		}
+	}
+	if m.extend > 0 && n.extend != nil {
+		n.extend(m.extend)
+	}
+}
+
+// admit reports whether d counts. If it does not, the error is the verdict
+// against its sender, or nil if d was merely noted.
+func (n *notified) admit(d *datagram, t Target) (taken bool, err error) {
+	check := n.Peer
+	if check == nil {
+		check = SamePod
+	}
+	err = check(d.sender, t)
+	switch foreign := (*foreignError)(nil); {
+	case err == nil:
+		return true, nil
+	case d.sender.UID == os.Geteuid() && d.sender.PID > 0 && isGone(d.sender.PID):
+		// It may have been of the pod: a helper that did not wait for us.
+		n.seen.add(fmt.Sprintf("a notification of pid %d was not taken, for it was gone before it could be told whether it was of the pod: %s; if any process of our user may notify, set readiness.NotifySocket.Peer to readiness.SameUser",
+			d.sender.PID, d.text()))
+		return false, nil
+	case errors.As(err, &foreign):
+		f := *foreign
+		f.is, f.does, f.may = "notification of a stranger", "has sent "+d.text(), "notify"
+		f.field = "readiness.NotifySocket.Peer"
+		return false, &f
+	}
+	return false, fmt.Errorf("readiness.NotifySocket.Peer refuses %s of pid %d: %w", d.text(), d.sender.PID, err)
+}
+
+// linger waits for the barrier with which a helper like systemd-notify(1) makes
+// sure that READY=1 was handled before it ends: it fails if nobody is there to
+// take it. Nobody can tell a helper from the pod, in whose name it may send.
+func (n *notified) linger(sender Peer) {
+	if isGone(sender.PID) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), notifyLinger)
+	defer cancel()
+	for ctx.Err() == nil {
+		d, err := n.receive(ctx)
+		if err != nil {
+			return
+		}
+		m, err := d.notification()
+		d.close()
+		if err == nil && m.barrier {
+			return
+		}
+	}
+}
+
+func isGone(pid int) bool { return errors.Is(unix.Kill(pid, 0), unix.ESRCH) }
+
+// A datagram is what recvmsg(2) returns.
+type datagram struct {
+	data      []byte
+	truncated bool
+	sender    Peer
+	files     []int // descriptors that came with it
+}
+
+// receive returns the next datagram. What it holds is to be closed.
+func (n *notified) receive(ctx context.Context) (*datagram, error) {
+	const mostFiles = 253 // SCM_MAX_FD of the kernel
+	data := make([]byte, maxNotification)
+	control := make([]byte, unix.CmsgSpace(unix.SizeofUcred)+unix.CmsgSpace(4*mostFiles))
+	var size, controlSize, flags int
+	var err error
+	waitErr := waitReadable(ctx, n.conn, func(fd int) bool {
+		for err = unix.EINTR; errors.Is(err, unix.EINTR); {
+			size, controlSize, flags, _, err = unix.Recvmsg(fd, data, control, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+		}
+		return !errors.Is(err, unix.EAGAIN)
+	})
+	switch {
+	case waitErr != nil:
+		return nil, waitErr
+	case err != nil:
+		return nil, os.NewSyscallError("recvmsg", err)
+	}
+	d := &datagram{data: data[:size], truncated: flags&unix.MSG_TRUNC != 0, sender: Peer{UID: -1, GID: -1}}
+	d.takeControl(control[:controlSize])
+	return d, nil
+}
+
+// takeControl takes the sender and the descriptors.
+func (d *datagram) takeControl(control []byte) {
+	messages, err := unix.ParseSocketControlMessage(control)
+	if err != nil {
+		return // the kernel made it; without a sender it is nobody's
+	}
+	for _, m := range messages {
+		if cred, err := unix.ParseUnixCredentials(&m); err == nil {
+			d.sender = Peer{PID: int(cred.Pid), UID: int(cred.Uid), GID: int(cred.Gid)}
+		} else if files, err := unix.ParseUnixRights(&m); err == nil {
+			d.files = append(d.files, files...)
+		}
+	}
+}
+
+// notification takes d apart.
+func (d *datagram) notification() (notification, error) {
+	if d.truncated {
+		return notification{}, fmt.Errorf("it has more than %d bytes", maxNotification)
+	}
+	return parseNotification(d.data)
+}
+
+// text quotes d for an error.
+func (d *datagram) text() string {
+	const most = 100
+	if len(d.data) <= most {
+		return fmt.Sprintf("%q", d.data)
+	}
+	return fmt.Sprintf("%q…", d.data[:most])
+}
+
+// close closes the descriptors that came with d, which is what a barrier waits
+// for.
+func (d *datagram) close() {
+	for _, fd := range d.files {
+		unix.Close(fd)
+	}
+}
