@@ -22,7 +22,7 @@ const (
 // succeeded often and long enough. Time spent in the check comes on top.
 type Schedule struct {
 	// First is about how long after the first check the next one is made. 0
-	// means a millisecond.
+	// means what the probe says, else a millisecond.
 	First time.Duration
 
 	// Max is the longest time between two checks. 0 means what the probe says,
@@ -104,6 +104,9 @@ func (p Poll) String() string {
 
 // or returns s with what is not set in it taken from d.
 func (s Schedule) or(d Schedule) Schedule {
+	if s.First == 0 {
+		s.First = d.First
+	}
 	if s.Max == 0 {
 		s.Max = d.Max
 	}
