@@ -1,0 +1,67 @@
+package readiness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+)
+
+// Unix dials a unix socket at a path that is known beforehand, until it
+// answers, for a pod that says nothing when it is ready. The endpoint it learns
+// is that socket. The zero value dials sock in the pod's runtime directory. It
+// tries again as [Socket] does.
+type Unix struct {
+	// Path of the socket; a relative one is taken from the pod's runtime
+	// directory. Empty means sock.
+	Path string
+
+	// Peer decides who may answer, as [Socket.Peer] does. Nil means [SamePod].
+	Peer func(p Peer, t Target) error
+}
+
+var (
+	_ Probe    = Unix{}
+	_ Preparer = Unix{}
+	_ Verifier = Unix{}
+)
+
+// Prepare implements [Preparer]: it makes sure that there can be a socket at
+// Path.
+func (u Unix) Prepare(_ context.Context, s *Setup) (Probe, error) {
+	_, err := u.endpoint(s.RuntimeDir)
+	return u, err
+}
+
+// Wait implements [Probe]. The error is a [*PendingError] once ctx is done.
+func (u Unix) Wait(ctx context.Context, t Target) (_ Endpoint, err error) {
+	if t.Endpoint, err = u.endpoint(t.RuntimeDir); err != nil {
+		return Endpoint{}, err
+	}
+	return Socket{Peer: u.Peer}.Wait(ctx, t)
+}
+
+// Verify implements [Verifier].
+func (u Unix) Verify(ctx context.Context, t Target) error { return Socket{Peer: u.Peer}.Verify(ctx, t) }
+
+// String describes the probe.
+func (u Unix) String() string { return "an answer on the socket " + u.path() }
+
+func (u Unix) path() string {
+	if u.Path == "" {
+		return "sock"
+	}
+	return u.Path
+}
+
+func (u Unix) endpoint(runtimeDir string) (Endpoint, error) {
+	path := u.path()
+	if runtimeDir == "" && !filepath.IsAbs(path) {
+		return Endpoint{}, errors.New("readiness.Unix.Path: it is relative, and the pod has no runtime directory")
+	}
+	e := Endpoint{Network: "unix", Address: absolute(path, runtimeDir)}
+	if err := checkUnixPath(e); err != nil {
+		return Endpoint{}, fmt.Errorf("readiness.Unix.Path: %w", err)
+	}
+	return e, nil
+}
