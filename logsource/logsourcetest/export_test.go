@@ -1,0 +1,27 @@
+package logsourcetest
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+
+	"github.com/podlaunch/podlaunch/logsource"
+)
+
+// Broken returns what is wrong with a Source, by the name of the rule that says
+// so. Each rule has a bubble of its own, in which it takes no time to wait.
+func Broken(t *testing.T, newSource func(t *testing.T) logsource.Source) map[string]error {
+	broken := make(map[string]error)
+	for i, r := range rules {
+		synctest.Test(t, func(t *testing.T) {
+			err := r.check(newSubject(newSource(t), t.TempDir()))
+			if err != nil && !errors.As(err, new(inapplicable)) {
+				broken[r.name] = err
+			}
+		})
+		if i == 0 && len(broken) > 0 {
+			break
+		}
+	}
+	return broken
+}

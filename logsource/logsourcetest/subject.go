@@ -1,0 +1,371 @@
+package logsourcetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/podlaunch/podlaunch/logsource"
+)
+
+// bufferSize is that of readers where it does not matter.
+const bufferSize = 32 << 10
+
+// A subject is the Source that a rule is about, and what the rule has opened.
+type subject struct {
+	source logsource.Source
+	dir    string // the runtime directories are below it
+	calls  calls
+
+	// Every context of the rule comes from this one, which ends with it.
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu   sync.Mutex
+	free []func() // closes what is still open
+}
+
+func newSubject(source logsource.Source, dir string) *subject {
+	s := &subject{source: source, dir: dir}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+// close closes everything that the rule has left open.
+func (s *subject) close() {
+	s.cancel()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range slices.Backward(s.free) {
+		f()
+	}
+}
+
+// later has close call f.
+func (s *subject) later(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.free = append(s.free, f)
+}
+
+// launch returns a new launch of the pod called name, whose runtime directory
+// is called dir.
+func (s *subject) launch(dir, name string) (logsource.Launch, error) {
+	if err := s.ctx.Err(); err != nil {
+		return logsource.Launch{}, err // the rule is given up
+	}
+	dir = filepath.Join(s.dir, dir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return logsource.Launch{}, err
+	}
+	return logsource.Launch{Name: name, Dir: dir, ID: uuid.New()}, nil
+}
+
+// open opens the log of a new launch of the pod called name, in a directory of
+// that name.
+func (s *subject) open(name string) (*opened, error) {
+	launch, err := s.launch(name, name)
+	if err != nil {
+		return nil, err
+	}
+	return s.openLaunch(s.ctx, launch)
+}
+
+func (s *subject) openLaunch(ctx context.Context, launch logsource.Launch) (*opened, error) {
+	end := s.calls.begin("Open")
+	log, err := s.source.Open(ctx, launch)
+	end()
+	if err != nil {
+		return nil, fmt.Errorf("Open: %w", err)
+	}
+	if log == nil || log.Follow == nil {
+		return nil, errors.New("Open returned no error, and a Log that is nil or has no Follow")
+	}
+	o := &opened{s: s, log: log}
+	s.later(func() { o.close() })
+	if log.Sink != nil {
+		o.out = log.Sink
+	} else if o.out, err = s.deliver(launch); err != nil {
+		return nil, err
+	}
+	s.later(func() { o.end() })
+	return o, nil
+}
+
+// deliver returns where to write for want of a Sink.
+func (s *subject) deliver(launch logsource.Launch) (io.WriteCloser, error) {
+	d, ok := s.source.(Deliverer)
+	if !ok {
+		return nil, fmt.Errorf("Log.Sink is nil, and this kit cannot know how else to write: let the Source under test, a %T, be a logsourcetest.Deliverer", s.source)
+	}
+	defer s.calls.begin("Deliver")()
+	w, err := d.Deliver(launch)
+	if err != nil {
+		return nil, fmt.Errorf("Deliver: %w", err)
+	}
+	return w, nil
+}
+
+// holds makes sure that a new reader gets want, and nothing else.
+func (o *opened) holds(want string) error {
+	f, stop, err := o.follower()
+	if err != nil {
+		return err
+	}
+	if err := f.expect(want); err != nil {
+		return err
+	}
+	stop()
+	if rest, _ := f.rest(bufferSize); rest != "" {
+		return fmt.Errorf("read %.64q after all that was written", rest)
+	}
+	return f.close()
+}
+
+// An opened is the log of one launch, in the hands of a rule.
+type opened struct {
+	s         *subject
+	log       *logsource.Log
+	out       io.WriteCloser // where the process writes
+	written   atomic.Int64
+	closeOnce sync.Once
+	endOnce   sync.Once
+}
+
+// write writes as the process.
+func (o *opened) write(text string) error {
+	defer o.s.calls.begin("a write to the log")()
+	o.written.Add(int64(len(text))) // first: somebody may read at once
+	n, err := io.WriteString(o.out, text)
+	if err == nil && n != len(text) {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
+		return fmt.Errorf("writing to the log: %w", err)
+	}
+	return nil
+}
+
+// end closes the process's end of the log.
+func (o *opened) end() (err error) {
+	defer o.s.calls.begin("closing the sink")()
+	o.endOnce.Do(func() { err = o.out.Close() })
+	return err
+}
+
+// close calls the Log's Close.
+func (o *opened) close() (err error) {
+	defer o.s.calls.begin("Log.Close")()
+	o.closeOnce.Do(func() {
+		if o.log.Close != nil {
+			err = o.log.Close()
+		}
+	})
+	return err
+}
+
+// follow returns a reader that the end of ctx ends.
+func (o *opened) follow(ctx context.Context) (*follower, error) {
+	defer o.s.calls.begin("Follow")()
+	r, err := o.log.Follow(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("Follow: %w", err)
+	}
+	if r == nil {
+		return nil, errors.New("Follow returned neither a reader nor an error")
+	}
+	f := &follower{o: o, r: r}
+	o.s.later(func() { f.close() })
+	return f, nil
+}
+
+// follower returns a reader whose context ends with the rule, or by the
+// function, which gives it errStopped as its cause.
+func (o *opened) follower() (*follower, func(), error) {
+	ctx, cancel := context.WithCancelCause(o.s.ctx)
+	stop := func() { cancel(errStopped) }
+	f, err := o.follow(ctx)
+	return f, stop, err
+}
+
+// errStopped is why contexts end here.
+var errStopped = errors.New("the cause that the rule has given")
+
+// A follower is one reader of a log.
+type follower struct {
+	o    *opened
+	r    io.ReadCloser
+	once sync.Once
+}
+
+func (f *follower) close() (err error) {
+	defer f.o.s.calls.begin("the reader's Close")()
+	f.once.Do(func() { err = f.r.Close() })
+	return err
+}
+
+// read calls Read until it returns something.
+func (f *follower) read(p []byte) (n int, err error) {
+	defer f.o.s.calls.begin("Read")()
+	for range 100 { // as package bufio
+		if n, err = f.r.Read(p); n != 0 || err != nil {
+			return n, err
+		}
+	}
+	return 0, io.ErrNoProgress
+}
+
+// expect reads exactly as much as want has, and makes sure that it is that.
+func (f *follower) expect(want string) error {
+	var (
+		got = make([]byte, len(want))
+		n   int
+		err error
+	)
+	for n < len(got) && err == nil {
+		var m int
+		m, err = f.readSoon(got[n:])
+		n += m
+	}
+	if got := string(got[:n]); got != want {
+		return fmt.Errorf("%s; the error is %v", differ(want, got), err)
+	}
+	return nil
+}
+
+// readSoon calls Read, which has something to return.
+func (f *follower) readSoon(p []byte) (int, error) {
+	type result struct {
+		n   int
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		n, err := f.read(p)
+		done <- result{n, err}
+	}()
+	guard := time.NewTimer(stalled)
+	defer guard.Stop()
+	select {
+	case r := <-done:
+		return r.n, r.err
+	case <-guard.C:
+		return 0, fmt.Errorf("none, but nothing more has come for %v", stalled)
+	}
+}
+
+// waitsFor makes sure that Read blocks until text is written, and then returns
+// it.
+func (f *follower) waitsFor(text string) error {
+	read := f.reading()
+	select {
+	case r := <-read:
+		return fmt.Errorf("Read returned %q, %v although there may be more", r.text, r.err)
+	case <-time.After(moment):
+	}
+	if err := f.o.write(text); err != nil {
+		return err
+	}
+	r := <-read
+	if !strings.HasPrefix(text, r.text) || r.text == "" || r.err != nil {
+		return fmt.Errorf("after %q was written Read returned %q, %v", text, r.text, r.err)
+	}
+	return f.expect(text[len(r.text):])
+}
+
+// rest reads what is left, in steps of size bytes, and returns the error that
+// ends it.
+func (f *follower) rest(size int) (string, error) {
+	var got []byte
+	for buf := make([]byte, size); ; {
+		n, err := f.read(buf)
+		got = append(got, buf[:n]...)
+		if err != nil {
+			return string(got), err
+		}
+		if int64(len(got)) > f.o.written.Load() {
+			return string(got), errors.New("none, and it has delivered more than was written")
+		}
+	}
+}
+
+// A result is what a call of Read returned.
+type result struct {
+	text string
+	err  error
+}
+
+// reading calls Read once, in a goroutine.
+func (f *follower) reading() <-chan result {
+	done := make(chan result, 1)
+	go func() {
+		defer f.o.s.calls.begin("Read")()
+		buf := make([]byte, 1<<10)
+		n, err := f.r.Read(buf)
+		done <- result{string(buf[:n]), err}
+	}()
+	return done
+}
+
+// differ says where what was read is not what was written.
+func differ(want, got string) string {
+	at := 0
+	for at < len(want) && at < len(got) && want[at] == got[at] {
+		at++
+	}
+	return fmt.Sprintf("read %d bytes, want %d; from byte %d on it is %.32q, want %.32q", len(got), len(want), at, got[at:], want[at:])
+}
+
+// calls are those into the Source that have not returned.
+type calls struct {
+	mu      sync.Mutex
+	running map[string]int
+	changes int
+}
+
+// begin notes a call; the function notes its end.
+func (c *calls) begin(what string) (end func()) {
+	c.add(what, 1)
+	return func() { c.add(what, -1) }
+}
+
+func (c *calls) add(what string, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.running == nil {
+		c.running = make(map[string]int)
+	}
+	c.running[what] += n
+	c.changes++
+}
+
+// total changes with every call, and with its end.
+func (c *calls) total() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.changes
+}
+
+// pending names them.
+func (c *calls) pending() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var names []string
+	for what, n := range c.running {
+		if n > 0 {
+			names = append(names, what)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
