@@ -1,0 +1,242 @@
+package runtimedirtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+
+	"github.com/podlaunch/podlaunch/runtimedir"
+)
+
+func exists(s *subject) error {
+	dir, err := s.runtimeDir("web")
+	if err != nil {
+		return err
+	}
+	fi, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if !fi.IsDir() {
+		return fmt.Errorf("%s is not a directory (mode %v)", dir, fi.Mode())
+	}
+	return os.WriteFile(filepath.Join(dir, "sock"), nil, 0o600)
+}
+
+func absolute(s *subject) error {
+	dir, err := s.runtimeDir("web")
+	if err != nil {
+		return err
+	}
+	if !filepath.IsAbs(dir) {
+		return fmt.Errorf("RuntimeDir returned %q", dir)
+	}
+	return nil
+}
+
+func private(s *subject) error {
+	dir, err := s.runtimeDir("web")
+	if err != nil {
+		return err
+	}
+	return checkPrivate(dir)
+}
+
+// checkPrivate makes sure that dir is a directory, that it is ours, and that
+// nobody else may enter it.
+func checkPrivate(dir string) error {
+	fi, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if !fi.IsDir() || modeMatters && fi.Mode().Perm() != 0o700 {
+		return fmt.Errorf("%s has mode %v, want drwx------", dir, fi.Mode())
+	}
+	return checkOwner(dir, fi)
+}
+
+func narrows(s *subject) error {
+	dir, err := s.runtimeDir("web")
+	if err != nil {
+		return err
+	}
+	if err := os.Chmod(dir, 0o777); err != nil {
+		return err
+	}
+	return s.refusesOr(checkPrivate, runtimedir.ErrInsecure)
+}
+
+// refusesOr makes sure that RuntimeDir fails with an error that wraps one of
+// refusals, or returns a directory that check is content with.
+func (s *subject) refusesOr(check func(dir string) error, refusals ...error) error {
+	dir, err := s.resolve(s.ctx, "web")
+	if err == nil {
+		return check(dir)
+	}
+	for _, refusal := range refusals {
+		if errors.Is(err, refusal) {
+			return nil
+		}
+	}
+	return fmt.Errorf("RuntimeDir fails with %q, which does not wrap %q", err, refusals)
+}
+
+// alike are names that somebody might take for one, with what differs.
+func alike() []string {
+	names := []string{
+		"web", "web1", "web2", "web-1", "web_1", "web.1", "web 1", "web1 ", "web:1", "we", "w",
+		"web%20", "web+", "web,1", "web=1", "%s", "~", "$HOME", "*", "wéb", "под", "捕獲", "🚀",
+		strings.Repeat("n", runtimedir.MaxName-1) + "1",
+		strings.Repeat("n", runtimedir.MaxName-1) + "2",
+		strings.Repeat("n", runtimedir.MaxName-1),
+	}
+	if runtime.GOOS != "darwin" && runtime.GOOS != "windows" { // whose file systems take them for one
+		names = append(names, "Web", "WEB", "we\u0301b")
+	}
+	return names
+}
+
+func apart(s *subject) error {
+	type made struct {
+		name string
+		fi   os.FileInfo
+	}
+	var all []made
+	for _, name := range alike() {
+		dir, err := s.resolve(s.ctx, name)
+		if errors.Is(err, runtimedir.ErrInvalidName) && name != "web" && name != "web1" {
+			continue // it may refuse more
+		}
+		if err != nil {
+			return fmt.Errorf("RuntimeDir(%q): %w", name, err)
+		}
+		fi, err := os.Stat(dir)
+		if err != nil {
+			return err
+		}
+		for _, other := range all {
+			if os.SameFile(fi, other.fi) {
+				return fmt.Errorf("the directory of %q is that of %q too: %s", name, other.name, dir)
+			}
+		}
+		all = append(all, made{name, fi})
+	}
+	return nil
+}
+
+func same(s *subject) error {
+	first, err := s.runtimeDir("web")
+	if err != nil {
+		return err
+	}
+	if _, err := s.runtimeDir("db"); err != nil {
+		return err
+	}
+	again, err := s.runtimeDir("web")
+	if err != nil {
+		return err
+	}
+	if again != first {
+		return fmt.Errorf("RuntimeDir(\"web\") returned %q, then %q", first, again)
+	}
+	return nil
+}
+
+func keeps(s *subject) error {
+	dir, err := s.runtimeDir("web")
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(dir, "sub", "file")
+	if err := os.Mkdir(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	if err := os.WriteFile(file, []byte("kept"), 0o600); err != nil {
+		return err
+	}
+	if _, err := s.runtimeDir("web"); err != nil {
+		return err
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("a file in the directory was not kept: %w", err)
+	}
+	if string(data) != "kept" {
+		return fmt.Errorf("a file in the directory holds %q, and held %q", data, "kept")
+	}
+	return nil
+}
+
+func again(s *subject) error {
+	dir, err := s.runtimeDir("web")
+	if err != nil {
+		return err
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	if dir, err = s.runtimeDir("web"); err != nil {
+		return fmt.Errorf("after the directory was removed: %w", err)
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return fmt.Errorf("after the directory was removed RuntimeDir returned it, but: %w", err)
+	}
+	return nil
+}
+
+func concurrent(s *subject) error {
+	const n = 16
+	var (
+		all   sync.WaitGroup
+		begin = make(chan struct{})
+		errs  [2 * n]error
+	)
+	for i := range 2 * n {
+		all.Go(func() {
+			name := "web" // half of them
+			if i%2 == 1 {
+				name = fmt.Sprintf("web%d", i)
+			}
+			<-begin
+			dir, err := s.runtimeDir(name)
+			if err == nil {
+				_, err = os.Stat(dir)
+			}
+			errs[i] = err
+		})
+	}
+	close(begin)
+	all.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return fmt.Errorf("one of %d calls at once: %w", len(errs), err)
+		}
+	}
+	return nil
+}
+
+// errStopped is why a context ends here.
+var errStopped = errors.New("the cause that the rule has given")
+
+func contextDone(s *subject) error {
+	ctx, cancel := context.WithCancelCause(s.ctx)
+	cancel(errStopped)
+	if _, err := s.resolve(ctx, "web"); err != nil && !errors.Is(err, errStopped) {
+		return fmt.Errorf("RuntimeDir with a context that is done returned %q, which does not wrap its cause (%q)", err, errStopped)
+	}
+	return nil
+}
+
+func leavesNothing(s *subject) error {
+	n := 0
+	return leaves(func() error {
+		n++
+		_, err := s.runtimeDir(fmt.Sprintf("web%d", n))
+		return err
+	})
+}
