@@ -272,7 +272,7 @@ func path(s *subject) error {
 		return nil // nowhere
 	}
 	if !filepath.IsAbs(name) {
-		return fmt.Errorf("Path is %q, which is not absolute", name)
+		return fmt.Errorf("Log.Path is %q, which is not absolute", name)
 	}
 	const text = "to be found later\n"
 	if err := o.write(text); err != nil {
@@ -287,7 +287,7 @@ func path(s *subject) error {
 			return nil
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("Path is %q; after %q was written it holds %.64q, %v", name, text, data, err)
+			return fmt.Errorf("Log.Path is %q; after %q was written it holds %.64q, %v", name, text, data, err)
 		}
 	}
 }

@@ -204,9 +204,9 @@ func readerCloseFrees(s *subject) error {
 
 func memory(s *subject) error {
 	const (
-		n     = 8
+		n     = 6
 		piece = bufferSize
-		much  = 4 << 20
+		much  = 2 << 20
 	)
 	o, err := s.open("web")
 	if err != nil {

@@ -193,15 +193,17 @@ var wrongs = []struct {
 	}},
 	{"writing waits for the first reader", "unread", waitsForReader},
 	{"eight readers at most", "readers", func(*testing.T) logsource.Source {
-		var open atomic.Int64
-		return followed(func(context.Context, *logsource.Log) (func(io.ReadCloser) io.ReadCloser, error) {
-			if open.Add(1) > 8 {
-				return nil, errors.New("too many readers")
+		return &bent{log: func(_ context.Context, _ logsource.Launch, log *logsource.Log) {
+			var open atomic.Int64
+			follow := log.Follow
+			log.Follow = func(ctx context.Context) (io.ReadCloser, error) {
+				if open.Add(1) > 8 {
+					return nil, errors.New("too many readers")
+				}
+				r, err := follow(ctx)
+				return changed{r, r.Read, func() error { open.Add(-1); return r.Close() }}, err
 			}
-			return func(r io.ReadCloser) io.ReadCloser {
-				return changed{r, r.Read, func() error { open.Add(-1); return r.Close() }}
-			}, nil
-		})
+		}}
 	}},
 	{"the end of any context ends all", "reader-context", func(*testing.T) logsource.Source {
 		return sharedEnd(func(ctx context.Context, _ io.ReadCloser, end func()) func() error {
@@ -235,11 +237,12 @@ var wrongs = []struct {
 	}},
 	{"a file, and a copy in memory", "memory", func(*testing.T) logsource.Source {
 		return filed(func(log *logsource.Log) {
-			follow, held := log.Follow, new(bytes.Buffer)
+			var held atomic.Bool
+			follow := log.Follow
 			log.Follow = func(ctx context.Context) (io.ReadCloser, error) {
 				r, err := follow(ctx)
-				if err == nil && held != nil {
-					r, held = changed{r, io.TeeReader(r, held).Read, r.Close}, nil
+				if err == nil && held.CompareAndSwap(false, true) { // one reader's copy is enough
+					r = changed{r, io.TeeReader(r, new(bytes.Buffer)).Read, r.Close}
 				}
 				return r, err
 			}

@@ -229,7 +229,7 @@ func baseResolved(s *subject) error {
 		return err
 	}
 	if !filepath.IsAbs(base) {
-		return fmt.Errorf("Base returned %q, which is not absolute", base)
+		return fmt.Errorf("Baser.Base returned %q, which is not absolute", base)
 	}
 	elsewhere := filepath.Join(s.dir, "elsewhere")
 	if err := os.Mkdir(elsewhere, 0o700); err != nil {
@@ -247,7 +247,7 @@ func baseResolved(s *subject) error {
 			return err
 		}
 		if resolved, err := filepath.EvalSymlinks(linked); err != nil || resolved != linked {
-			return fmt.Errorf("Base returned %s, which leads to %s, %v", linked, resolved, err)
+			return fmt.Errorf("Baser.Base returned %s, which leads to %s, %v", linked, resolved, err)
 		}
 		return nil
 	})
@@ -274,10 +274,10 @@ func baseHolds(s *subject) error {
 			return err
 		}
 		if below, err := filepath.Rel(absolute, dir); err != nil || below == "." || !filepath.IsLocal(below) {
-			return fmt.Errorf("Base returned %q, and the directory of %q is %q", base, name, dir)
+			return fmt.Errorf("Baser.Base returned %q, and the directory of %q is %q", base, name, dir)
 		}
 		if again, err := s.base(); err != nil || again != base {
-			return fmt.Errorf("Base returned %q, then %q, %v", base, again, err)
+			return fmt.Errorf("Baser.Base returned %q, then %q, %v", base, again, err)
 		}
 	}
 	return nil
@@ -293,7 +293,7 @@ func baseCreatesNothing(s *subject) error {
 			return err
 		}
 		if _, err := os.Lstat(base); err == nil {
-			return fmt.Errorf("Base has created %s", base)
+			return fmt.Errorf("Baser.Base has created %s", base)
 		}
 		return nil
 	})

@@ -139,7 +139,7 @@ func (s *subject) base() (string, error) {
 	defer s.returned.Add(1)
 	base, err := baser.Base(s.ctx)
 	if err != nil {
-		return "", fmt.Errorf("Base: %w", err)
+		return "", fmt.Errorf("Baser.Base: %w", err)
 	}
 	return base, nil
 }
