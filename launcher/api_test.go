@@ -19,15 +19,15 @@ import (
 
 var updateAPI = flag.Bool("update-api", false, "write testdata/api.txt anew")
 
-// The exported API of the four packages is the one that testdata/api.txt shows,
-// on every system: a change of it is seen in review, and a program that
-// compiles on one system compiles on all of them.
+// The exported API of the four packages and of their kits is the one that
+// testdata/api.txt shows, on every system: a change of it is seen in review,
+// and a program that compiles on one system compiles on all of them.
 func TestAPI(t *testing.T) {
 	const golden = "testdata/api.txt"
 	for _, system := range []string{"linux", "darwin", "freebsd", "windows"} {
 		t.Run(system, func(t *testing.T) {
 			var got bytes.Buffer
-			for _, pkg := range []string{"launcher", "logsource", "readiness", "runtimedir"} {
+			for _, pkg := range []string{"launcher", "logsource", "logsource/logsourcetest", "readiness", "runtimedir", "runtimedir/runtimedirtest"} {
 				fmt.Fprintf(&got, "package %s\n\n", pkg)
 				for _, decl := range exported(t, system, filepath.Join("..", pkg)) {
 					fmt.Fprintf(&got, "%s\n", decl)
