@@ -24,7 +24,7 @@ func leaves(do func() error) error {
 			return err
 		}
 	}
-	for end := time.Now().Add(soon); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(soon); ; time.Sleep(10 * time.Millisecond) {
 		d, g := openDescriptors()-descriptors, runtime.NumGoroutine()-goroutines
 		if d < often/2 && g < often/2 {
 			return nil
