@@ -204,7 +204,7 @@ func TestExecFinds(t *testing.T) {
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 	t.Chdir(bin)
 	for _, path := range []string{"good", "./good", bin + "/good"} {
-		p := prepared(t, readiness.Exec{Path: path}, "")
+		p := preparedIn(t, readiness.Exec{Path: path}, "")
 		t.Setenv("PATH", "/nowhere")
 		if _, err := p.Wait(t.Context(), here(t)); err != nil {
 			t.Errorf("%s: %v", path, err)

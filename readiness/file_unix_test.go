@@ -107,7 +107,7 @@ func TestFileOld(t *testing.T) {
 			if err := os.Chtimes(path, past, past); err != nil {
 				t.Fatal(err)
 			}
-			p := prepared(t, readiness.All{readiness.File{Path: "file"}}, dir)
+			p := preparedIn(t, readiness.All{readiness.File{Path: "file"}}, dir)
 			_, _, err := await(t, p, readiness.Target{RuntimeDir: dir})
 			pending(t, err, errOver)
 			mustSay(t, err, path, "was there before the pod was started")
@@ -118,7 +118,7 @@ func TestFileOld(t *testing.T) {
 		})
 	}
 	dir := t.TempDir() // and what comes where nothing was counts
-	p := prepared(t, readiness.File{Path: "file"}, dir)
+	p := preparedIn(t, readiness.File{Path: "file"}, dir)
 	put(t, dir+"/file", "")
 	if _, _, err := await(t, p, readiness.Target{RuntimeDir: dir}); err != nil {
 		t.Error(err)

@@ -326,9 +326,9 @@ func TestHTTPStranger(t *testing.T) {
 	mustSay(t, err, "readiness.HTTP.URL", "tcp:"+taken, "readiness.HTTP.Shared")
 	free, _ := tcpPort(t)
 	for _, u := range []string{"https://" + free, "/"} {
-		prepared(t, readiness.HTTP{URL: u}, "")
+		preparedIn(t, readiness.HTTP{URL: u}, "")
 	}
-	prepared(t, readiness.HTTP{URL: "http://" + taken, Shared: true}, "")
+	preparedIn(t, readiness.HTTP{URL: "http://" + taken, Shared: true}, "")
 }
 
 // Without a port it is the scheme's.

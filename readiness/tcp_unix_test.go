@@ -13,8 +13,8 @@ import (
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
-// prepared is p as it is for one launch, cleared away with the test.
-func prepared(t *testing.T, p readiness.Probe, dir string) readiness.Probe {
+// preparedIn is p as it is for one launch, cleared away with the test.
+func preparedIn(t *testing.T, p readiness.Probe, dir string) readiness.Probe {
 	t.Helper()
 	s := &readiness.Setup{Name: "pod", RuntimeDir: dir}
 	t.Cleanup(s.Close)
@@ -142,6 +142,6 @@ func TestTCPStranger(t *testing.T) {
 	mustSay(t, err, "readiness.TCP.Address", "tcp:"+taken, "readiness.TCP.Shared")
 	free, _ := tcpPort(t)
 	for _, p := range []readiness.TCP{{Address: taken, Shared: true}, {Address: free}, {}} {
-		prepared(t, p, "")
+		preparedIn(t, p, "")
 	}
 }

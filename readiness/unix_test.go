@@ -21,7 +21,7 @@ func TestUnixAnswers(t *testing.T) {
 	listen(t, filepath.Join(dir, "other"))
 	target := readiness.Target{Name: "pod", RuntimeDir: dir, PID: os.Getpid(), Endpoint: address("/run/old")}
 	for path, want := range map[string]string{"": "sock", "other": "other", dir + "/other": "other"} {
-		e, took, err := await(t, prepared(t, readiness.Unix{Path: path}, dir), target)
+		e, took, err := await(t, preparedIn(t, readiness.Unix{Path: path}, dir), target)
 		if err != nil || took != 0 || e != address(filepath.Join(dir, want)) {
 			t.Errorf("%q: got %v, %v after %v", path, e, err, took)
 		}
