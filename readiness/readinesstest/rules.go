@@ -1,0 +1,392 @@
+package readinesstest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/podlaunch/podlaunch/readiness"
+)
+
+func ready(s *subject) error {
+	l, err := s.launch()
+	if err != nil {
+		return err
+	}
+	w := l.waitUntilReady()
+	return l.expect(w)
+}
+
+func waits(s *subject) error {
+	l, err := s.launch()
+	if err != nil {
+		return err
+	}
+	if w := l.wait(); w.within(5 * moment) {
+		return fmt.Errorf("the pod is not ready, and Wait returned %v, %w", w.endpoint, w.outcome())
+	}
+	return nil
+}
+
+func ends(s *subject) error {
+	l, err := s.launch()
+	if err != nil {
+		return err
+	}
+	w := l.wait()
+	w.within(moment)
+	_, crash := w.end()
+	return crash
+}
+
+func already(s *subject) error {
+	l, err := s.launch()
+	if err != nil {
+		return err
+	}
+	l.Ready(l.setup)
+	return l.expect(l.wait())
+}
+
+func cause(s *subject) error {
+	type ending struct {
+		how string
+		*wait
+		ctx    context.Context
+		cancel context.CancelFunc
+	}
+	var all []ending
+	for _, how := range []struct {
+		name string
+		ctx  func() (context.Context, context.CancelFunc)
+	}{
+		{"cancelled", func() (context.Context, context.CancelFunc) {
+			return context.WithCancel(context.Background())
+		}},
+		{"cancelled with a cause", func() (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancelCause(context.Background())
+			return ctx, func() { cancel(errStopped) }
+		}},
+		{"its deadline has passed", func() (context.Context, context.CancelFunc) {
+			return context.WithTimeout(context.Background(), 2*moment)
+		}},
+		{"its deadline has passed, with a cause", func() (context.Context, context.CancelFunc) {
+			return context.WithTimeoutCause(context.Background(), 2*moment, errStopped)
+		}},
+	} {
+		l, err := s.launch()
+		if err != nil {
+			return err
+		}
+		ctx, cancel := how.ctx()
+		defer cancel()
+		all = append(all, ending{how.name, l.waitFor(ctx, l.Target), ctx, cancel})
+	}
+	all[0].within(moment)
+	for _, w := range all {
+		if _, timed := w.ctx.Deadline(); timed {
+			<-w.ctx.Done()
+		}
+		w.cancel()
+		if err := w.wraps(context.Cause(w.ctx)); err != nil {
+			return fmt.Errorf("%s: %w", w.how, err)
+		}
+	}
+	return nil
+}
+
+func doneBefore(s *subject) error {
+	l, err := s.launch()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(errStopped)
+	return l.waitFor(ctx, l.Target).wraps(errStopped)
+}
+
+func late(s *subject) error {
+	l, err := s.launch()
+	if err != nil {
+		return err
+	}
+	l.Ready(l.setup)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(errStopped)
+	w := l.waitFor(ctx, l.Target)
+	if err := w.join(patience); err != nil {
+		return err
+	}
+	if w.err != nil {
+		return w.wraps(errStopped)
+	}
+	return l.expect(w)
+}
+
+func fails(s *subject) error {
+	l, err := s.launch()
+	if err != nil {
+		return err
+	}
+	if l.Fail == nil {
+		return inapplicable("the Case has no Fail")
+	}
+	w := l.wait()
+	w.within(moment)
+	l.Fail(l.setup)
+	if err := w.join(patience); err != nil {
+		return fmt.Errorf("the pod will never be ready: %w", err)
+	}
+	if w.err == nil {
+		return fmt.Errorf("the pod will never be ready, and Wait returned %v without an error", w.endpoint)
+	}
+	return inOneLine("the error of Wait", w.err.Error())
+}
+
+func together(s *subject) error {
+	const pods = 4
+	p, err := s.pod()
+	if err != nil {
+		return err
+	}
+	if _, ok := p.Probe.(readiness.Preparer); ok {
+		return inapplicable("every pod has a probe of its own, which Prepare returns")
+	}
+	if p.OnePod {
+		return allFor(s, p)
+	}
+	return apart(s, pods)
+}
+
+// allFor waits many times at once for one pod.
+func allFor(s *subject, p *pod) error {
+	l, err := s.launchWith(p.Probe, p)
+	if err != nil {
+		return err
+	}
+	var all []*wait
+	for range often {
+		all = append(all, l.wait())
+	}
+	l.Ready(l.setup)
+	for _, w := range all {
+		if err := l.expect(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// apart waits for n pods at once with the Probe of the first, and makes them
+// ready one after the other.
+func apart(s *subject, n int) error {
+	all, err := s.launchMany(n)
+	if err != nil {
+		return err
+	}
+	waits := make([]*wait, n)
+	for i, l := range all {
+		waits[i] = l.wait()
+	}
+	waits[0].within(moment)
+	for i := n - 1; i >= 0; i-- {
+		all[i].Ready(all[i].setup)
+		if err := all[i].expect(waits[i]); err != nil {
+			return fmt.Errorf("of %d pods at once: %w", n, err)
+		}
+		if i == n-1 && waits[0].within(moment) {
+			return fmt.Errorf("of %d pods at once another one is ready, and Wait returned %v, %w", n, waits[0].endpoint, waits[0].outcome())
+		}
+	}
+	return nil
+}
+
+func again(s *subject) error {
+	first, err := s.launch()
+	if err != nil {
+		return err
+	}
+	w := first.wait()
+	w.within(moment)
+	if _, crash := w.end(); crash != nil {
+		return crash
+	}
+	first.over()
+	for _, before := range []string{"ended by its ctx", "for a pod that was ready"} {
+		p, err := s.pod()
+		if err != nil {
+			return err
+		}
+		probe := first.Probe
+		if first.OnePod {
+			probe = p.Probe
+		}
+		l, err := s.launchWith(probe, p)
+		if err != nil {
+			return fmt.Errorf("after a wait that was %s: %w", before, err)
+		}
+		w := l.waitUntilReady()
+		if err := l.expect(w); err != nil {
+			return fmt.Errorf("after a wait %s: %w", before, err)
+		}
+	}
+	return nil
+}
+
+func goroutines(s *subject) error {
+	cancelled, err := s.launch()
+	if err != nil {
+		return err
+	}
+	l, err := s.launch()
+	if err != nil {
+		return err
+	}
+	s.label = nextLabel() // what Prepare has started may stay until Close
+	w := cancelled.wait()
+	w.within(moment)
+	if _, crash := w.end(); crash != nil {
+		return crash
+	}
+	w = l.waitUntilReady()
+	if err := l.expect(w); err != nil {
+		return err
+	}
+	if left := goroutinesOf(s.label); left != "" {
+		return fmt.Errorf("of one wait whose ctx was cancelled, and one for a pod that became ready, there are left:\n%s", left)
+	}
+	return nil
+}
+
+func descriptors(s *subject) error {
+	l, err := s.launch()
+	if err != nil {
+		return err
+	}
+	if l.prepared {
+		return descriptorsOfPrepared(s)
+	}
+	before := openDescriptors()
+	all := make([]*wait, often)
+	for i := range all {
+		all[i] = l.wait()
+	}
+	all[0].within(moment)
+	for _, w := range all {
+		if _, crash := w.end(); crash != nil {
+			return crash
+		}
+	}
+	if more := moreDescriptors(before, often); more > 0 {
+		return fmt.Errorf("after %d waits whose ctx was cancelled there are %d descriptors more", often, more)
+	}
+	if l, err = s.launch(); err != nil {
+		return err
+	}
+	before = openDescriptors()
+	for i := range all {
+		all[i] = l.wait()
+	}
+	all[0].within(moment)
+	l.Ready(l.setup)
+	for _, w := range all {
+		if err := l.expect(w); err != nil {
+			return err
+		}
+	}
+	if more := moreDescriptors(before, often); more > 0 {
+		return fmt.Errorf("after %d waits for a pod that became ready there are %d descriptors more", often, more)
+	}
+	return nil
+}
+
+// descriptorsOfPrepared is the rule for a Preparer, whose probes are for one
+// wait each. What Prepare opens is not meant here.
+func descriptorsOfPrepared(s *subject) error {
+	const times = often / 4
+	var all []*launch
+	for range times {
+		l, err := s.launch()
+		if err != nil {
+			return err
+		}
+		all = append(all, l)
+	}
+	before := openDescriptors()
+	var waits []*wait
+	for _, l := range all {
+		waits = append(waits, l.wait())
+	}
+	waits[0].within(moment)
+	for _, w := range waits {
+		if _, crash := w.end(); crash != nil {
+			return crash
+		}
+	}
+	if more := moreDescriptors(before, times); more > 0 {
+		return fmt.Errorf("after %d waits whose ctx was cancelled there are %d descriptors more", times, more)
+	}
+	return nil
+}
+
+func bare(s *subject) error {
+	var all []*wait
+	for _, lacks := range []struct {
+		what   string
+		change func(t *readiness.Target)
+	}{
+		{"Lines", func(t *readiness.Target) { t.Lines = nil }},
+		{"PID", func(t *readiness.Target) { t.PID = 0 }},
+		{"Endpoint", func(t *readiness.Target) { t.Endpoint = readiness.Endpoint{} }},
+		{"RuntimeDir", func(t *readiness.Target) { t.RuntimeDir = "" }},
+		{"WorkDir", func(t *readiness.Target) { t.WorkDir = "" }},
+		{"anything", func(t *readiness.Target) { *t = readiness.Target{} }},
+	} {
+		l, err := s.launch()
+		if err != nil {
+			return err
+		}
+		t := l.Target
+		lacks.change(&t)
+		w := l.waitFor(context.Background(), t)
+		w.what = "Wait for a Target without " + lacks.what
+		all = append(all, w)
+	}
+	time.Sleep(moment)
+	for _, w := range all {
+		err, crash := w.end()
+		if crash != nil {
+			return crash
+		}
+		if err == nil {
+			return fmt.Errorf("%s: it returned %v without an error", w.what, w.endpoint)
+		}
+	}
+	return nil
+}
+
+// outcome is the error of a wait that has returned, or one that says there was
+// none.
+func (w *wait) outcome() error {
+	switch {
+	case w.crash != nil:
+		return w.crash
+	case w.err != nil:
+		return w.err
+	}
+	return errors.New("without an error")
+}
+
+// inOneLine makes sure that a text can be shown in one line.
+func inOneLine(what, text string) error {
+	switch {
+	case text == "":
+		return fmt.Errorf("%s says nothing", what)
+	case strings.ContainsFunc(text, unicode.IsControl):
+		return fmt.Errorf("%s holds control characters: %q", what, text)
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+package readinesstest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/podlaunch/podlaunch/readiness"
+)
+
+func describes(s *subject) error {
+	l, err := s.launch()
+	if err != nil {
+		return err
+	}
+	for _, p := range []struct {
+		what  string
+		probe readiness.Probe
+	}{{"the Probe", l.Probe}, {"the prepared probe", l.probe}} {
+		stringer, ok := p.probe.(fmt.Stringer)
+		if !ok {
+			return fmt.Errorf("%s, a %T, has no method String", p.what, p.probe)
+		}
+		var text string
+		if crash := s.call("String of "+p.what, func() { text = stringer.String() }); crash != nil {
+			return crash
+		}
+		if err := inOneLine("String of "+p.what, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func pending(s *subject) error {
+	l, err := s.launch()
+	if err != nil {
+		return err
+	}
+	w := l.wait()
+	w.within(moment)
+	err, crash := w.end()
+	if crash != nil {
+		return crash
+	}
+	var p *readiness.PendingError
+	if !errors.As(err, &p) {
+		return inapplicable("the error of Wait is no *PendingError")
+	}
+	return tells(p)
+}
+
+// tells makes sure that a PendingError, and each of its parts, says what was
+// missing.
+func tells(p *readiness.PendingError) error {
+	if p == nil {
+		return errors.New("a part of the PendingError is nil")
+	}
+	if err := inOneLine("PendingError.Waiting", p.Waiting); err != nil {
+		return err
+	}
+	if !errors.Is(p.Cause, errStopped) {
+		return fmt.Errorf("PendingError.Cause is %v, want the cause of ctx's end", p.Cause)
+	}
+	if err := inOneLine("the PendingError", p.Error()); err != nil {
+		return err
+	}
+	for _, part := range p.Parts {
+		if err := tells(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func verify(s *subject) error {
+	l, err := s.launch()
+	if err != nil {
+		return err
+	}
+	found := false
+	for leaf := range readiness.Leaves(l.Probe) {
+		_, ok := leaf.(readiness.Verifier)
+		found = found || ok
+	}
+	if !found {
+		return inapplicable("it is no Verifier")
+	}
+	w := l.waitUntilReady()
+	if err := l.expect(w); err != nil {
+		return err
+	}
+	t := l.Target
+	t.Endpoint = w.endpoint
+	var answer error
+	if crash := s.call("Verify", func() { answer = readiness.Verify(context.Background(), l.Probe, t) }); crash != nil {
+		return crash
+	}
+	if answer != nil {
+		return fmt.Errorf("Wait has found the pod ready at %v, and Verify says: %w", w.endpoint, answer)
+	}
+	return nil
+}
+
+func parts(s *subject) error {
+	l, err := s.launch()
+	if err != nil {
+		return err
+	}
+	c, ok := l.Probe.(readiness.Composite)
+	if !ok {
+		return inapplicable("it is no Composite")
+	}
+	first := c.Probes()
+	for i, p := range first {
+		if p == nil {
+			return fmt.Errorf("part %d of %d is nil", i, len(first))
+		}
+	}
+	again := c.Probes()
+	if len(first) != len(again) {
+		return fmt.Errorf("its Probes returned %d parts, then %d", len(first), len(again))
+	}
+	for i := range first {
+		if a, b := readiness.Describe(first[i]), readiness.Describe(again[i]); a != b {
+			return fmt.Errorf("part %d of %d is %q, then %q", i, len(first), a, b)
+		}
+	}
+	prepared, ok := l.probe.(readiness.Composite)
+	if !ok {
+		return fmt.Errorf("it is a Composite, and what was prepared of it, a %T, is none", l.probe)
+	}
+	if n := len(prepared.Probes()); n != len(first) {
+		return fmt.Errorf("it has %d parts, and what was prepared of it has %d", len(first), n)
+	}
+	return nil
+}

@@ -1,0 +1,233 @@
+package readinesstest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/podlaunch/podlaunch/readiness"
+)
+
+// unread is why a rule about lines does not apply.
+const unread = inapplicable("the Probe does not read Target.Lines")
+
+func lineSlices(s *subject) error {
+	l, err := s.launch()
+	if err != nil {
+		return err
+	}
+	l.tap.scramble = true
+	w := l.waitUntilReady()
+	if err := l.expect(w); err != nil {
+		return fmt.Errorf("every line is overwritten once the next one is asked for: %w", err)
+	}
+	if l.tap.read() == nil {
+		return unread
+	}
+	return nil
+}
+
+// contextKey is the key of a value that the ctx of a wait holds.
+type contextKey struct{}
+
+func linesContext(s *subject) error {
+	l, err := s.launch()
+	if err != nil {
+		return err
+	}
+	w := l.waitFor(context.WithValue(context.Background(), contextKey{}, s), l.Target)
+	w.within(moment)
+	if _, crash := w.end(); crash != nil {
+		return crash
+	}
+	contexts := l.tap.read()
+	if contexts == nil {
+		return unread
+	}
+	for _, ctx := range contexts {
+		if ctx == nil || ctx.Value(contextKey{}) != s {
+			return errors.New("Lines was called with a ctx that does not hold the values of the one given to Wait")
+		}
+		if ctx.Err() == nil {
+			return errors.New("Lines was called with a ctx that has not ended with the one given to Wait")
+		}
+	}
+	return nil
+}
+
+// errRead is what goes wrong in reading lines.
+var errRead = errors.New("the rule lets the log fail")
+
+func linesError(s *subject) error {
+	l, err := s.launch()
+	if err != nil {
+		return err
+	}
+	l.tap.fail = errRead
+	w := l.waitUntilReady()
+	w.within(moment)
+	if _, crash := w.end(); crash != nil {
+		return crash
+	}
+	_, composite := l.Probe.(readiness.Composite)
+	switch {
+	case l.tap.read() == nil:
+		return unread
+	case w.err == nil, errors.Is(w.err, errRead): // the first: by another sign
+		return nil
+	case composite && strings.Contains(w.err.Error(), errRead.Error()): // another part was still waiting
+		return nil
+	}
+	return fmt.Errorf("Lines ended with the error %q, which errors.Is does not find in the one of Wait: %w", errRead, w.err)
+}
+
+func linesEnd(s *subject) error {
+	l, err := s.launch()
+	if err != nil {
+		return err
+	}
+	l.tap.cut = true
+	w := l.wait()
+	w.within(moment)
+	if _, crash := w.end(); crash != nil {
+		return crash
+	}
+	switch {
+	case l.tap.read() == nil:
+		return unread
+	case w.err == nil:
+		return fmt.Errorf("the log ended without a line, and Wait returned %v", w.endpoint)
+	}
+	return nil
+}
+
+// A question is one about a line.
+type question struct {
+	what string
+	ask  func(t readiness.Target, line []byte) string
+}
+
+// questions are those that a Probe answers.
+func questions(p readiness.Probe) (all []question) {
+	for leaf := range readiness.Leaves(p) {
+		if o, ok := leaf.(readiness.LineOwner); ok {
+			all = append(all, question{"OwnsLine", func(t readiness.Target, line []byte) string {
+				return fmt.Sprint(o.OwnsLine(t, line))
+			}})
+		}
+		if r, ok := leaf.(readiness.StatusReader); ok {
+			all = append(all, question{"Status", func(t readiness.Target, line []byte) string {
+				text, ok := r.Status(t, line)
+				return fmt.Sprintf("%q, %v", text, ok)
+			}})
+		}
+	}
+	return all
+}
+
+func pureLines(s *subject) error {
+	l, err := s.launch()
+	if err != nil {
+		return err
+	}
+	all := questions(l.Probe)
+	if all == nil {
+		return inapplicable("it is neither a LineOwner nor a StatusReader")
+	}
+	lines, err := l.written()
+	if err != nil {
+		return err
+	}
+	lines = append(lines, nil, []byte("\x00"), []byte("a line that no program writes"))
+	for _, q := range all {
+		var verdict error
+		ask := func() { verdict = pure(q, l.Target, lines) }
+		if crash := s.call(q.what, ask); crash != nil {
+			return crash
+		}
+		if verdict != nil {
+			return verdict
+		}
+	}
+	return nil
+}
+
+// written makes the pod ready, and returns the lines of its log.
+func (l *launch) written() (lines [][]byte, err error) {
+	l.Ready(l.setup)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	for line, err := range l.tap.from(ctx) {
+		if err != nil && !errors.Is(err, context.Canceled) {
+			return nil, fmt.Errorf("the Case's Lines: %w", err)
+		}
+		if err == nil {
+			lines = append(lines, slices.Clone(line))
+		}
+	}
+	return lines, nil
+}
+
+// pure asks q of lines: each for itself, then in many goroutines at once.
+func pure(q question, t readiness.Target, lines [][]byte) error {
+	want := make([]string, len(lines))
+	for i, line := range lines {
+		got := slices.Clone(line)
+		want[i] = q.ask(t, got)
+		if !bytes.Equal(got, line) {
+			return fmt.Errorf("%s has changed the line %q to %q", q.what, line, got)
+		}
+	}
+	answers := make(chan error, often)
+	for range often {
+		go func() { answers <- same(q, t, lines, want) }()
+	}
+	var wrong error
+	for range often {
+		if err := <-answers; err != nil {
+			wrong = err
+		}
+	}
+	return wrong
+}
+
+// same makes sure that the answers are want, in the other order too.
+func same(q question, t readiness.Target, lines [][]byte, want []string) (wrong error) {
+	defer func() {
+		if v := recover(); v != nil {
+			wrong = fmt.Errorf("%s panicked: %v", q.what, v)
+		}
+	}()
+	buf := make([]byte, 0, 64<<10) // the same one for every line, as a log's may be
+	for i, line := range slices.Backward(lines) {
+		buf = append(buf[:0], line...)
+		if got := q.ask(t, buf); got != want[i] {
+			return fmt.Errorf("%s says %s of the line %q, and said %s before", q.what, got, line, want[i])
+		}
+	}
+	return nil
+}
+
+func owned(s *subject) error {
+	l, err := s.launch()
+	if err != nil {
+		return err
+	}
+	owner, ok := l.Probe.(readiness.LineOwner)
+	if !ok {
+		return inapplicable("it is no LineOwner")
+	}
+	lines, err := l.written()
+	if err != nil {
+		return err
+	}
+	for _, line := range lines {
+		if owner.OwnsLine(l.Target, line) {
+			return nil
+		}
+	}
+	return fmt.Errorf("of the lines that make the pod ready it owns none: %q", lines)
+}

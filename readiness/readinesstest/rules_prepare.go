@@ -1,0 +1,191 @@
+package readinesstest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/podlaunch/podlaunch/readiness"
+)
+
+// preparer returns another pod whose Probe is not prepared yet.
+func (s *subject) preparer() (*launch, error) {
+	p, err := s.pod()
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := p.Probe.(readiness.Preparer); !ok {
+		return nil, inapplicable("it is no Preparer")
+	}
+	return s.unprepared(p.Probe, p), nil
+}
+
+func unprepared(s *subject) error {
+	l, err := s.preparer()
+	if err != nil {
+		return err
+	}
+	w := l.wait()
+	w.within(moment)
+	err, crash := w.end()
+	if crash == nil && err == nil {
+		return fmt.Errorf("nothing was prepared and the pod is not ready, and Wait returned %v without an error", w.endpoint)
+	}
+	return crash
+}
+
+func prepareValue(s *subject) error {
+	l, err := s.preparer()
+	if err != nil {
+		return err
+	}
+	before := fmt.Sprintf("%#v", l.Probe)
+	if err := l.prepare(context.Background()); err != nil {
+		return err
+	}
+	if after := fmt.Sprintf("%#v", l.Probe); after != before {
+		return fmt.Errorf("it was %s, and is %s", before, after)
+	}
+	return nil
+}
+
+func prepareTwice(s *subject) error {
+	l, err := s.preparer()
+	if err != nil {
+		return err
+	}
+	if l.OnePod {
+		return inapplicable("the Case says that the Probe is for one pod")
+	}
+	return apart(s, 2)
+}
+
+func prepareAdds(s *subject) error {
+	l, err := s.preparer()
+	if err != nil {
+		return err
+	}
+	theirs, err := os.Open(os.DevNull)
+	if err != nil {
+		return err
+	}
+	defer theirs.Close()
+	env, pidEnv := []string{"ANOTHER=probe's"}, []string{"ANOTHERS_PID"}
+	l.setup.Env, l.setup.PIDEnv, l.setup.Files = slices.Clone(env), slices.Clone(pidEnv), []*os.File{nil, theirs}
+	if err := l.prepare(context.Background()); err != nil {
+		return fmt.Errorf("another probe has added to the Setup: %w", err)
+	}
+	switch {
+	case !hasPrefix(l.setup.Env, env):
+		return fmt.Errorf("the Setup's Env was %q, and is %q", env, l.setup.Env)
+	case !hasPrefix(l.setup.PIDEnv, pidEnv):
+		return fmt.Errorf("the Setup's PIDEnv was %q, and is %q", pidEnv, l.setup.PIDEnv)
+	case len(l.setup.Files) < 2 || l.setup.Files[1] != theirs:
+		return fmt.Errorf("descriptor 4 of the pod was another probe's, and Files is %v", l.setup.Files)
+	}
+	if _, err := theirs.Stat(); err != nil {
+		return fmt.Errorf("another probe's file was closed: %w", err)
+	}
+	return nil
+}
+
+func hasPrefix(list, prefix []string) bool {
+	return len(list) >= len(prefix) && slices.Equal(list[:len(prefix)], prefix)
+}
+
+func prepareContext(s *subject) error {
+	l, err := s.preparer()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	err = l.prepare(ctx)
+	cancel()
+	if err != nil {
+		return err
+	}
+	w := l.wait()
+	if w.within(moment) {
+		return fmt.Errorf("the ctx of Prepare is done and the pod is not ready, and Wait returned %v, %w", w.endpoint, w.outcome())
+	}
+	l.Ready(l.setup)
+	if err := l.expect(w); err != nil {
+		return fmt.Errorf("the ctx of Prepare is done: %w", err)
+	}
+	return nil
+}
+
+func prepareDone(s *subject) error {
+	l, err := s.preparer()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(errStopped)
+	c := s.begin("Prepare", func() { err = l.prepare(ctx) })
+	if crash := c.join(patience); crash != nil {
+		return fmt.Errorf("ctx is done: %w", crash)
+	}
+	if err != nil {
+		return nil
+	}
+	w := l.waitUntilReady()
+	return l.expect(w)
+}
+
+func prepareBare(s *subject) error {
+	l, err := s.preparer()
+	if err != nil {
+		return err
+	}
+	l.setup.Extend, l.setup.Status = nil, nil
+	if err := l.prepare(context.Background()); err != nil {
+		return err
+	}
+	w := l.waitUntilReady()
+	return l.expect(w)
+}
+
+func prepareClose(s *subject) error {
+	l, err := s.preparer()
+	if err != nil {
+		return err
+	}
+	before, err := entries(l.Target.RuntimeDir)
+	if err != nil {
+		return err
+	}
+	const times = often / 4
+	descriptors := openDescriptors()
+	for range times {
+		again := s.unprepared(l.Probe, l.pod)
+		if err := again.prepare(context.Background()); err != nil {
+			return fmt.Errorf("after what was prepared before was closed: %w", err)
+		}
+		again.over()
+	}
+	if more := moreDescriptors(descriptors, times); more > 0 {
+		return fmt.Errorf("after %d times there are %d descriptors more", times, more)
+	}
+	if left := goroutinesOf(s.label); left != "" {
+		return fmt.Errorf("of %d times there are left:\n%s", times, left)
+	}
+	after, err := entries(l.Target.RuntimeDir)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(before, after) {
+		return fmt.Errorf("the runtime directory held %q, and holds %q", before, after)
+	}
+	return nil
+}
+
+// entries lists dir.
+func entries(dir string) (names []string, err error) {
+	list, err := os.ReadDir(dir)
+	for _, e := range list {
+		names = append(names, e.Name())
+	}
+	return names, err
+}
