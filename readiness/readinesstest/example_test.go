@@ -46,3 +46,13 @@ func ExampleNever() {
 	fmt.Println(err)
 	// Output: still waiting for what never comes: the user has gone
 }
+
+// What the kit asks of a probe, in words.
+func ExampleRules() {
+	for name, says := range readinesstest.Rules() {
+		if name == "waits" {
+			fmt.Println(says)
+		}
+	}
+	// Output: Wait does not return before the pod is ready.
+}

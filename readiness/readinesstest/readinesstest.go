@@ -2,6 +2,7 @@ package readinesstest
 
 import (
 	"errors"
+	"iter"
 	"testing"
 	"time"
 
@@ -75,6 +76,17 @@ func Test(t *testing.T, newCase func(t *testing.T) Case) {
 		if !held && i < foundation {
 			t.Errorf("the other %d rules were not tried", len(rules)-i-1)
 			return
+		}
+	}
+}
+
+// Rules yields the name of each rule, and what it says.
+func Rules() iter.Seq2[string, string] {
+	return func(yield func(name, says string) bool) {
+		for _, r := range rules {
+			if !yield(r.name, r.says) {
+				return
+			}
 		}
 	}
 }

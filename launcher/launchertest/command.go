@@ -1,0 +1,382 @@
+package launchertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/podlaunch/podlaunch/launcher"
+)
+
+// A CommandCase is a CommandResolver to be tested, and what it resolves.
+type CommandCase struct {
+	// Resolver is what is tested. It has to find its program. Required.
+	Resolver launcher.CommandResolver
+
+	// Spec is one that it resolves; the kit changes Args, Env, Overlay and
+	// Session. The zero Spec, with a name, if there is nothing to say.
+	Spec launcher.Spec
+
+	// Missing is such a resolver whose program is nowhere. Nil: that cannot
+	// happen, and the rules about it do not apply.
+	Missing launcher.CommandResolver
+}
+
+// TestCommandResolver tests a CommandResolver. Each rule of the contract is a
+// subtest with the rule's name, and calls newCase once, with its own t. A rule
+// that does not apply is skipped, and says why. If not even the first one
+// holds, that there is a command, the others are not tried.
+func TestCommandResolver(t *testing.T, newCase func(t *testing.T) CommandCase) {
+	t.Helper()
+	testRules(t, commandRules, func(t *testing.T, r rule[resolving]) error {
+		return checkCommand(t, r, newCase)
+	})
+}
+
+// CommandRules yields the name of each rule for a CommandResolver, and what it
+// says.
+func CommandRules() iter.Seq2[string, string] { return listRules(commandRules) }
+
+func checkCommand(t *testing.T, r rule[resolving], newCase func(t *testing.T) CommandCase) error {
+	s := &resolving{CommandCase: newCase(t), dir: t.TempDir()}
+	if s.Resolver == nil {
+		return errors.New("the Case is not complete: Resolver is required")
+	}
+	if s.Spec.Name == "" {
+		s.Spec.Name = "pod"
+	}
+	return guarded(func() error { return r.run(s) })
+}
+
+// A resolving is the subject of a rule.
+type resolving struct {
+	CommandCase
+	dir string
+}
+
+// commandRules are the contract of launcher.CommandResolver.
+var commandRules = []rule[resolving]{
+	{name: "resolves", says: "ResolveCommand returns the command of a pod whose program is there.", run: resolves},
+	{name: "absolute", says: "Command.Path is absolute.", run: absolute},
+	{name: "argv0", says: "Command.Args are the arguments alone, without argv[0].", run: argv0},
+	{name: "args", says: "Spec.Args come last, in order, and as they are.", run: argsLast},
+	{name: "env", says: "The variables of Spec.Env are in Command.Env.", run: envGiven},
+	{name: "env-nil", says: "Without Spec.Env the pod gets the caller's variables: Command.Env is nil, or holds them.", run: envNil},
+	{name: "env-empty", says: "A Spec.Env that is empty, and not nil, leaves the pod without variables but for those of the resolver.", run: envEmpty},
+	{name: "overlay", says: "Spec.Overlay is passed to the program, or refused with ErrInvalidSpec; it is not dropped.", run: overlayPassed},
+	{name: "session", says: "Spec.Session is passed to the program, or refused with ErrInvalidSpec; it is not dropped.", run: sessionPassed},
+	{name: "request", says: "ResolveCommand does not change the Request, nor what is behind its slices.", run: requestKept},
+	{name: "own", says: "The Command's Args are the caller's: what happens to them does not change the Request, or what comes next.", run: ownResult},
+	{name: "again", says: "The same Request gives the same command.", run: sameAgain},
+	{name: "concurrent", says: "ResolveCommand may be called from any number of goroutines.", run: concurrently},
+	{name: "done", says: "With a ctx that is done ResolveCommand returns promptly: the command, or an error that wraps the cause.", run: ctxDone},
+	{name: "creates-nothing", says: "ResolveCommand creates nothing: not even the runtime directory.", run: createsNothing},
+	{name: "not-found", says: "A program that is not there is an error that wraps exec.ErrNotFound.", run: notFound},
+	{name: "not-found-where", says: "The error of a program that is not there says where it was looked for, in one line.", run: notFoundWhere},
+	{name: "secrets", says: "No error holds the overlay, an argument or a variable: they may be secret.", run: keepsSecrets},
+}
+
+// request is the Case's Request, after change.
+func (s *resolving) request(change func(spec *launcher.Spec)) launcher.Request {
+	spec := s.Spec
+	spec.Args, spec.Env = slices.Clone(spec.Args), slices.Clone(spec.Env)
+	if change != nil {
+		change(&spec)
+	}
+	return launcher.Request{Spec: spec, RuntimeDir: filepath.Join(s.dir, "pod")}
+}
+
+// resolve resolves that request, which has to go well.
+func (s *resolving) resolve(change func(spec *launcher.Spec)) (launcher.Command, error) {
+	return s.resolveRequest(s.request(change))
+}
+
+func (s *resolving) resolveRequest(req launcher.Request) (launcher.Command, error) {
+	cmd, err := s.Resolver.ResolveCommand(context.Background(), req)
+	if err != nil {
+		return cmd, fmt.Errorf("ResolveCommand fails: %w", err)
+	}
+	return cmd, nil
+}
+
+func resolves(s *resolving) error {
+	cmd, err := s.resolve(nil)
+	if err == nil && cmd.Path == "" {
+		err = errors.New("the command has no Path")
+	}
+	return err
+}
+
+func absolute(s *resolving) error {
+	cmd, err := s.resolve(nil)
+	if err == nil && !filepath.IsAbs(cmd.Path) {
+		err = fmt.Errorf("the path is %q", cmd.Path)
+	}
+	return err
+}
+
+func argv0(s *resolving) error {
+	cmd, err := s.resolve(nil)
+	if err == nil && len(cmd.Args) > 0 && (cmd.Args[0] == cmd.Path || cmd.Args[0] == filepath.Base(cmd.Path)) {
+		err = fmt.Errorf("the first of the arguments %q is the program, %s", cmd.Args, cmd.Path)
+	}
+	return err
+}
+
+// strange are arguments that suffer where somebody quotes, splits or expands.
+var strange = []string{"", "two words", `"quoted"`, "$HOME", "*", "-", "--", "line\nbreak", "ü", "\xff"}
+
+func argsLast(s *resolving) error {
+	cmd, err := s.resolve(func(spec *launcher.Spec) { spec.Args = strange })
+	if err == nil && (len(cmd.Args) < len(strange) || !slices.Equal(cmd.Args[len(cmd.Args)-len(strange):], strange)) {
+		err = fmt.Errorf("Spec.Args are %q, and the command's arguments are %q", strange, cmd.Args)
+	}
+	return err
+}
+
+func envGiven(s *resolving) error {
+	given := []string{"LAUNCHERTEST=a b", "LAUNCHERTEST_EMPTY="}
+	cmd, err := s.resolve(func(spec *launcher.Spec) { spec.Env = slices.Clone(given) })
+	if err != nil {
+		return err
+	}
+	for _, e := range given {
+		if !slices.Contains(cmd.Env, e) {
+			return fmt.Errorf("the variable %q of Spec.Env is not in Command.Env: %q", e, cmd.Env)
+		}
+	}
+	return nil
+}
+
+func envNil(s *resolving) error {
+	cmd, err := s.resolve(func(spec *launcher.Spec) { spec.Env = nil })
+	if err != nil || cmd.Env == nil {
+		return err
+	}
+	for _, e := range os.Environ() {
+		name, _, _ := strings.Cut(e, "=")
+		if !slices.ContainsFunc(cmd.Env, func(e string) bool { return strings.HasPrefix(e, name+"=") }) {
+			return fmt.Errorf("the caller's variable %s is not in Command.Env, and Spec.Env is nil", name)
+		}
+	}
+	return nil
+}
+
+func envEmpty(s *resolving) error {
+	cmd, err := s.resolve(func(spec *launcher.Spec) { spec.Env = []string{} })
+	if err == nil && cmd.Env == nil {
+		err = errors.New("Spec.Env is empty and not nil, and Command.Env is nil: that is the caller's")
+	}
+	return err
+}
+
+// secret is what no error may hold.
+const secret = "key = \"launchertest-secret\""
+
+func overlayPassed(s *resolving) error {
+	return s.passed("overlay", secret, func(spec *launcher.Spec) { spec.Overlay = secret })
+}
+
+func sessionPassed(s *resolving) error {
+	id := uuid.New()
+	return s.passed("session", id.String(), func(spec *launcher.Spec) { spec.Session = id })
+}
+
+// passed makes sure that text, which set sets, arrives in the command or is
+// refused.
+func (s *resolving) passed(what, text string, set func(*launcher.Spec)) error {
+	cmd, err := s.resolve(set)
+	if err != nil && !errors.Is(err, launcher.ErrInvalidSpec) {
+		return err
+	}
+	holds := func(arg string) bool { return strings.Contains(arg, text) }
+	if err == nil && !slices.ContainsFunc(cmd.Args, holds) && !slices.ContainsFunc(cmd.Env, holds) {
+		return fmt.Errorf("the %s is neither in the arguments %q nor in Command.Env", what, cmd.Args)
+	}
+	return nil
+}
+
+// roomy returns a list that has room behind its end, with something in it.
+func roomy(list ...string) []string {
+	all := append(slices.Clone(list), "behind the end", "behind the end")
+	return all[:len(list)]
+}
+
+func requestKept(s *resolving) error {
+	req := s.request(func(spec *launcher.Spec) { spec.Args, spec.Env = roomy("b", "a"), roomy("Z=1", "A=2") })
+	before := copied(req.Spec)
+	if _, err := s.resolveRequest(req); err != nil {
+		return err
+	}
+	if after := copied(req.Spec); !slices.Equal(before, after) {
+		return fmt.Errorf("the lists of the Request were %q, and are %q", before, after)
+	}
+	return nil
+}
+
+// copied returns Args and Env, with what is behind their ends.
+func copied(spec launcher.Spec) []string {
+	return slices.Concat(spec.Args[:cap(spec.Args)], spec.Env[:cap(spec.Env)])
+}
+
+func ownResult(s *resolving) error {
+	req := s.request(func(spec *launcher.Spec) { spec.Args = []string{"a", "b"} })
+	first, err := s.resolveRequest(req)
+	if err != nil {
+		return err
+	}
+	want := slices.Clone(first.Args)
+	for i := range first.Args {
+		first.Args[i] = "changed"
+	}
+
+	if !slices.Equal(req.Spec.Args, []string{"a", "b"}) {
+		return fmt.Errorf("the command's arguments were changed, and with them Spec.Args: %q", req.Spec.Args)
+	}
+	second, err := s.resolveRequest(req)
+	if err == nil && !slices.Equal(second.Args, want) {
+		err = fmt.Errorf("the arguments were %q; they were changed, and the next command's are %q", want, second.Args)
+	}
+	return err
+}
+
+func sameAgain(s *resolving) error {
+	req := s.request(func(spec *launcher.Spec) { spec.Args = []string{"a"} })
+	first, err := s.resolveRequest(req)
+	if err != nil {
+		return err
+	}
+	for range 3 {
+		next, err := s.resolveRequest(req)
+		if err != nil {
+			return err
+		}
+		if !reflect.DeepEqual(first, next) {
+			return fmt.Errorf("it was %q %q, and is %q %q", first.Path, first.Args, next.Path, next.Args)
+		}
+	}
+	return nil
+}
+
+func concurrently(s *resolving) error {
+	errs := make(chan error, often)
+	for i := range often {
+		go func() {
+			own := fmt.Sprintf("--number=%d", i)
+			errs <- guarded(func() error {
+				cmd, err := s.resolve(func(spec *launcher.Spec) { spec.Args = []string{own} })
+				if err == nil && (len(cmd.Args) == 0 || cmd.Args[len(cmd.Args)-1] != own) {
+					err = fmt.Errorf("the arguments do not end with this call's %q: %q", own, cmd.Args)
+				}
+				return err
+			})
+		}()
+	}
+	var all []error
+	for range often {
+		all = append(all, <-errs)
+	}
+	return first(all)
+}
+
+// first returns the first error that is one.
+func first(errs []error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// errStopped is why contexts end here.
+var errStopped = errors.New("the cause that the rule has given")
+
+// stopped returns a ctx that is done.
+func stopped() context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(errStopped)
+	return ctx
+}
+
+func ctxDone(s *resolving) error {
+	cmd, err := s.Resolver.ResolveCommand(stopped(), s.request(nil))
+	switch {
+	case err == nil && cmd.Path == "":
+		return errors.New("it returned neither a command nor an error")
+	case err != nil && !errors.Is(err, errStopped):
+		return fmt.Errorf("ctx is done because of %q, which errors.Is does not find in the error: %w", errStopped, err)
+	}
+	return nil
+}
+
+func createsNothing(s *resolving) error {
+	req := s.request(nil)
+	if _, err := s.resolveRequest(req); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(req.RuntimeDir); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the runtime directory is there now: %v", err)
+	}
+	return nil
+}
+
+// miss returns the error of the resolver whose program is nowhere.
+func (s *resolving) miss(change func(spec *launcher.Spec)) (error, error) {
+	if s.Missing == nil {
+		return nil, inapplicable("the Case has no Missing")
+	}
+	cmd, err := s.Missing.ResolveCommand(context.Background(), s.request(change))
+	if err == nil {
+		return nil, fmt.Errorf("the program is not there, and the command is %s", cmd.Path)
+	}
+	return err, nil
+}
+
+func notFound(s *resolving) error {
+	missed, err := s.miss(nil)
+	if err == nil && !errors.Is(missed, exec.ErrNotFound) {
+		err = fmt.Errorf("errors.Is does not find exec.ErrNotFound in: %w", missed)
+	}
+	return err
+}
+
+func notFoundWhere(s *resolving) error {
+	missed, err := s.miss(nil)
+	if err == nil && (len(missed.Error()) <= len(exec.ErrNotFound.Error()) || strings.ContainsAny(missed.Error(), "\n\r")) {
+		err = fmt.Errorf("it says only: %q", missed)
+	}
+	return err
+}
+
+func keepsSecrets(s *resolving) error {
+	tell := func(spec *launcher.Spec) {
+		spec.Overlay, spec.Args, spec.Env = secret, []string{secret}, []string{"SECRET=" + secret}
+	}
+	_, refused := s.Resolver.ResolveCommand(context.Background(), s.request(tell))
+	errs := []error{refused}
+	if s.Missing != nil {
+		_, missed := s.Missing.ResolveCommand(context.Background(), s.request(tell))
+		errs = append(errs, missed)
+	}
+	if first(errs) == nil {
+		return inapplicable("it returns no error, and the Case has no Missing")
+	}
+	for _, err := range errs {
+		if err != nil && (strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), "launchertest-secret")) {
+			return fmt.Errorf("it is in the error: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,65 @@
+//go:build unix
+
+package launchertest_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/launchertest"
+)
+
+// nowhere is the path of no program.
+const nowhere = "/nowhere/no-such-program"
+
+// Every command resolver of package launcher keeps the contract.
+func TestResolvers(t *testing.T) {
+	for name, c := range map[string]launchertest.CommandCase{
+		"PodCommand":             {Resolver: launcher.PodCommand{Program: "sh"}, Missing: launcher.PodCommand{Program: "no-such-program"}},
+		"PodCommand with a path": {Resolver: launcher.PodCommand{Program: "/bin/sh", Args: []string{"serve"}}, Missing: launcher.PodCommand{Program: nowhere}},
+		"Path":                   {Resolver: launcher.Path("/bin/sh"), Missing: launcher.Path(nowhere)},
+		"Self":                   {Resolver: launcher.Self{Args: []string{"pod"}}},
+		"Exec":                   {Resolver: launcher.Exec("sh", "-c", "exit"), Missing: launcher.Exec("no-such-program")},
+		"First": {
+			Resolver: launcher.First{launcher.Path(nowhere), launcher.Exec("sh")},
+			Missing:  launcher.First{launcher.Path(nowhere), launcher.Exec("no-such-program")},
+		},
+		"First of pods": {Resolver: launcher.First{launcher.Path(nowhere), launcher.PodCommand{Program: "sh"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			launchertest.TestCommandResolver(t, func(*testing.T) launchertest.CommandCase { return c })
+		})
+	}
+}
+
+// A program that the variable names is resolved like any other.
+func TestPodCommandFromEnvironment(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "pod")
+	if err := os.WriteFile(program, nil, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("LAUNCHERTEST_COMMAND", program)
+	t.Setenv("LAUNCHERTEST_MISSING", nowhere)
+	launchertest.TestCommandResolver(t, func(*testing.T) launchertest.CommandCase {
+		return launchertest.CommandCase{
+			Resolver: launcher.PodCommand{Env: "LAUNCHERTEST_COMMAND"},
+			Missing:  launcher.PodCommand{Env: "LAUNCHERTEST_MISSING"},
+		}
+	})
+}
+
+// The default Starter keeps the contract.
+func TestLocal(t *testing.T) {
+	launchertest.TestStarter(t, func(*testing.T) launchertest.StarterCase {
+		return launchertest.StarterCase{Starter: launcher.Local{}}
+	})
+}
+
+// The Starter whose processes live in memory keeps what applies to it.
+func TestInMemory(t *testing.T) {
+	launchertest.TestStarter(t, func(*testing.T) launchertest.StarterCase {
+		return launchertest.StarterCase{Starter: new(launchertest.Starter), Lacks: launchertest.Programs}
+	})
+}

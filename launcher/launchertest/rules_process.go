@@ -1,0 +1,457 @@
+package launchertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/podlaunch/podlaunch/launcher"
+)
+
+// starterRules are the contract of launcher.Starter and launcher.Process. Those
+// without needs hold for whatever a process may be.
+var starterRules = []rule[starting]{
+	{name: "starts", says: "Start returns a process, and SIGKILL ends it.", run: starts},
+
+	{name: "wait-runs", says: "Wait does not return before the process has ended, or ctx is done.", run: waitRuns},
+	{name: "wait-ctx", says: "Once ctx is done Wait returns an error that wraps its cause.", run: waitContext},
+	{name: "wait-looks", says: "With a ctx that is done Wait looks: it returns how the process ended, if it has.", run: waitLooks},
+	{name: "wait-same", says: "Wait returns the same at every call, and to every goroutine.", run: waitSame},
+	{name: "signal-gone", says: "Signal returns os.ErrProcessDone once there is nobody left to get it.", run: signalGone},
+	{name: "start-ctx", says: "The ctx of Start bounds the starting only: the process outlives it.", run: startContext},
+	{name: "start-done", says: "With a ctx that is done Start returns promptly: a process, or an error that wraps the cause.", run: startDone},
+	{name: "request", says: "Start does not change the request, nor what is behind its slices.", run: startKeepsRequest},
+	{name: "files-open", says: "Start does not close the files of the request.", run: startKeepsFiles},
+	{name: "leaves-nothing", says: "Once a process has ended, and was reaped, no descriptor is left.", run: startLeavesNothing},
+
+	{name: "killed", needs: Status, says: "Wait tells the signal that has ended the process.", run: killed},
+	{name: "exit-code", needs: Programs | Status, says: "Wait tells the exit status.", run: exitCode},
+	{name: "exit-signal", needs: Programs | Status, says: "Wait tells the signal with which the process has ended itself.", run: exitSignal},
+	{name: "signal-kind", needs: Programs | Output | Files | Status, says: "The process gets the signal that was sent.", run: signalKind},
+	{name: "signal-group", needs: Programs | Output | Files | Groups, says: "A signal reaches the whole group.", run: signalGroup},
+	{name: "reap", needs: Programs, says: "After Reap nothing is left of the process.", run: reap},
+	{name: "release", needs: Programs | Output | Files, says: "A process that was released goes on.", run: release},
+
+	{name: "args", needs: Programs | Output, says: "The program gets the arguments in order, and as they are.", run: argsArrive},
+	{name: "env", needs: Programs | Output, says: "The program gets Command.Env; of several values of a variable the last.", run: envArrives},
+	{name: "env-alone", needs: Programs | Output, says: "The program gets no variable that is not in Command.Env.", run: envAlone},
+	{name: "env-nil", needs: Programs | Output, says: "If Command.Env is nil the program gets the caller's.", run: envInherited},
+	{name: "workdir", needs: Programs | Output, says: "The program runs in WorkDir.", run: workDir},
+	{name: "stdin", needs: Programs | Output, says: "There is nothing to read on stdin, and it is open.", run: stdinIsNull},
+	{name: "output", needs: Programs | Output, says: "Stdout and Stderr are the program's, each its own.", run: output},
+	{name: "output-nil", needs: Programs | Status, says: "A Stdout or Stderr that is nil is open, and takes what is written.", run: outputNil},
+	{name: "files", needs: Programs | Output | Files, says: "Files are the program's from descriptor 3; a nil one is closed.", run: filesArrive},
+	{name: "files-only", needs: Programs | Output, says: "The program gets no other descriptor of this process.", run: filesOnly},
+	{name: "pid", needs: Programs | Output, says: "PID is the process's id, or 0.", run: pid},
+	{name: "pid-env", needs: Programs | Output, says: "Each of PIDEnv has the process's id as its value; a Starter that cannot do that returns an error.", run: pidEnv},
+	{name: "session", needs: Programs | Sessions, says: "The process leads a session and a group of its own.", run: ownSession},
+	{name: "concurrent", needs: Programs | Output, says: "Start may be called from any number of goroutines.", run: startsAtOnce},
+	{name: "fails", needs: Programs | StartErrors, says: "A program that cannot be started is an error of Start.", run: fails},
+	{name: "fails-clean", needs: Programs | StartErrors, says: "When Start fails it leaves nothing open, and the files of the request as they are.", run: failsClean},
+}
+
+func starts(s *starting) error {
+	r, err := s.start(forever, nil)
+	if err != nil {
+		return err
+	}
+	if err := r.Signal(context.Background(), syscall.SIGKILL); err != nil {
+		return fmt.Errorf("SIGKILL: %w", err)
+	}
+	if _, err := r.wait(); err != nil {
+		return err
+	}
+	return r.reap()
+}
+
+// A waited is what a call of Wait returned.
+type waited struct {
+	exit launcher.Exit
+	err  error
+}
+
+// waiting calls Wait in a goroutine.
+func (r *running) waiting(ctx context.Context) <-chan waited {
+	done := make(chan waited, 1)
+	go func() {
+		err := errors.New("the call of Wait did not return: it panicked")
+		var exit launcher.Exit
+		defer func() {
+			recover()
+			done <- waited{exit, err}
+		}()
+		exit, err = r.Wait(ctx)
+	}()
+	return done
+}
+
+func waitRuns(s *starting) error {
+	r, err := s.start(forever, nil)
+	if err != nil {
+		return err
+	}
+	select {
+	case w := <-r.waiting(context.Background()):
+		return fmt.Errorf("the process runs, and Wait returned %v, %v", w.exit, w.err)
+	case <-time.After(moment):
+		return nil
+	}
+}
+
+func waitContext(s *starting) error {
+	r, err := s.start(forever, nil)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	done := r.waiting(ctx)
+	cancel(errStopped)
+	for _, w := range []waited{<-done, <-r.waiting(stopped())} {
+		if w.err == nil {
+			return fmt.Errorf("ctx is done and the process runs, and Wait returned %v without an error", w.exit)
+		}
+		if !errors.Is(w.err, errStopped) {
+			return fmt.Errorf("ctx is done because of %q, which errors.Is does not find in the error of Wait: %w", errStopped, w.err)
+		}
+	}
+	return nil
+}
+
+// ended starts a process and kills it.
+func (s *starting) ended() (*running, launcher.Exit, error) {
+	r, err := s.start(forever, nil)
+	if err != nil {
+		return nil, launcher.Exit{}, err
+	}
+	if err := r.Signal(context.Background(), syscall.SIGKILL); err != nil {
+		return nil, launcher.Exit{}, fmt.Errorf("SIGKILL: %w", err)
+	}
+	exit, err := r.wait()
+	return r, exit, err
+}
+
+func waitLooks(s *starting) error {
+	r, _, err := s.ended()
+	if err != nil {
+		return err
+	}
+	if _, err := r.Wait(stopped()); err != nil {
+		return fmt.Errorf("the process has ended, and Wait with a ctx that is done returned: %w", err)
+	}
+	return nil
+}
+
+func waitSame(s *starting) error {
+	r, exit, err := s.ended()
+	if err != nil {
+		return err
+	}
+	var all []<-chan waited
+	for range often {
+		all = append(all, r.waiting(context.Background()))
+	}
+	for _, done := range all {
+		if w := <-done; w.err != nil || w.exit != exit {
+			return fmt.Errorf("Wait returned %v, then %v and the error %v", exit, w.exit, w.err)
+		}
+	}
+	return nil
+}
+
+func signalGone(s *starting) error {
+	r, _, err := s.ended()
+	if err != nil {
+		return err
+	}
+	if err := r.reap(); err != nil {
+		return err
+	}
+	if err := r.Signal(context.Background(), syscall.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("the process is gone, and Signal returned: %v", err)
+	}
+	return nil
+}
+
+func startContext(s *starting) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	r, err := s.startRequest(ctx, s.request(forever, nil))
+	if err != nil {
+		return err
+	}
+	cancel()
+	time.Sleep(moment)
+	if exit, err := r.Wait(stopped()); err == nil {
+		return fmt.Errorf("the ctx of Start is done, and the process has ended: %v", exit)
+	}
+	return nil
+}
+
+func startDone(s *starting) error {
+	r, err := s.startRequest(stopped(), s.request(forever, nil))
+	switch {
+	case err != nil && !errors.Is(err, errStopped):
+		return fmt.Errorf("ctx is done because of %q, which errors.Is does not find in: %w", errStopped, err)
+	case err != nil:
+		return nil
+	}
+	if err := r.Signal(context.Background(), syscall.SIGKILL); err != nil {
+		return fmt.Errorf("Start returned a process, which cannot be killed: %w", err)
+	}
+	return nil
+}
+
+func startKeepsRequest(s *starting) error {
+	req := s.request(forever, func(req *launcher.StartRequest) {
+		req.Command.Args = roomy(req.Command.Args...)
+		req.Command.Env = roomy(append(os.Environ(), "Z=1", "A=1", "A=2")...)
+		req.PIDEnv = roomy()
+	})
+	before := copyOf(req)
+	if _, err := s.startRequest(context.Background(), req); err != nil {
+		return err
+	}
+	if after := copyOf(req); !slices.Equal(before, after) {
+		return fmt.Errorf("the lists of the request were\n%q, and are\n%q", before, after)
+	}
+	return nil
+}
+
+// someFiles are set in a request.
+func (s *starting) someFiles(req *launcher.StartRequest) error {
+	for _, at := range []**os.File{&req.Stdout, &req.Stderr} {
+		f, err := os.CreateTemp(s.dir, "file")
+		if err != nil {
+			return err
+		}
+		s.files = append(s.files, f)
+		*at = f
+	}
+	if s.Lacks&(Files|Programs) == 0 {
+		f, err := os.CreateTemp(s.dir, "file")
+		if err != nil {
+			return err
+		}
+		s.files = append(s.files, f)
+		req.Files = []*os.File{nil, f}
+	}
+	return nil
+}
+
+// stillOpen makes sure that the files of a request are.
+func stillOpen(req launcher.StartRequest) error {
+	for _, f := range append([]*os.File{req.Stdout, req.Stderr}, req.Files...) {
+		if f == nil {
+			continue
+		}
+		if _, err := f.Stat(); err != nil {
+			return fmt.Errorf("a file of the request was closed: %w", err)
+		}
+	}
+	return nil
+}
+
+func startKeepsFiles(s *starting) error {
+	req := s.request(forever, nil)
+	if err := s.someFiles(&req); err != nil {
+		return err
+	}
+	if _, err := s.startRequest(context.Background(), req); err != nil {
+		return err
+	}
+	return stillOpen(req)
+}
+
+func startLeavesNothing(s *starting) error {
+	return noMoreDescriptors(func() error {
+		r, _, err := s.ended()
+		if err != nil {
+			return err
+		}
+		return r.reap()
+	})
+}
+
+// noMoreDescriptors does something often, and makes sure that no descriptor is
+// left. Whatever else goes on in this process may open some too, but hardly
+// half as many.
+func noMoreDescriptors(do func() error) error {
+	before := openDescriptors()
+	for range often {
+		if err := do(); err != nil {
+			return err
+		}
+	}
+	more, end := 0, time.Now().Add(soon)
+	for delay := time.Millisecond; time.Now().Before(end); delay = min(2*delay, 100*time.Millisecond) {
+		if more = openDescriptors() - before; more < often/2 {
+			return nil
+		}
+		time.Sleep(delay)
+	}
+	return fmt.Errorf("after %d times there are %d descriptors more", often, more)
+}
+
+// openDescriptors counts this process's, where the system can tell; else it
+// returns 0.
+func openDescriptors() int {
+	entries, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		return 0
+	}
+	return len(entries)
+}
+
+func killed(s *starting) error {
+	_, exit, err := s.ended()
+	if err == nil && (exit.Signal != syscall.SIGKILL || !exit.Known) {
+		err = fmt.Errorf("it was killed, and Wait says %+v", exit)
+	}
+	return err
+}
+
+func exitCode(s *starting) error {
+	for _, code := range []int{0, 3, 255} {
+		r, err := s.start(fmt.Sprintf("exit %d", code), nil)
+		if err != nil {
+			return err
+		}
+		exit, err := r.wait()
+		if err != nil {
+			return err
+		}
+		if exit != (launcher.Exit{Code: code, Known: true}) {
+			return fmt.Errorf("the exit status is %d, and Wait says %+v", code, exit)
+		}
+	}
+	return nil
+}
+
+func exitSignal(s *starting) error {
+	r, err := s.start("kill -TERM $$", nil)
+	if err != nil {
+		return err
+	}
+	exit, err := r.wait()
+	if err == nil && (exit.Signal != syscall.SIGTERM || !exit.Known) {
+		err = fmt.Errorf("SIGTERM has ended it, and Wait says %+v", exit)
+	}
+	return err
+}
+
+// said starts a script that writes lines, and reads the first.
+func (s *starting) said(script string, change func(req *launcher.StartRequest)) (*running, *os.File, error) {
+	out, in, err := s.pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := s.start(script, func(req *launcher.StartRequest) {
+		req.Stdout = in
+		if change != nil {
+			change(req)
+		}
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	in.Close()
+	if first, err := line(out); err != nil {
+		return nil, nil, fmt.Errorf("the script %q said %q, then: %w", script, first, err)
+	}
+	return r, out, nil
+}
+
+// withChild starts a shell that does something and then waits for a child. That
+// ends with the rule, if no signal has reached it before. As long as it lives
+// the file, the stdout of both, has no end.
+func (s *starting) withChild(do string) (*running, *os.File, error) {
+	theirs, _, err := s.pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.said(do+"; cat <&3 & echo ready; wait", func(req *launcher.StartRequest) {
+		req.Files = []*os.File{theirs}
+	})
+}
+
+func signalKind(s *starting) error {
+	r, _, err := s.withChild("trap 'exit 7' TERM")
+	if err != nil {
+		return err
+	}
+	if err := r.Signal(context.Background(), syscall.SIGTERM); err != nil {
+		return fmt.Errorf("SIGTERM: %w", err)
+	}
+	exit, err := r.wait()
+	if err == nil && exit.Code != 7 {
+		err = fmt.Errorf("it was sent SIGTERM, which it catches to exit with 7, and has ended with %v", exit)
+	}
+	return err
+}
+
+func signalGroup(s *starting) error {
+	r, out, err := s.withChild(":")
+	if err != nil {
+		return err
+	}
+	if err := r.Signal(context.Background(), syscall.SIGKILL); err != nil {
+		return fmt.Errorf("SIGKILL: %w", err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		line(out)
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-time.After(soon):
+		return errors.New("SIGKILL was sent, and the process's child still runs")
+	}
+}
+
+func reap(s *starting) error {
+	r, _, err := s.ended()
+	if err != nil {
+		return err
+	}
+	pid := r.PID()
+	if err := r.reap(); err != nil {
+		return err
+	}
+	if pid != 0 && isThere(pid) {
+		return fmt.Errorf("process %d is still there, a zombie perhaps", pid)
+	}
+	return nil
+}
+
+func release(s *starting) error {
+	theirs, ours, err := s.pipe()
+	if err != nil {
+		return err
+	}
+	r, out, err := s.said("echo ready; read line <&3; echo $line", func(req *launcher.StartRequest) {
+		req.Files = []*os.File{theirs}
+	})
+	if err != nil {
+		return err
+	}
+	releaser, ok := r.Process.(launcher.Releaser)
+	if !ok {
+		return inapplicable("the Process is no Releaser")
+	}
+	releaser.Release()
+	r.reaped = true // no other method is called
+	theirs.Close()
+	if _, err := ours.WriteString("on and on\n"); err != nil {
+		return err
+	}
+	if got, err := line(out); got != "on and on" {
+		return fmt.Errorf("it was released, then told something to say, and said %q: %v", got, err)
+	}
+	return nil
+}

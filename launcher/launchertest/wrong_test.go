@@ -1,0 +1,563 @@
+//go:build unix
+
+package launchertest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
+
+	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/launchertest"
+)
+
+// caught makes sure that what is broken is rule, and nothing else, and strikes
+// it off the list.
+func caught(t *testing.T, rule string, broken map[string]error, unused map[string]string) {
+	t.Helper()
+	delete(unused, rule)
+	if broken[rule] == nil {
+		t.Errorf("the rule %q does not find it", rule)
+	}
+	for name, err := range broken {
+		if name != rule {
+			t.Errorf("the rule %q complains: %v", name, err)
+		}
+	}
+}
+
+// A resolver is a right one that does one thing otherwise.
+type resolver struct {
+	before func(req *launcher.Request)
+	after  func(req launcher.Request, cmd *launcher.Command)
+	fails  func(req launcher.Request, err error) error
+}
+
+func (r resolver) with(program string) launcher.CommandResolver {
+	return launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
+		asked := req
+		if r.before != nil {
+			r.before(&asked)
+		}
+		cmd, err := launcher.PodCommand{Program: program}.ResolveCommand(ctx, asked)
+		if err != nil && r.fails != nil {
+			err = r.fails(req, err)
+		}
+		if err == nil && r.after != nil {
+			r.after(req, &cmd)
+		}
+		return cmd, err
+	})
+}
+
+// lastArgs is what is kept by those that are not made for goroutines.
+var lastArgs struct {
+	sync.Mutex
+	kept, started []string
+	calls         int
+}
+
+// Every wrong resolver is found by the rule that is there for it, and by no
+// other; and there is one for each rule.
+func TestWrongResolvers(t *testing.T) {
+	unused := maps.Collect(launchertest.CommandRules())
+	shared := []string{"--overlay", "", "a", "b"}
+	for _, c := range []struct {
+		fault, rule string
+		wrong       resolver
+	}{
+		{"returns no path", "resolves", resolver{after: func(_ launcher.Request, cmd *launcher.Command) { cmd.Path = "" }}},
+		{"returns a name", "absolute", resolver{after: func(_ launcher.Request, cmd *launcher.Command) { cmd.Path = "sh" }}},
+		{"counts argv0 among the arguments", "argv0", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
+			cmd.Args = append([]string{"sh"}, cmd.Args...)
+		}}},
+		{"splits the arguments", "args", resolver{before: func(req *launcher.Request) {
+			req.Spec.Args = strings.Fields(strings.Join(req.Spec.Args, " "))
+		}}},
+		{"puts something behind the arguments", "args", resolver{after: func(req launcher.Request, cmd *launcher.Command) {
+			if len(req.Spec.Args) > 2 {
+				cmd.Args = append(cmd.Args, "--verbose")
+			}
+		}}},
+		{"drops variables that are empty", "env", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
+			if cmd.Env != nil {
+				cmd.Env = slices.DeleteFunc(slices.Clone(cmd.Env), func(e string) bool { return strings.HasSuffix(e, "=") })
+			}
+		}}},
+		{"has variables of its own only", "env-nil", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
+			if cmd.Env == nil {
+				cmd.Env = []string{"LANG=C"}
+			}
+		}}},
+		{"copies Env with append", "env-empty", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
+			cmd.Env = append([]string(nil), cmd.Env...)
+		}}},
+		{"drops the overlay", "overlay", resolver{before: func(req *launcher.Request) { req.Spec.Overlay = "" }}},
+		{"drops the session", "session", resolver{before: func(req *launcher.Request) { req.Spec.Session = uuid.Nil }}},
+		{"sorts Env where it is", "request", resolver{before: func(req *launcher.Request) { slices.Sort(req.Spec.Env) }}},
+		{"appends to Env where it is", "request", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
+			if cap(cmd.Env) > len(cmd.Env) {
+				cmd.Env = append(cmd.Env, "MORE=1")
+			}
+		}}},
+		{"returns Args where they are", "own", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
+			if len(cmd.Args) == len(shared) && cmd.Args[2] == "a" {
+				cmd.Args = shared
+			}
+		}}},
+		{"is another the next time", "again", resolver{after: func(req launcher.Request, cmd *launcher.Command) {
+			if !slices.Equal(req.Spec.Args, []string{"a"}) {
+				return
+			}
+			lastArgs.Lock()
+			defer lastArgs.Unlock()
+			lastArgs.calls++
+			cmd.Args = append([]string{fmt.Sprintf("--call=%d", lastArgs.calls)}, cmd.Args...)
+		}}},
+		{"keeps the arguments in a variable", "concurrent", resolver{after: func(req launcher.Request, cmd *launcher.Command) {
+			if len(req.Spec.Args) != 1 || !strings.HasPrefix(req.Spec.Args[0], "--number") {
+				return
+			}
+			lastArgs.Lock()
+			defer lastArgs.Unlock()
+			if lastArgs.kept == nil {
+				lastArgs.kept = cmd.Args
+			}
+			cmd.Args = lastArgs.kept
+		}}},
+		{"makes the runtime directory", "creates-nothing", resolver{after: func(req launcher.Request, _ *launcher.Command) {
+			os.MkdirAll(req.RuntimeDir, 0o700)
+		}}},
+		{"hides what was not found", "not-found", resolver{fails: func(_ launcher.Request, err error) error {
+			return errors.New(err.Error())
+		}}},
+		{"does not say where it looked", "not-found-where", resolver{fails: func(launcher.Request, error) error { return exec.ErrNotFound }}},
+		{"quotes the overlay", "secrets", resolver{fails: func(req launcher.Request, err error) error {
+			return fmt.Errorf("%w (overlay %s)", err, req.Spec.Overlay)
+		}}},
+	} {
+		t.Run(c.fault, func(t *testing.T) {
+			caught(t, c.rule, launchertest.BrokenCommand(t, func(*testing.T) launchertest.CommandCase {
+				return launchertest.CommandCase{Resolver: c.wrong.with("/bin/sh"), Missing: c.wrong.with("no-such-program")}
+			}), unused)
+		})
+	}
+	t.Run("ends otherwise when ctx is done", func(t *testing.T) {
+		caught(t, "done", launchertest.BrokenCommand(t, func(*testing.T) launchertest.CommandCase {
+			return launchertest.CommandCase{Resolver: launcher.CommandResolverFunc(
+				func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
+					if ctx.Err() != nil {
+						return launcher.Command{}, errors.New("no time")
+					}
+					return launcher.Path("/bin/sh").ResolveCommand(ctx, req)
+				})}
+		}), unused)
+	})
+	mustBeEmpty(t, unused)
+}
+
+func mustBeEmpty(t *testing.T, unused map[string]string) {
+	t.Helper()
+	if len(unused) > 0 {
+		t.Errorf("nothing wrong is there for the rules %q", slices.Sorted(maps.Keys(unused)))
+	}
+}
+
+// A starter is a right one that does one thing otherwise.
+type starter struct {
+	launcher.Starter
+	before  func(req *launcher.StartRequest)
+	start   func(ctx context.Context, s launcher.Starter, req launcher.StartRequest) (launcher.Process, error)
+	process func(p launcher.Process) launcher.Process
+}
+
+func (s starter) Start(ctx context.Context, req launcher.StartRequest) (launcher.Process, error) {
+	if s.before != nil {
+		s.before(&req)
+	}
+	start := s.start
+	if start == nil {
+		start = func(ctx context.Context, s launcher.Starter, req launcher.StartRequest) (launcher.Process, error) {
+			return s.Start(ctx, req)
+		}
+	}
+	p, err := start(ctx, s.Starter, req)
+	if err == nil && p != nil && s.process != nil {
+		p = s.process(p)
+	}
+	return p, err
+}
+
+// A process is a right one that does one thing otherwise.
+type process struct {
+	launcher.Process
+	wait    func(p launcher.Process, ctx context.Context) (launcher.Exit, error)
+	signal  func(p launcher.Process, ctx context.Context, sig os.Signal) error
+	reap    func(p launcher.Reaper, ctx context.Context) error
+	release func(p launcher.Releaser)
+	pid     func(p launcher.Process) int
+}
+
+func (p process) Wait(ctx context.Context) (launcher.Exit, error) {
+	if p.wait != nil {
+		return p.wait(p.Process, ctx)
+	}
+	return p.Process.Wait(ctx)
+}
+
+func (p process) Signal(ctx context.Context, sig os.Signal) error {
+	if p.signal != nil {
+		return p.signal(p.Process, ctx, sig)
+	}
+	return p.Process.Signal(ctx, sig)
+}
+
+func (p process) PID() int {
+	if p.pid != nil {
+		return p.pid(p.Process)
+	}
+	return p.Process.PID()
+}
+
+func (p process) Reap(ctx context.Context) error {
+	if p.reap != nil {
+		return p.reap(p.Process.(launcher.Reaper), ctx)
+	}
+	return p.Process.(launcher.Reaper).Reap(ctx)
+}
+
+func (p process) Release() {
+	if p.release != nil {
+		p.release(p.Process.(launcher.Releaser))
+		return
+	}
+	p.Process.(launcher.Releaser).Release()
+}
+
+func processes(p process) starter {
+	return starter{process: func(right launcher.Process) launcher.Process {
+		p := p
+		p.Process = right
+		return p
+	}}
+}
+
+// exits changes what Wait tells.
+func exits(change func(exit launcher.Exit) launcher.Exit) starter {
+	return processes(process{wait: func(p launcher.Process, ctx context.Context) (launcher.Exit, error) {
+		exit, err := p.Wait(ctx)
+		if err == nil {
+			exit = change(exit)
+		}
+		return exit, err
+	}})
+}
+
+// wrapped has a shell do something before it becomes the program.
+func wrapped(script string) starter {
+	return starter{before: func(req *launcher.StartRequest) {
+		if _, err := os.Stat(req.Command.Path); err != nil {
+			return
+		}
+		req.Command.Args = append([]string{"-c", script + `; exec "$0" "$@"`, req.Command.Path}, req.Command.Args...)
+		req.Command.Path = "/bin/sh"
+	}}
+}
+
+// kept are files that wrong starters leave open.
+var kept []*os.File
+
+// The Starters that are wrong whatever a process is, tried with processes in
+// memory. Every one is found by the rule that is there for it, and by no other.
+var wrongInMemory = []struct {
+	fault, rule string
+	wrong       starter
+}{
+	{"returns nothing", "starts", starter{start: func(context.Context, launcher.Starter, launcher.StartRequest) (launcher.Process, error) {
+		return nil, nil
+	}}},
+	{"does not wait", "wait-runs", processes(process{wait: func(p launcher.Process, ctx context.Context) (launcher.Exit, error) {
+		if _, err := p.Wait(over()); err != nil && ctx.Done() == nil {
+			return launcher.Exit{}, errors.New("busy")
+		}
+		return p.Wait(ctx)
+	}})},
+	{"returns ctx.Err", "wait-ctx", processes(process{wait: func(p launcher.Process, ctx context.Context) (launcher.Exit, error) {
+		exit, err := p.Wait(ctx)
+		if err != nil {
+			err = ctx.Err()
+		}
+		return exit, err
+	}})},
+	{"looks at ctx first", "wait-looks", processes(process{wait: func(p launcher.Process, ctx context.Context) (launcher.Exit, error) {
+		if ctx.Err() != nil {
+			return launcher.Exit{}, context.Cause(ctx)
+		}
+		return p.Wait(ctx)
+	}})},
+	{"tells the end once", "wait-same", starter{process: func(right launcher.Process) launcher.Process {
+		var once sync.Once
+		return process{Process: right, wait: func(p launcher.Process, ctx context.Context) (exit launcher.Exit, err error) {
+			if exit, err = p.Wait(ctx); err != nil || ctx.Err() != nil {
+				return exit, err
+			}
+			err = errors.New("Wait was already called")
+			once.Do(func() { err = nil })
+			return exit, err
+		}}
+	}}},
+	{"does not know that it is gone", "signal-gone", processes(process{signal: func(p launcher.Process, ctx context.Context, sig os.Signal) error {
+		if err := p.Signal(ctx, sig); !errors.Is(err, os.ErrProcessDone) {
+			return err
+		}
+		return nil
+	}})},
+	{"ends the process with the ctx of Start", "start-ctx", starter{start: func(ctx context.Context, s launcher.Starter, req launcher.StartRequest) (launcher.Process, error) {
+		p, err := s.Start(ctx, req)
+		if err == nil {
+			context.AfterFunc(ctx, func() { p.Signal(context.Background(), syscall.SIGKILL) })
+		}
+		return p, err
+	}}},
+	{"says something else when ctx is done", "start-done", starter{start: func(ctx context.Context, s launcher.Starter, req launcher.StartRequest) (launcher.Process, error) {
+		if ctx.Err() != nil {
+			return nil, errors.New("no time")
+		}
+		return s.Start(ctx, req)
+	}}},
+	{"sorts the environment where it is", "request", starter{before: func(req *launcher.StartRequest) { slices.Sort(req.Command.Env) }}},
+	{"closes the log", "files-open", starter{before: func(req *launcher.StartRequest) {
+		if req.Stderr != nil {
+			req.Stderr.Close()
+		}
+	}}},
+	{"leaves a descriptor", "leaves-nothing", starter{before: func(*launcher.StartRequest) {
+		if f, err := os.Open(os.DevNull); err == nil {
+			kept = append(kept, f)
+		}
+	}}},
+	{"says that killed ones have exited", "killed", exits(func(exit launcher.Exit) launcher.Exit {
+		if exit.Signal == syscall.SIGKILL {
+			return launcher.Exit{Code: 137, Known: true}
+		}
+		return exit
+	})},
+}
+
+// The Starters that do wrong by a program, tried with real ones.
+var wrongWithPrograms = []struct {
+	fault, rule string
+	wrong       starter
+}{
+	{"knows no status but 0 and 1", "exit-code", exits(func(exit launcher.Exit) launcher.Exit {
+		if exit.Code != 4 && exit.Code != 7 { // for the sake of other rules
+			exit.Code = min(exit.Code, 1)
+		}
+		return exit
+	})},
+	{"tells a signal as a shell does", "exit-signal", exits(func(exit launcher.Exit) launcher.Exit {
+		if exit.Signal == syscall.SIGTERM {
+			return launcher.Exit{Code: 128 + int(exit.Signal), Known: true}
+		}
+		return exit
+	})},
+	{"always kills", "signal-kind", processes(process{signal: func(p launcher.Process, ctx context.Context, _ os.Signal) error {
+		return p.Signal(ctx, syscall.SIGKILL)
+	}})},
+	{"signals the leader alone", "signal-group", processes(process{signal: func(p launcher.Process, ctx context.Context, sig os.Signal) error {
+		if err := p.Signal(ctx, syscall.Signal(0)); err != nil {
+			return err
+		}
+		return syscall.Kill(p.PID(), sig.(syscall.Signal))
+	}})},
+	{"does not reap", "reap", processes(process{
+		reap: func(p launcher.Reaper, _ context.Context) error {
+			p.(launcher.Releaser).Release() // its descriptor is closed, and no more
+			return nil
+		},
+		signal: func(p launcher.Process, ctx context.Context, sig os.Signal) error {
+			if _, err := p.Wait(over()); err == nil {
+				return os.ErrProcessDone
+			}
+			return p.Signal(ctx, sig)
+		},
+	})},
+	{"kills what it releases", "release", processes(process{release: func(p launcher.Releaser) {
+		p.(launcher.Process).Signal(context.Background(), syscall.SIGKILL)
+	}})},
+	{"expands the arguments", "args", starter{before: func(req *launcher.StartRequest) {
+		req.Command.Args = slices.Clone(req.Command.Args)
+		for i, arg := range req.Command.Args[2:] {
+			req.Command.Args[2+i] = os.ExpandEnv(arg)
+		}
+	}}},
+	{"takes the first of several values", "env", starter{before: func(req *launcher.StartRequest) {
+		var once []string
+		for _, e := range req.Command.Env {
+			name, _, _ := strings.Cut(e, "=")
+			if !slices.ContainsFunc(once, func(other string) bool { return strings.HasPrefix(other, name+"=") }) {
+				once = append(once, e)
+			}
+		}
+		req.Command.Env = once
+	}}},
+	{"adds to the environment", "env-alone", starter{before: func(req *launcher.StartRequest) {
+		if req.Command.Env != nil {
+			req.Command.Env = append(slices.Clone(req.Command.Env), "MORE=1")
+		}
+	}}},
+	{"takes nil for no environment", "env-nil", starter{before: func(req *launcher.StartRequest) {
+		if req.Command.Env == nil {
+			req.Command.Env = []string{"PATH=" + os.Getenv("PATH")}
+		}
+	}}},
+	{"stays where it is", "workdir", starter{before: func(req *launcher.StartRequest) { req.WorkDir = "/" }}},
+	{"leaves something on stdin", "stdin", wrapped("exec 0<<END\nsomething\nEND\n:")},
+	{"closes stdin", "stdin", wrapped("exec 0<&-")},
+	{"has stderr in stdout's place", "output", starter{before: func(req *launcher.StartRequest) {
+		if req.Stderr != nil && req.Stdout != nil {
+			req.Stderr = req.Stdout
+		}
+	}}},
+	{"closes an output that nobody wants", "output-nil", starter{start: func(ctx context.Context, s launcher.Starter, req launcher.StartRequest) (launcher.Process, error) {
+		if req.Stdout == nil && req.Stderr == nil {
+			return wrapped("exec 1>&- 2>&-").with(s).Start(ctx, req)
+		}
+		return s.Start(ctx, req)
+	}}},
+	{"closes up the files", "files", starter{before: func(req *launcher.StartRequest) {
+		req.Files = slices.DeleteFunc(slices.Clone(req.Files), func(f *os.File) bool { return f == nil })
+	}}},
+	{"hands over what it has open", "files-only", starter{start: inherits}},
+	{"tells another pid", "pid", starter{start: func(ctx context.Context, s launcher.Starter, req launcher.StartRequest) (launcher.Process, error) {
+		if slices.Contains(req.Command.Args, "echo $$") {
+			return processes(process{pid: func(p launcher.Process) int { return p.PID() + 1 }}).with(s).Start(ctx, req)
+		}
+		return s.Start(ctx, req)
+	}}},
+	{"drops PIDEnv", "pid-env", starter{before: func(req *launcher.StartRequest) { req.PIDEnv = nil }}},
+	{"leads no session", "session", starter{start: func(ctx context.Context, s launcher.Starter, req launcher.StartRequest) (launcher.Process, error) {
+		if !slices.Contains(req.Command.Args, "exec sleep 60") {
+			return s.Start(ctx, req)
+		}
+		return processes(process{pid: func(p launcher.Process) int {
+			if _, err := p.Wait(over()); err != nil {
+				return os.Getpid() // of another session
+			}
+			return p.PID()
+		}}).with(s).Start(ctx, req)
+	}}},
+	{"mixes up what comes at once", "concurrent", starter{start: mixed}},
+	{"returns a process that never was", "fails", starter{start: func(ctx context.Context, s launcher.Starter, req launcher.StartRequest) (launcher.Process, error) {
+		p, err := s.Start(ctx, req)
+		if err != nil && ctx.Err() == nil {
+			p = new(launchertest.Process)
+		}
+		return p, err
+	}}},
+	{"keeps the null device when it fails", "fails-clean", starter{start: func(ctx context.Context, s launcher.Starter, req launcher.StartRequest) (launcher.Process, error) {
+		p, err := s.Start(ctx, req)
+		if f, openErr := os.Open(os.DevNull); err != nil && openErr == nil {
+			kept = append(kept, f)
+		} else if openErr == nil {
+			f.Close()
+		}
+		return p, err
+	}}},
+}
+
+func (s starter) with(right launcher.Starter) starter {
+	s.Starter = right
+	return s
+}
+
+// over returns a ctx that is done.
+func over() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+// inherits starts a process that gets every descriptor of this one that is not
+// closed on exec, but for the first few, which may be the test's.
+func inherits(ctx context.Context, s launcher.Starter, req launcher.StartRequest) (launcher.Process, error) {
+	const few = 6
+	open, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		return nil, err
+	}
+	req.Files = slices.Clone(req.Files)
+	for _, e := range open {
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil || fd < few {
+			continue
+		}
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err != nil || flags&unix.FD_CLOEXEC != 0 {
+			continue
+		}
+		twin, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			continue
+		}
+		f := os.NewFile(uintptr(twin), "inherited")
+		defer f.Close()
+		for len(req.Files) <= fd-3 {
+			req.Files = append(req.Files, nil)
+		}
+		req.Files[fd-3] = f
+	}
+	return s.Start(ctx, req)
+}
+
+// mixed starts what was asked for first, where several are asked for at once.
+func mixed(ctx context.Context, s launcher.Starter, req launcher.StartRequest) (launcher.Process, error) {
+	if slices.Contains(req.Command.Args, "echo number $1") {
+		lastArgs.Lock()
+		if lastArgs.started == nil {
+			lastArgs.started = req.Command.Args
+		}
+		req.Command.Args = lastArgs.started
+		lastArgs.Unlock()
+	}
+	return s.Start(ctx, req)
+}
+
+// Every wrong Starter is found by the rule that is there for it, and by no
+// other; and there is one for each rule.
+func TestWrongStarters(t *testing.T) {
+	defer func() {
+		for _, f := range kept {
+			f.Close()
+		}
+		kept = nil
+	}()
+	unused := maps.Collect(launchertest.StarterRules())
+	for _, c := range wrongInMemory {
+		t.Run(c.fault, func(t *testing.T) {
+			caught(t, c.rule, launchertest.BrokenInMemory(t, func(*testing.T) launchertest.StarterCase {
+				return launchertest.StarterCase{Starter: c.wrong.with(new(launchertest.Starter)), Lacks: launchertest.Programs}
+			}), unused)
+		})
+	}
+	for _, c := range wrongWithPrograms {
+		t.Run(c.fault, func(t *testing.T) {
+			caught(t, c.rule, launchertest.BrokenStarter(t, func(*testing.T) launchertest.StarterCase {
+				return launchertest.StarterCase{Starter: c.wrong.with(launcher.Local{})}
+			}), unused)
+		})
+	}
+	mustBeEmpty(t, unused)
+}
