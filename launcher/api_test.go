@@ -27,7 +27,7 @@ func TestAPI(t *testing.T) {
 	for _, system := range []string{"linux", "darwin", "freebsd", "windows"} {
 		t.Run(system, func(t *testing.T) {
 			var got bytes.Buffer
-			for _, pkg := range []string{"launcher", "logsource", "logsource/logsourcetest", "readiness", "runtimedir", "runtimedir/runtimedirtest"} {
+			for _, pkg := range []string{"launcher", "launcher/launchertest", "logsource", "logsource/logsourcetest", "readiness", "readiness/readinesstest", "runtimedir", "runtimedir/runtimedirtest"} {
 				fmt.Fprintf(&got, "package %s\n\n", pkg)
 				for _, decl := range exported(t, system, filepath.Join("..", pkg)) {
 					fmt.Fprintf(&got, "%s\n", decl)
