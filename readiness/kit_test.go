@@ -7,12 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -32,6 +35,16 @@ func TestKit(t *testing.T) {
 			c.Fail = nil
 			return c
 		}},
+		{"ReadyLine of a pod that says that it has failed", func(t *testing.T) readinesstest.Case {
+			c := lineCase(readiness.ReadyLine{})
+			log := new(readinesstest.Log)
+			c.Target.Lines = log.Lines
+			c.Ready = func(*readiness.Setup) {
+				fmt.Fprint(log, "INSOMNIA-STATUS\tpod\thalf way\nINSOMNIA-READY\tpod\tsock\n")
+			}
+			c.Fail = func(*readiness.Setup) { fmt.Fprint(log, "INSOMNIA-FAIL\tpod\tno disk\n") }
+			return c
+		}},
 		{"ReadyLine another prefix", func(t *testing.T) readinesstest.Case {
 			log := new(readinesstest.Log)
 			c := lineCase(readiness.ReadyLine{Prefix: "UP"})
@@ -43,6 +56,47 @@ func TestKit(t *testing.T) {
 		}},
 		{"Socket unix", func(t *testing.T) readinesstest.Case { return socketCase(t, readiness.Socket{}) }},
 		{"Socket tcp", tcpSocketCase},
+		{"Socket tcp by TCP", func(t *testing.T) readinesstest.Case {
+			c := tcpSocketCase(t)
+			c.Probe = readiness.TCP{}
+			return c
+		}},
+		{"Socket tcp by TCP at an address", func(t *testing.T) readinesstest.Case {
+			c := tcpSocketCase(t)
+			c.Probe, c.Want, c.OnePod = readiness.TCP{Address: c.Target.Endpoint.Address}, c.Target.Endpoint, true
+			return c
+		}},
+		{"Socket tcp by HTTP", func(t *testing.T) readinesstest.Case { return httpCase(t, false) }},
+		{"Socket tcp by HTTP at a URL", func(t *testing.T) readinesstest.Case { return httpCase(t, true) }},
+		{"Socket unix by Unix", func(t *testing.T) readinesstest.Case {
+			c := socketCase(t, readiness.Unix{})
+			c.Want, c.Target.RuntimeDir = c.Target.Endpoint, filepath.Dir(c.Target.Endpoint.Address)
+			return c
+		}},
+		{"Pattern", func(t *testing.T) readinesstest.Case {
+			return patternCase(readiness.Pattern{Regexp: regexp.MustCompile(`serving on (?P<address>\S+)`), Occurrence: 2})
+		}},
+		{"Pattern without an address", func(t *testing.T) readinesstest.Case {
+			c := patternCase(readiness.Pattern{Regexp: regexp.MustCompile(`up and running`)})
+			c.Want, c.Fail = readiness.Endpoint{}, nil
+			return c
+		}},
+		{"Exec", func(t *testing.T) readinesstest.Case {
+			c := fileCase(t, readiness.Exec{Path: "test", Args: []string{"-f", "up"}})
+			c.Target.WorkDir = c.Target.RuntimeDir
+			return c
+		}},
+		{"File", func(t *testing.T) readinesstest.Case { return fileCase(t, readiness.File{Path: "up"}) }},
+		{"File with an address", func(t *testing.T) readinesstest.Case {
+			c := fileCase(t, readiness.File{Path: "up", Match: regexp.MustCompile(`(?m)^at (?P<address>\S+)$`)})
+			c.Want = readiness.Endpoint{Network: "tcp", Address: "127.0.0.1:80"}
+			c.Fail = func(*readiness.Setup) { // it will not become a regular one
+				if err := os.Mkdir(filepath.Join(c.Target.RuntimeDir, "up"), 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return c
+		}},
 		{"ProbeFunc", func(t *testing.T) readinesstest.Case {
 			return lineCase(readiness.ProbeFunc(readiness.ReadyLine{}.Wait))
 		}},
@@ -65,6 +119,21 @@ func TestKit(t *testing.T) {
 		{"Timeout", func(t *testing.T) readinesstest.Case {
 			return lineCase(readiness.Timeout{Probe: readiness.ReadyLine{}, Limit: time.Hour})
 		}},
+		{"NotifyFD", func(t *testing.T) readinesstest.Case { return notifyCase(t, readiness.NotifyFD{}) }},
+		{"NotifyFD at a descriptor", func(t *testing.T) readinesstest.Case { return notifyCase(t, readiness.NotifyFD{FD: 7}) }},
+		{"Socket unix of a Listener", func(t *testing.T) readinesstest.Case {
+			// By itself it finds every pod ready at once.
+			c := notifyCase(t, readiness.Sequence{readiness.Listener{}, readiness.NotifyFD{}})
+			c.Target.RuntimeDir = shortDir(t)
+			c.Want = readiness.Endpoint{Network: "unix", Address: filepath.Join(c.Target.RuntimeDir, "sock")}
+			return c
+		}},
+		{"Socket of the caller's Listener", func(t *testing.T) readinesstest.Case {
+			l := listen(t, filepath.Join(shortDir(t), "sock"))
+			c := notifyCase(t, readiness.Sequence{readiness.Listener{Listener: l}, readiness.NotifyFD{}})
+			c.Want, c.OnePod = readiness.Endpoint{Network: "unix", Address: l.Addr().String()}, true
+			return c
+		}},
 		{"prepared", func(t *testing.T) readinesstest.Case {
 			return letterCase(t, letter{})
 		}},
@@ -76,9 +145,7 @@ func TestKit(t *testing.T) {
 		}},
 	} {
 		t.Run(probe.name, func(t *testing.T) {
-			if !strings.HasPrefix(probe.name, "Socket") {
-				t.Parallel() // it has no descriptors to count
-			}
+			t.Parallel()
 			readinesstest.Test(t, probe.newCase)
 		})
 	}
@@ -125,6 +192,100 @@ func tcpSocketCase(t *testing.T) readinesstest.Case {
 
 // often is a backlog with room for every connection that a rule makes.
 const often = 128
+
+// httpCase is that of a web server, which is asked at an address of its own, or
+// where an earlier probe says.
+func httpCase(t *testing.T, fixed bool) readinesstest.Case {
+	address, listen := tcpListener(t)
+	e := readiness.Endpoint{Network: "tcp", Address: address}
+	c := readinesstest.Case{Probe: readiness.HTTP{URL: "/healthz"}, Target: readiness.Target{Endpoint: e}}
+	if fixed {
+		c.Probe, c.Want, c.OnePod = readiness.HTTP{URL: "http://" + address + "/healthz"}, e, true
+		c.Target.Endpoint = readiness.Endpoint{}
+	}
+	c.Ready = func(*readiness.Setup) {
+		l := listen()
+		server := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+		go server.Serve(l)
+		t.Cleanup(func() { server.Close() })
+	}
+	return c
+}
+
+// tcpListener is tcpPort for a net.Listener.
+func tcpListener(t *testing.T) (address string, listen func() net.Listener) {
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	syscall.CloseOnExec(fd)
+	f := os.NewFile(uintptr(fd), "reserved port")
+	t.Cleanup(func() { f.Close() })
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	sa, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", sa.(*syscall.SockaddrInet4).Port), func() net.Listener {
+		l, err := net.FileListener(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Listen(fd, often); err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+}
+
+// patternCase is that of a program that says twice where it serves, for which
+// the port 0 is a verdict.
+func patternCase(p readiness.Pattern) readinesstest.Case {
+	log := new(readinesstest.Log)
+	return readinesstest.Case{
+		Probe:  p,
+		Target: readiness.Target{Lines: log.Lines},
+		Ready: func(*readiness.Setup) {
+			fmt.Fprint(log, "serving on 127.0.0.1:79\nserving on 127.0.0.1:80\nup and running\n")
+		},
+		Fail: func(*readiness.Setup) { fmt.Fprint(log, "serving on 127.0.0.1:0\nserving on 127.0.0.1:0\n") },
+		Want: readiness.Endpoint{Network: "tcp", Address: "127.0.0.1:80"},
+	}
+}
+
+// notifyCase is that of a pod that writes a newline to the last of its
+// descriptors.
+func notifyCase(t *testing.T, p readiness.Probe) readinesstest.Case {
+	return readinesstest.Case{
+		Probe: p,
+		Ready: func(s *readiness.Setup) {
+			if _, err := s.Files[len(s.Files)-1].WriteString("\n"); err != nil {
+				t.Fatal(err)
+			}
+		},
+		Fail: func(s *readiness.Setup) { s.Files[len(s.Files)-1].Close() },
+	}
+}
+
+// fileCase is that of a pod that makes a file when it is ready.
+func fileCase(t *testing.T, p readiness.Probe) readinesstest.Case {
+	dir := t.TempDir()
+	return readinesstest.Case{
+		Probe:  p,
+		Target: readiness.Target{RuntimeDir: dir},
+		Ready: func(*readiness.Setup) {
+			tmp := filepath.Join(dir, "up.tmp")
+			if err := os.WriteFile(tmp, []byte("at 127.0.0.1:80\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Rename(tmp, filepath.Join(dir, "up")); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}
+}
 
 // sequenceCase is that of the launcher's default.
 func sequenceCase(t *testing.T) readinesstest.Case {
