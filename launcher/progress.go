@@ -26,6 +26,7 @@ type progress struct {
 	busy   time.Duration // in calls that returned
 	closed bool          // none may begin
 
+	over      bool     // no status is taken any more
 	statuses  []string // that nobody has got yet
 	dropped   int      // statuses that nobody will get
 	reporting <-chan outcome[struct{}]
@@ -78,7 +79,7 @@ func (p *progress) status(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case p.closed:
+	case p.over:
 		return
 	case len(p.statuses) == maxStatuses:
 		p.dropped++
@@ -125,23 +126,27 @@ func (p *progress) lost() int {
 	return p.dropped + len(p.statuses)
 }
 
-// finish waits until the callback has had every line and status, and then lets
-// no call begin any more. It reports whether none is running. A callback that is
+// finish takes no status any more, waits until the callback has had every line
+// and status, and then lets no call begin any more. It reports whether none is running. A callback that is
 // long in one call is too slow to be waited for; one that is slow on the whole
 // has patience to catch up, and a fast one, or the reader that has not come to
 // call it, drainPatience.
 func (p *progress) finish(following <-chan outcome[struct{}]) bool {
 	began := time.Now()
-	idle := p.join(began, following) && p.join(began, p.reporter())
+	reporting := p.lastReporter()
+	idle := p.join(began, following) && p.join(began, reporting)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
 	return idle || p.since.IsZero()
 }
 
-func (p *progress) reporter() <-chan outcome[struct{}] {
+// lastReporter returns what the goroutine sends that reports statuses, after
+// which there will be no other; nil if none runs.
+func (p *progress) lastReporter() <-chan outcome[struct{}] {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.over = true
 	return p.reporting
 }
 
