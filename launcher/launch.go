@@ -138,11 +138,18 @@ type started struct {
 	pod         *Pod
 }
 
-// close frees what readiness needed and a running pod does not.
+// close frees what readiness needed and a running pod does not, and what a
+// process that was not started did not take.
 func (s *started) close() {
 	s.setup.CloseFiles()
 	s.setup.Close()
-	if s.log != nil && s.log.Close != nil {
+	if s.log == nil {
+		return
+	}
+	if s.log.Sink != nil {
+		s.log.Sink.Close() // again, if a process was started
+	}
+	if s.log.Close != nil {
 		s.log.Close()
 	}
 }
