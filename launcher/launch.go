@@ -133,8 +133,8 @@ type started struct {
 	record      ownership.Record
 	log         *logsource.Log
 	setup       readiness.Setup
-	statuses    atomic.Pointer[progress] // who gets setup.Status; nil: nobody
-	probe       readiness.Probe          // of this launch
+	progress    *progress       // gets setup.Status
+	probe       readiness.Probe // of this launch
 	pod         *Pod
 }
 

@@ -20,11 +20,8 @@ func (n *launch) prepareProbe(ctx context.Context, s *started) (err error) {
 			n.deadline.extend(d)
 		}
 	}
-	s.setup.Status = func(line string) {
-		if p := s.statuses.Load(); p != nil {
-			p.status(line)
-		}
-	}
+	s.progress = &progress{call: n.spec.Progress}
+	s.setup.Status = s.progress.status
 	if s.probe, err = readiness.Prepare(ctx, n.Ready, &s.setup); err != nil {
 		return fmt.Errorf("prepare %s: %w", readiness.Describe(n.Ready), err)
 	}

@@ -12,11 +12,12 @@ const maxStatuses = 64
 // the pod says of its progress: never two calls at once.
 //
 // The lines come from the follower that watch owns. The statuses have a
-// goroutine while there are any, which status starts and finish joins; so a
-// status delays nobody, and a launch without one has no goroutine for it.
+// goroutine while there are any, which finish joins; so a status delays nobody,
+// and a launch without one has no goroutine for it. What comes before open is
+// kept until then.
 type progress struct {
-	call    func(string)
-	crashed chan<- struct{} // closed when a call does not return
+	call    func(string)    // nil: nobody listens
+	crashed chan<- struct{} // closed when a call does not return; nil before open
 	calls   sync.Mutex      // held during a call
 
 	mu     sync.Mutex
@@ -79,14 +80,27 @@ func (p *progress) status(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case p.over:
+	case p.over || p.call == nil:
 		return
 	case len(p.statuses) == maxStatuses:
 		p.dropped++
 		return
 	}
 	p.statuses = append(p.statuses, text)
-	if p.reporting == nil {
+	p.reportLocked()
+}
+
+// open lets the calls begin.
+func (p *progress) open(crashed chan<- struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.crashed = crashed
+	p.reportLocked()
+}
+
+// reportLocked sees to it that statuses are reported. The caller holds mu.
+func (p *progress) reportLocked() {
+	if p.crashed != nil && p.reporting == nil && len(p.statuses) > 0 {
 		p.reporting = spawn(func() (struct{}, error) {
 			p.report()
 			return struct{}{}, nil

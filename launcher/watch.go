@@ -45,14 +45,14 @@ type watch struct {
 
 	announced atomic.Bool // a ready line was seen
 
-	progress    progress
+	progress    *progress
 	progressing <-chan outcome[struct{}] // nil without a callback
 	crashed     <-chan struct{}          // closed when the callback did not return; nil without one
 	stuck       []error                  // what did not end in time
 }
 
 func (n *launch) watch(ctx context.Context, s *started, t readiness.Target) *watch {
-	w := &watch{n: n, s: s}
+	w := &watch{n: n, s: s, progress: s.progress}
 	// Not ctx itself: the log is read to its end whatever ends first.
 	ctx, w.stop = context.WithCancelCause(context.WithoutCancel(ctx))
 	w.tailing = w.follow(ctx, t, true, func(line []byte) bool {
@@ -62,14 +62,13 @@ func (n *launch) watch(ctx context.Context, s *started, t readiness.Target) *wat
 	if n.spec.Progress != nil {
 		crashed := make(chan struct{})
 		w.crashed = crashed
-		w.progress = progress{call: n.spec.Progress, crashed: crashed}
+		w.progress.open(crashed)
 		w.progressing = w.follow(ctx, t, false, func(line []byte) bool {
 			if text, ok := readiness.StatusOf(s.probe, t, line); ok {
 				line = text
 			}
 			return w.progress.takeLine(line)
 		})
-		s.statuses.Store(&w.progress)
 	}
 	return w
 }
