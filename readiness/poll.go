@@ -166,6 +166,7 @@ func (s Schedule) repeat(ctx context.Context, what string, attempt func(context.
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var good run
+	var last error // of an attempt
 	for attempts := 1; ; attempts++ {
 		err := s.try(ctx, attempt)
 		switch {
@@ -173,12 +174,14 @@ func (s Schedule) repeat(ctx context.Context, what string, attempt func(context.
 			if good.add(s) {
 				return nil
 			}
-			err = good.lacking(s)
+			last = good.lacking(s)
 			delays.Reset()
 		case s.final(ctx, err):
 			return unmarked(err)
+		case ctx.Err() != nil && last != nil:
+			// It was cut short, and says no more than that.
 		default:
-			good = run{}
+			good, last = run{}, err
 		}
 		timer.Reset(min(delays.NextBackOff(), s.longest())) // its jitter goes past its own limit
 		select {
@@ -188,7 +191,7 @@ func (s Schedule) repeat(ctx context.Context, what string, attempt func(context.
 			}
 		case <-ctx.Done():
 		}
-		return &PendingError{Waiting: what, Attempts: attempts, Last: err, Cause: context.Cause(ctx)}
+		return &PendingError{Waiting: what, Attempts: attempts, Last: last, Cause: context.Cause(ctx)}
 	}
 }
 
