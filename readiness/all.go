@@ -48,7 +48,7 @@ func (a All) Wait(ctx context.Context, t Target) (Endpoint, error) {
 	case missing == nil:
 		return learned, nil
 	case len(a) == 1:
-		return Endpoint{}, missing[0]
+		return Endpoint{}, results[0].err
 	}
 	return Endpoint{}, &PendingError{
 		Waiting: fmt.Sprintf("%d of %d", len(missing), len(a)),

@@ -60,8 +60,8 @@ func (a Any) Wait(ctx context.Context, t Target) (Endpoint, error) {
 	return Endpoint{}, e
 }
 
-// Prepare implements [Preparer]. A probe that cannot be prepared has failed; it
-// is an error only if none can.
+// Prepare implements [Preparer]. A probe that cannot be prepared has failed, and
+// what it has added to s is taken back; it is an error only if none can.
 func (a Any) Prepare(ctx context.Context, s *Setup) (Probe, error) {
 	if err := checkParts("Any", a); err != nil {
 		return nil, err
@@ -69,10 +69,12 @@ func (a Any) Prepare(ctx context.Context, s *Setup) (Probe, error) {
 	prepared := make(Any, len(a))
 	var failed []error
 	for i, p := range a {
+		undo := s.mark()
 		var err error
 		if prepared[i], err = Prepare(ctx, p, s); err != nil {
+			undo()
 			failed = append(failed, err)
-			prepared[i] = ProbeFunc(func(context.Context, Target) (Endpoint, error) { return Endpoint{}, err })
+			prepared[i] = failedPart{p, err}
 		}
 	}
 	if len(failed) == len(a) {
@@ -86,6 +88,15 @@ func (a Any) Probes() []Probe { return a }
 
 // String describes the probes.
 func (a Any) String() string { return "any of (" + strings.Join(describeAll(a), "; ") + ")" }
+
+// A failedPart is a probe that could not be prepared: it has failed with err.
+type failedPart struct {
+	probe Probe
+	err   error
+}
+
+func (u failedPart) Wait(context.Context, Target) (Endpoint, error) { return Endpoint{}, u.err }
+func (u failedPart) String() string                                 { return Describe(u.probe) }
 
 // noneError is what an Any fails with when all of its probes have, with errs.
 type noneError []error

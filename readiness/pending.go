@@ -89,5 +89,9 @@ func pendingPart(ctx context.Context, p Probe, err error) *PendingError {
 	if errors.As(err, &pending) {
 		return pending
 	}
-	return &PendingError{Waiting: Describe(p), Cause: cause}
+	pending = &PendingError{Waiting: Describe(p), Cause: cause}
+	if err != cause && err != ctx.Err() {
+		pending.Last = err // it has something to say
+	}
+	return pending
 }

@@ -2,12 +2,14 @@ package readiness
 
 import (
 	"context"
+	"errors"
 	"strings"
 )
 
 // Sequence waits for one probe after another, and hands what each learned on
 // to the next as [Target.Endpoint]. It returns what the last one returned, or
-// the first error. An empty Sequence, or a nil probe in one, is an error: it
+// the first error; once ctx is done, that is a [*PendingError] of the probe whose
+// turn it was. An empty Sequence, or a nil probe in one, is an error: it
 // would call everything ready.
 type Sequence []Probe
 
@@ -24,11 +26,23 @@ func (s Sequence) Wait(ctx context.Context, t Target) (Endpoint, error) {
 	for _, p := range s {
 		e, err := p.Wait(ctx, t)
 		if err != nil {
-			return Endpoint{}, err
+			return Endpoint{}, s.named(ctx, p, err)
 		}
 		t.Endpoint = e
 	}
 	return t.Endpoint, nil
+}
+
+// named returns err, with which p ended, so that it says that it was p which was
+// still waiting, if that is so and it does not say it itself.
+func (s Sequence) named(ctx context.Context, p Probe, err error) error {
+	if pending := (*PendingError)(nil); len(s) == 1 || errors.As(err, &pending) {
+		return err
+	}
+	if part := pendingPart(ctx, p, err); part != nil {
+		return part
+	}
+	return err
 }
 
 // Prepare implements [Preparer]: each probe is prepared, in order.

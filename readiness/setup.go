@@ -114,6 +114,20 @@ func (s *Setup) CloseFiles() {
 	s.Files = nil
 }
 
+// mark returns a function that takes back what is handed to the pod from here
+// on. What has to be cleared away stays.
+func (s *Setup) mark() (undo func()) {
+	env, pidEnv, files := slices.Clone(s.Env), slices.Clone(s.PIDEnv), slices.Clone(s.Files)
+	return func() {
+		for _, f := range s.Files {
+			if f != nil && !slices.Contains(files, f) {
+				f.Close()
+			}
+		}
+		s.Env, s.PIDEnv, s.Files = env, pidEnv, files
+	}
+}
+
 // Prepare prepares p for one launch if it is a [Preparer], and returns the
 // probe to wait for; a combinator of one's own calls it for what it holds.
 func Prepare(ctx context.Context, p Probe, s *Setup) (Probe, error) {

@@ -13,18 +13,6 @@ import (
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
-// preparedIn is p as it is for one launch, cleared away with the test.
-func preparedIn(t *testing.T, p readiness.Probe, dir string) readiness.Probe {
-	t.Helper()
-	s := &readiness.Setup{Name: "pod", RuntimeDir: dir}
-	t.Cleanup(s.Close)
-	q, err := readiness.Prepare(t.Context(), p, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return q
-}
-
 // listenTCP listens on a port of the loopback until the test ends.
 func listenTCP(t *testing.T) (addr string) {
 	t.Helper()
