@@ -7,7 +7,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
@@ -46,8 +46,13 @@ func run(ctx context.Context) error {
 	l := launcher.Launcher{
 		Command: launcher.CommandResolverFunc(redis),
 		Dir:     runtimedir.Dir(dir),
-		// Redis says that it is ready, and Socket makes sure of it.
-		Ready: readiness.Sequence{readiness.ProbeFunc(saysReady), readiness.Socket{}},
+		// Redis says that it is ready, and Unix makes sure of it. The wording
+		// depends on its version: 7.0 writes "The server is now ready to accept
+		// connections at …", later ones "Ready to accept connections unix".
+		Ready: readiness.Sequence{
+			readiness.Pattern{Regexp: regexp.MustCompile("eady to accept connections")},
+			readiness.Unix{},
+		},
 	}
 	began := time.Now()
 	pod, err := l.Launch(ctx, launcher.Spec{
@@ -88,24 +93,7 @@ func run(ctx context.Context) error {
 // directory, and nowhere else, and keeps nothing.
 func redis(ctx context.Context, req launcher.Request) (launcher.Command, error) {
 	return launcher.Exec("redis-server",
-		"--unixsocket", socket(req.RuntimeDir), "--port", "0",
+		"--unixsocket", filepath.Join(req.RuntimeDir, "sock"), "--port", "0",
 		"--save", "", "--appendonly", "no",
 	).ResolveCommand(ctx, req)
 }
-
-// saysReady waits for Redis to say that it is ready. The wording depends on its
-// version: 7.0 writes "The server is now ready to accept connections at …",
-// later ones "Ready to accept connections unix".
-func saysReady(ctx context.Context, t readiness.Target) (readiness.Endpoint, error) {
-	for line, err := range t.Lines(ctx) {
-		if err != nil {
-			return readiness.Endpoint{}, err
-		}
-		if bytes.Contains(line, []byte("eady to accept connections")) {
-			return readiness.Endpoint{Network: "unix", Address: socket(t.RuntimeDir)}, nil
-		}
-	}
-	return readiness.Endpoint{}, errors.New("the log ended before Redis was ready")
-}
-
-func socket(runtimeDir string) string { return filepath.Join(runtimeDir, "sock") }
