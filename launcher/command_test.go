@@ -21,6 +21,7 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/fakepod"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 )
 
 // programs makes a directory with an executable called each of names, and
@@ -187,7 +188,7 @@ func TestNotFound(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := c.command.ResolveCommand(t.Context(), launcher.Request{})
-			mustBe(t, err, append(c.is, exec.ErrNotFound)...)
+			podrig.MustBe(t, err, append(c.is, exec.ErrNotFound)...)
 			if err.Error() != c.want {
 				t.Errorf("the error is\n%v\nwant\n%s", err, c.want)
 			}
@@ -206,20 +207,20 @@ func TestNotFound(t *testing.T) {
 	}
 	t.Setenv("PATH", "")
 	_, err := launcher.Exec("pod").ResolveCommand(t.Context(), launcher.Request{})
-	mustBe(t, err, exec.ErrNotFound)
-	mustSay(t, err, "PATH is empty")
+	podrig.MustBe(t, err, exec.ErrNotFound)
+	podrig.MustSay(t, err, "PATH is empty")
 }
 
 // Exec runs what is not written to be a pod, and so refuses what only a pod
 // understands.
 func TestExecTakesNoOverlay(t *testing.T) {
 	r := newRefuser(t)
-	r.l.Command = launcher.Exec(podBinary)
+	r.L.Command = launcher.Exec(podrig.Pod)
 	for field, spec := range map[string]launcher.Spec{
 		"Overlay": {Name: "alice", Overlay: "secret = 1"},
 		"Session": {Name: "alice", Session: uuid.New()},
 	} {
-		mustBe(t, r.refuse(t.Context(), spec, field+" is set", "launcher.Exec"), launcher.ErrInvalidSpec)
+		podrig.MustBe(t, r.refuse(t.Context(), spec, field+" is set", "launcher.Exec"), launcher.ErrInvalidSpec)
 	}
 }
 
@@ -257,9 +258,9 @@ func TestFirst(t *testing.T) {
 			if cmd.Path != c.path || (err == nil) != (c.path != "") {
 				t.Fatalf("resolved to %q, %v", cmd.Path, err)
 			}
-			mustBe(t, err, c.is...)
+			podrig.MustBe(t, err, c.is...)
 			if err != nil {
-				mustSay(t, err, c.says)
+				podrig.MustSay(t, err, c.says)
 			}
 		})
 	}
@@ -271,7 +272,7 @@ func TestResolverIsChecked(t *testing.T) {
 	r := newRefuser(t)
 	var asked launcher.Request
 	returns := func(cmd launcher.Command, err error) {
-		r.l.Command = launcher.CommandResolverFunc(func(_ context.Context, req launcher.Request) (launcher.Command, error) {
+		r.L.Command = launcher.CommandResolverFunc(func(_ context.Context, req launcher.Request) (launcher.Command, error) {
 			asked = req
 			return cmd, err
 		})
@@ -285,8 +286,8 @@ func TestResolverIsChecked(t *testing.T) {
 	}
 	broken := errors.New("the registry\nis down")
 	returns(launcher.Command{}, broken)
-	mustBe(t, r.refuse(t.Context(), launcher.Spec{Name: "alice", Args: []string{"x"}}, `launch alice: the registry\nis down (stage resolve,`), broken)
-	if asked.RuntimeDir != r.dir("alice") || asked.Spec.Name != "alice" || !slices.Equal(asked.Spec.Args, []string{"x"}) {
+	podrig.MustBe(t, r.refuse(t.Context(), launcher.Spec{Name: "alice", Args: []string{"x"}}, `launch alice: the registry\nis down (stage resolve,`), broken)
+	if asked.RuntimeDir != r.Dir("alice") || asked.Spec.Name != "alice" || !slices.Equal(asked.Spec.Args, []string{"x"}) {
 		t.Errorf("the resolver was asked for %+v", asked)
 	}
 }
@@ -294,24 +295,24 @@ func TestResolverIsChecked(t *testing.T) {
 // startError launches the program at path, which the system must refuse to
 // start, and checks that the name can be launched afterwards.
 func (r *rig) startError(path string, parts ...string) *launcher.Error {
-	r.t.Helper()
-	r.l.Command = launcher.CommandResolverFunc(func(context.Context, launcher.Request) (launcher.Command, error) {
+	r.T.Helper()
+	r.L.Command = launcher.CommandResolverFunc(func(context.Context, launcher.Request) (launcher.Command, error) {
 		return launcher.Command{Path: path}, nil
 	})
-	e := r.fail(r.t.Context(), launcher.Spec{Name: "alice"})
+	e := r.Fail(r.T.Context(), launcher.Spec{Name: "alice"})
 	if e.Stage != launcher.StageStart || e.PID != 0 || e.Command.Path != path {
-		r.t.Errorf("%+v", e)
+		r.T.Errorf("%+v", e)
 	}
-	mustSay(r.t, e, append(parts, "exec "+path)...)
+	podrig.MustSay(r.T, e, append(parts, "exec "+path)...)
 	return e
 }
 
 // file makes an executable file in the rig's base.
 func (r *rig) file(name, content string, mode os.FileMode) string {
-	r.t.Helper()
-	path := filepath.Join(r.base, name)
+	r.T.Helper()
+	path := filepath.Join(r.Base, name)
 	if err := os.WriteFile(path, []byte(content), mode); err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	return path
 }
@@ -320,11 +321,11 @@ func (r *rig) file(name, content string, mode os.FileMode) string {
 // the same of both.
 func TestStartErrorMissing(t *testing.T) {
 	r := newRig(t)
-	e := r.startError(filepath.Join(r.base, "missing"), "no such file or directory")
-	mustBe(t, e, fs.ErrNotExist)
-	script := r.file("script", "#!/no/such/interpreter -x\necho hello\n", 0o700)
-	e = r.startError(script, `the program is there, its interpreter "/no/such/interpreter -x" is not`)
-	mustBe(t, e, fs.ErrNotExist)
+	e := r.startError(filepath.Join(r.Base, "missing"), "no such file or directory")
+	podrig.MustBe(t, e, fs.ErrNotExist)
+	lacking := r.file("script", "#!/no/such/interpreter -x\necho hello\n", 0o700)
+	e = r.startError(lacking, `the program is there, its interpreter "/no/such/interpreter -x" is not`)
+	podrig.MustBe(t, e, fs.ErrNotExist)
 
 	// A program without a loader, where one can be made of another's.
 	program, err := os.ReadFile("/bin/sh")
@@ -335,44 +336,44 @@ func TestStartErrorMissing(t *testing.T) {
 		t.Log("/bin/sh has no dynamic loader here")
 	} else {
 		copy(program[i+1:], "/bil")
-		mustBe(t, r.startError(r.file("loaderless", string(program), 0o700), "the program is there, its dynamic loader is not"), fs.ErrNotExist)
+		podrig.MustBe(t, r.startError(r.file("loaderless", string(program), 0o700), "the program is there, its dynamic loader is not"), fs.ErrNotExist)
 	}
-	r.relaunch("alice")
+	r.Relaunch("alice")
 }
 
 // B21: a program that is not executable, and one that is a directory.
 func TestStartErrorNotExecutable(t *testing.T) {
 	r := newRig(t)
 	e := r.startError(r.file("plain", "#!/bin/sh\n", 0o600), "it is not executable for us (mode -rw-------)")
-	mustBe(t, e, fs.ErrPermission)
-	dir := filepath.Join(r.base, "dir")
+	podrig.MustBe(t, e, fs.ErrPermission)
+	dir := filepath.Join(r.Base, "dir")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	e = r.startError(dir, "drwx------")
-	mustBe(t, e, fs.ErrPermission)
-	r.relaunch("alice")
+	podrig.MustBe(t, e, fs.ErrPermission)
+	r.Relaunch("alice")
 }
 
 // B22: a file that is no program: nothing, garbage, another machine's.
 func TestStartErrorFormat(t *testing.T) {
 	r := newRig(t)
-	mustBe(t, r.startError(r.file("empty", "", 0o700), "the file is empty"), syscall.ENOEXEC)
-	mustBe(t, r.startError(r.file("garbage", "echo hello\n", 0o700), "neither a program for", "nor a script"), syscall.ENOEXEC)
-	foreign, err := os.ReadFile(podBinary)
+	podrig.MustBe(t, r.startError(r.file("empty", "", 0o700), "the file is empty"), syscall.ENOEXEC)
+	podrig.MustBe(t, r.startError(r.file("garbage", "echo hello\n", 0o700), "neither a program for", "nor a script"), syscall.ENOEXEC)
+	foreign, err := os.ReadFile(podrig.Pod)
 	if err != nil {
 		t.Fatal(err)
 	}
 	foreign[18], foreign[19] = 0xfe, 0xfe // e_machine (elf(5)): there is none of that number
-	mustBe(t, r.startError(r.file("foreign", string(foreign), 0o700), "neither a program for"), syscall.ENOEXEC)
-	r.relaunch("alice")
+	podrig.MustBe(t, r.startError(r.file("foreign", string(foreign), 0o700), "neither a program for"), syscall.ENOEXEC)
+	r.Relaunch("alice")
 }
 
 // B23: a program that is still open for writing is tried again. The file is
 // closed when the starter first waits.
 func TestStartErrorBusy(t *testing.T) {
 	r := newRig(t)
-	program, err := os.ReadFile(podBinary)
+	program, err := os.ReadFile(podrig.Pod)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -382,9 +383,9 @@ func TestStartErrorBusy(t *testing.T) {
 		t.Fatal(err)
 	}
 	waited := false
-	r.l.Starter = onWait{func() { waited = true; writer.Close() }}
-	r.l.Command = launcher.Exec(path, fakepod.Args("alice", r.dir("alice"), serve, nil)...)
-	ping(t, r.launch(launcher.Spec{Name: "alice"}))
+	r.L.Starter = onWait{func() { waited = true; writer.Close() }}
+	r.L.Command = launcher.Exec(path, fakepod.Args("alice", r.Dir("alice"), podrig.Serve, nil)...)
+	podrig.Ping(t, r.Launch(launcher.Spec{Name: "alice"}))
 	if !waited {
 		t.Error("the program could be started while it was open for writing")
 	}
@@ -400,14 +401,14 @@ func TestStartErrorBusyForEver(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer writer.Close()
-	mustBe(t, r.startError(path, "somebody has the program open for writing"), syscall.ETXTBSY)
+	podrig.MustBe(t, r.startError(path, "somebody has the program open for writing"), syscall.ETXTBSY)
 
 	// The caller may be gone sooner. Then both are told.
 	ctx, cancel := context.WithCancel(t.Context())
-	r.l.Starter = onWait{cancel}
-	e := r.fail(ctx, launcher.Spec{Name: "alice"})
-	mustBe(t, e, context.Canceled, syscall.ETXTBSY)
-	r.relaunch("alice")
+	r.L.Starter = onWait{cancel}
+	e := r.Fail(ctx, launcher.Spec{Name: "alice"})
+	podrig.MustBe(t, e, context.Canceled, syscall.ETXTBSY)
+	r.Relaunch("alice")
 }
 
 // An onWait is the default Starter, and calls call when that first waits for

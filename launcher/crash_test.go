@@ -25,6 +25,7 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/crashpoint"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
@@ -55,11 +56,11 @@ func init() {
 	var r role
 	err := json.Unmarshal([]byte(text), &r)
 	if err == nil {
-		podBinary = r.Pod
+		podrig.Pod = r.Pod
 		err = roles[r.Play](launcher.Launcher{
-			Command: script(r.Steps...),
+			Command: podrig.Script(r.Steps...),
 			Dir:     runtimedir.Dir(r.Base),
-			Timeout: ample,
+			Timeout: podrig.Ample,
 		}, r)
 	}
 	if err != nil {
@@ -106,11 +107,11 @@ func ensureOnce(l launcher.Launcher, r role) error {
 // -soak they always try all of their points.
 func TestCrashPoints(t *testing.T) {
 	for _, s := range []*sweep{
-		{name: "prompt", steps: serve},
+		{name: "prompt", steps: podrig.Serve},
 		{name: "late", steps: []string{"ready", "sleep 20ms", "listen", "hang"}, thin: 4}, // it binds late
-		{name: "twice", steps: serve, twice: true, thin: 4},
-		{name: "changes", steps: serve, only: changes},
-		{name: "held", steps: serve, only: forked, held: true},
+		{name: "twice", steps: podrig.Serve, twice: true, thin: 4},
+		{name: "changes", steps: podrig.Serve, only: changes},
+		{name: "held", steps: podrig.Serve, only: forked, held: true},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			s.rig = newRig(t, s.steps...)
@@ -125,9 +126,9 @@ func TestCrashPoints(t *testing.T) {
 func TestLaunchLockDeleted(t *testing.T) {
 	for _, other := range []string{"none", "alice.json"} {
 		t.Run("and "+other, func(t *testing.T) {
-			r := newRig(t, serve...)
-			up, gate := r.fifo("up"), r.fifo("gate")
-			play := role{Play: "ensure", Base: r.base, Name: "alice", Pod: podBinary,
+			r := newRig(t, podrig.Serve...)
+			up, gate := r.Fifo("up"), r.Fifo("gate")
+			play := role{Play: "ensure", Base: r.Base, Name: "alice", Pod: podrig.Pod,
 				Steps: []string{"notify " + up, "await " + gate, "listen", "ready", "hang"}}
 			first := exec.Command(os.Args[0])
 			first.Env, first.Stderr = play.env(t), os.Stderr
@@ -137,29 +138,29 @@ func TestLaunchLockDeleted(t *testing.T) {
 			if _, err := os.ReadFile(up); err != nil { // until the pod is there
 				t.Fatal(err)
 			}
-			if err := os.Remove(filepath.Join(r.base, ".alice.launch")); err != nil {
+			if err := os.Remove(filepath.Join(r.Base, ".alice.launch")); err != nil {
 				t.Fatal(err)
 			}
 			// It may not have been written yet.
-			if err := os.Remove(filepath.Join(r.base, "."+other)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := os.Remove(filepath.Join(r.Base, "."+other)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				t.Fatal(err)
 			}
-			r.l.Timeout = short
-			_, _, err := r.l.Ensure(t.Context(), launcher.Spec{Name: "alice"})
+			r.L.Timeout = podrig.Short
+			_, _, err := r.L.Ensure(t.Context(), launcher.Spec{Name: "alice"})
 			if !errors.Is(err, launcher.ErrHeld) {
 				first.Process.Kill()
 				t.Errorf("another launcher got %v; the first: %v", err, first.Wait())
-				for _, pid := range livePods(t, r.dir("alice")) {
+				for _, pid := range livePods(t, r.Dir("alice")) {
 					syscall.Kill(pid, syscall.SIGKILL)
 				}
 				return
 			}
-			open(t, gate)
+			podrig.Wake(t, gate)
 			if err := first.Wait(); err != nil {
 				t.Fatalf("the first launcher: %v", err)
 			}
-			r.l.Timeout = ample
-			pod, started, err := r.l.Ensure(t.Context(), launcher.Spec{Name: "alice"})
+			r.L.Timeout = podrig.Ample
+			pod, started, err := r.L.Ensure(t.Context(), launcher.Spec{Name: "alice"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -231,16 +232,16 @@ func (s *sweep) run() {
 	}
 	tried := s.feed(points)
 	workers.Wait()
-	s.t.Logf("a launch has about %d points; tried %d, of which %d were beyond the end\n%s", s.total, tried, s.missed, s.table())
+	s.T.Logf("a launch has about %d points; tried %d, of which %d were beyond the end\n%s", s.total, tried, s.missed, s.table())
 	if s.last == 0 || s.only == nil && s.missed > tried/2 {
-		s.t.Error("most launches were not killed at all")
+		s.T.Error("most launches were not killed at all")
 	}
 }
 
 // feed sends the numbers of the points to try, and returns how many they were.
 func (s *sweep) feed(points chan<- int) (tried int) {
 	defer close(points)
-	if *crashpoints == "all" || s.only != nil && *soak {
+	if *crashpoints == "all" || s.only != nil && *podrig.Soak {
 		for n := 1; n <= s.highest()+10; n++ {
 			points <- n
 			tried++
@@ -248,13 +249,13 @@ func (s *sweep) feed(points chan<- int) (tried int) {
 		return tried
 	}
 	count := 1
-	if *soak {
+	if *podrig.Soak {
 		count = 100 / max(1, s.thin)
 	}
 	if *crashpoints != "" {
 		var err error
 		if count, err = strconv.Atoi(*crashpoints); err != nil || count < 1 {
-			s.t.Errorf("-crashpoints %s: want a number or \"all\"", *crashpoints)
+			s.T.Errorf("-crashpoints %s: want a number or \"all\"", *crashpoints)
 		}
 	}
 	for i := range count {
@@ -297,10 +298,10 @@ func (s *sweep) try(name string, n int) int {
 		}
 		errs = append(errs, err)
 	}
-	pod, started, err := s.l.Ensure(s.t.Context(), launcher.Spec{Name: name})
+	pod, started, err := s.L.Ensure(s.T.Context(), launcher.Spec{Name: name})
 	errs = append(errs, s.check(name, pod, err))
 	if err = errors.Join(errs...); err != nil {
-		s.t.Errorf("launcher killed at point %d (%v): %v", n, first.At, err)
+		s.T.Errorf("launcher killed at point %d (%v): %v", n, first.At, err)
 		s.clear(name)
 	}
 	if early != nil {
@@ -316,9 +317,9 @@ func (s *sweep) try(name string, n int) int {
 // child of the dead one, which still holds all that its parent held, has come to
 // its exec. It may have the pod, or an *Error.
 func (s *sweep) disturb(name string) (*launcher.Pod, error) {
-	l := s.l
-	l.Timeout = short
-	pod, _, err := l.Ensure(s.t.Context(), launcher.Spec{Name: name})
+	l := s.L
+	l.Timeout = podrig.Short
+	pod, _, err := l.Ensure(s.T.Context(), launcher.Spec{Name: name})
 	if _, ok := err.(*launcher.Error); err != nil && !ok {
 		return nil, fmt.Errorf("while the child was held the error was a %T: %w", err, err)
 	}
@@ -327,10 +328,10 @@ func (s *sweep) disturb(name string) (*launcher.Pod, error) {
 
 // crash runs a launcher in a process of its own, to its nth point.
 func (s *sweep) crash(name string, n int, held func()) (crashpoint.Result, error) {
-	r := role{Play: "ensure", Base: s.base, Name: name, Pod: podBinary, Steps: s.steps}
+	r := role{Play: "ensure", Base: s.Base, Name: name, Pod: podrig.Pod, Steps: s.steps}
 	result, err := crashpoint.Run(crashpoint.Program{
 		Path:   os.Args[0],
-		Env:    r.env(s.t, "GOMAXPROCS=2", "GODEBUG=asyncpreemptoff=1", "GOGC=off"),
+		Env:    r.env(s.T, "GOMAXPROCS=2", "GODEBUG=asyncpreemptoff=1", "GOGC=off"),
 		Stderr: os.Stderr,
 		Count:  s.only,
 		Held:   held,
@@ -347,13 +348,13 @@ func (s *sweep) check(name string, pod *launcher.Pod, err error) error {
 	if err != nil {
 		return fmt.Errorf("the next Ensure: %w", err)
 	}
-	ctx := s.t.Context()
+	ctx := s.T.Context()
 	err = answers(ctx, pod)
-	if live := livePods(s.t, s.dir(name)); !slices.Equal(live, []int{pod.PID()}) {
+	if live := livePods(s.T, s.Dir(name)); !slices.Equal(live, []int{pod.PID()}) {
 		err = errors.Join(err, fmt.Errorf("alive are %v, and Ensure said %d", live, pod.PID()))
 	}
 	err = errors.Join(err, pod.Stop(ctx))
-	if live := livePods(s.t, s.dir(name)); len(live) > 0 {
+	if live := livePods(s.T, s.Dir(name)); len(live) > 0 {
 		err = errors.Join(err, fmt.Errorf("when it was stopped there were still %v", live))
 	}
 	return err
@@ -362,7 +363,7 @@ func (s *sweep) check(name string, pod *launcher.Pod, err error) error {
 // clear ends what a launcher has left behind that has failed, so that the other
 // points can be tried.
 func (s *sweep) clear(name string) {
-	for _, pid := range livePods(s.t, s.dir(name)) {
+	for _, pid := range livePods(s.T, s.Dir(name)) {
 		syscall.Kill(pid, syscall.SIGKILL)
 	}
 }
@@ -426,7 +427,7 @@ func livePods(t *testing.T, dir string) []int {
 			continue
 		}
 		args, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline")) // it may have just gone
-		if f := strings.Split(string(args), "\x00"); len(f) > 2 && f[0] == podBinary && f[2] == dir {
+		if f := strings.Split(string(args), "\x00"); len(f) > 2 && f[0] == podrig.Pod && f[2] == dir {
 			live = append(live, pid)
 		}
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
@@ -126,7 +127,7 @@ func (c message) check(t *testing.T) {
 	if diff := cmp.Diff("launch alice: "+c.want+facts, err.Error()); diff != "" {
 		t.Errorf("message (-want +got):\n%s", diff)
 	}
-	mustBe(t, err, c.is)
+	podrig.MustBe(t, err, c.is)
 }
 
 // A withPID is a starter whose process has a number.
@@ -183,7 +184,7 @@ func TestErrorIsOneLine(t *testing.T) {
 func TestErrorUnwraps(t *testing.T) {
 	why, left := errors.New("why"), errors.New("left")
 	e := fmt.Errorf("wrapped: %w", &launcher.Error{Err: fmt.Errorf("%w: %w", why, &exec.Error{Name: "x", Err: exec.ErrDot}), Leftover: left})
-	mustBe(t, e, why, left, exec.ErrDot)
+	podrig.MustBe(t, e, why, left, exec.ErrDot)
 	var own *launcher.Error
 	var beneath *exec.Error
 	if !errors.As(e, &own) || !errors.As(e, &beneath) || beneath.Name != "x" {
@@ -222,9 +223,9 @@ func TestErrorsKeepTheOverlay(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out bytes.Buffer
-			r.l.Command = c.command
-			r.l.Logger = hclog.New(&hclog.LoggerOptions{Level: hclog.Trace, Output: &out})
-			e := r.fail(t.Context(), launcher.Spec{Name: "alice", Overlay: overlay, Env: []string{"TOKEN=s3cret"}})
+			r.L.Command = c.command
+			r.L.Logger = hclog.New(&hclog.LoggerOptions{Level: hclog.Trace, Output: &out})
+			e := r.Fail(t.Context(), launcher.Spec{Name: "alice", Overlay: overlay, Env: []string{"TOKEN=s3cret"}})
 			if diff := cmp.Diff(c.want, e.Command.Args); diff != "" || e.Command.Env != nil || e.Stage != c.stage {
 				t.Errorf("stage %q, environment %q, arguments (-want +got):\n%s", e.Stage, e.Command.Env, diff)
 			}
@@ -243,65 +244,65 @@ func TestFailureAtTheEndIsTold(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	r := newRig(t, "hang")
-	r.l.Log = logsource.SourceFunc(func(context.Context, logsource.Launch) (*logsource.Log, error) {
+	r.L.Log = logsource.SourceFunc(func(context.Context, logsource.Launch) (*logsource.Log, error) {
 		cancel()
 		return nil, onFire
 	})
-	e := r.fail(ctx, launcher.Spec{Name: "alice"})
-	mustBe(t, e, context.Canceled, onFire)
-	mustSay(t, e, "launch alice: launch cancelled: context canceled; the disk is on fire (stage log,")
+	e := r.Fail(ctx, launcher.Spec{Name: "alice"})
+	podrig.MustBe(t, e, context.Canceled, onFire)
+	podrig.MustSay(t, e, "launch alice: launch cancelled: context canceled; the disk is on fire (stage log,")
 
 	// One that only gave up has nothing to tell.
 	ctx, cancel = context.WithCancel(t.Context())
 	defer cancel()
-	r.l.Log = logsource.SourceFunc(func(ctx context.Context, _ logsource.Launch) (*logsource.Log, error) {
+	r.L.Log = logsource.SourceFunc(func(ctx context.Context, _ logsource.Launch) (*logsource.Log, error) {
 		cancel()
 		return nil, fmt.Errorf("gave up: %w", ctx.Err())
 	})
-	e = r.fail(ctx, launcher.Spec{Name: "alice"})
-	mustSay(t, e, "launch alice: launch cancelled: context canceled (stage log,")
+	e = r.Fail(ctx, launcher.Spec{Name: "alice"})
+	podrig.MustSay(t, e, "launch alice: launch cancelled: context canceled (stage log,")
 }
 
 // The fields are those of the step that failed; what came later is not in them.
 func TestErrorFields(t *testing.T) {
 	r := newRig(t, "say one", "exit 3")
-	e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-	if e.LogPath != filepath.Join(r.dir("alice"), "stderr.log") || e.Command.Path != podBinary || e.Endpoint != (readiness.Endpoint{}) {
+	e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+	if e.LogPath != filepath.Join(r.Dir("alice"), "stderr.log") || e.Command.Path != podrig.Pod || e.Endpoint != (readiness.Endpoint{}) {
 		t.Errorf("%+v", e)
 	}
-	r.l.Log = logsource.File{Name: "no/such"}
-	e = r.fail(t.Context(), launcher.Spec{Name: "alice"})
-	if e.Stage != launcher.StageLog || e.PID != 0 || e.LogPath != "" || e.Command.Path != podBinary {
+	r.L.Log = logsource.File{Name: "no/such"}
+	e = r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+	if e.Stage != launcher.StageLog || e.PID != 0 || e.LogPath != "" || e.Command.Path != podrig.Pod {
 		t.Errorf("%+v", e)
 	}
-	r.l.Dir = runtimedir.Dir("relative")
-	e = r.fail(t.Context(), launcher.Spec{Name: "alice"})
-	mustBe(t, e, runtimedir.ErrUnavailable)
+	r.L.Dir = runtimedir.Dir("relative")
+	e = r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+	podrig.MustBe(t, e, runtimedir.ErrUnavailable)
 	if e.Stage != launcher.StageDir || e.Command.Path != "" {
 		t.Errorf("%+v", e)
 	}
-	r.l.Dir = runtimedir.ResolverFunc(func(context.Context, string) (string, error) { return "relative", nil })
-	mustSay(t, r.fail(t.Context(), launcher.Spec{Name: "alice"}), `returned the directory "relative": it must be absolute`)
+	r.L.Dir = runtimedir.ResolverFunc(func(context.Context, string) (string, error) { return "relative", nil })
+	podrig.MustSay(t, r.Fail(t.Context(), launcher.Spec{Name: "alice"}), `returned the directory "relative": it must be absolute`)
 }
 
 // A strategy that breaks its contract is an error like any other, and what it
 // has opened is closed.
 func TestBrokenStrategies(t *testing.T) {
 	r := newRig(t, "hang")
-	r.l.Log = logsource.SourceFunc(func(context.Context, logsource.Launch) (*logsource.Log, error) { return nil, nil })
-	mustSay(t, r.fail(t.Context(), launcher.Spec{Name: "alice"}), "the log source returned neither a log nor an error (stage log,")
-	r.l.Log = logsource.SourceFunc(func(ctx context.Context, launch logsource.Launch) (*logsource.Log, error) {
+	r.L.Log = logsource.SourceFunc(func(context.Context, logsource.Launch) (*logsource.Log, error) { return nil, nil })
+	podrig.MustSay(t, r.Fail(t.Context(), launcher.Spec{Name: "alice"}), "the log source returned neither a log nor an error (stage log,")
+	r.L.Log = logsource.SourceFunc(func(ctx context.Context, launch logsource.Launch) (*logsource.Log, error) {
 		log, err := logsource.File{}.Open(ctx, launch)
 		if err == nil {
 			log.Follow = nil
 		}
 		return log, err
 	})
-	mustSay(t, r.fail(t.Context(), launcher.Spec{Name: "alice"}), "a log that cannot be followed (stage log,")
-	r.l.Log = nil
-	r.l.Starter = explosive(func() {}) // it returns nil, nil
-	mustSay(t, r.fail(t.Context(), launcher.Spec{Name: "alice"}), "the starter returned neither a process nor an error (stage start,")
-	r.relaunch("alice")
+	podrig.MustSay(t, r.Fail(t.Context(), launcher.Spec{Name: "alice"}), "a log that cannot be followed (stage log,")
+	r.L.Log = nil
+	r.L.Starter = explosive(func() {}) // it returns nil, nil
+	podrig.MustSay(t, r.Fail(t.Context(), launcher.Spec{Name: "alice"}), "the starter returned neither a process nor an error (stage start,")
+	r.Relaunch("alice")
 }
 
 // A record is what the Logger got, in one call.
@@ -309,14 +310,14 @@ type record map[string]any
 
 // records returns what a launch logs at level and above.
 func (r *rig) records(level hclog.Level, launch func()) (all []record) {
-	r.t.Helper()
+	r.T.Helper()
 	var out bytes.Buffer
-	r.l.Logger = hclog.New(&hclog.LoggerOptions{Level: level, Output: &out, JSONFormat: true})
+	r.L.Logger = hclog.New(&hclog.LoggerOptions{Level: level, Output: &out, JSONFormat: true})
 	launch()
 	for lines := json.NewDecoder(&out); lines.More(); {
 		var rec record
 		if err := lines.Decode(&rec); err != nil {
-			r.t.Fatal(err)
+			r.T.Fatal(err)
 		}
 		all = append(all, rec)
 	}
@@ -338,10 +339,10 @@ func messages(all []record) (list []string) {
 // A launch that succeeds logs its steps at Debug, each with the pod, the launch
 // and how long it took, and one line at Info.
 func TestLoggingOfAPod(t *testing.T) {
-	r := newRig(t, serve...)
+	r := newRig(t, podrig.Serve...)
 	var pid int
 	all := r.records(hclog.Debug, func() {
-		pod := r.launch(launcher.Spec{Name: "alice"})
+		pod := r.Launch(launcher.Spec{Name: "alice"})
 		pid = pod.PID()
 		mustStop(t, pod)
 	})
@@ -367,10 +368,10 @@ func TestLoggingOfAPod(t *testing.T) {
 		}
 	}
 	ready := slices.IndexFunc(all, func(rec record) bool { return rec["@message"] == "pod is ready" })
-	if ready < 0 || all[ready]["endpoint"] != "unix:"+filepath.Join(r.dir("alice"), "sock") {
+	if ready < 0 || all[ready]["endpoint"] != "unix:"+filepath.Join(r.Dir("alice"), "sock") {
 		t.Errorf("without the endpoint: %v", all)
 	}
-	again := r.records(hclog.Info, func() { r.launch(launcher.Spec{Name: "bob"}) })
+	again := r.records(hclog.Info, func() { r.Launch(launcher.Spec{Name: "bob"}) })
 	if diff := cmp.Diff([]string{"info pod is ready"}, messages(again)); diff != "" {
 		t.Errorf("messages at Info (-want +got):\n%s", diff)
 	}
@@ -383,14 +384,14 @@ func TestLoggingOfAPod(t *testing.T) {
 func TestLoggingOfAFailure(t *testing.T) {
 	r := newRig(t, "say one", "exit 3")
 	var e *launcher.Error
-	all := r.records(hclog.Info, func() { e = r.fail(t.Context(), launcher.Spec{Name: "alice"}) })
+	all := r.records(hclog.Info, func() { e = r.Fail(t.Context(), launcher.Spec{Name: "alice"}) })
 	if diff := cmp.Diff([]string{"error launch failed ready"}, messages(all)); diff != "" {
 		t.Fatalf("messages (-want +got):\n%s", diff)
 	}
 	if rec := all[0]; rec["pid"] != float64(e.PID) || rec["error"] != e.Error() || rec["took"] != float64(e.Elapsed) || rec["pod"] != "alice" {
 		t.Errorf("logged %v, want what is in %v", rec, e)
 	}
-	all = r.records(hclog.Info, func() { r.fail(t.Context(), launcher.Spec{Name: "a/b"}) })
+	all = r.records(hclog.Info, func() { r.Fail(t.Context(), launcher.Spec{Name: "a/b"}) })
 	if diff := cmp.Diff([]string{"error launch failed dir"}, messages(all)); diff != "" {
 		t.Errorf("messages (-want +got):\n%s", diff)
 	}
@@ -398,7 +399,7 @@ func TestLoggingOfAFailure(t *testing.T) {
 
 // Without a Logger nothing is written anywhere.
 func TestSilence(t *testing.T) {
-	r := newRig(t, serve...)
+	r := newRig(t, podrig.Serve...)
 	said, err := os.Create(filepath.Join(t.TempDir(), "said"))
 	if err != nil {
 		t.Fatal(err)
@@ -412,9 +413,9 @@ func TestSilence(t *testing.T) {
 		log.SetOutput(stderr)
 		said.Close()
 	}()
-	mustStop(t, r.launch(launcher.Spec{Name: "alice"}))
-	r.l.Command = script("say one", "exit 3")
-	r.fail(t.Context(), launcher.Spec{Name: "alice"})
+	mustStop(t, r.Launch(launcher.Spec{Name: "alice"}))
+	r.L.Command = podrig.Script("say one", "exit 3")
+	r.Fail(t.Context(), launcher.Spec{Name: "alice"})
 	if text := readFile(t, said.Name()); text != "" {
 		t.Errorf("the launches wrote: %s", text)
 	}

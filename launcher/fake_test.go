@@ -43,8 +43,8 @@ func newFake(t *testing.T) *fake {
 		Timeout: 20 * time.Second,
 	}
 	t.Cleanup(func() {
-		if open := f.log.open(); open != 0 {
-			t.Errorf("%d readers of the log were not closed", open)
+		if left := f.log.open(); left != 0 {
+			t.Errorf("%d readers of the log were not closed", left)
 		}
 		if n := f.proc.reapedTimes(); n != 1 {
 			t.Errorf("the process was reaped %d times, want once", n)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/fakepod"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
@@ -52,30 +53,30 @@ type refuser struct {
 
 func newRefuser(t *testing.T) refuser {
 	t.Helper()
-	r := newRig(t, serve...)
-	parent := r.base
-	r.base = filepath.Join(parent, "base")
-	r.l.Dir = runtimedir.Dir(r.base)
+	r := newRig(t, podrig.Serve...)
+	parent := r.Base
+	r.Base = filepath.Join(parent, "base")
+	r.L.Dir = runtimedir.Dir(r.Base)
 	return refuser{r, parent}
 }
 
 // refuse launches what must be refused, and returns the error, whose message
 // must hold each of parts.
 func (r refuser) refuse(ctx context.Context, spec launcher.Spec, parts ...string) *launcher.Error {
-	r.t.Helper()
-	before := listing(r.t, r.parent)
-	r.l.Starter = noStarter{r.t}
-	e := r.fail(ctx, spec)
-	r.l.Starter = nil
-	if diff := cmp.Diff(before, listing(r.t, r.parent)); diff != "" {
-		r.t.Errorf("%q was refused, and yet the disk has changed (-before +after):\n%s", spec.Name, diff)
+	r.T.Helper()
+	before := listing(r.T, r.parent)
+	r.L.Starter = noStarter{r.T}
+	e := r.Fail(ctx, spec)
+	r.L.Starter = nil
+	if diff := cmp.Diff(before, listing(r.T, r.parent)); diff != "" {
+		r.T.Errorf("%q was refused, and yet the disk has changed (-before +after):\n%s", spec.Name, diff)
 	}
 	if e.PID != 0 || e.LogPath != "" || e.Exit != nil || e.Tail != nil {
-		r.t.Errorf("the error speaks of a process, and none was to be started: %+v", e)
+		r.T.Errorf("the error speaks of a process, and none was to be started: %+v", e)
 	}
-	mustSay(r.t, e, parts...)
+	podrig.MustSay(r.T, e, parts...)
 	if len(e.Error()) > 4<<10 {
-		r.t.Errorf("the message has %d bytes: %.200s", len(e.Error()), e)
+		r.T.Errorf("the message has %d bytes: %.200s", len(e.Error()), e)
 	}
 	return e
 }
@@ -114,7 +115,7 @@ func refuseNames(t *testing.T, why string, names ...string) {
 	r := newRefuser(t)
 	for _, name := range names {
 		e := r.refuse(t.Context(), launcher.Spec{Name: name}, why)
-		mustBe(t, e, runtimedir.ErrInvalidName)
+		podrig.MustBe(t, e, runtimedir.ErrInvalidName)
 		if e.Stage != launcher.StageDir {
 			t.Errorf("%q was refused in stage %q", name, e.Stage)
 		}
@@ -156,8 +157,8 @@ func a06(t *testing.T) {
 		refuseNames(t, fmt.Sprintf("it has %d bytes, the limit is %d", n, runtimedir.MaxName), strings.Repeat("n", n))
 	}
 	r := newRig(t, "announce \"INSOMNIA-READY\\tNAME\\t/nowhere\\n\"", "hang")
-	r.l.Ready = readiness.ReadyLine{} // a socket's path could not be that long
-	r.launch(launcher.Spec{Name: strings.Repeat("n", runtimedir.MaxName)})
+	r.L.Ready = readiness.ReadyLine{} // a socket's path could not be that long
+	r.Launch(launcher.Spec{Name: strings.Repeat("n", runtimedir.MaxName)})
 }
 
 // A7: a path that is too long for a socket, at the limits of Linux and of the
@@ -165,32 +166,32 @@ func a06(t *testing.T) {
 // refused before anything starts; another probe tells when it has to dial it.
 func a07(t *testing.T) {
 	r := newRefuser(t)
-	named := func(n int) string { return strings.Repeat("n", n-len(r.base+"/"+"/sock")) }
+	named := func(n int) string { return strings.Repeat("n", n-len(r.Base+"/"+"/sock")) }
 	for _, n := range []int{103, 104, 107, 108, 200} {
 		spec := launcher.Spec{Name: named(n)}
 		if n <= runtimedir.MaxSocketPath {
-			pod := r.launch(spec)
+			pod := r.Launch(spec)
 			if got := len(pod.Endpoint().Address); got != n {
 				t.Errorf("the socket's path has %d bytes, want %d", got, n)
 			}
 			mustStop(t, pod)
 			continue
 		}
-		e := r.refuse(t.Context(), spec, filepath.Join(r.dir(spec.Name), "sock"),
+		e := r.refuse(t.Context(), spec, filepath.Join(r.Dir(spec.Name), "sock"),
 			fmt.Sprintf("has %d bytes, the limit is %d", n, runtimedir.MaxSocketPath), "choose a shorter")
-		mustBe(t, e, runtimedir.ErrSocketPathTooLong, syscall.ENAMETOOLONG)
+		podrig.MustBe(t, e, runtimedir.ErrSocketPathTooLong, syscall.ENAMETOOLONG)
 		var pathErr *runtimedir.SocketPathError
 		if !errors.As(e, &pathErr) || len(pathErr.Path) != n || pathErr.Max != runtimedir.MaxSocketPath {
 			t.Errorf("errors.As found %+v", pathErr)
 		}
 	}
-	r.l.Command = script("ready", "hang")
-	r.l.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{}}
-	e := r.fail(t.Context(), launcher.Spec{Name: named(108)})
-	mustBe(t, e, runtimedir.ErrSocketPathTooLong, syscall.ENAMETOOLONG)
-	mustSay(t, e, "the path has 108 bytes")
-	r.l.Ready = readiness.ReadyLine{}
-	r.launch(launcher.Spec{Name: named(200)})
+	r.L.Command = podrig.Script("ready", "hang")
+	r.L.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{}}
+	e := r.Fail(t.Context(), launcher.Spec{Name: named(108)})
+	podrig.MustBe(t, e, runtimedir.ErrSocketPathTooLong, syscall.ENAMETOOLONG)
+	podrig.MustSay(t, e, "the path has 108 bytes")
+	r.L.Ready = readiness.ReadyLine{}
+	r.Launch(launcher.Spec{Name: named(200)})
 }
 
 // A8: any script and spaces are fine; what cannot be seen, or is not text, is
@@ -202,9 +203,9 @@ func a08(t *testing.T) {
 	refuseNames(t, "U+001B at byte 0", "\x1b[31m")
 	refuseNames(t, "U+0085 at byte 1", "a\u0085")
 	refuseNames(t, "not valid UTF-8", "a\xff", "\xc3", "\xed\xa0\x80")
-	r := newRig(t, serve...)
+	r := newRig(t, podrig.Serve...)
 	for _, name := range []string{"größe", "名前", "two words", " ", "🙂", "a.b-c"} {
-		ping(t, r.launch(launcher.Spec{Name: name}))
+		podrig.Ping(t, r.Launch(launcher.Spec{Name: name}))
 	}
 }
 
@@ -218,26 +219,26 @@ func a09(t *testing.T) {
 // one byte more is refused, and so is any other string of that length.
 func a10(t *testing.T) {
 	r := newRefuser(t)
-	r.l.Command = launcher.PodCommand{Program: podBinary}
+	r.L.Command = launcher.PodCommand{Program: podrig.Pod}
 	tooLong := strings.Repeat("x", launcher.MaxOverlay+1)
 	e := r.refuse(t.Context(), launcher.Spec{Name: "alice", Overlay: tooLong}, "Overlay has 131072 bytes", "is 131071")
-	mustBe(t, e, launcher.ErrInvalidSpec, syscall.E2BIG)
+	podrig.MustBe(t, e, launcher.ErrInvalidSpec, syscall.E2BIG)
 	e = r.refuse(t.Context(), launcher.Spec{Name: "alice", Args: []string{"", tooLong}}, "Args[1] has 131072 bytes", "is 131071")
-	mustBe(t, e, launcher.ErrInvalidSpec, syscall.E2BIG)
+	podrig.MustBe(t, e, launcher.ErrInvalidSpec, syscall.E2BIG)
 	e = r.refuse(t.Context(), launcher.Spec{Name: "alice", Env: []string{tooLong}}, "Env[0] has 131072 bytes", "is 131071")
-	mustBe(t, e, launcher.ErrInvalidSpec, syscall.E2BIG)
+	podrig.MustBe(t, e, launcher.ErrInvalidSpec, syscall.E2BIG)
 
 	// What a resolver makes of an overlay that fits may not fit.
-	r.l.Command = launcher.CommandResolverFunc(func(_ context.Context, req launcher.Request) (launcher.Command, error) {
-		return launcher.Command{Path: podBinary, Args: []string{"--overlay=" + req.Spec.Overlay}}, nil
+	r.L.Command = launcher.CommandResolverFunc(func(_ context.Context, req launcher.Request) (launcher.Command, error) {
+		return launcher.Command{Path: podrig.Pod, Args: []string{"--overlay=" + req.Spec.Overlay}}, nil
 	})
 	e = r.refuse(t.Context(), launcher.Spec{Name: "alice", Overlay: tooLong[1:]}, "Command.Args[0] has 131081 bytes", "is 131071")
-	mustBe(t, e, syscall.E2BIG)
+	podrig.MustBe(t, e, syscall.E2BIG)
 
 	seen := filepath.Join(r.parent, "args")
 	steps := []string{"args " + seen, "listen", "ready", "hang"}
-	r.l.Command = launcher.PodCommand{Program: podBinary, Args: fakepod.Args("alice", r.dir("alice"), steps, nil)}
-	r.launch(launcher.Spec{Name: "alice", Overlay: tooLong[1:]})
+	r.L.Command = launcher.PodCommand{Program: podrig.Pod, Args: fakepod.Args("alice", r.Dir("alice"), steps, nil)}
+	r.Launch(launcher.Spec{Name: "alice", Overlay: tooLong[1:]})
 	if got := readFile(t, seen); got != "--overlay\x00"+tooLong[1:] {
 		t.Errorf("the overlay arrived as %d bytes: %.30q…", len(got), got)
 	}
@@ -272,10 +273,10 @@ func a11(t *testing.T) {
 	r := newRefuser(t)
 	e := r.refuse(t.Context(), launcher.Spec{Name: "alice", Env: env},
 		"bytes of arguments and 3072390 bytes of environment", fmt.Sprintf("do not fit into %d bytes", usual.Cur/4))
-	mustBe(t, e, syscall.E2BIG)
+	podrig.MustBe(t, e, syscall.E2BIG)
 	e = r.refuse(t.Context(), launcher.Spec{Name: "alice", Args: env}, "of arguments and", "do not fit into")
-	mustBe(t, e, syscall.E2BIG)
-	r.launch(launcher.Spec{Name: "alice", Env: env[:15]})
+	podrig.MustBe(t, e, syscall.E2BIG)
+	r.Launch(launcher.Spec{Name: "alice", Env: env[:15]})
 }
 
 // A12: a NUL, where the system would end a string, in everything that becomes
@@ -291,18 +292,18 @@ func a12(t *testing.T) {
 		{launcher.Spec{Env: []string{"OK=1", "OK=2", "\x00"}}, "Env[2] holds a NUL at byte 0"},
 	} {
 		c.spec.Name = "alice"
-		mustBe(t, r.refuse(t.Context(), c.spec, c.want), launcher.ErrInvalidSpec, syscall.EINVAL)
+		podrig.MustBe(t, r.refuse(t.Context(), c.spec, c.want), launcher.ErrInvalidSpec, syscall.EINVAL)
 	}
-	mustBe(t, r.refuse(t.Context(), launcher.Spec{Name: "alice", Dir: "/a\x00b"}, "working directory", `/a\x00b`), syscall.EINVAL)
+	podrig.MustBe(t, r.refuse(t.Context(), launcher.Spec{Name: "alice", Dir: "/a\x00b"}, "working directory", `/a\x00b`), syscall.EINVAL)
 	for want, cmd := range map[string]launcher.Command{
 		"Command.Path[0] holds a NUL": {Path: "/bin/tr\x00ue"},
-		"Command.Args[0] holds a NUL": {Path: podBinary, Args: []string{"\x00"}},
-		"Command.Env[1] holds a NUL":  {Path: podBinary, Env: []string{"A=", "\x00"}},
+		"Command.Args[0] holds a NUL": {Path: podrig.Pod, Args: []string{"\x00"}},
+		"Command.Env[1] holds a NUL":  {Path: podrig.Pod, Env: []string{"A=", "\x00"}},
 	} {
-		r.l.Command = launcher.CommandResolverFunc(func(context.Context, launcher.Request) (launcher.Command, error) {
+		r.L.Command = launcher.CommandResolverFunc(func(context.Context, launcher.Request) (launcher.Command, error) {
 			return cmd, nil
 		})
-		mustBe(t, r.refuse(t.Context(), launcher.Spec{Name: "alice"}, want), syscall.EINVAL)
+		podrig.MustBe(t, r.refuse(t.Context(), launcher.Spec{Name: "alice"}, want), syscall.EINVAL)
 	}
 }
 
@@ -318,35 +319,35 @@ func mustStop(t *testing.T, pod *launcher.Pod) {
 // the pod will.
 func a13(t *testing.T) {
 	r := newRig(t)
-	here, there := filepath.Join(r.base, "here"), filepath.Join(r.base, "there")
+	here, there := filepath.Join(r.Base, "here"), filepath.Join(r.Base, "there")
 	for _, dir := range []string{filepath.Join(here, "bin"), there} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Symlink(podBinary, filepath.Join(here, "bin", "pod")); err != nil {
+	if err := os.Symlink(podrig.Pod, filepath.Join(here, "bin", "pod")); err != nil {
 		t.Fatal(err)
 	}
 	t.Chdir(here)
-	args := fakepod.Args("alice", r.dir("alice"), serve, nil)
+	args := fakepod.Args("alice", r.Dir("alice"), podrig.Serve, nil)
 	for _, command := range []launcher.CommandResolver{
 		launcher.Exec("bin/pod", args...),
 		launcher.Exec("./bin/pod", args...),
 		launcher.Exec("../here/bin/pod", args...),
 		launcher.PodCommand{Program: "bin/pod", Args: args},
 	} {
-		r.l.Command = command
-		pod := r.launch(launcher.Spec{Name: "alice", Dir: "../there"})
+		r.L.Command = command
+		pod := r.Launch(launcher.Spec{Name: "alice", Dir: "../there"})
 		if got, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pod.PID())); err != nil || got != there {
 			t.Errorf("the pod is in %q, %v, want %q", got, err, there)
 		}
 		mustStop(t, pod)
 	}
-	r.l.Command = launcher.Exec("./pod")
+	r.L.Command = launcher.Exec("./pod")
 	t.Chdir(there)
-	e := r.fail(t.Context(), launcher.Spec{Name: "alice", Dir: filepath.Join(here, "bin")})
-	mustBe(t, e, exec.ErrNotFound)
-	mustSay(t, e, "tried "+filepath.Join(there, "pod"))
+	e := r.Fail(t.Context(), launcher.Spec{Name: "alice", Dir: filepath.Join(here, "bin")})
+	podrig.MustBe(t, e, exec.ErrNotFound)
+	podrig.MustSay(t, e, "tried "+filepath.Join(there, "pod"))
 }
 
 // A14: an entry of PATH that means "where the caller stands" is refused if it
@@ -354,12 +355,12 @@ func a13(t *testing.T) {
 func a14(t *testing.T) {
 	r := newRefuser(t)
 	bin := t.TempDir()
-	if err := os.Symlink(podBinary, filepath.Join(bin, "pod")); err != nil {
+	if err := os.Symlink(podrig.Pod, filepath.Join(bin, "pod")); err != nil {
 		t.Fatal(err)
 	}
 	t.Chdir(bin)
 	t.Setenv(launcher.DefaultCommandEnv, "")
-	r.l.Command = nil
+	r.L.Command = nil
 	for path, entry := range map[string]string{
 		".:/bin":                           `"."`,
 		":/bin":                            `"."`,
@@ -371,14 +372,14 @@ func a14(t *testing.T) {
 	} {
 		t.Setenv("PATH", path)
 		e := r.refuse(t.Context(), launcher.Spec{Name: "alice"}, "relative entry "+entry+" of PATH, which is refused")
-		mustBe(t, e, exec.ErrDot)
+		podrig.MustBe(t, e, exec.ErrDot)
 		if errors.Is(e, exec.ErrNotFound) || e.Stage != launcher.StageResolve {
 			t.Errorf("PATH=%s: %+v", path, e)
 		}
 	}
 	t.Setenv("PATH", bin+":.")
-	r.l.Command = launcher.PodCommand{Args: fakepod.Args("alice", r.dir("alice"), serve, nil)}
-	r.launch(launcher.Spec{Name: "alice"})
+	r.L.Command = launcher.PodCommand{Args: fakepod.Args("alice", r.Dir("alice"), podrig.Serve, nil)}
+	r.Launch(launcher.Spec{Name: "alice"})
 }
 
 // A15: a working directory that is missing, is a file, or may not be entered.
@@ -395,7 +396,7 @@ func a15(t *testing.T) {
 		filepath.Join(file, "below"):      syscall.ENOTDIR,
 	} {
 		e := r.refuse(t.Context(), launcher.Spec{Name: "alice", Dir: dir}, "working directory: ", dir)
-		mustBe(t, e, want)
+		podrig.MustBe(t, e, want)
 		if e.Stage != launcher.StageStart {
 			t.Errorf("stage %q", e.Stage)
 		}
@@ -406,7 +407,7 @@ func a15(t *testing.T) {
 	}
 	if os.Geteuid() != 0 {
 		e := r.refuse(t.Context(), launcher.Spec{Name: "alice", Dir: closed}, "working directory: chdir "+closed)
-		mustBe(t, e, fs.ErrPermission)
+		podrig.MustBe(t, e, fs.ErrPermission)
 		return
 	}
 	// Root may enter any directory, so somebody else has to try.
@@ -414,7 +415,7 @@ func a15(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := listing(t, r.parent)
-	c := exec.Command("/proc/self/exe", launchInRole, closed, r.base)
+	c := exec.Command("/proc/self/exe", launchInRole, closed, r.Base)
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	out, err := c.CombinedOutput()
 	want := "EACCES launch alice: working directory: chdir " + closed + ": permission denied (stage start,"
@@ -467,38 +468,38 @@ func a16(t *testing.T) {
 		{past, []error{context.DeadlineExceeded, launcher.ErrTimeout}, "before the caller's deadline"},
 		{pastCause, []error{context.DeadlineExceeded, launcher.ErrTimeout, tooLate}, "before the caller's deadline: the meeting is over"},
 	} {
-		mustBe(t, r.refuse(c.ctx, launcher.Spec{Name: "alice"}, c.says), c.is...)
+		podrig.MustBe(t, r.refuse(c.ctx, launcher.Spec{Name: "alice"}, c.says), c.is...)
 	}
 	// Invalid input is the better reason.
-	mustBe(t, r.refuse(cancelled, launcher.Spec{Name: "a/b"}), runtimedir.ErrInvalidName)
+	podrig.MustBe(t, r.refuse(cancelled, launcher.Spec{Name: "a/b"}), runtimedir.ErrInvalidName)
 	// The launch's own time counts as well. A nanosecond is always over.
-	r.l.Timeout = 1
-	mustBe(t, r.refuse(t.Context(), launcher.Spec{Name: "alice"}, "within 1ns"), context.DeadlineExceeded, launcher.ErrTimeout)
+	r.L.Timeout = 1
+	podrig.MustBe(t, r.refuse(t.Context(), launcher.Spec{Name: "alice"}, "within 1ns"), context.DeadlineExceeded, launcher.ErrTimeout)
 }
 
 // readyLine is what the pod called name writes when it is ready.
 func (r *rig) readyLine(name string) string {
-	return "INSOMNIA-READY\t" + name + "\t" + filepath.Join(r.dir(name), "sock") + "\n"
+	return "INSOMNIA-READY\t" + name + "\t" + filepath.Join(r.Dir(name), "sock") + "\n"
 }
 
 // launchCut launches a pod that writes text up to byte at, and the rest only
 // once the whole launcher has read that much. It returns the lines of progress.
 func (r *rig) launchCut(name, text string, at int) (*launcher.Pod, []string) {
-	r.t.Helper()
-	gate := r.fifo(fmt.Sprintf("gate-%s-%d", name, at))
+	r.T.Helper()
+	gate := r.Fifo(fmt.Sprintf("gate-%s-%d", name, at))
 	log := newMeteredLog(int64(at))
-	r.l.Log = log
-	r.l.Command = script("listen", "write "+strconv.Quote(text[:at]), "await "+gate, "write "+strconv.Quote(text[at:]), "hang")
+	r.L.Log = log
+	r.L.Command = podrig.Script("listen", "write "+strconv.Quote(text[:at]), "await "+gate, "write "+strconv.Quote(text[at:]), "hang")
 	opened := make(chan struct{})
 	go func() {
 		defer close(opened)
 		for range 3 { // the probe, the tail, the progress
 			<-log.reached
 		}
-		open(r.t, gate)
+		podrig.Wake(r.T, gate)
 	}()
 	var lines []string
-	pod := r.launch(launcher.Spec{Name: name, Progress: func(line string) { lines = append(lines, line) }})
+	pod := r.Launch(launcher.Spec{Name: name, Progress: func(line string) { lines = append(lines, line) }})
 	<-opened
 	return pod, lines
 }
@@ -509,7 +510,7 @@ func a19(t *testing.T) {
 	line := r.readyLine("alice")
 	for at := 1; at < len(line); at++ {
 		pod, progress := r.launchCut("alice", line, at)
-		if got, want := pod.Endpoint().Address, filepath.Join(r.dir("alice"), "sock"); got != want || progress != nil {
+		if got, want := pod.Endpoint().Address, filepath.Join(r.Dir("alice"), "sock"); got != want || progress != nil {
 			t.Errorf("cut at %d: the endpoint is %q, want %q, and progress got %q", at, got, want, progress)
 		}
 		mustStop(t, pod)
@@ -524,8 +525,8 @@ func a20(t *testing.T) {
 	text := before + r.readyLine("alice") + after
 	for _, half := range []string{"\tal", "\talice\t/", "/so"} {
 		pod, progress := r.launchCut("alice", text, strings.Index(text, half)+len(half))
-		ping(t, pod)
-		if got, want := pod.Endpoint().Address, filepath.Join(r.dir("alice"), "sock"); got != want || progress[0] != "getting up" {
+		podrig.Ping(t, pod)
+		if got, want := pod.Endpoint().Address, filepath.Join(r.Dir("alice"), "sock"); got != want || progress[0] != "getting up" {
 			t.Errorf("cut after %q: the endpoint is %q, want %q, and progress got %q", half, got, want, progress)
 		}
 		mustStop(t, pod)
@@ -535,17 +536,17 @@ func a20(t *testing.T) {
 // progressOf launches a pod that has to become ready and to answer, stops it,
 // and returns what progress got.
 func (r *rig) progressOf(name string) (lines []string) {
-	r.t.Helper()
-	pod := r.launch(launcher.Spec{Name: name, Progress: func(line string) { lines = append(lines, line) }})
-	ping(r.t, pod)
-	mustStop(r.t, pod)
+	r.T.Helper()
+	pod := r.Launch(launcher.Spec{Name: name, Progress: func(line string) { lines = append(lines, line) }})
+	podrig.Ping(r.T, pod)
+	mustStop(r.T, pod)
 	return lines
 }
 
 // A21: every byte in a write of its own.
 func a21(t *testing.T) {
 	r := newRig(t)
-	r.l.Command = script("listen", "bytes "+strconv.Quote("one\n\ntwo\n"+r.readyLine("alice")), "hang")
+	r.L.Command = podrig.Script("listen", "bytes "+strconv.Quote("one\n\ntwo\n"+r.readyLine("alice")), "hang")
 	lines := r.progressOf("alice")
 	if diff := cmp.Diff([]string{"one", "", "two"}, lines); diff != "" {
 		t.Errorf("progress (-want +got):\n%s", diff)
@@ -556,7 +557,7 @@ func a21(t *testing.T) {
 func a22(t *testing.T) {
 	r := newRig(t)
 	line := strings.TrimSuffix(r.readyLine("alice"), "\n")
-	r.l.Command = script("listen", "write "+strconv.Quote("one\r\ntwo\r\r\n\r\n"+line+"\r\n"), "hang")
+	r.L.Command = podrig.Script("listen", "write "+strconv.Quote("one\r\ntwo\r\r\n\r\n"+line+"\r\n"), "hang")
 	lines := r.progressOf("alice")
 	if diff := cmp.Diff([]string{"one", "two\r", ""}, lines); diff != "" {
 		t.Errorf("progress (-want +got):\n%s", diff)
@@ -568,14 +569,14 @@ func a22(t *testing.T) {
 func a23(t *testing.T) {
 	const raw = "\xff\xfe caf\xe9 \xc3"
 	r := newRig(t)
-	r.l.Command = script("listen", "write "+strconv.Quote(raw+"\n"+r.readyLine("alice")+raw+"\n"), "hang")
+	r.L.Command = podrig.Script("listen", "write "+strconv.Quote(raw+"\n"+r.readyLine("alice")+raw+"\n"), "hang")
 	lines := r.progressOf("alice")
 	if len(lines) == 0 || lines[0] != raw {
 		t.Errorf("progress got %q, want %q first", lines, raw)
 	}
-	r.l.Command = script("write "+strconv.Quote(raw+"\n"), "exit 1")
-	e := r.fail(t.Context(), launcher.Spec{Name: "bob"})
-	mustSay(t, e, `becoming ready: \xff\xfe caf\xe9 \xc3 (exit status 1`)
+	r.L.Command = podrig.Script("write "+strconv.Quote(raw+"\n"), "exit 1")
+	e := r.Fail(t.Context(), launcher.Spec{Name: "bob"})
+	podrig.MustSay(t, e, `becoming ready: \xff\xfe caf\xe9 \xc3 (exit status 1`)
 	if !slices.Equal(e.Tail, []string{raw}) {
 		t.Errorf("the tail is %q", e.Tail)
 	}
@@ -587,7 +588,7 @@ func a24(t *testing.T) {
 	text := "grüße\n" + r.readyLine("größe")
 	for _, half := range []string{"gr\xc3", "\tgr\xc3"} {
 		pod, lines := r.launchCut("größe", text, strings.Index(text, half)+len(half))
-		ping(t, pod)
+		podrig.Ping(t, pod)
 		if !slices.Equal(lines, []string{"grüße"}) {
 			t.Errorf("progress got %q", lines)
 		}
@@ -601,28 +602,28 @@ func a25(t *testing.T) {
 	r := newRig(t)
 	const noise, forged = "a\x00b", "INSOMNIA-READY\talice\t/tmp/s\x00ck"
 	lines := noise + "\n" + forged + "\n"
-	r.l.Command = script("listen", "write "+strconv.Quote(lines), "ready", "hang")
+	r.L.Command = podrig.Script("listen", "write "+strconv.Quote(lines), "ready", "hang")
 	progress := r.progressOf("alice")
 	if !slices.Equal(progress, []string{noise, forged}) {
 		t.Errorf("progress got %q", progress)
 	}
-	if got := r.readLog("alice"); !strings.HasPrefix(got, lines) {
+	if got := r.ReadLog("alice"); !strings.HasPrefix(got, lines) {
 		t.Errorf("the log holds %q", got)
 	}
 	e := r.failAfter(lines, launcher.Spec{Name: "bob"})
-	mustBe(t, e, launcher.ErrTimeout)
-	mustSay(t, e, "a line that holds a NUL was not taken for a ready line", `s\x00ck"`)
+	podrig.MustBe(t, e, launcher.ErrTimeout)
+	podrig.MustSay(t, e, "a line that holds a NUL was not taken for a ready line", `s\x00ck"`)
 }
 
 // failAfter launches a pod that writes lines and nothing else, and lets the
 // deadline pass once they were read.
 func (r *rig) failAfter(lines string, spec launcher.Spec) *launcher.Error {
-	r.t.Helper()
+	r.T.Helper()
 	log := newMeteredLog(int64(len(lines)))
-	r.l.Log = log
-	r.l.Command = script("write "+strconv.Quote(lines), "hang")
-	e := r.fail(eventDeadline{context.Background(), log.first}, spec)
-	r.l.Log = nil
+	r.L.Log = log
+	r.L.Command = podrig.Script("write "+strconv.Quote(lines), "hang")
+	e := r.Fail(eventDeadline{context.Background(), log.first}, spec)
+	r.L.Log = nil
 	return e
 }
 
@@ -631,20 +632,20 @@ func (r *rig) failAfter(lines string, spec launcher.Spec) *launcher.Error {
 func a28(t *testing.T) {
 	const other = "INSOMNIA-READY\tbob\t/tmp/bob/sock"
 	r := newRig(t, "listen", "say "+other, "ready", "hang")
-	e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-	mustBe(t, e, readiness.ErrNameMismatch)
-	mustSay(t, e, `the line names "bob", this is "alice"`)
+	e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+	podrig.MustBe(t, e, readiness.ErrNameMismatch)
+	podrig.MustSay(t, e, `the line names "bob", this is "alice"`)
 	if !slices.Contains(e.Tail, other) || e.Exit != nil {
 		t.Errorf("%+v", e)
 	}
-	r.l.Ready = readiness.Sequence{readiness.ReadyLine{Lenient: true}, readiness.Socket{}}
+	r.L.Ready = readiness.Sequence{readiness.ReadyLine{Lenient: true}, readiness.Socket{}}
 	lines := r.progressOf("alice")
 	if !slices.Equal(lines, []string{other}) {
 		t.Errorf("progress got %q", lines)
 	}
 	e = r.failAfter(other+"\n", launcher.Spec{Name: "carol"})
-	mustBe(t, e, launcher.ErrTimeout)
-	mustSay(t, e, "still waiting for the ready line", `names "bob", this is "carol"`)
+	podrig.MustBe(t, e, launcher.ErrTimeout)
+	podrig.MustSay(t, e, "still waiting for the ready line", `names "bob", this is "carol"`)
 }
 
 // A29: a forged ready line that comes first. One that leads to a stranger's
@@ -652,17 +653,17 @@ func a28(t *testing.T) {
 // if Lenient. The pod's true socket is not dialled any more.
 func a29(t *testing.T) {
 	r := newRig(t)
-	squat := filepath.Join(r.base, "squat")
+	squat := filepath.Join(r.Base, "squat")
 	squatter := listen(t, squat)
-	r.l.Command = script("listen", "say INSOMNIA-READY\talice\t"+squat, "ready", "hang")
-	e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-	mustBe(t, e, readiness.ErrForeignPeer)
-	mustSay(t, e, "unix:"+squat, "pid "+strconv.Itoa(os.Getpid()), "readiness.SameUser")
+	r.L.Command = podrig.Script("listen", "say INSOMNIA-READY\talice\t"+squat, "ready", "hang")
+	e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+	podrig.MustBe(t, e, readiness.ErrForeignPeer)
+	podrig.MustSay(t, e, "unix:"+squat, "pid "+strconv.Itoa(os.Getpid()), "readiness.SameUser")
 	squatter.Close()
 
-	r.l.Ready = readiness.Sequence{readiness.ReadyLine{Lenient: true}, readiness.Socket{}}
-	r.l.Command = script("listen", "say INSOMNIA-READY\tmallory\t"+squat, "ready", "hang")
-	ping(t, r.launch(launcher.Spec{Name: "alice"}))
+	r.L.Ready = readiness.Sequence{readiness.ReadyLine{Lenient: true}, readiness.Socket{}}
+	r.L.Command = podrig.Script("listen", "say INSOMNIA-READY\tmallory\t"+squat, "ready", "hang")
+	podrig.Ping(t, r.Launch(launcher.Spec{Name: "alice"}))
 }
 
 // A30: a line that begins like a ready line and lacks a field is an error at
@@ -679,10 +680,10 @@ func a30(t *testing.T) {
 		"INSOMNIA-READY\t\t",
 	}
 	for _, line := range malformed {
-		r.l.Command = script("listen", "write "+strconv.Quote(line+"\n"), "ready", "hang")
-		e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-		mustBe(t, e, readiness.ErrMalformedReadyLine)
-		mustSay(t, e, strconv.Quote(line)+" has ")
+		r.L.Command = podrig.Script("listen", "write "+strconv.Quote(line+"\n"), "ready", "hang")
+		e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+		podrig.MustBe(t, e, readiness.ErrMalformedReadyLine)
+		podrig.MustSay(t, e, strconv.Quote(line)+" has ")
 	}
 	noise := []string{
 		"insomnia-ready\talice\t/tmp/sock",
@@ -691,19 +692,19 @@ func a30(t *testing.T) {
 		"INSOMNIA-READYING\talice\t/tmp/sock",
 		"YOI-READY\talice\t/tmp/sock",
 	}
-	r.l.Command = script("listen", "write "+strconv.Quote(strings.Join(noise, "\n")+"\n"), "ready", "hang")
+	r.L.Command = podrig.Script("listen", "write "+strconv.Quote(strings.Join(noise, "\n")+"\n"), "ready", "hang")
 	if lines := r.progressOf("alice"); !slices.Equal(lines, noise) {
 		t.Errorf("progress got %q, want %q", lines, noise)
 	}
-	r.l.Ready = readiness.Sequence{readiness.ReadyLine{Lenient: true}, readiness.Socket{}}
+	r.L.Ready = readiness.Sequence{readiness.ReadyLine{Lenient: true}, readiness.Socket{}}
 	text := strings.Join(malformed, "\n") + "\n"
-	r.l.Command = script("listen", "write "+strconv.Quote(text), "ready", "hang")
+	r.L.Command = podrig.Script("listen", "write "+strconv.Quote(text), "ready", "hang")
 	if lines := r.progressOf("bob"); !slices.Equal(lines, malformed) {
 		t.Errorf("progress got %q, want %q", lines, malformed)
 	}
 	e := r.failAfter(text, launcher.Spec{Name: "carol"})
-	mustBe(t, e, launcher.ErrTimeout)
-	mustSay(t, e, `malformed ready line: "INSOMNIA-READY" has 1 of 3 fields`, "and 3 more such lines")
+	podrig.MustBe(t, e, launcher.ErrTimeout)
+	podrig.MustSay(t, e, `malformed ready line: "INSOMNIA-READY" has 1 of 3 fields`, "and 3 more such lines")
 }
 
 // A31: the same ready line again is nothing; another one after it does not
@@ -712,14 +713,14 @@ func a31(t *testing.T) {
 	r := newRig(t)
 	line := r.readyLine("alice")
 	const other = "INSOMNIA-READY\talice\t/tmp/elsewhere"
-	r.l.Command = script("listen", "write "+strconv.Quote(line+line+other+"\n"+line), "hang")
+	r.L.Command = podrig.Script("listen", "write "+strconv.Quote(line+line+other+"\n"+line), "hang")
 	lines := r.progressOf("alice")
 	if len(lines) > 1 || len(lines) == 1 && lines[0] != other {
 		t.Errorf("progress got %q", lines)
 	}
-	r.l.Command = script("write "+strconv.Quote(line+line+other+"\n"), "exit 1")
-	e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-	mustBe(t, e, launcher.ErrExitedEarly)
+	r.L.Command = podrig.Script("write "+strconv.Quote(line+line+other+"\n"), "exit 1")
+	e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+	podrig.MustBe(t, e, launcher.ErrExitedEarly)
 	if !slices.Equal(e.Tail, []string{other}) {
 		t.Errorf("the tail is %q", e.Tail)
 	}
@@ -729,33 +730,33 @@ func a31(t *testing.T) {
 // the caller's and not from the runtime directory.
 func a32(t *testing.T) {
 	r := newRig(t, "listen rel.sock", "ready rel.sock", "hang")
-	work := filepath.Join(r.base, "work")
+	work := filepath.Join(r.Base, "work")
 	if err := os.Mkdir(work, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	pod := r.launch(launcher.Spec{Name: "alice", Dir: work})
+	pod := r.Launch(launcher.Spec{Name: "alice", Dir: work})
 	if got := pod.Endpoint().Address; got != filepath.Join(work, "rel.sock") {
 		t.Errorf("the endpoint is %q", got)
 	}
-	ping(t, pod)
+	podrig.Ping(t, pod)
 }
 
 // A33: a socket may be outside the runtime directory; who serves it decides. It
 // may not be in the abstract namespace, where anybody can take it.
 func a33(t *testing.T) {
 	r := newRig(t)
-	outside := filepath.Join(r.base, "outside.sock")
-	r.l.Command = script("listen "+outside, "ready "+outside, "hang")
-	pod := r.launch(launcher.Spec{Name: "alice"})
+	outside := filepath.Join(r.Base, "outside.sock")
+	r.L.Command = podrig.Script("listen "+outside, "ready "+outside, "hang")
+	pod := r.Launch(launcher.Spec{Name: "alice"})
 	if pod.Endpoint() != (readiness.Endpoint{Network: "unix", Address: outside}) {
 		t.Errorf("the endpoint is %v", pod.Endpoint())
 	}
-	ping(t, pod)
+	podrig.Ping(t, pod)
 	mustStop(t, pod)
-	r.l.Command = script("announce "+strconv.Quote("INSOMNIA-READY\tNAME\t@abstract\n"), "hang")
-	e := r.fail(t.Context(), launcher.Spec{Name: "bob"})
-	mustBe(t, e, readiness.ErrMalformedReadyLine)
-	mustSay(t, e, "abstract socket", "a path is needed")
+	r.L.Command = podrig.Script("announce "+strconv.Quote("INSOMNIA-READY\tNAME\t@abstract\n"), "hang")
+	e := r.Fail(t.Context(), launcher.Spec{Name: "bob"})
+	podrig.MustBe(t, e, readiness.ErrMalformedReadyLine)
+	podrig.MustSay(t, e, "abstract socket", "a path is needed")
 }
 
 // A34: a ready line without its newline, and then the end, is not ready, and is
@@ -763,13 +764,13 @@ func a33(t *testing.T) {
 func a34(t *testing.T) {
 	r := newRig(t)
 	line := strings.TrimSuffix(r.readyLine("alice"), "\n")
-	r.l.Command = script("listen", "say one", "write "+strconv.Quote(line), "exit 0")
-	e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-	mustBe(t, e, launcher.ErrExitedEarly)
+	r.L.Command = podrig.Script("listen", "say one", "write "+strconv.Quote(line), "exit 0")
+	e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+	podrig.MustBe(t, e, launcher.ErrExitedEarly)
 	if !slices.Equal(e.Tail, []string{"one", line}) || e.Exit == nil || e.Exit.Code != 0 {
 		t.Errorf("%+v", e)
 	}
-	mustSay(t, e, `one | INSOMNIA-READY\talice\t`, "exit status 0")
+	podrig.MustSay(t, e, `one | INSOMNIA-READY\talice\t`, "exit status 0")
 }
 
 // A35: the output of several processes never mixes within a line. Those of one
@@ -779,8 +780,8 @@ func a35(t *testing.T) {
 	r := newRig(t)
 	const n = 500
 	here, there := strings.Repeat("a", 200), strings.Repeat("b", 300)
-	done := r.fifo("done")
-	r.l.Command = script("listen", fmt.Sprintf("spawn repeat %d %s ; notify %s", n, here, done),
+	done := r.Fifo("done")
+	r.L.Command = podrig.Script("listen", fmt.Sprintf("spawn repeat %d %s ; notify %s", n, here, done),
 		fmt.Sprintf("repeat %d %s", n, there), "await "+done, "ready", "hang")
 	lines := r.progressOf("alice")
 	count := map[string]int{}
@@ -792,15 +793,15 @@ func a35(t *testing.T) {
 	}
 
 	keeper := &keepingLog{t: t}
-	r.l.Log, r.l.Command = keeper, script(serve...)
-	first := r.launch(launcher.Spec{Name: "bob"})
+	r.L.Log, r.L.Command = keeper, podrig.Script(podrig.Serve...)
+	first := r.Launch(launcher.Spec{Name: "bob"})
 	mustStop(t, first)
-	r.l.Log = nil
-	r.launch(launcher.Spec{Name: "bob"})
+	r.L.Log = nil
+	r.Launch(launcher.Spec{Name: "bob"})
 	if _, err := keeper.sink.WriteString("a late word\n"); err != nil {
 		t.Fatal(err)
 	}
-	if got := r.readLog("bob"); got != r.readyLine("bob") {
+	if got := r.ReadLog("bob"); got != r.readyLine("bob") {
 		t.Errorf("the second log holds %q", got)
 	}
 	if got := readFile(t, first.LogPath()+".1"); got != r.readyLine("bob")+"a late word\n" {
@@ -813,8 +814,8 @@ func a35(t *testing.T) {
 func a36(t *testing.T) {
 	const nasty = "\x1b[2J\x1b]0;owned\x07 \b\b\r red\x9b31m \u202egnp.exe \u2028 \u0085 \x7f"
 	r := newRig(t, "write "+strconv.Quote(nasty+"\n"), "exit 1")
-	e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-	mustSay(t, e, `\x1b[2J\x1b]0;owned\a \b\b\r red\x9b31m \u202egnp.exe \u2028 \u0085 \x7f`)
+	e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+	podrig.MustSay(t, e, `\x1b[2J\x1b]0;owned\a \b\b\r red\x9b31m \u202egnp.exe \u2028 \u0085 \x7f`)
 	if !slices.Equal(e.Tail, []string{nasty}) {
 		t.Errorf("the tail is %q", e.Tail)
 	}
@@ -823,9 +824,9 @@ func a36(t *testing.T) {
 	for range 7 {
 		steps = append(steps, "write "+strconv.Quote(strings.Repeat("\x1b[31m", 2000)+"\n"))
 	}
-	r.l.Command = script(append(steps, "say fatal: no such table", "exit 1")...)
-	e = r.fail(t.Context(), launcher.Spec{Name: "alice"})
-	mustSay(t, e, "… (10000 bytes) | ", " | fatal: no such table (exit status 1", "log "+e.LogPath)
+	r.L.Command = podrig.Script(append(steps, "say fatal: no such table", "exit 1")...)
+	e = r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+	podrig.MustSay(t, e, "… (10000 bytes) | ", " | fatal: no such table (exit status 1", "log "+e.LogPath)
 	if most := 16 << 10; len(e.Error()) > most {
 		t.Errorf("the message has %d bytes, want at most %d", len(e.Error()), most)
 	}

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
@@ -26,18 +27,18 @@ import (
 func c01(t *testing.T) {
 	r := newRig(t, "say one", "exit 0")
 	r.exitEarly(exited(0), "one\n", "one")
-	r.l.Command = script()
+	r.L.Command = podrig.Script()
 	e := r.exitEarly(exited(0), "")
-	mustSay(t, e, "without a word")
-	r.relaunch("alice")
+	podrig.MustSay(t, e, "without a word")
+	r.Relaunch("alice")
 }
 
 // C2: the status and the last eight lines are in the error.
 func c02(t *testing.T) {
 	r := newRig(t, "repeat 12 line %d", "exit 3")
 	e := r.exitEarly(exited(3), numbered("line", 12), "line 4", "line 5", "line 6", "line 7", "line 8", "line 9", "line 10", "line 11")
-	mustSay(t, e, "line 4 | line 5 | line 6 | line 7 | line 8 | line 9 | line 10 | line 11 (exit status 3")
-	r.relaunch("alice")
+	podrig.MustSay(t, e, "line 4 | line 5 | line 6 | line 7 | line 8 | line 9 | line 10 | line 11 (exit status 3")
+	r.Relaunch("alice")
 }
 
 // numbered is what the step "repeat n text %d" writes.
@@ -55,11 +56,11 @@ func c03(t *testing.T) {
 	r := newRig(t, `write "one\ntwo"`, "exit 1")
 	r.exitEarly(exited(1), "one\ntwo", "one", "two")
 	var lines []string
-	r.fail(t.Context(), launcher.Spec{Name: "alice", Progress: func(line string) { lines = append(lines, line) }})
+	r.Fail(t.Context(), launcher.Spec{Name: "alice", Progress: func(line string) { lines = append(lines, line) }})
 	if want := []string{"one", "two"}; !slices.Equal(lines, want) {
 		t.Errorf("Progress got %q, want %q", lines, want)
 	}
-	r.relaunch("alice")
+	r.Relaunch("alice")
 }
 
 // C4: the signal is told, and whether there is a core dump.
@@ -74,10 +75,10 @@ func c04(t *testing.T) {
 				t.Fatalf("the shell did not die: %v", err)
 			}
 			r := newRig(t)
-			r.l.Command = launcher.Exec("/bin/sh", "-c", crash)
+			r.L.Command = launcher.Exec("/bin/sh", "-c", crash)
 			want := launcher.Exit{Signal: sig, CoreDumped: status.Sys().(syscall.WaitStatus).CoreDump(), Known: true}
 			r.exitEarly(want, "one\n", "one")
-			r.relaunch("alice")
+			r.Relaunch("alice")
 		})
 	}
 }
@@ -88,7 +89,7 @@ func c05(t *testing.T) {
 	r := newRig(t, "say one", "ready", "exit 4")
 	e := r.exitEarly(exited(4), "one\n"+readyLine("alice", r.sock()), "one")
 	pendingSays(t, e, "an answer on unix:"+r.sock(), "attempts: ", "no such file")
-	r.relaunch("alice")
+	r.Relaunch("alice")
 }
 
 // C17: processes that the pod has started, and that hold its stderr open, go
@@ -96,23 +97,23 @@ func c05(t *testing.T) {
 func c17(t *testing.T) {
 	t.Run("pod exits", func(t *testing.T) {
 		r := newRig(t)
-		up := r.fifo("up")
-		r.l.Command = script("say one", "spawn say two ; notify "+up+" ; hang", "await "+up, "exit 5")
+		up := r.Fifo("up")
+		r.L.Command = podrig.Script("say one", "spawn say two ; notify "+up+" ; hang", "await "+up, "exit 5")
 		r.exitEarly(exited(5), "one\ntwo\n", "one", "two")
-		r.relaunch("alice")
+		r.Relaunch("alice")
 	})
 	t.Run("pod hangs", func(t *testing.T) {
 		r := newRig(t)
-		up := r.fifo("up")
+		up := r.Fifo("up")
 		e := r.expireAfter("spawn say two ; notify "+up+" ; hang", "await "+up)
 		mustHaveTail(t, e, "two")
-		r.relaunch("alice")
+		r.Relaunch("alice")
 	})
 	t.Run("pod was ready", func(t *testing.T) {
 		r := newRig(t)
-		up, end, last := r.fifo("up"), r.fifo("end"), r.fifo("last")
-		r.l.Command = script("spawn notify "+up+" ; await "+last, "await "+up, "listen", "ready", "await "+end, "exit 5")
-		pod := r.launch(launcher.Spec{Name: "alice"})
+		up, end, last := r.Fifo("up"), r.Fifo("end"), r.Fifo("last")
+		r.L.Command = podrig.Script("spawn notify "+up+" ; await "+last, "await "+up, "listen", "ready", "await "+end, "exit 5")
+		pod := r.Launch(launcher.Spec{Name: "alice"})
 		release(t, end)
 		if exit, err := pod.Wait(t.Context()); err != nil || exit != exited(5) {
 			t.Errorf("Wait returned %v, %v", exit, err)
@@ -126,7 +127,7 @@ func c19(t *testing.T) {
 	r := newRig(t)
 	e := r.expireAfter("ignore 15", "ignore 2", "ignore 1", "say one")
 	mustHaveTail(t, e, "one")
-	r.relaunch("alice")
+	r.Relaunch("alice")
 }
 
 // C20: a stopped pod is killed like any other, and the error says that it was
@@ -134,23 +135,23 @@ func c19(t *testing.T) {
 func c20(t *testing.T) {
 	r := newRig(t, "say one", "kill 19")
 	d := newDeadline()
-	r.l.Ready = readiness.Sequence{hook(func(target readiness.Target) {
+	r.L.Ready = readiness.Sequence{hook(func(target readiness.Target) {
 		awaitState(t, target.PID, unix.WSTOPPED)
 		d.pass()
 	}), readiness.ReadyLine{}}
 	e := r.expire(d, launcher.Spec{Name: "alice"})
-	mustSay(t, e, "the process is stopped")
+	podrig.MustSay(t, e, "the process is stopped")
 	mustHaveTail(t, e, "one")
-	r.relaunch("alice")
+	r.Relaunch("alice")
 }
 
 // C32: the process is the pod whatever program it runs.
 func c32(t *testing.T) {
-	serve := []string{"say two", "listen", "ready", "hang"}
+	steps := []string{"say two", "listen", "ready", "hang"}
 	t.Run("a shell", func(t *testing.T) {
 		r := newRig(t)
-		pod := script(serve...)
-		r.l.Command = launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
+		pod := podrig.Script(steps...)
+		r.L.Command = launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
 			c, err := pod.ResolveCommand(ctx, req)
 			return launcher.Command{
 				Path: "/bin/sh",
@@ -160,7 +161,7 @@ func c32(t *testing.T) {
 		mustServeAsImage(t, r)
 	})
 	t.Run("itself", func(t *testing.T) {
-		mustServeAsImage(t, newRig(t, "say one", "exec "+strings.Join(serve, " ; ")))
+		mustServeAsImage(t, newRig(t, "say one", "exec "+strings.Join(steps, " ; ")))
 	})
 }
 
@@ -169,13 +170,13 @@ func c32(t *testing.T) {
 func mustServeAsImage(t *testing.T, r *rig) {
 	t.Helper()
 	var lines []string
-	pod := r.launch(launcher.Spec{Name: "alice", Progress: func(line string) { lines = append(lines, line) }})
-	ping(t, pod)
+	pod := r.Launch(launcher.Spec{Name: "alice", Progress: func(line string) { lines = append(lines, line) }})
+	podrig.Ping(t, pod)
 	if want := []string{"one", "two"}; !slices.Equal(lines, want) {
 		t.Errorf("Progress got %q, want %q", lines, want)
 	}
-	if image, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pod.PID())); err != nil || image != podBinary {
-		t.Errorf("the pod's pid runs %q (%v), want %q", image, err, podBinary)
+	if image, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pod.PID())); err != nil || image != podrig.Pod {
+		t.Errorf("the pod's pid runs %q (%v), want %q", image, err, podrig.Pod)
 	}
 }
 
@@ -183,12 +184,12 @@ func mustServeAsImage(t *testing.T, r *rig) {
 // into.
 func c33(t *testing.T) {
 	r := newRig(t, "undumpable", "say one", "listen", "ready", "hang")
-	pod := r.launch(launcher.Spec{Name: "alice"})
-	ping(t, pod)
+	pod := r.Launch(launcher.Spec{Name: "alice"})
+	podrig.Ping(t, pod)
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
-	r.l.Command = script("undumpable", "say one", "exit 3")
+	r.L.Command = podrig.Script("undumpable", "say one", "exit 3")
 	r.exitEarly(exited(3), "one\n", "one")
 }
 
@@ -242,7 +243,7 @@ func mustExitAt(t *testing.T, f *fake, ctx context.Context, at time.Duration) {
 	if !errors.As(err, &e) {
 		t.Fatalf("Launch returned %v, want a *launcher.Error", err)
 	}
-	mustBe(t, e, launcher.ErrExitedEarly)
+	podrig.MustBe(t, e, launcher.ErrExitedEarly)
 	if errors.Is(e, launcher.ErrTimeout) || errors.Is(e, context.Canceled) {
 		t.Errorf("the exit lost to what came in the same instant: %v", e)
 	}
@@ -259,23 +260,23 @@ func c35(t *testing.T) {
 	const n = 10_000
 	r := newRig(t, fmt.Sprintf("repeat %d line %%d", n), "exit 2")
 	var got strings.Builder
-	e := r.fail(t.Context(), launcher.Spec{Name: "alice", Progress: func(line string) { got.WriteString(line + "\n") }})
-	mustBe(t, e, launcher.ErrExitedEarly)
+	e := r.Fail(t.Context(), launcher.Spec{Name: "alice", Progress: func(line string) { got.WriteString(line + "\n") }})
+	podrig.MustBe(t, e, launcher.ErrExitedEarly)
 	mustHaveEnded(t, e, exited(2))
 	want := numbered("line", n)
 	if got.String() != want || e.Dropped != 0 {
 		t.Errorf("Progress got %d lines, %d dropped, want all %d in order", strings.Count(got.String(), "\n"), e.Dropped, n)
 	}
-	if r.readLog("alice") != want {
+	if r.ReadLog("alice") != want {
 		t.Error("the log does not hold all lines")
 	}
 	lines := strings.Split(strings.TrimSuffix(want, "\n"), "\n")
 	mustHaveTail(t, e, lines[n-8:]...)
-	r.relaunch("alice")
+	r.Relaunch("alice")
 }
 
 // sock is where the fake pod's socket is by default.
-func (r *rig) sock() string { return filepath.Join(r.dir("alice"), "sock") }
+func (r *rig) sock() string { return filepath.Join(r.Dir("alice"), "sock") }
 
 // readyLine is what the step "ready socket" writes.
 func readyLine(name, socket string) string {

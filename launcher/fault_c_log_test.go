@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/logsource"
 )
 
@@ -21,11 +22,11 @@ func c22(t *testing.T) {
 	})
 	t.Run("and exits", func(t *testing.T) {
 		r := newRig(t, "say one", "rmlog", "say two", "exit 6")
-		e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-		mustBe(t, e, launcher.ErrExitedEarly)
+		e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+		podrig.MustBe(t, e, launcher.ErrExitedEarly)
 		mustHaveEnded(t, e, exited(6))
 		mustHaveTail(t, e, "one", "two")
-		r.relaunch("alice")
+		r.Relaunch("alice")
 	})
 }
 
@@ -34,7 +35,7 @@ func c22(t *testing.T) {
 func mustShow(t *testing.T, r *rig, want ...string) {
 	t.Helper()
 	var lines []string
-	ping(t, r.launch(launcher.Spec{Name: "alice", Progress: func(line string) { lines = append(lines, line) }}))
+	podrig.Ping(t, r.Launch(launcher.Spec{Name: "alice", Progress: func(line string) { lines = append(lines, line) }}))
 	if !slices.Equal(lines, want) {
 		t.Errorf("Progress got %q, want %q", lines, want)
 	}
@@ -49,11 +50,11 @@ func c23(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t)
-			read := r.fifo("read")
-			r.l.Command = script(c.before, "say read", "await "+read, "truncate", "say after", "listen", "ready", "hang")
+			read := r.Fifo("read")
+			r.L.Command = podrig.Script(c.before, "say read", "await "+read, "truncate", "say after", "listen", "ready", "hang")
 			var after []string
 			seen := false
-			ping(t, r.launch(launcher.Spec{Name: "alice", Progress: func(line string) {
+			podrig.Ping(t, r.Launch(launcher.Spec{Name: "alice", Progress: func(line string) {
 				switch {
 				case seen:
 					after = append(after, line)
@@ -65,7 +66,7 @@ func c23(t *testing.T) {
 			if want := []string{"after"}; !slices.Equal(after, want) {
 				t.Errorf("after the log was truncated Progress got %q, want %q", after, want)
 			}
-			if got, want := r.readLog("alice"), "after\n"+readyLine("alice", r.sock()); got != want {
+			if got, want := r.ReadLog("alice"), "after\n"+readyLine("alice", r.sock()); got != want {
 				t.Errorf("the log holds %q, want %q", got, want)
 			}
 		})
@@ -77,7 +78,7 @@ func c23(t *testing.T) {
 func c24(t *testing.T) {
 	r := newRig(t, "say one", "rotate", "say two", "listen", "ready", "hang")
 	mustShow(t, r, "one", "two")
-	rotated, err := os.ReadFile(filepath.Join(r.dir("alice"), logsource.DefaultName+".rotated"))
+	rotated, err := os.ReadFile(filepath.Join(r.Dir("alice"), logsource.DefaultName+".rotated"))
 	if want := "one\ntwo\n" + readyLine("alice", r.sock()); err != nil || string(rotated) != want {
 		t.Errorf("the rotated log holds %q (%v), want %q", rotated, err, want)
 	}
@@ -87,14 +88,14 @@ func c24(t *testing.T) {
 // nevertheless.
 func c25(t *testing.T) {
 	r := newRig(t, "say one", "rmdir", "say two", `write "three"`, "exit 6")
-	e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-	mustBe(t, e, launcher.ErrExitedEarly)
+	e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+	podrig.MustBe(t, e, launcher.ErrExitedEarly)
 	mustHaveEnded(t, e, exited(6))
 	mustHaveTail(t, e, "one", "two", "three")
-	if _, err := os.Lstat(r.dir("alice")); !os.IsNotExist(err) {
+	if _, err := os.Lstat(r.Dir("alice")); !os.IsNotExist(err) {
 		t.Errorf("the pod's directory is there again: %v", err)
 	}
-	r.relaunch("alice")
+	r.Relaunch("alice")
 }
 
 // C26: a pod that cannot say that it is ready is not; the error tells that it
@@ -107,10 +108,10 @@ func c26(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t)
 			e := r.expireAfter(c.step, "listen", "say lost")
-			mustSay(t, e, "it has written nothing to its log")
+			podrig.MustSay(t, e, "it has written nothing to its log")
 			pendingSays(t, e, "the ready line", "a socket answers at")
 			mustHaveTail(t, e)
-			r.relaunch("alice")
+			r.Relaunch("alice")
 		})
 	}
 }
@@ -122,11 +123,11 @@ func c27(t *testing.T) {
 		const flood, bound = 200_000_000, 16 << 20
 		r := newRig(t, "flood 200000000", "listen", "ready", "hang")
 		before := bytesAllocated()
-		pod := r.launch(launcher.Spec{Name: "alice"})
+		pod := r.Launch(launcher.Spec{Name: "alice"})
 		if after := bytesAllocated(); after-before > bound {
 			t.Errorf("%d bytes were allocated while the pod wrote %d", after-before, flood)
 		}
-		ping(t, pod)
+		podrig.Ping(t, pod)
 		fi, err := os.Stat(pod.LogPath())
 		if want := int64(flood + len(readyLine("alice", r.sock()))); err != nil || fi.Size() != want {
 			t.Errorf("the log has %d bytes (%v), want %d", fi.Size(), err, want)
@@ -142,10 +143,10 @@ func c27(t *testing.T) {
 			}
 		}})
 		mustHaveTail(t, e, slices.Repeat([]string{"and on and on"}, 8)...)
-		if written := r.readLog("alice"); strings.Count(written, "and on and on\n") < 1000 {
+		if written := r.ReadLog("alice"); strings.Count(written, "and on and on\n") < 1000 {
 			t.Errorf("the log has only %d bytes", len(written))
 		}
-		r.relaunch("alice")
+		r.Relaunch("alice")
 	})
 }
 

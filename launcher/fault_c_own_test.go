@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
@@ -73,15 +74,15 @@ func c12(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, "exit 3") // it does nothing to the socket
-			if err := os.Mkdir(r.dir("alice"), 0o700); err != nil {
+			if err := os.Mkdir(r.Dir("alice"), 0o700); err != nil {
 				t.Fatal(err)
 			}
-			path := filepath.Join(r.dir("alice"), "sock")
+			path := filepath.Join(r.Dir("alice"), "sock")
 			c.make(t, path)
 			if c.gone {
 				r.mustKeepWithoutName(path)
 			}
-			mustBe(t, r.fail(t.Context(), alice), launcher.ErrExitedEarly)
+			podrig.MustBe(t, r.Fail(t.Context(), alice), launcher.ErrExitedEarly)
 			if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) != c.gone {
 				t.Errorf("Lstat: %v, want it gone: %v", err, c.gone)
 			}
@@ -92,15 +93,15 @@ func c12(t *testing.T) {
 // mustKeepWithoutName fails the test if a launch that does not get the name
 // removes path.
 func (r *rig) mustKeepWithoutName(path string) {
-	r.t.Helper()
+	r.T.Helper()
 	lock, err := r.lock(".launch")
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	defer lock.Close()
-	r.mustRefuse(r.t.Context(), r.impatient(), launcher.ErrHeld)
+	r.mustRefuse(r.T.Context(), r.impatient(), launcher.ErrHeld)
 	if _, err := os.Lstat(path); err != nil {
-		r.t.Errorf("it was removed without the name: %v", err)
+		r.T.Errorf("it was removed without the name: %v", err)
 	}
 }
 
@@ -131,40 +132,40 @@ func fullQueue(t *testing.T, path string) {
 // served. The error tells that the child still held the name, and was ended.
 func c16(t *testing.T) {
 	r := newRig(t)
-	pid, up := filepath.Join(r.base, "pid"), r.fifo("up")
-	r.l.Command = script("setsid listen ; pid "+pid+" ; notify "+up+" ; hang", "await "+up, "exit 0")
-	e := r.fail(t.Context(), alice)
-	mustBe(t, e, launcher.ErrExitedEarly)
-	mustSay(t, e, "exit status 0", "["+readPID(t, pid)+"]", "still held its name", "ended")
+	pid, up := filepath.Join(r.Base, "pid"), r.Fifo("up")
+	r.L.Command = podrig.Script("setsid listen ; pid "+pid+" ; notify "+up+" ; hang", "await "+up, "exit 0")
+	e := r.Fail(t.Context(), alice)
+	podrig.MustBe(t, e, launcher.ErrExitedEarly)
+	podrig.MustSay(t, e, "exit status 0", "["+readPID(t, pid)+"]", "still held its name", "ended")
 	r.mustBeDead(pid)
-	r.relaunch("alice")
+	r.Relaunch("alice")
 }
 
 // mustBeDead fails the test unless the process is gone whose pid a pod has
 // written into the file path.
 func (r *rig) mustBeDead(path string) {
-	r.t.Helper()
-	pid, err := strconv.Atoi(readPID(r.t, path))
+	r.T.Helper()
+	pid, err := strconv.Atoi(readPID(r.T, path))
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
-	mustBeGone(r.t, pid) // it led a session
+	podrig.MustBeGone(r.T, pid) // it led a session
 }
 
 // C18: a process that has left the pod's session is found by the name that it
 // holds, and goes with a launch that fails.
 func c18(t *testing.T) {
 	r := newRig(t)
-	pid, up := filepath.Join(r.base, "pid"), r.fifo("up")
-	r.l.Command = script("setsid ignore 15 ; pid "+pid+" ; notify "+up+" ; hang", "await "+up, "kill 9")
-	e := r.fail(t.Context(), alice)
-	mustBe(t, e, launcher.ErrExitedEarly)
-	mustSay(t, e, "["+readPID(t, pid)+"]", "had left its group")
+	pid, up := filepath.Join(r.Base, "pid"), r.Fifo("up")
+	r.L.Command = podrig.Script("setsid ignore 15 ; pid "+pid+" ; notify "+up+" ; hang", "await "+up, "kill 9")
+	e := r.Fail(t.Context(), alice)
+	podrig.MustBe(t, e, launcher.ErrExitedEarly)
+	podrig.MustSay(t, e, "["+readPID(t, pid)+"]", "had left its group")
 	if e.Exit == nil || e.Exit.Signal != syscall.SIGKILL {
 		t.Errorf("Exit is %+v", e.Exit)
 	}
 	r.mustBeDead(pid)
-	r.relaunch("alice")
+	r.Relaunch("alice")
 }
 
 // C29: what serves from a session of its own is not taken for the pod, unless
@@ -173,20 +174,20 @@ func c18(t *testing.T) {
 // and it holds the name until it goes.
 func c29(t *testing.T) {
 	r := newRig(t)
-	pid, wake := filepath.Join(r.base, "pid"), r.fifo("wake")
-	r.l.Command = script("setsid pid "+pid+" ; listen ; ready ; await "+wake, "hang")
-	e := r.fail(t.Context(), alice)
-	mustBe(t, e, readiness.ErrForeignPeer)
-	mustSay(t, e, "["+readPID(t, pid)+"]")
+	pid, wake := filepath.Join(r.Base, "pid"), r.Fifo("wake")
+	r.L.Command = podrig.Script("setsid pid "+pid+" ; listen ; ready ; await "+wake, "hang")
+	e := r.Fail(t.Context(), alice)
+	podrig.MustBe(t, e, readiness.ErrForeignPeer)
+	podrig.MustSay(t, e, "["+readPID(t, pid)+"]")
 	r.mustBeDead(pid)
 
-	r.l.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{Peer: readiness.SameUser}}
-	pod := r.launch(alice)
-	ping(t, r.mustAttach(pod))
+	r.L.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{Peer: readiness.SameUser}}
+	pod := r.Launch(alice)
+	podrig.Ping(t, r.mustAttach(pod))
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	mustSay(t, r.mustRefuse(t.Context(), r.impatient(), launcher.ErrHeld), "["+readPID(t, pid)+"]")
-	open(t, wake) // it would block if its reader were dead
-	r.relaunch("alice")
+	podrig.MustSay(t, r.mustRefuse(t.Context(), r.impatient(), launcher.ErrHeld), "["+readPID(t, pid)+"]")
+	podrig.Wake(t, wake) // it would block if its reader were dead
+	r.Relaunch("alice")
 }

@@ -14,19 +14,20 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
 // squat listens on a socket of its own in this process, which is of the pod's
 // user and not of its session, and returns the path.
 func (r *rig) squat() string {
-	r.t.Helper()
-	path := filepath.Join(r.base, "squat")
+	r.T.Helper()
+	path := filepath.Join(r.Base, "squat")
 	l, err := net.Listen("unix", path)
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
-	r.t.Cleanup(func() { l.Close() })
+	r.T.Cleanup(func() { l.Close() })
 	return path
 }
 
@@ -35,9 +36,9 @@ func (r *rig) squat() string {
 func c06(t *testing.T) {
 	// dying has the pod die between the dial and the check of who answered.
 	dying := func(t *testing.T, r *rig, check func(readiness.Peer, readiness.Target) error) {
-		end := r.fifo("end")
-		r.l.Command = script("say one", "ready "+r.squat(), "await "+end, "exit 4")
-		r.l.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{
+		end := r.Fifo("end")
+		r.L.Command = podrig.Script("say one", "ready "+r.squat(), "await "+end, "exit 4")
+		r.L.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{
 			Peer: func(p readiness.Peer, target readiness.Target) error {
 				release(t, end)
 				awaitState(t, target.PID, unix.WEXITED)
@@ -48,18 +49,18 @@ func c06(t *testing.T) {
 	t.Run("refused", func(t *testing.T) {
 		r := newRig(t)
 		dying(t, r, readiness.SamePod)
-		e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-		mustBe(t, e, readiness.ErrForeignPeer)
-		mustSay(t, e, fmt.Sprintf("pid %d", os.Getpid()), "exit status 4")
+		e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+		podrig.MustBe(t, e, readiness.ErrForeignPeer)
+		podrig.MustSay(t, e, fmt.Sprintf("pid %d", os.Getpid()), "exit status 4")
 		mustHaveEnded(t, e, exited(4))
 		mustHaveTail(t, e, "one")
-		r.relaunch("alice")
+		r.Relaunch("alice")
 	})
 	t.Run("accepted", func(t *testing.T) {
 		r := newRig(t)
 		dying(t, r, readiness.AnyPeer)
-		r.exitEarly(exited(4), "one\n"+readyLine("alice", filepath.Join(r.base, "squat")), "one")
-		r.relaunch("alice")
+		r.exitEarly(exited(4), "one\n"+readyLine("alice", filepath.Join(r.Base, "squat")), "one")
+		r.Relaunch("alice")
 	})
 }
 
@@ -70,10 +71,10 @@ func c07(t *testing.T) {
 	e := r.expireAfter("say one", "ready")
 	pendingSays(t, e, "an answer on unix:"+r.sock(), "attempts: ", "no such file")
 	mustHaveTail(t, e, "one")
-	if got, want := r.readLog("alice"), "one\n"+readyLine("alice", r.sock()); got != want {
+	if got, want := r.ReadLog("alice"), "one\n"+readyLine("alice", r.sock()); got != want {
 		t.Errorf("the log holds %q, want %q", got, want)
 	}
-	r.relaunch("alice")
+	r.Relaunch("alice")
 }
 
 // C8: a pod may announce its socket before it is there, or answers.
@@ -81,11 +82,11 @@ func c08(t *testing.T) {
 	steps := []string{"say one", "ready", "sleep 100ms", "listen", "hang"}
 	t.Run("missing at first", func(t *testing.T) {
 		r := newRig(t, steps...)
-		ping(t, r.launch(launcher.Spec{Name: "alice"}))
+		podrig.Ping(t, r.Launch(launcher.Spec{Name: "alice"}))
 	})
 	t.Run("refusing at first", func(t *testing.T) {
 		r := newRig(t, steps...)
-		if err := os.Mkdir(r.dir("alice"), 0o700); err != nil {
+		if err := os.Mkdir(r.Dir("alice"), 0o700); err != nil {
 			t.Fatal(err)
 		}
 		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: r.sock(), Net: "unix"})
@@ -94,7 +95,7 @@ func c08(t *testing.T) {
 		}
 		l.SetUnlinkOnClose(false)
 		l.Close()
-		ping(t, r.launch(launcher.Spec{Name: "alice"}))
+		podrig.Ping(t, r.Launch(launcher.Spec{Name: "alice"}))
 	})
 }
 
@@ -105,7 +106,7 @@ func c09(t *testing.T) {
 	e := r.expireAfter("say one", "listen")
 	pendingSays(t, e, `the ready line "INSOMNIA-READY"`, "a socket answers at", r.sock())
 	mustHaveTail(t, e, "one")
-	r.relaunch("alice")
+	r.Relaunch("alice")
 }
 
 // C10: a socket whose queue is full is dialled again and again; the error tells
@@ -114,14 +115,14 @@ func c10(t *testing.T) {
 	r := newRig(t)
 	e := r.expireAfter("backlog", "ready")
 	pendingSays(t, e, "an answer on unix:"+r.sock(), "attempts: ", "resource temporarily unavailable", "queue of connections is full")
-	r.relaunch("alice")
+	r.Relaunch("alice")
 }
 
 // C11: a pod that takes connections is ready, whatever it does with them: what
 // it should answer only its own probe could know.
 func c11(t *testing.T) {
 	r := newRig(t, "mute", "ready", "hang")
-	pod := r.launch(launcher.Spec{Name: "alice"})
+	pod := r.Launch(launcher.Spec{Name: "alice"})
 	conn, err := pod.Dial(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -145,22 +146,22 @@ func c13(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t)
-			path := filepath.Join(r.base, "thing")
+			path := filepath.Join(r.Base, "thing")
 			steps := []string{"say one", "ready " + path, "hang"}
 			if c.make == nil {
 				steps = append([]string{"dgram " + path}, steps...)
 			} else if err := c.make(path); err != nil {
 				t.Fatal(err)
 			}
-			r.l.Command = script(steps...)
-			e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-			mustBe(t, e, c.want)
-			mustSay(t, e, c.say, path)
+			r.L.Command = podrig.Script(steps...)
+			e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+			podrig.MustBe(t, e, c.want)
+			podrig.MustSay(t, e, c.say, path)
 			if e.Stage != launcher.StageReady || e.Exit != nil {
 				t.Errorf("stage %q, exit %v", e.Stage, e.Exit)
 			}
 			mustHaveTail(t, e, "one")
-			r.relaunch("alice")
+			r.Relaunch("alice")
 		})
 	}
 }
@@ -170,14 +171,14 @@ func c13(t *testing.T) {
 func c14(t *testing.T) {
 	r := newRig(t)
 	path := r.squat()
-	r.l.Command = script("say one", "ready "+path, "hang")
-	e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-	mustBe(t, e, readiness.ErrForeignPeer)
-	mustSay(t, e, path, fmt.Sprintf("pid %d", os.Getpid()), "readiness.Socket.Peer to readiness.SameUser")
+	r.L.Command = podrig.Script("say one", "ready "+path, "hang")
+	e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+	podrig.MustBe(t, e, readiness.ErrForeignPeer)
+	podrig.MustSay(t, e, path, fmt.Sprintf("pid %d", os.Getpid()), "readiness.Socket.Peer to readiness.SameUser")
 	mustHaveTail(t, e, "one")
 
-	r.l.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{Peer: readiness.SameUser}}
-	if pod := r.launch(launcher.Spec{Name: "alice"}); pod.Endpoint().Address != path {
+	r.L.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{Peer: readiness.SameUser}}
+	if pod := r.Launch(launcher.Spec{Name: "alice"}); pod.Endpoint().Address != path {
 		t.Errorf("the pod is at %v, want %q", pod.Endpoint(), path)
 	}
 }
@@ -189,22 +190,22 @@ func c15(t *testing.T) {
 	}
 	const nobody = 65534
 	r := newRig(t)
-	path := filepath.Join(r.base, "other")
+	path := filepath.Join(r.Base, "other")
 	listenAs(t, nobody, path)
-	r.l.Command = script("say one", "ready "+path, "hang")
+	r.L.Command = podrig.Script("say one", "ready "+path, "hang")
 	for name, check := range map[string]func(readiness.Peer, readiness.Target) error{
 		"default": nil, "SameUser": readiness.SameUser,
 	} {
-		r.l.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{Peer: check}}
-		e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-		mustBe(t, e, readiness.ErrForeignPeer)
-		mustSay(t, e, path, fmt.Sprintf("of user %d", nobody), "readiness.AnyPeer")
+		r.L.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{Peer: check}}
+		e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+		podrig.MustBe(t, e, readiness.ErrForeignPeer)
+		podrig.MustSay(t, e, path, fmt.Sprintf("of user %d", nobody), "readiness.AnyPeer")
 		if t.Failed() {
 			t.Fatalf("with the check %s", name)
 		}
 	}
-	r.l.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{Peer: readiness.AnyPeer}}
-	r.launch(launcher.Spec{Name: "alice"})
+	r.L.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{Peer: readiness.AnyPeer}}
+	r.Launch(launcher.Spec{Name: "alice"})
 }
 
 // listenAs listens on a socket as another user. The kernel keeps the user of
@@ -242,16 +243,16 @@ func listenAs(t *testing.T, uid int, path string) {
 func c30(t *testing.T) {
 	t.Run("speaks", func(t *testing.T) {
 		r := newRig(t, "listen", "spawn ready", "hang")
-		ping(t, r.launch(launcher.Spec{Name: "alice"}))
+		podrig.Ping(t, r.Launch(launcher.Spec{Name: "alice"}))
 	})
 	t.Run("serves", func(t *testing.T) {
 		r := newRig(t, "spawn listen ; ready ; hang", "hang")
-		ping(t, r.launch(launcher.Spec{Name: "alice"}))
+		podrig.Ping(t, r.Launch(launcher.Spec{Name: "alice"}))
 	})
 	t.Run("serves from another session", func(t *testing.T) {
 		r := newRig(t)
 		path := r.squat()
-		r.l.Command = script("spawn ready "+path, "hang")
-		mustBe(t, r.fail(t.Context(), launcher.Spec{Name: "alice"}), readiness.ErrForeignPeer)
+		r.L.Command = podrig.Script("spawn ready "+path, "hang")
+		podrig.MustBe(t, r.Fail(t.Context(), launcher.Spec{Name: "alice"}), readiness.ErrForeignPeer)
 	})
 }

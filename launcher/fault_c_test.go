@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
@@ -111,14 +112,14 @@ func (d *deadline) Err() error {
 // expire launches a pod that does not become ready before d has passed, and
 // checks what holds for every timeout.
 func (r *rig) expire(d *deadline, spec launcher.Spec) *launcher.Error {
-	r.t.Helper()
-	e := r.fail(d, spec)
+	r.T.Helper()
+	e := r.Fail(d, spec)
 	if after := time.Since(d.at); after > late {
-		r.t.Errorf("Launch returned %v after its deadline", after)
+		r.T.Errorf("Launch returned %v after its deadline", after)
 	}
-	mustBe(r.t, e, launcher.ErrTimeout, context.DeadlineExceeded)
+	podrig.MustBe(r.T, e, launcher.ErrTimeout, context.DeadlineExceeded)
 	if e.Stage != launcher.StageReady || e.Exit != nil {
-		r.t.Errorf("a timeout has stage %q and exit %v, want %q and none", e.Stage, e.Exit, launcher.StageReady)
+		r.T.Errorf("a timeout has stage %q and exit %v, want %q and none", e.Stage, e.Exit, launcher.StageReady)
 	}
 	return e
 }
@@ -126,28 +127,28 @@ func (r *rig) expire(d *deadline, spec launcher.Spec) *launcher.Error {
 // expireAfter is expire for a pod that follows steps and then hangs: the
 // deadline passes when it has taken them all.
 func (r *rig) expireAfter(steps ...string) *launcher.Error {
-	r.t.Helper()
-	taken := r.fifo("taken")
-	r.l.Command = script(append(steps, "notify "+taken, "hang")...)
+	r.T.Helper()
+	taken := r.Fifo("taken")
+	r.L.Command = podrig.Script(append(steps, "notify "+taken, "hang")...)
 	d := newDeadline()
-	d.passAt(r.t, taken)
+	d.passAt(r.T, taken)
 	return r.expire(d, launcher.Spec{Name: "alice"})
 }
 
 // exitEarly launches a pod that exits before it is ready, checks how, and what
 // evidence it left: tail, and in the log all that it wrote.
 func (r *rig) exitEarly(want launcher.Exit, written string, tail ...string) *launcher.Error {
-	r.t.Helper()
-	e := r.fail(r.t.Context(), launcher.Spec{Name: "alice"})
-	mustBe(r.t, e, launcher.ErrExitedEarly)
-	mustSay(r.t, e, launcher.ErrExitedEarly.Error(), want.String(), e.LogPath)
+	r.T.Helper()
+	e := r.Fail(r.T.Context(), launcher.Spec{Name: "alice"})
+	podrig.MustBe(r.T, e, launcher.ErrExitedEarly)
+	podrig.MustSay(r.T, e, launcher.ErrExitedEarly.Error(), want.String(), e.LogPath)
 	if e.Stage != launcher.StageReady {
-		r.t.Errorf("stage %q, want %q", e.Stage, launcher.StageReady)
+		r.T.Errorf("stage %q, want %q", e.Stage, launcher.StageReady)
 	}
-	mustHaveEnded(r.t, e, want)
-	mustHaveTail(r.t, e, tail...)
-	if got := r.readLog("alice"); got != written {
-		r.t.Errorf("the log holds %q, want %q", got, written)
+	mustHaveEnded(r.T, e, want)
+	mustHaveTail(r.T, e, tail...)
+	if got := r.ReadLog("alice"); got != written {
+		r.T.Errorf("the log holds %q, want %q", got, written)
 	}
 	return e
 }
@@ -180,7 +181,7 @@ func pendingSays(t *testing.T, e *launcher.Error, parts ...string) {
 			t.Errorf("what was pending lacks %q: %q", part, e.Pending)
 		}
 	}
-	mustSay(t, e, e.Pending)
+	podrig.MustSay(t, e, e.Pending)
 }
 
 // hook is a probe that runs f, once, in the place where it stands in a

@@ -19,6 +19,7 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
@@ -41,8 +42,8 @@ func c21Refused(t *testing.T) {
 	if !errors.As(err, &e) {
 		t.Fatalf("Launch returned %v, want a *launcher.Error", err)
 	}
-	mustBe(t, e, launcher.ErrTimeout, syscall.EPERM)
-	mustSay(t, e, "NOT CLEARED", "may still be running", "operation not permitted")
+	podrig.MustBe(t, e, launcher.ErrTimeout, syscall.EPERM)
+	podrig.MustSay(t, e, "NOT CLEARED", "may still be running", "operation not permitted")
 	if !errors.Is(e.Leftover, syscall.EPERM) {
 		t.Errorf("what is left: %v", e.Leftover)
 	}
@@ -84,7 +85,7 @@ func c21Root(t *testing.T) {
 	leaktest.Check(t, pod)
 	const nobody = 65534
 	self := filepath.Join(dir, "launcher")
-	copyProgram(t, podBinary, pod, os.ModeSetuid|0o755)
+	copyProgram(t, podrig.Pod, pod, os.ModeSetuid|0o755)
 	copyProgram(t, "/proc/self/exe", self, 0o755)
 	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(run, 0o700), os.Chown(run, nobody, nobody)); err != nil {
 		t.Fatal(err)
@@ -125,13 +126,13 @@ func init() {
 
 // c21Launch is what the launcher of c21Root does.
 func c21Launch(dir string) c21Report {
-	podBinary = filepath.Join(dir, "pod")
+	podrig.Pod = filepath.Join(dir, "pod")
 	ctx, cancel := context.WithCancel(context.Background())
 	var end time.Time
 	l := launcher.Launcher{
-		Command: script("setuid 0", "say done", "hang"),
+		Command: podrig.Script("setuid 0", "say done", "hang"),
 		Dir:     runtimedir.Dir(filepath.Join(dir, "run")),
-		Timeout: ample,
+		Timeout: podrig.Ample,
 	}
 	_, err := l.Launch(ctx, launcher.Spec{Name: "alice", Progress: func(string) { end = time.Now(); cancel() }})
 	var e *launcher.Error

@@ -28,6 +28,7 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/fakepod"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/launcher/internal/proc"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
@@ -80,11 +81,11 @@ var errGivenUp = errors.New("the caller gives up")
 // mustGiveUp launches alice in a context that something ends, checks what holds
 // for every cancelled launch, and that the name is free.
 func (r *rig) mustGiveUp(ctx context.Context, stage launcher.Stage) *launcher.Error {
-	r.t.Helper()
-	e := r.fail(ctx, alice)
-	mustBe(r.t, e, errGivenUp, context.Canceled)
+	r.T.Helper()
+	e := r.Fail(ctx, alice)
+	podrig.MustBe(r.T, e, errGivenUp, context.Canceled)
 	if e.Stage != stage {
-		r.t.Errorf("stage %q, want %q: %v", e.Stage, stage, e)
+		r.T.Errorf("stage %q, want %q: %v", e.Stage, stage, e)
 	}
 	r.mustBeUnowned()
 	return e
@@ -92,14 +93,14 @@ func (r *rig) mustGiveUp(ctx context.Context, stage launcher.Stage) *launcher.Er
 
 // mustBeUnowned fails the test unless nobody has the name, now.
 func (r *rig) mustBeUnowned() {
-	r.t.Helper()
+	r.T.Helper()
 	if _, err := os.Lstat(r.beside("alice", ".json")); !errors.Is(err, fs.ErrNotExist) {
-		r.t.Errorf("there is a record: %v", err)
+		r.T.Errorf("there is a record: %v", err)
 	}
 	for _, suffix := range []string{".launch", ".pod"} {
 		f, err := r.lock(suffix)
 		if err != nil {
-			r.t.Errorf("the lock %s: %v", suffix, err)
+			r.T.Errorf("the lock %s: %v", suffix, err)
 		}
 		f.Close()
 	}
@@ -109,12 +110,12 @@ func (r *rig) mustBeUnowned() {
 // leaves nothing, and starts nothing.
 func d01(t *testing.T) {
 	t.Run("at the call", func(t *testing.T) {
-		r := newRig(t, serve...)
+		r := newRig(t, podrig.Serve...)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(errGivenUp)
-		e := r.fail(ctx, alice)
-		mustBe(t, e, errGivenUp, context.Canceled)
-		if entries, err := os.ReadDir(r.base); err != nil || len(entries) > 0 {
+		e := r.Fail(ctx, alice)
+		podrig.MustBe(t, e, errGivenUp, context.Canceled)
+		if entries, err := os.ReadDir(r.Base); err != nil || len(entries) > 0 {
 			t.Errorf("there are %v, %v", entries, err)
 		}
 	})
@@ -123,22 +124,22 @@ func d01(t *testing.T) {
 		hook  func(r *rig, cancel func())
 	}{
 		{launcher.StageResolve, func(r *rig, cancel func()) {
-			next := r.l.Command
-			r.l.Command = launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
+			next := r.L.Command
+			r.L.Command = launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
 				cancel()
 				c, err := next.ResolveCommand(ctx, req)
 				return c, errors.Join(err, context.Cause(ctx))
 			})
 		}},
-		{launcher.StageDir, func(r *rig, cancel func()) { r.l.Dir = cancellingDir{runtimedir.Dir(r.base), cancel} }},
+		{launcher.StageDir, func(r *rig, cancel func()) { r.L.Dir = cancellingDir{runtimedir.Dir(r.Base), cancel} }},
 		{launcher.StageLog, func(r *rig, cancel func()) {
-			r.l.Log = logsource.SourceFunc(func(ctx context.Context, l logsource.Launch) (*logsource.Log, error) {
+			r.L.Log = logsource.SourceFunc(func(ctx context.Context, l logsource.Launch) (*logsource.Log, error) {
 				cancel()
 				return logsource.File{}.Open(ctx, l)
 			})
 		}},
 		{launcher.StageStart, func(r *rig, cancel func()) {
-			r.l.Log = logsource.SourceFunc(func(ctx context.Context, l logsource.Launch) (*logsource.Log, error) {
+			r.L.Log = logsource.SourceFunc(func(ctx context.Context, l logsource.Launch) (*logsource.Log, error) {
 				log, err := logsource.File{}.Open(ctx, l)
 				cancel() // it did not notice
 				return log, err
@@ -146,7 +147,7 @@ func d01(t *testing.T) {
 		}},
 	} {
 		t.Run(string(c.stage), func(t *testing.T) {
-			r := newRig(t, serve...)
+			r := newRig(t, podrig.Serve...)
 			ctx, cancel := context.WithCancelCause(t.Context())
 			c.hook(r, func() { cancel(errGivenUp) })
 			if e := r.mustGiveUp(ctx, c.stage); e.PID != 0 {
@@ -171,16 +172,16 @@ func (d cancellingDir) RuntimeDir(ctx context.Context, name string) (string, err
 // atEachStep cancels at the first message of the log, then at the second, until
 // a launch has no more of them before it is ready.
 func atEachStep(t *testing.T) {
-	r := newRig(t, serve...)
+	r := newRig(t, podrig.Serve...)
 	for n := 1; ; n++ {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		count := 0
-		r.l.Logger = hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, Output: writerFunc(func([]byte) {
+		r.L.Logger = hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, Output: writerFunc(func([]byte) {
 			if count++; count == n {
 				cancel(errGivenUp)
 			}
 		})})
-		pod, err := r.l.Launch(ctx, alice)
+		pod, err := r.L.Launch(ctx, alice)
 		if err == nil {
 			if n < 8 {
 				t.Errorf("ready although it was cancelled at message %d", n)
@@ -190,13 +191,13 @@ func atEachStep(t *testing.T) {
 			}
 			return
 		}
-		mustBe(t, err, errGivenUp)
+		podrig.MustBe(t, err, errGivenUp)
 		var e *launcher.Error
 		if !errors.As(err, &e) || e.Leftover != nil {
 			t.Errorf("cancelled at message %d: %+v", n, err)
 		}
 		if e.PID != 0 {
-			mustBeGone(t, e.PID)
+			podrig.MustBeGone(t, e.PID)
 		}
 		r.mustBeUnowned()
 		cancel(nil)
@@ -213,15 +214,15 @@ func (f writerFunc) Write(p []byte) (int, error) {
 
 // D2: who gives up waiting for a name says that it is held, and why it gave up.
 func d02(t *testing.T) {
-	r := newRig(t, serve...)
+	r := newRig(t, podrig.Serve...)
 	lock, err := r.lock(".launch")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
-	time.AfterFunc(short, func() { cancel(errGivenUp) })
-	e := r.fail(ctx, alice)
-	mustBe(t, e, launcher.ErrHeld, errGivenUp, context.Canceled)
+	time.AfterFunc(podrig.Short, func() { cancel(errGivenUp) })
+	e := r.Fail(ctx, alice)
+	podrig.MustBe(t, e, launcher.ErrHeld, errGivenUp, context.Canceled)
 	if e.Stage != launcher.StageOwn || errors.Is(e, launcher.ErrTimeout) {
 		t.Errorf("%+v", e)
 	}
@@ -233,7 +234,7 @@ func d02(t *testing.T) {
 func d03(t *testing.T) {
 	r := newRig(t, "spawn hang", "setsid hang", "hang")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	r.l.Starter = starterFunc(func(ctx context.Context, req launcher.StartRequest) (launcher.Process, error) {
+	r.L.Starter = starterFunc(func(ctx context.Context, req launcher.StartRequest) (launcher.Process, error) {
 		p, err := launcher.Local{}.Start(ctx, req)
 		cancel(errGivenUp)
 		return p, err
@@ -246,8 +247,8 @@ func d03(t *testing.T) {
 // D4: so does one that has not said that it is ready.
 func d04(t *testing.T) {
 	r := newRig(t)
-	up := r.fifo("up")
-	r.l.Command = script("spawn hang", "say one", "notify "+up, "hang")
+	up := r.Fifo("up")
+	r.L.Command = podrig.Script("spawn hang", "say one", "notify "+up, "hang")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	go func() {
 		if f, err := os.Open(up); err == nil { // returns once the pod has opened its end
@@ -256,7 +257,7 @@ func d04(t *testing.T) {
 		cancel(errGivenUp)
 	}()
 	e := r.mustGiveUp(ctx, launcher.StageReady)
-	mustSay(t, e, "ready line")
+	podrig.MustSay(t, e, "ready line")
 	if !slices.Equal(e.Tail, []string{"one"}) {
 		t.Errorf("the tail is %q", e.Tail)
 	}
@@ -266,8 +267,8 @@ func d04(t *testing.T) {
 func d05(t *testing.T) {
 	r := newRig(t, "ready", "hang")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	r.l.Ready = readiness.Sequence{readiness.ReadyLine{}, probeThen(func() { cancel(errGivenUp) }), readiness.Socket{}}
-	mustSay(t, r.mustGiveUp(ctx, launcher.StageReady), "an answer on unix:")
+	r.L.Ready = readiness.Sequence{readiness.ReadyLine{}, probeThen(func() { cancel(errGivenUp) }), readiness.Socket{}}
+	podrig.MustSay(t, r.mustGiveUp(ctx, launcher.StageReady), "an answer on unix:")
 }
 
 // probeThen is a probe that calls f, and hands on what it was given.
@@ -280,15 +281,15 @@ func probeThen(f func()) readiness.Probe {
 
 // D6: a pod that is proven ready in the instant of the cancellation is ready.
 func d06(t *testing.T) {
-	r := newRig(t, serve...)
+	r := newRig(t, podrig.Serve...)
 	ctx, cancel := context.WithCancelCause(t.Context())
-	r.l.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{}, probeThen(func() { cancel(errGivenUp) })}
-	pod, err := r.l.Launch(ctx, alice)
+	r.L.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{}, probeThen(func() { cancel(errGivenUp) })}
+	pod, err := r.L.Launch(ctx, alice)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ping(t, pod)
-	r.mustRefuse(t.Context(), &r.l, launcher.ErrRunning)
+	podrig.Ping(t, pod)
+	r.mustRefuse(t.Context(), &r.L, launcher.ErrRunning)
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -341,8 +342,8 @@ func init() {
 }
 
 func (o launcherOrder) launch() (*launcher.Pod, error) {
-	podBinary = o.Pod
-	l := launcher.Launcher{Command: script(o.Steps...), Dir: runtimedir.Dir(o.Base), Timeout: o.Timeout}
+	podrig.Pod = o.Pod
+	l := launcher.Launcher{Command: podrig.Script(o.Steps...), Dir: runtimedir.Dir(o.Base), Timeout: o.Timeout}
 	return l.Launch(context.Background(), alice)
 }
 
@@ -356,23 +357,23 @@ type otherLauncher struct {
 
 // startLauncher starts another launcher. change may change how.
 func (r *rig) startLauncher(o launcherOrder, change ...func(*exec.Cmd)) *otherLauncher {
-	r.t.Helper()
-	o.Pod, o.Base = podBinary, r.base
+	r.T.Helper()
+	o.Pod, o.Base = podrig.Pod, r.Base
 	if o.Timeout == 0 {
-		o.Timeout = ample
+		o.Timeout = podrig.Ample
 	}
 	order, err := json.Marshal(o)
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	reply, theirs, err := os.Pipe()
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	defer theirs.Close()
 	input, stdin, err := os.Pipe()
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	defer input.Close()
 	cmd := exec.Command("/proc/self/exe")
@@ -383,10 +384,10 @@ func (r *rig) startLauncher(o launcherOrder, change ...func(*exec.Cmd)) *otherLa
 		f(cmd)
 	}
 	if err := cmd.Start(); err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
-	l := &otherLauncher{r.t, cmd, stdin, reply}
-	r.t.Cleanup(func() {
+	l := &otherLauncher{r.T, cmd, stdin, reply}
+	r.T.Cleanup(func() {
 		reply.Close()
 		l.kill(syscall.SIGKILL)
 	})
@@ -421,33 +422,33 @@ func (l *otherLauncher) kill(sig syscall.Signal) {
 
 // mustServe attaches to alice, which must be pid, has it answer, and stops it.
 func (r *rig) mustServe(pid int) {
-	r.t.Helper()
-	pod, err := r.l.Attach(r.t.Context(), "alice")
+	r.T.Helper()
+	pod, err := r.L.Attach(r.T.Context(), "alice")
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	if pod.PID() != pid {
-		r.t.Errorf("attached to %d, want %d", pod.PID(), pid)
+		r.T.Errorf("attached to %d, want %d", pod.PID(), pid)
 	}
-	ping(r.t, pod)
-	if err := pod.Stop(r.t.Context()); err != nil {
-		r.t.Error(err)
+	podrig.Ping(r.T, pod)
+	if err := pod.Stop(r.T.Context()); err != nil {
+		r.T.Error(err)
 	}
-	mustBeGone(r.t, pid)
+	podrig.MustBeGone(r.T, pid)
 }
 
 // D10: a launcher that is stopped while its pod becomes ready, and until its
 // deadline is over, finds it ready.
 func d10(t *testing.T) {
 	r := newRig(t)
-	up, goOn, done := r.fifo("up"), r.fifo("go"), r.fifo("done")
+	up, goOn, done := r.Fifo("up"), r.Fifo("go"), r.Fifo("done")
 	const timeout = 2 * time.Second
 	began := time.Now()
 	l := r.startLauncher(launcherOrder{
 		Steps:   []string{"notify " + up, "await " + goOn, "listen", "ready", "notify " + done, "hang"},
 		Timeout: timeout,
 	})
-	await(t, up)
+	podrig.Await(t, up)
 	pid := l.cmd.Process.Pid
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
@@ -455,8 +456,8 @@ func d10(t *testing.T) {
 	if err := unix.Waitid(unix.P_PID, pid, nil, unix.WSTOPPED|unix.WNOWAIT, nil); err != nil {
 		t.Fatal(err)
 	}
-	open(t, goOn)
-	await(t, done)
+	podrig.Wake(t, goOn)
+	podrig.Await(t, done)
 	<-time.After(time.Until(began.Add(timeout + time.Second/2))) // it began its launch a moment later
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
@@ -467,14 +468,14 @@ func d10(t *testing.T) {
 // D12: nothing is decided by the wall clock: what the record says of it is for
 // people.
 func d12(t *testing.T) {
-	r := newRig(t, serve...)
-	pod := r.launch(alice)
+	r := newRig(t, podrig.Serve...)
+	pod := r.Launch(alice)
 	for _, days := range []int{-365, 365} {
 		then := time.Now().AddDate(0, 0, days)
 		r.editRecord(func(m map[string]any) { m["started"] = then })
-		r.mustRefuse(t.Context(), &r.l, launcher.ErrRunning)
-		ping(t, r.mustAttach(pod))
-		for s, err := range r.l.List(t.Context()) {
+		r.mustRefuse(t.Context(), &r.L, launcher.ErrRunning)
+		podrig.Ping(t, r.mustAttach(pod))
+		for s, err := range r.L.List(t.Context()) {
 			if err != nil || s.State != launcher.StateReady || !s.Started.Equal(then) {
 				t.Errorf("List yields %+v, %v", s, err)
 			}
@@ -549,21 +550,21 @@ func d18(t *testing.T) {
 	}()
 	r := newRig(t)
 	for range 10 {
-		r.l.Command = script("say bye", "exit 3")
-		e := r.fail(t.Context(), alice)
-		mustBe(t, e, launcher.ErrExitedEarly)
-		mustSay(t, e, "bye")
+		r.L.Command = podrig.Script("say bye", "exit 3")
+		e := r.Fail(t.Context(), alice)
+		podrig.MustBe(t, e, launcher.ErrExitedEarly)
+		podrig.MustSay(t, e, "bye")
 		if e.Exit == nil || e.Exit.Known && e.Exit.Code != 3 {
 			t.Errorf("Exit is %+v", e.Exit)
 		}
 		r.mustBeUnowned()
-		r.l.Command = script("spawn ignore 15 ; hang", "listen", "ready", "hang")
-		pod := r.launch(alice)
+		r.L.Command = podrig.Script("spawn ignore 15 ; hang", "listen", "ready", "hang")
+		pod := r.Launch(alice)
 		if err := pod.Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		mustEndBy(t, pod, syscall.SIGTERM)
-		mustBeGone(t, pod.PID())
+		podrig.MustBeGone(t, pod.PID())
 	}
 }
 
@@ -574,22 +575,22 @@ func d19(t *testing.T) {
 		return
 	}
 	r := newRig(t)
-	up := r.fifo("up")
+	up := r.Fifo("up")
 	for _, family := range []string{"spawn", "setsid"} {
 		steps := []string{family + " notify " + up + " ; hang", "await " + up, "spawn spawn hang ; hang"}
-		r.l.Command = script(append(steps, "exit 3")...)
+		r.L.Command = podrig.Script(append(steps, "exit 3")...)
 		for range 5 {
-			mustBe(t, r.fail(t.Context(), alice), launcher.ErrExitedEarly)
+			podrig.MustBe(t, r.Fail(t.Context(), alice), launcher.ErrExitedEarly)
 			r.mustBeUnowned()
 		}
 	}
-	r.l.Command = script("spawn notify "+up+" ; hang", "await "+up, "listen", "ready", "hang")
+	r.L.Command = podrig.Script("spawn notify "+up+" ; hang", "await "+up, "listen", "ready", "hang")
 	other := r.startStranger()
-	pod := r.launch(alice)
+	pod := r.Launch(alice)
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	mustBeGone(t, pod.PID())
+	podrig.MustBeGone(t, pod.PID())
 	other.mustLive()
 }
 
@@ -600,10 +601,10 @@ func d20(t *testing.T) {
 		return
 	}
 	r := newRig(t)
-	l := r.startLauncher(launcherOrder{Steps: serve, Stay: true})
+	l := r.startLauncher(launcherOrder{Steps: podrig.Serve, Stay: true})
 	pid := l.launched()
 	l.kill(syscall.SIGKILL)
-	pod, err := r.l.Attach(t.Context(), "alice")
+	pod, err := r.L.Attach(t.Context(), "alice")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -617,9 +618,9 @@ func d20(t *testing.T) {
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
-	_, err = r.l.Attach(t.Context(), "alice")
-	mustBe(t, err, fs.ErrNotExist)
-	r.relaunch("alice")
+	_, err = r.L.Attach(t.Context(), "alice")
+	podrig.MustBe(t, err, fs.ErrNotExist)
+	r.Relaunch("alice")
 	if _, err := syscall.Wait4(pid, nil, 0, nil); err != nil {
 		t.Error(err)
 	}
@@ -639,13 +640,13 @@ func d21(t *testing.T) {
 	})
 	r := newRig(t)
 	for range 3 {
-		r.l.Command = script("repeat 100 line %d", "exit 3")
-		mustBe(t, r.fail(t.Context(), alice), launcher.ErrExitedEarly)
-		r.l.Command = script(serve...)
-		pod := r.launch(alice)
-		r.mustRefuse(t.Context(), &r.l, launcher.ErrRunning)
+		r.L.Command = podrig.Script("repeat 100 line %d", "exit 3")
+		podrig.MustBe(t, r.Fail(t.Context(), alice), launcher.ErrExitedEarly)
+		r.L.Command = podrig.Script(podrig.Serve...)
+		pod := r.Launch(alice)
+		r.mustRefuse(t.Context(), &r.L, launcher.ErrRunning)
 		again := r.mustAttach(pod)
-		ping(t, again)
+		podrig.Ping(t, again)
 		if err := again.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
@@ -678,10 +679,10 @@ func forkStorm(t *testing.T) {
 // D23: the launch lock is free as soon as the launch is over, whoever has just
 // been forked; the pod's lock is never free while it lives.
 func d23(t *testing.T) {
-	r := newRig(t, serve...)
+	r := newRig(t, podrig.Serve...)
 	forkStorm(t)
 	for range 10 {
-		pod, err := r.l.Launch(t.Context(), alice)
+		pod, err := r.L.Launch(t.Context(), alice)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -705,7 +706,7 @@ func d23(t *testing.T) {
 // other.
 func d24(t *testing.T) {
 	r := newRig(t)
-	list := filepath.Join(r.base, "fds")
+	list := filepath.Join(r.Base, "fds")
 	l := r.startLauncher(launcherOrder{Steps: []string{"fds " + list, "listen", "ready", "hang"}}, func(c *exec.Cmd) {
 		c.Path, c.Args = "/bin/sh", []string{"sh", "-c", `exec "$0" <&- >&- 2>&-`, os.Args[0]}
 	})
@@ -716,7 +717,7 @@ func d24(t *testing.T) {
 	}
 	for _, want := range []string{
 		"0 " + os.DevNull, "1 " + os.DevNull,
-		"2 " + filepath.Join(r.dir("alice"), logsource.DefaultName),
+		"2 " + filepath.Join(r.Dir("alice"), logsource.DefaultName),
 		"20 " + r.beside("alice", ".pod"),
 	} {
 		if !slices.Contains(strings.Split(string(data), "\n"), want) {
@@ -735,22 +736,22 @@ func d25(t *testing.T) {
 	}
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	r := newRig(t)
-	r.l.Grace = short
+	r.L.Grace = podrig.Short
 	// A shell, for Go's runtime does undo it.
-	never := r.fifo("never")
-	r.l.Command = launcher.CommandResolverFunc(func(_ context.Context, req launcher.Request) (launcher.Command, error) {
-		args := fakepod.Args(req.Spec.Name, req.RuntimeDir, serve, nil)
+	never := r.Fifo("never")
+	r.L.Command = launcher.CommandResolverFunc(func(_ context.Context, req launcher.Request) (launcher.Command, error) {
+		args := fakepod.Args(req.Spec.Name, req.RuntimeDir, podrig.Serve, nil)
 		return launcher.Command{
 			Path: "/bin/sh",
-			Args: append([]string{"-c", `"$0" "$@"; read line < "` + never + `"`, podBinary}, args...),
+			Args: append([]string{"-c", `"$0" "$@"; read line < "` + never + `"`, podrig.Pod}, args...),
 		}, nil
 	})
-	pod := r.launch(alice)
+	pod := r.Launch(alice)
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	mustEndBy(t, pod, syscall.SIGKILL)
-	mustBeGone(t, pod.PID())
+	podrig.MustBeGone(t, pod.PID())
 }
 
 // D26: what a terminal does to its launcher does not reach the pod.
@@ -769,7 +770,7 @@ func d26(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t)
 			terminal, line := openTerminal(t)
-			l := r.startLauncher(launcherOrder{Steps: serve, Stay: true}, func(cmd *exec.Cmd) {
+			l := r.startLauncher(launcherOrder{Steps: podrig.Serve, Stay: true}, func(cmd *exec.Cmd) {
 				cmd.Stdin, cmd.Stdout, cmd.Stderr = line, line, line
 				cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 			})
@@ -820,7 +821,7 @@ func openTerminal(t *testing.T) (window, line *os.File) {
 // that (setpgid(2), "orphaned process group").
 func d27(t *testing.T) {
 	r := newRig(t)
-	l := r.startLauncher(launcherOrder{Steps: serve, Stay: true}, func(c *exec.Cmd) {
+	l := r.startLauncher(launcherOrder{Steps: podrig.Serve, Stay: true}, func(c *exec.Cmd) {
 		c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	})
 	pid := l.launched()
@@ -853,7 +854,7 @@ func d27(t *testing.T) {
 // D29: what the whole program shares may change at any time: a launch has taken
 // what it needs once, and files have the modes that they are to have.
 func d29(t *testing.T) {
-	r := newRig(t, serve...)
+	r := newRig(t, podrig.Serve...)
 	home, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
@@ -885,7 +886,7 @@ func d29(t *testing.T) {
 		}
 	})
 	for range 10 {
-		pod := r.launch(launcher.Spec{Name: "alice", LogStdout: true})
+		pod := r.Launch(launcher.Spec{Name: "alice", LogStdout: true})
 		if cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pod.PID())); err != nil || !slices.Contains(dirs, cwd) {
 			t.Errorf("the pod is in %q, %v", cwd, err)
 		}
@@ -900,7 +901,7 @@ func d29(t *testing.T) {
 				t.Errorf("%s: mode %v, %v, want %v", path, fi.Mode(), err, want)
 			}
 		}
-		ping(t, pod)
+		podrig.Ping(t, pod)
 		if err := pod.Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -910,22 +911,22 @@ func d29(t *testing.T) {
 // D30: somebody cleans the locks away under a pod that runs: its record still
 // protects it.
 func d30(t *testing.T) {
-	r := newRig(t, serve...)
-	pod := r.launch(alice)
+	r := newRig(t, podrig.Serve...)
+	pod := r.Launch(alice)
 	if err := errors.Join(os.Remove(r.beside("alice", ".launch")), os.Remove(r.beside("alice", ".pod"))); err != nil {
 		t.Fatal(err)
 	}
-	r.mustRefuse(t.Context(), &r.l, launcher.ErrRunning)
+	r.mustRefuse(t.Context(), &r.L, launcher.ErrRunning)
 	if err := r.mustAttach(pod).Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r.relaunch("alice")
+	r.Relaunch("alice")
 }
 
 // D31: what is no record is as good as none: the pod that goes on holding the
 // name is ended, and there is one pod in the end.
 func d31(t *testing.T) {
-	r := newRig(t, serve...)
+	r := newRig(t, podrig.Serve...)
 	for what, spoil := range map[string]func(record []byte) []byte{
 		"empty":   func([]byte) []byte { return nil },
 		"torn":    func(b []byte) []byte { return b[:len(b)/2] },
@@ -934,8 +935,8 @@ func d31(t *testing.T) {
 		"foreign": func(b []byte) []byte { return bytes.ReplaceAll(b, []byte(`"alice"`), []byte(`"bob"`)) },
 	} {
 		t.Run(what, func(t *testing.T) {
-			r.t = t
-			left := r.launch(alice)
+			r.T = t
+			left := r.Launch(alice)
 			path := r.beside("alice", ".json")
 			record, err := os.ReadFile(path)
 			if err == nil {
@@ -944,15 +945,15 @@ func d31(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = r.l.Attach(t.Context(), "alice")
-			mustBe(t, err, fs.ErrNotExist)
-			for s, err := range r.l.List(t.Context()) {
+			_, err = r.L.Attach(t.Context(), "alice")
+			podrig.MustBe(t, err, fs.ErrNotExist)
+			for s, err := range r.L.List(t.Context()) {
 				t.Errorf("List yields %+v, %v", s, err)
 			}
-			pod := r.launch(alice)
+			pod := r.Launch(alice)
 			mustEndBy(t, left, syscall.SIGKILL)
 			r.mustAttach(pod)
-			ping(t, pod)
+			podrig.Ping(t, pod)
 		})
 	}
 }
@@ -971,11 +972,11 @@ func d33(t *testing.T) {
 	r := newRig(t)
 	for range 3 {
 		<-alarms
-		r.l.Command = script("repeat 100 line %d", "exit 3")
-		mustBe(t, r.fail(t.Context(), alice), launcher.ErrExitedEarly)
-		r.l.Command = script(serve...)
-		pod := r.launch(alice)
-		r.mustRefuse(t.Context(), &r.l, launcher.ErrRunning)
+		r.L.Command = podrig.Script("repeat 100 line %d", "exit 3")
+		podrig.MustBe(t, r.Fail(t.Context(), alice), launcher.ErrExitedEarly)
+		r.L.Command = podrig.Script(podrig.Serve...)
+		pod := r.Launch(alice)
+		r.mustRefuse(t.Context(), &r.L, launcher.ErrRunning)
 		if err := r.mustAttach(pod).Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
@@ -988,15 +989,15 @@ func d34(t *testing.T) {
 	r := newRig(t)
 	forkStorm(t)
 	for range 10 {
-		r.l.Command = script("exit 3")
-		_, err := r.l.Launch(t.Context(), alice)
-		mustBe(t, err, launcher.ErrExitedEarly)
+		r.L.Command = podrig.Script("exit 3")
+		_, err := r.L.Launch(t.Context(), alice)
+		podrig.MustBe(t, err, launcher.ErrExitedEarly)
 		var e *launcher.Error
 		if !errors.As(err, &e) || e.Leftover != nil || len(e.Notes) > 0 && strings.Contains(e.Error(), "were ended") {
 			t.Errorf("%+v", err)
 		}
-		r.l.Command = script(serve...)
-		pod, err := r.l.Launch(t.Context(), alice)
+		r.L.Command = podrig.Script(podrig.Serve...)
+		pod, err := r.L.Launch(t.Context(), alice)
 		if err != nil {
 			t.Fatal(err)
 		}

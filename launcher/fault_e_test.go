@@ -17,6 +17,7 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/fakepod"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/launcher/internal/proc"
 )
 
@@ -55,9 +56,9 @@ func TestFaultE(t *testing.T) {
 func e01(t *testing.T) {
 	for range 10 {
 		r := newRig(t, "listen", "ready", "exit 7")
-		pod, err := r.l.Launch(t.Context(), alice)
+		pod, err := r.L.Launch(t.Context(), alice)
 		if err != nil {
-			mustBe(t, err, launcher.ErrExitedEarly)
+			podrig.MustBe(t, err, launcher.ErrExitedEarly)
 			continue
 		}
 		if exit, err := pod.Wait(t.Context()); err != nil || !exit.Known || exit.Code != 7 {
@@ -67,8 +68,8 @@ func e01(t *testing.T) {
 		if _, err := os.Stat(fmt.Sprintf("/proc/%d", pod.PID())); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("there is a zombie: %v", err)
 		}
-		_, err = r.l.Attach(t.Context(), "alice")
-		mustBe(t, err, fs.ErrNotExist)
+		_, err = r.L.Attach(t.Context(), "alice")
+		podrig.MustBe(t, err, fs.ErrNotExist)
 	}
 }
 
@@ -78,8 +79,8 @@ func e02(t *testing.T) {
 	if !asInit(t) {
 		return
 	}
-	r := newRig(t, serve...)
-	pod := r.launch(alice)
+	r := newRig(t, podrig.Serve...)
+	pod := r.Launch(alice)
 	before, err := proc.ReadStat(pod.PID())
 	if err != nil {
 		t.Fatal(err)
@@ -89,8 +90,8 @@ func e02(t *testing.T) {
 	}
 	stranger := r.startAs(pod.PID(), before.Start)
 	for range 2 {
-		_, err := r.l.Attach(t.Context(), "alice")
-		mustBe(t, err, launcher.ErrNotOurs, proc.ErrStranger)
+		_, err := r.L.Attach(t.Context(), "alice")
+		podrig.MustBe(t, err, launcher.ErrNotOurs, proc.ErrStranger)
 	}
 	if got := r.state(); got != launcher.StateGone {
 		t.Errorf("List says %q", got)
@@ -100,7 +101,7 @@ func e02(t *testing.T) {
 	}
 	// A launcher that died would have left the record like this.
 	r.editRecord(func(m map[string]any) { m["ready"] = false })
-	next, started, err := r.l.Ensure(t.Context(), alice)
+	next, started, err := r.L.Ensure(t.Context(), alice)
 	if err != nil || !started {
 		t.Fatalf("Ensure returned %v, %v, %v", next, started, err)
 	}
@@ -114,23 +115,23 @@ func e02(t *testing.T) {
 // kernel's clock than its last owner: that all pids are used within one, of 10
 // ms, is left to the imagination. It needs a pid namespace whose init we are.
 func (r *rig) startAs(pid int, after uint64) *stranger {
-	r.t.Helper()
+	r.T.Helper()
 	for range 1000 {
 		if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(pid-1)), 0); err != nil {
-			r.t.Fatal(err)
+			r.T.Fatal(err)
 		}
 		// A thread of ours may have been faster.
 		s := r.startStranger()
 		st, err := proc.ReadStat(s.cmd.Process.Pid)
 		if err != nil {
-			r.t.Fatal(err)
+			r.T.Fatal(err)
 		}
 		if s.cmd.Process.Pid == pid && st.Start > after {
 			return s
 		}
 		s.end()
 	}
-	r.t.Fatalf("nobody gets pid %d", pid)
+	r.T.Fatalf("nobody gets pid %d", pid)
 	return nil
 }
 
@@ -143,23 +144,23 @@ type stranger struct {
 
 // startStranger starts a stranger, which is ended when the test is.
 func (r *rig) startStranger() *stranger {
-	r.t.Helper()
-	dir, err := os.MkdirTemp(r.base, "stranger")
+	r.T.Helper()
+	dir, err := os.MkdirTemp(r.Base, "stranger")
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	wake := filepath.Join(dir, "wake")
 	if err := syscall.Mkfifo(wake, 0o600); err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
-	cmd := exec.Command(podBinary, fakepod.Args("stranger", dir, []string{"await " + wake, "exit 5"}, nil)...)
+	cmd := exec.Command(podrig.Pod, fakepod.Args("stranger", dir, []string{"await " + wake, "exit 5"}, nil)...)
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
-	s := &stranger{r.t, cmd, wake}
-	r.t.Cleanup(s.end)
+	s := &stranger{r.T, cmd, wake}
+	r.T.Cleanup(s.end)
 	return s
 }
 
@@ -178,7 +179,7 @@ func (s *stranger) mustLive() {
 		s.t.Errorf("the stranger is dead: %+v, %v", st, err)
 		return
 	}
-	open(s.t, s.wake)
+	podrig.Wake(s.t, s.wake)
 	s.cmd.Wait()
 	if code := s.cmd.ProcessState.ExitCode(); code != 5 {
 		s.t.Errorf("the stranger ended with %v", s.cmd.ProcessState)
@@ -197,14 +198,14 @@ func e03(t *testing.T) {
 			l := r.startLauncher(launcherOrder{Steps: []string{"say one", "listen", "ready", "hang"}, Stay: true})
 			pid := l.launched()
 			end(l)
-			pod, err := r.l.Attach(t.Context(), "alice")
+			pod, err := r.L.Attach(t.Context(), "alice")
 			if err != nil {
 				t.Fatal(err)
 			}
-			if pod.PID() != pid || pod.Name() != "alice" || pod.RuntimeDir() != r.dir("alice") {
+			if pod.PID() != pid || pod.Name() != "alice" || pod.RuntimeDir() != r.Dir("alice") {
 				t.Errorf("attached to %d, want %d", pod.PID(), pid)
 			}
-			ping(t, pod)
+			podrig.Ping(t, pod)
 			mustLive(t, pod)
 			log, err := pod.Follow(t.Context(), true)
 			if err != nil {
@@ -219,16 +220,16 @@ func e03(t *testing.T) {
 				t.Fatal(err)
 			}
 			mustEndBy(t, pod, syscall.SIGTERM)
-			mustBeGone(t, pid)
-			r.relaunch("alice")
+			podrig.MustBeGone(t, pid)
+			r.Relaunch("alice")
 		})
 	}
 }
 
 // E4: who has attached stops the pod, and its launcher sees it.
 func e04(t *testing.T) {
-	r := newRig(t, serve...)
-	pod := r.launch(alice)
+	r := newRig(t, podrig.Serve...)
+	pod := r.Launch(alice)
 	attached := r.mustAttach(pod)
 	if err := attached.Stop(t.Context()); err != nil {
 		t.Fatal(err)
@@ -240,14 +241,14 @@ func e04(t *testing.T) {
 	}
 	mustEndBy(t, attached, syscall.SIGTERM)
 	mustEndBy(t, pod, syscall.SIGTERM)
-	mustBeGone(t, pod.PID())
+	podrig.MustBeGone(t, pod.PID())
 }
 
 // E5: who has attached waits for the grace as well.
 func e05(t *testing.T) {
-	r := newRig(t, append([]string{"ignore 15"}, serve...)...)
-	r.l.Grace = short
-	pod := r.launch(alice)
+	r := newRig(t, append([]string{"ignore 15"}, podrig.Serve...)...)
+	r.L.Grace = podrig.Short
+	pod := r.Launch(alice)
 	attached := r.mustAttach(pod)
 	if err := attached.Stop(t.Context()); err != nil {
 		t.Fatal(err)
@@ -257,9 +258,9 @@ func e05(t *testing.T) {
 
 // E6: it does not matter who stops it, and how many do.
 func e06(t *testing.T) {
-	r := newRig(t, append([]string{"ignore 15"}, serve...)...)
-	r.l.Grace = short
-	pods := []*launcher.Pod{r.launch(alice)}
+	r := newRig(t, append([]string{"ignore 15"}, podrig.Serve...)...)
+	r.L.Grace = podrig.Short
+	pods := []*launcher.Pod{r.Launch(alice)}
 	for range 3 {
 		pods = append(pods, r.mustAttach(pods[0]))
 	}
@@ -285,8 +286,8 @@ func e06(t *testing.T) {
 // E7: a record that leads anywhere but to the pod is not believed, and nobody is
 // signalled for it.
 func e07(t *testing.T) {
-	r := newRig(t, serve...)
-	if err := r.launch(alice).Stop(t.Context()); err != nil {
+	r := newRig(t, podrig.Serve...)
+	if err := r.Launch(alice).Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	other := r.startStranger()
@@ -303,17 +304,17 @@ func e07(t *testing.T) {
 			"stranger":  {other.cmd.Process.Pid, launcher.ErrNotOurs},
 		} {
 			t.Run(fmt.Sprintf("%s, ready %v", what, ready), func(t *testing.T) {
-				r.t = t
+				r.T = t
 				r.editRecord(func(m map[string]any) { m["pid"], m["ready"], m["start"] = c.pid, ready, 1 })
-				pod, err := r.l.Attach(t.Context(), "alice")
+				pod, err := r.L.Attach(t.Context(), "alice")
 				if pod != nil || err == nil {
 					t.Fatalf("Attach returned %v, %v", pod, err)
 				}
-				mustBe(t, err, c.want)
+				podrig.MustBe(t, err, c.want)
 				if got := r.state(); got == launcher.StateReady || got == launcher.StateUnreachable {
 					t.Errorf("List says %q", got)
 				}
-				next, started, err := r.l.Ensure(t.Context(), alice)
+				next, started, err := r.L.Ensure(t.Context(), alice)
 				if err != nil || !started {
 					t.Fatalf("Ensure returned %v, %v, %v", next, started, err)
 				}
@@ -331,34 +332,34 @@ func e07(t *testing.T) {
 func e08(t *testing.T) {
 	t.Run("stopped", func(t *testing.T) {
 		r := newRig(t, "spawn ignore 15 ; hang", "spawn hang", "listen", "ready", "hang")
-		pod := r.launch(alice)
+		pod := r.Launch(alice)
 		if err := r.mustAttach(pod).Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		mustBeGone(t, pod.PID())
+		podrig.MustBeGone(t, pod.PID())
 	})
 	t.Run("ended", func(t *testing.T) {
 		r := newRig(t)
-		up, wake, alive := r.fifo("up"), r.fifo("wake"), r.fifo("alive")
-		r.l.Command = script("spawn notify "+up+" ; await "+alive, "await "+up, "listen", "ready", "await "+wake, "exit 7")
-		pod := r.launch(alice)
+		up, wake, alive := r.Fifo("up"), r.Fifo("wake"), r.Fifo("alive")
+		r.L.Command = podrig.Script("spawn notify "+up+" ; await "+alive, "await "+up, "listen", "ready", "await "+wake, "exit 7")
+		pod := r.Launch(alice)
 		attached := r.mustAttach(pod)
-		open(t, wake)
+		podrig.Wake(t, wake)
 		<-attached.Done()
 		if err := attached.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
-		open(t, alive) // it would block if its reader were dead
+		podrig.Wake(t, alive) // it would block if its reader were dead
 	})
 }
 
 // E9: to stop what is dead already is no error, though its directory is gone;
 // there is nothing to attach to.
 func e09(t *testing.T) {
-	r := newRig(t, serve...)
-	pod := r.launch(alice)
+	r := newRig(t, podrig.Serve...)
+	pod := r.Launch(alice)
 	attached := r.mustAttach(pod)
-	if err := errors.Join(syscall.Kill(pod.PID(), syscall.SIGKILL), os.RemoveAll(r.dir("alice"))); err != nil {
+	if err := errors.Join(syscall.Kill(pod.PID(), syscall.SIGKILL), os.RemoveAll(r.Dir("alice"))); err != nil {
 		t.Fatal(err)
 	}
 	mustEndBy(t, attached, syscall.SIGKILL)
@@ -367,9 +368,9 @@ func e09(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	_, err := r.l.Attach(t.Context(), "alice")
-	mustBe(t, err, fs.ErrNotExist)
-	r.relaunch("alice")
+	_, err := r.L.Attach(t.Context(), "alice")
+	podrig.MustBe(t, err, fs.ErrNotExist)
+	r.Relaunch("alice")
 }
 
 // E10: a pod that removes its runtime directory some time after SIGTERM, or has
@@ -377,20 +378,20 @@ func e09(t *testing.T) {
 func e10(t *testing.T) {
 	t.Run("itself", func(t *testing.T) {
 		r := newRig(t)
-		up, goOn := r.fifo("up"), r.fifo("go")
-		r.l.Command = script("onterm notify "+up+" ; await "+goOn+" ; sleep 300ms ; rmdir", "listen", "ready", "hang")
-		pod := r.launch(alice)
+		up, goOn := r.Fifo("up"), r.Fifo("go")
+		r.L.Command = podrig.Script("onterm notify "+up+" ; await "+goOn+" ; sleep 300ms ; rmdir", "listen", "ready", "hang")
+		pod := r.Launch(alice)
 		if err := syscall.Kill(pod.PID(), syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
-		await(t, up)
-		r.l.Command = script(serve...)
+		podrig.Await(t, up)
+		r.L.Command = podrig.Script(podrig.Serve...)
 		// It is still there, and may be for long.
-		r.mustRefuse(t.Context(), &r.l, launcher.ErrRunning)
-		open(t, goOn)
+		r.mustRefuse(t.Context(), &r.L, launcher.ErrRunning)
+		podrig.Wake(t, goOn)
 		r.keepsItsFiles(func() (*launcher.Pod, error) {
 			for {
-				next, err := r.l.Launch(t.Context(), alice)
+				next, err := r.L.Launch(t.Context(), alice)
 				if !errors.Is(err, launcher.ErrRunning) {
 					return next, err
 				}
@@ -399,34 +400,34 @@ func e10(t *testing.T) {
 	})
 	t.Run("by a helper that outlives it", func(t *testing.T) {
 		r := newRig(t)
-		up, goOn := r.fifo("up"), r.fifo("go")
-		r.l.Command = script("setsid notify "+up+" ; await "+goOn+" ; sleep 300ms ; rmdir", "await "+up, "listen", "ready", "hang")
-		if err := r.launch(alice).Stop(t.Context()); err != nil {
+		up, goOn := r.Fifo("up"), r.Fifo("go")
+		r.L.Command = podrig.Script("setsid notify "+up+" ; await "+goOn+" ; sleep 300ms ; rmdir", "await "+up, "listen", "ready", "hang")
+		if err := r.Launch(alice).Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		r.mustRefuse(t.Context(), r.impatient(), launcher.ErrHeld)
-		open(t, goOn)
-		r.l.Command = script(serve...)
-		r.keepsItsFiles(func() (*launcher.Pod, error) { return r.l.Launch(t.Context(), alice) })
+		podrig.Wake(t, goOn)
+		r.L.Command = podrig.Script(podrig.Serve...)
+		r.keepsItsFiles(func() (*launcher.Pod, error) { return r.L.Launch(t.Context(), alice) })
 	})
 }
 
 // keepsItsFiles fails the test unless launch returns a pod that has its files,
 // once nobody is left who would remove them.
 func (r *rig) keepsItsFiles(launch func() (*launcher.Pod, error)) {
-	r.t.Helper()
+	r.T.Helper()
 	pod, err := launch()
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	for _, path := range []string{pod.LogPath(), pod.Endpoint().Address} {
 		if _, err := os.Lstat(path); err != nil {
-			r.t.Error(err)
+			r.T.Error(err)
 		}
 	}
-	ping(r.t, pod)
-	if err := pod.Stop(r.t.Context()); err != nil {
-		r.t.Error(err)
+	podrig.Ping(r.T, pod)
+	if err := pod.Stop(r.T.Context()); err != nil {
+		r.T.Error(err)
 	}
 }
 
@@ -434,12 +435,12 @@ func (r *rig) keepsItsFiles(launch func() (*launcher.Pod, error)) {
 func e11(t *testing.T) {
 	r := newRig(t)
 	for _, word := range []string{"one", "two"} {
-		r.l.Command = script("say "+word, "listen", "ready", "hang")
-		if err := r.launch(alice).Stop(t.Context()); err != nil {
+		r.L.Command = podrig.Script("say "+word, "listen", "ready", "hang")
+		if err := r.Launch(alice).Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	data, err := os.ReadFile(filepath.Join(r.dir("alice"), "stderr.log.1"))
+	data, err := os.ReadFile(filepath.Join(r.Dir("alice"), "stderr.log.1"))
 	if want := "one\n"; err != nil || len(data) < len(want) || string(data[:len(want)]) != want {
 		t.Errorf("the log of the pod before is %q, %v", data, err)
 	}
@@ -447,15 +448,15 @@ func e11(t *testing.T) {
 
 // E12: a pod whose socket was removed cannot be reached, and can be stopped.
 func e12(t *testing.T) {
-	r := newRig(t, serve...)
-	pod := r.launch(alice)
-	if err := os.RemoveAll(r.dir("alice")); err != nil {
+	r := newRig(t, podrig.Serve...)
+	pod := r.Launch(alice)
+	if err := os.RemoveAll(r.Dir("alice")); err != nil {
 		t.Fatal(err)
 	}
 	if got := r.state(); got != launcher.StateUnreachable {
 		t.Errorf("List says %q", got)
 	}
-	r.mustRefuse(t.Context(), &r.l, launcher.ErrRunning)
+	r.mustRefuse(t.Context(), &r.L, launcher.ErrRunning)
 	attached := r.mustAttach(pod)
 	if _, err := attached.Dial(t.Context()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Dial returned %v", err)
@@ -463,7 +464,7 @@ func e12(t *testing.T) {
 	if err := attached.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r.relaunch("alice")
+	r.Relaunch("alice")
 }
 
 // E14: what was recorded before the machine was restarted, or in another pid
@@ -472,16 +473,16 @@ func e14(t *testing.T) {
 	for field, value := range map[string]string{"boot": "00000000-0000-0000-0000-000000000000", "pidNamespace": "pid:[1]"} {
 		t.Run(field, func(t *testing.T) {
 			r := newRig(t, "closefrom 3", "listen", "ready", "hang")
-			stranger := r.launch(launcher.Spec{Name: "stranger"})
+			stranger := r.Launch(launcher.Spec{Name: "stranger"})
 			r.editRecordOf("stranger", "alice", func(m map[string]any) { m["name"], m[field] = "alice", value })
-			_, err := r.l.Attach(t.Context(), "alice")
+			_, err := r.L.Attach(t.Context(), "alice")
 			if err == nil {
 				t.Fatal("attached")
 			}
 			if field == "boot" {
-				mustBe(t, err, fs.ErrNotExist)
+				podrig.MustBe(t, err, fs.ErrNotExist)
 			}
-			pod, started, err := r.l.Ensure(t.Context(), alice)
+			pod, started, err := r.L.Ensure(t.Context(), alice)
 			if err != nil || !started || pod.PID() == stranger.PID() {
 				t.Fatalf("Ensure returned %v, %v, %v", pod, started, err)
 			}
@@ -496,15 +497,15 @@ func e14(t *testing.T) {
 // E16: a record of a newer version, with fields that we do not know, is
 // believed, and left as it is; so is nobody's pod ended that we cannot read of.
 func e16(t *testing.T) {
-	r := newRig(t, serve...)
-	pod := r.launch(alice)
+	r := newRig(t, podrig.Serve...)
+	pod := r.Launch(alice)
 	r.editRecord(func(m map[string]any) { m["version"], m["cgroup"] = 2, map[string]any{"path": "/pods"} })
 	before, err := os.ReadFile(r.beside("alice", ".json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.mustRefuse(t.Context(), &r.l, launcher.ErrRunning)
-	ping(t, r.mustAttach(pod))
+	r.mustRefuse(t.Context(), &r.L, launcher.ErrRunning)
+	podrig.Ping(t, r.mustAttach(pod))
 	if got := r.state(); got != launcher.StateReady {
 		t.Errorf("List says %q", got)
 	}
@@ -512,10 +513,10 @@ func e16(t *testing.T) {
 		t.Errorf("the record became %q, %v", after, err)
 	}
 	r.editRecord(func(m map[string]any) { m["pid"] = map[string]any{"number": pod.PID()} })
-	r.mustRefuse(t.Context(), &r.l, errors.ErrUnsupported)
-	_, _, err = r.l.Ensure(context.Background(), alice)
-	mustBe(t, err, errors.ErrUnsupported)
-	_, err = r.l.Attach(t.Context(), "alice")
-	mustBe(t, err, errors.ErrUnsupported)
+	r.mustRefuse(t.Context(), &r.L, errors.ErrUnsupported)
+	_, _, err = r.L.Ensure(context.Background(), alice)
+	podrig.MustBe(t, err, errors.ErrUnsupported)
+	_, err = r.L.Attach(t.Context(), "alice")
+	podrig.MustBe(t, err, errors.ErrUnsupported)
 	mustLive(t, pod)
 }

@@ -6,14 +6,15 @@ import (
 	"testing"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 )
 
 // The whole job: a pod starts, talks, is ready, answers, and stops.
 func TestLaunch(t *testing.T) {
 	r := newRig(t, "say one", "say two", "listen", "ready", "hang")
 	var lines []string
-	pod := r.launch(launcher.Spec{Name: "alice", Progress: func(line string) { lines = append(lines, line) }})
-	ping(t, pod)
+	pod := r.Launch(launcher.Spec{Name: "alice", Progress: func(line string) { lines = append(lines, line) }})
+	podrig.Ping(t, pod)
 	if len(lines) != 2 || lines[0] != "one" || lines[1] != "two" {
 		t.Errorf("progress got %q", lines)
 	}
@@ -30,11 +31,11 @@ func TestLaunch(t *testing.T) {
 // else.
 func TestLaunchFails(t *testing.T) {
 	r := newRig(t, "say one", "say two", `write "three"`, "exit 3")
-	e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-	mustBe(t, e, launcher.ErrExitedEarly)
-	mustSay(t, e, "pod exited before becoming ready: one | two | three", "exit status 3", e.LogPath)
+	e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+	podrig.MustBe(t, e, launcher.ErrExitedEarly)
+	podrig.MustSay(t, e, "pod exited before becoming ready: one | two | three", "exit status 3", e.LogPath)
 	if e.Stage != launcher.StageReady || e.Exit == nil || e.Exit.Code != 3 || len(e.Tail) != 3 {
 		t.Errorf("%+v", e)
 	}
-	r.relaunch("alice")
+	r.Relaunch("alice")
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 )
 
 // E13: ten thousand pods (a thousand without -soak) are listed in well under a second, with some that run
@@ -23,7 +24,7 @@ import (
 func TestListMany(t *testing.T) {
 	const alive, junk = 3, 200
 	gone := 1000
-	if *soak {
+	if *podrig.Soak {
 		gone = 10_000
 	}
 	// To make so many files on a disk takes longer than all else.
@@ -31,14 +32,14 @@ func TestListMany(t *testing.T) {
 		t.Cleanup(func() { os.RemoveAll(memory) })
 		t.Setenv("TMPDIR", memory)
 	}
-	r := newRig(t, serve...)
+	r := newRig(t, podrig.Serve...)
 	want := make(map[string]launcher.State)
 	for i := range alive {
 		name := fmt.Sprintf("alive%d", i)
-		r.launch(launcher.Spec{Name: name})
+		r.Launch(launcher.Spec{Name: name})
 		want[name] = launcher.StateReady
 	}
-	ended := r.launch(launcher.Spec{Name: "ended"})
+	ended := r.Launch(launcher.Spec{Name: "ended"})
 	if err := ended.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +61,7 @@ func TestListMany(t *testing.T) {
 		mustMatch(t, got, want)
 		began = time.Now()
 		for name := range want {
-			if _, err := os.ReadFile(filepath.Join(r.base, "."+name+".json")); err != nil {
+			if _, err := os.ReadFile(filepath.Join(r.Base, "."+name+".json")); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -74,17 +75,17 @@ func TestListMany(t *testing.T) {
 
 // list lists all pods, in order, and fails the test if there is an error.
 func (r *rig) list() map[string]launcher.State {
-	r.t.Helper()
+	r.T.Helper()
 	states, names := make(map[string]launcher.State), []string(nil)
-	for s, err := range r.l.List(r.t.Context()) {
+	for s, err := range r.L.List(r.T.Context()) {
 		if err != nil {
-			r.t.Fatalf("%q: %v", s.Name, err)
+			r.T.Fatalf("%q: %v", s.Name, err)
 		}
 		states[s.Name] = s.State
 		names = append(names, s.Name)
 	}
 	if !slices.IsSorted(names) {
-		r.t.Error("they are not in the order of their names")
+		r.T.Error("they are not in the order of their names")
 	}
 	return states
 }
@@ -107,10 +108,10 @@ func mustMatch(t *testing.T, got, want map[string]launcher.State) {
 // copyPods makes pods that have ended, and removed their directories, from one
 // that has ended.
 func (r *rig) copyPods(from string, to []string) {
-	r.t.Helper()
-	record, err := os.ReadFile(filepath.Join(r.base, "."+from+".json"))
+	r.T.Helper()
+	record, err := os.ReadFile(filepath.Join(r.Base, "."+from+".json"))
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	for _, name := range to {
 		for suffix, text := range map[string]string{
@@ -118,8 +119,8 @@ func (r *rig) copyPods(from string, to []string) {
 			".pod":    "",
 			".json":   strings.ReplaceAll(string(record), `"`+from+`"`, `"`+name+`"`),
 		} {
-			if err := os.WriteFile(filepath.Join(r.base, "."+name+suffix), []byte(text), 0o600); err != nil {
-				r.t.Fatal(err)
+			if err := os.WriteFile(filepath.Join(r.Base, "."+name+suffix), []byte(text), 0o600); err != nil {
+				r.T.Fatal(err)
 			}
 		}
 	}
@@ -128,8 +129,8 @@ func (r *rig) copyPods(from string, to []string) {
 // litter puts junk of all kinds into the base directory, which differs for
 // each i.
 func (r *rig) litter(i int) {
-	r.t.Helper()
-	path := func(format string) string { return filepath.Join(r.base, fmt.Sprintf(format, i)) }
+	r.T.Helper()
+	path := func(format string) string { return filepath.Join(r.Base, fmt.Sprintf(format, i)) }
 	for _, err := range []error{
 		os.Mkdir(path("directory%d"), 0o700),
 		os.Mkdir(path(".directory%d.launch"), 0o700),
@@ -149,7 +150,7 @@ func (r *rig) litter(i int) {
 		syscall.Mkfifo(path(".odd%d.json"), 0o600),
 	} {
 		if err != nil {
-			r.t.Fatal(err)
+			r.T.Fatal(err)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 )
 
 // D22: a pod gets its three descriptors, its lock, and nothing else, not even what the
@@ -32,14 +33,14 @@ func TestDescriptorsAreNotInherited(t *testing.T) {
 		return
 	}
 	r := newRig(t)
-	list := filepath.Join(r.base, "fds")
-	r.l.Command = script("fds "+list, "listen", "ready", "hang")
-	pod := r.launch(launcher.Spec{Name: "alice"})
+	list := filepath.Join(r.Base, "fds")
+	r.L.Command = podrig.Script("fds "+list, "listen", "ready", "hang")
+	pod := r.Launch(launcher.Spec{Name: "alice"})
 	data, err := os.ReadFile(list)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"0": os.DevNull, "1": os.DevNull, "2": pod.LogPath(), "20": filepath.Join(r.base, ".alice.pod")}
+	want := map[string]string{"0": os.DevNull, "1": os.DevNull, "2": pod.LogPath(), "20": filepath.Join(r.Base, ".alice.pod")}
 	for line := range strings.Lines(string(data)) {
 		number, target, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		switch {

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
@@ -31,82 +32,82 @@ var alice = launcher.Spec{Name: "alice"}
 // A second launcher of the same pods, with a deadline that it is meant to run
 // into.
 func (r *rig) impatient() *launcher.Launcher {
-	l := r.l
-	l.Timeout = short
+	l := r.L
+	l.Timeout = podrig.Short
 	return &l
 }
 
 // beside is the path of a file that the launcher keeps for the pod called name:
 // its suffix is .launch, .pod or .json.
-func (r *rig) beside(name, suffix string) string { return filepath.Join(r.base, "."+name+suffix) }
+func (r *rig) beside(name, suffix string) string { return filepath.Join(r.Base, "."+name+suffix) }
 
 // lock takes a lock of alice, past the package. It is given back when the test
 // is over, or the file is closed.
 func (r *rig) lock(suffix string) (*os.File, error) {
-	r.t.Helper()
+	r.T.Helper()
 	f, err := os.OpenFile(r.beside("alice", suffix), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
-	r.t.Cleanup(func() { f.Close() })
+	r.T.Cleanup(func() { f.Close() })
 	return f, unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 }
 
 // editRecord changes what the record of alice says.
 func (r *rig) editRecord(edit func(record map[string]any)) {
-	r.t.Helper()
+	r.T.Helper()
 	r.editRecordOf("alice", "alice", edit)
 }
 
 // editRecordOf makes the record of one pod that of another, and changes it.
 func (r *rig) editRecordOf(from, to string, edit func(record map[string]any)) {
-	r.t.Helper()
+	r.T.Helper()
 	data, err := os.ReadFile(r.beside(from, ".json"))
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	var record map[string]any
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber()
 	if err := decoder.Decode(&record); err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	edit(record)
 	if data, err = json.Marshal(record); err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	if err := os.WriteFile(r.beside(to, ".json"), data, 0o600); err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 }
 
 // mustRefuse fails the test unless l does not launch alice, for all reasons, in
 // the stage of the name, and leaves nothing of its own.
 func (r *rig) mustRefuse(ctx context.Context, l *launcher.Launcher, reasons ...error) *launcher.Error {
-	r.t.Helper()
+	r.T.Helper()
 	pod, err := l.Launch(ctx, alice)
 	var e *launcher.Error
 	if !errors.As(err, &e) {
-		r.t.Fatalf("Launch returned %v, %v", pod, err)
+		r.T.Fatalf("Launch returned %v, %v", pod, err)
 	}
-	mustBe(r.t, e, reasons...)
+	podrig.MustBe(r.T, e, reasons...)
 	if e.Stage != launcher.StageOwn || e.Leftover != nil {
-		r.t.Errorf("%+v", e)
+		r.T.Errorf("%+v", e)
 	}
 	return e
 }
 
 // mustAttach attaches to alice, which must be want, until the test is over.
 func (r *rig) mustAttach(want *launcher.Pod) *launcher.Pod {
-	r.t.Helper()
-	pod, err := r.l.Attach(r.t.Context(), "alice")
+	r.T.Helper()
+	pod, err := r.L.Attach(r.T.Context(), "alice")
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
-	r.t.Cleanup(pod.Release)
+	r.T.Cleanup(pod.Release)
 	if pod.PID() != want.PID() || pod.Endpoint() != want.Endpoint() || pod.LogPath() != want.LogPath() ||
 		pod.RuntimeDir() != want.RuntimeDir() || pod.Name() != want.Name() {
-		r.t.Errorf("attached to %d at %v, want %d at %v", pod.PID(), pod.Endpoint(), want.PID(), want.Endpoint())
+		r.T.Errorf("attached to %d at %v, want %d at %v", pod.PID(), pod.Endpoint(), want.PID(), want.Endpoint())
 	}
 	return pod
 }
@@ -127,7 +128,7 @@ func mustLive(t *testing.T, pod *launcher.Pod) {
 // mustEndBy waits until the pod has ended, by sig.
 func mustEndBy(t *testing.T, pod *launcher.Pod, sig syscall.Signal) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), ample)
+	ctx, cancel := context.WithTimeout(t.Context(), podrig.Ample)
 	defer cancel()
 	// How it ended is not told everywhere to who is not its parent.
 	if exit, err := pod.Wait(ctx); err != nil || exit.Known && exit.Signal != sig {
@@ -137,10 +138,10 @@ func mustEndBy(t *testing.T, pod *launcher.Pod, sig syscall.Signal) {
 
 // state is what List says of alice; empty if it does not.
 func (r *rig) state() launcher.State {
-	r.t.Helper()
-	for s, err := range r.l.List(r.t.Context()) {
+	r.T.Helper()
+	for s, err := range r.L.List(r.T.Context()) {
 		if err != nil {
-			r.t.Fatal(err)
+			r.T.Fatal(err)
 		}
 		if s.Name == "alice" {
 			return s.State
@@ -171,20 +172,20 @@ func TestWitnesses(t *testing.T) {
 // who has the name and where it answers; a launch that is going on does not
 // keep anybody from it.
 func itRuns(t *testing.T) {
-	r := newRig(t, serve...)
-	pod := r.launch(alice)
+	r := newRig(t, podrig.Serve...)
+	pod := r.Launch(alice)
 	check := func() {
 		t.Helper()
-		e := r.mustRefuse(t.Context(), &r.l, launcher.ErrRunning)
+		e := r.mustRefuse(t.Context(), &r.L, launcher.ErrRunning)
 		if e.PID != pod.PID() || e.Endpoint != pod.Endpoint() || e.LogPath != pod.LogPath() {
 			t.Errorf("%+v", e)
 		}
-		same, started, err := r.l.Ensure(t.Context(), alice)
+		same, started, err := r.L.Ensure(t.Context(), alice)
 		if err != nil || started || same.PID() != pod.PID() {
 			t.Fatalf("Ensure returned %v, %v, %v", same, started, err)
 		}
 		same.Release()
-		ping(t, r.mustAttach(pod))
+		podrig.Ping(t, r.mustAttach(pod))
 		if got := r.state(); got != launcher.StateReady {
 			t.Errorf("List says %q", got)
 		}
@@ -194,31 +195,31 @@ func itRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	check()
-	ping(t, pod)
+	podrig.Ping(t, pod)
 }
 
 // Row 2: while somebody launches the pod, everybody else waits for what comes of
 // it, each within its own deadline.
 func itIsLaunched(t *testing.T) {
 	r := newRig(t)
-	up, goOn := r.fifo("up"), r.fifo("go")
-	r.l.Command = script("notify "+up, "await "+goOn, "listen", "ready", "hang")
+	up, goOn := r.Fifo("up"), r.Fifo("go")
+	r.L.Command = podrig.Script("notify "+up, "await "+goOn, "listen", "ready", "hang")
 	launching := make(chan *launcher.Pod)
 	go func() {
-		pod, err := r.l.Launch(context.Background(), alice)
+		pod, err := r.L.Launch(context.Background(), alice)
 		if err != nil {
 			t.Error(err)
 		}
 		launching <- pod
 	}()
-	await(t, up)
+	podrig.Await(t, up)
 
 	// Who cannot wait any longer is told what for.
-	mustSay(t, r.mustRefuse(t.Context(), r.impatient(), launcher.ErrHeld, launcher.ErrTimeout), "is launching it")
+	podrig.MustSay(t, r.mustRefuse(t.Context(), r.impatient(), launcher.ErrHeld, launcher.ErrTimeout), "is launching it")
 	_, _, err := r.impatient().Ensure(t.Context(), alice)
-	mustBe(t, err, launcher.ErrHeld, launcher.ErrTimeout)
+	podrig.MustBe(t, err, launcher.ErrHeld, launcher.ErrTimeout)
 	_, err = r.impatient().Attach(t.Context(), "alice")
-	mustBe(t, err, launcher.ErrTimeout, context.DeadlineExceeded)
+	podrig.MustBe(t, err, launcher.ErrTimeout, context.DeadlineExceeded)
 	if got := r.state(); got != launcher.StateStarting {
 		t.Errorf("List says %q", got)
 	}
@@ -227,21 +228,21 @@ func itIsLaunched(t *testing.T) {
 	var wg sync.WaitGroup
 	got := make(chan *launcher.Pod, 2)
 	wg.Go(func() {
-		pod, err := r.l.Attach(t.Context(), "alice")
+		pod, err := r.L.Attach(t.Context(), "alice")
 		if err != nil {
 			t.Error(err)
 		}
 		got <- pod
 	})
 	wg.Go(func() {
-		pod, started, err := r.l.Ensure(t.Context(), alice)
+		pod, started, err := r.L.Ensure(t.Context(), alice)
 		if err != nil || started {
 			t.Errorf("Ensure returned %v, %v", started, err)
 		}
 		got <- pod
 	})
-	wg.Go(func() { r.mustRefuse(t.Context(), &r.l, launcher.ErrRunning) })
-	open(t, goOn)
+	wg.Go(func() { r.mustRefuse(t.Context(), &r.L, launcher.ErrRunning) })
+	podrig.Wake(t, goOn)
 	first := <-launching
 	wg.Wait()
 	for range 2 {
@@ -256,16 +257,6 @@ func itIsLaunched(t *testing.T) {
 	}
 }
 
-// await waits for a pod that takes the step "notify fifo".
-func await(t *testing.T, fifo string) {
-	t.Helper()
-	f, err := os.Open(fifo) // returns once the pod has opened its end
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.Close()
-}
-
 // Row 3: what is left by a launcher that died in the middle is no pod, and is
 // ended by the next launch.
 func itsLauncherDied(t *testing.T) {
@@ -273,23 +264,23 @@ func itsLauncherDied(t *testing.T) {
 		"not ready": func(r *rig) { r.editRecord(func(m map[string]any) { m["ready"] = false }) },
 		"none": func(r *rig) {
 			if err := os.Remove(r.beside("alice", ".json")); err != nil {
-				r.t.Fatal(err)
+				r.T.Fatal(err)
 			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, serve...)
-			left := r.launch(alice)
+			r := newRig(t, podrig.Serve...)
+			left := r.Launch(alice)
 			spoil(r)
-			_, err := r.l.Attach(t.Context(), "alice")
-			mustBe(t, err, fs.ErrNotExist)
+			_, err := r.L.Attach(t.Context(), "alice")
+			podrig.MustBe(t, err, fs.ErrNotExist)
 			mustLive(t, left)
-			pod, started, err := r.l.Ensure(t.Context(), alice)
+			pod, started, err := r.L.Ensure(t.Context(), alice)
 			if err != nil || !started {
 				t.Fatalf("Ensure returned %v, %v, %v", pod, started, err)
 			}
 			mustEndBy(t, left, syscall.SIGKILL)
-			ping(t, pod)
+			podrig.Ping(t, pod)
 			if err := pod.Stop(t.Context()); err != nil {
 				t.Error(err)
 			}
@@ -301,23 +292,23 @@ func itsLauncherDied(t *testing.T) {
 // to who cannot wait for them.
 func itsDescendantsLive(t *testing.T) {
 	r := newRig(t)
-	pid, up, wake := filepath.Join(r.base, "pid"), r.fifo("up"), r.fifo("wake")
-	r.l.Command = script("setsid pid "+pid+" ; notify "+up+" ; await "+wake, "await "+up, "listen", "ready", "hang")
-	pod := r.launch(alice)
+	pid, up, wake := filepath.Join(r.Base, "pid"), r.Fifo("up"), r.Fifo("wake")
+	r.L.Command = podrig.Script("setsid pid "+pid+" ; notify "+up+" ; await "+wake, "await "+up, "listen", "ready", "hang")
+	pod := r.Launch(alice)
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	e := r.mustRefuse(t.Context(), r.impatient(), launcher.ErrHeld, launcher.ErrTimeout)
-	mustSay(t, e, "["+readPID(t, pid)+"]", "left behind")
+	podrig.MustSay(t, e, "["+readPID(t, pid)+"]", "left behind")
 	_, _, err := r.impatient().Ensure(t.Context(), alice)
-	mustBe(t, err, launcher.ErrHeld)
-	_, err = r.l.Attach(t.Context(), "alice")
-	mustBe(t, err, fs.ErrNotExist)
+	podrig.MustBe(t, err, launcher.ErrHeld)
+	_, err = r.L.Attach(t.Context(), "alice")
+	podrig.MustBe(t, err, fs.ErrNotExist)
 	if got := r.state(); got != launcher.StateGone {
 		t.Errorf("List says %q", got)
 	}
-	open(t, wake) // it would block if its reader were dead
-	r.relaunch("alice")
+	podrig.Wake(t, wake) // it would block if its reader were dead
+	r.Relaunch("alice")
 }
 
 // readPID returns what the step "pid path" has written.
@@ -334,35 +325,35 @@ func readPID(t *testing.T, path string) string {
 // all the same, by its record.
 func itRunsWithoutLock(t *testing.T) {
 	r := newRig(t, "closefrom 3", "listen", "ready", "hang")
-	pod := r.launch(alice)
+	pod := r.Launch(alice)
 	f, err := r.lock(".pod")
 	if err != nil {
 		t.Fatalf("the pod has not dropped its lock: %v", err)
 	}
 	f.Close()
-	if e := r.mustRefuse(t.Context(), &r.l, launcher.ErrRunning); e.PID != pod.PID() {
+	if e := r.mustRefuse(t.Context(), &r.L, launcher.ErrRunning); e.PID != pod.PID() {
 		t.Errorf("%+v", e)
 	}
-	same, started, err := r.l.Ensure(t.Context(), alice)
+	same, started, err := r.L.Ensure(t.Context(), alice)
 	if err != nil || started || same.PID() != pod.PID() {
 		t.Fatalf("Ensure returned %v, %v, %v", same, started, err)
 	}
 	same.Release()
-	ping(t, pod)
+	podrig.Ping(t, pod)
 	if err := r.mustAttach(pod).Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r.relaunch("alice")
+	r.Relaunch("alice")
 }
 
 // Row 6: of a pod that has ended there is nothing in the way, and nothing to
 // attach to.
 func nobodyHasIt(t *testing.T) {
-	r := newRig(t, serve...)
+	r := newRig(t, podrig.Serve...)
 	gone := func() {
 		t.Helper()
-		pod, err := r.l.Attach(t.Context(), "alice")
-		mustBe(t, err, fs.ErrNotExist)
+		pod, err := r.L.Attach(t.Context(), "alice")
+		podrig.MustBe(t, err, fs.ErrNotExist)
 		if pod != nil || errors.Is(err, launcher.ErrNotOurs) {
 			t.Errorf("Attach returned %v, %v", pod, err)
 		}
@@ -372,7 +363,7 @@ func nobodyHasIt(t *testing.T) {
 		t.Errorf("List says %q of a pod that never was", got)
 	}
 	for range 2 {
-		pod, started, err := r.l.Ensure(t.Context(), alice)
+		pod, started, err := r.L.Ensure(t.Context(), alice)
 		if err != nil || !started {
 			t.Fatalf("Ensure returned %v, %v, %v", pod, started, err)
 		}
@@ -389,7 +380,7 @@ func nobodyHasIt(t *testing.T) {
 // D13: however many goroutines ask at once, there is one pod, and one of them
 // has started it.
 func TestEnsure(t *testing.T) {
-	r := newRig(t, serve...)
+	r := newRig(t, podrig.Serve...)
 	type answer struct {
 		pod     *launcher.Pod
 		started bool
@@ -398,7 +389,7 @@ func TestEnsure(t *testing.T) {
 	var wg sync.WaitGroup
 	for range cap(answers) {
 		wg.Go(func() {
-			pod, started, err := r.l.Ensure(t.Context(), alice)
+			pod, started, err := r.L.Ensure(t.Context(), alice)
 			if err != nil {
 				t.Error(err)
 				return
@@ -431,44 +422,44 @@ func TestEnsure(t *testing.T) {
 // Attach while the launch fails: then there is no pod, and Attach says so.
 func TestAttachToAFailure(t *testing.T) {
 	r := newRig(t)
-	up, goOn := r.fifo("up"), r.fifo("go")
-	r.l.Command = script("notify "+up, "await "+goOn, "exit 3")
+	up, goOn := r.Fifo("up"), r.Fifo("go")
+	r.L.Command = podrig.Script("notify "+up, "await "+goOn, "exit 3")
 	launching := make(chan error)
 	go func() {
-		_, err := r.l.Launch(context.Background(), alice)
+		_, err := r.L.Launch(context.Background(), alice)
 		launching <- err
 	}()
-	await(t, up)
+	podrig.Await(t, up)
 	attaching := make(chan error)
 	go func() {
-		_, err := r.l.Attach(context.Background(), "alice")
+		_, err := r.L.Attach(context.Background(), "alice")
 		attaching <- err
 	}()
-	open(t, goOn)
-	mustBe(t, <-launching, launcher.ErrExitedEarly)
-	mustBe(t, <-attaching, fs.ErrNotExist)
+	podrig.Wake(t, goOn)
+	podrig.MustBe(t, <-launching, launcher.ErrExitedEarly)
+	podrig.MustBe(t, <-attaching, fs.ErrNotExist)
 }
 
 // To attach touches nothing that is not there, and takes no name that cannot be
 // a pod's.
 func TestAttachMakesNothing(t *testing.T) {
 	r := newRig(t)
-	_, err := r.l.Attach(t.Context(), "nobody")
-	mustBe(t, err, fs.ErrNotExist)
+	_, err := r.L.Attach(t.Context(), "nobody")
+	podrig.MustBe(t, err, fs.ErrNotExist)
 	for _, name := range []string{"", "../alice", ".alice"} {
-		_, err := r.l.Attach(t.Context(), name)
-		mustBe(t, err, runtimedir.ErrInvalidName)
+		_, err := r.L.Attach(t.Context(), name)
+		podrig.MustBe(t, err, runtimedir.ErrInvalidName)
 	}
-	if entries, err := os.ReadDir(r.base); err != nil || len(entries) > 0 {
+	if entries, err := os.ReadDir(r.Base); err != nil || len(entries) > 0 {
 		t.Errorf("there are %v, %v", entries, err)
 	}
-	r.l.Dir = runtimedir.Dir(filepath.Join(r.base, "none"))
-	_, err = r.l.Attach(t.Context(), "alice")
-	mustBe(t, err, fs.ErrNotExist)
-	for s, err := range r.l.List(t.Context()) {
+	r.L.Dir = runtimedir.Dir(filepath.Join(r.Base, "none"))
+	_, err = r.L.Attach(t.Context(), "alice")
+	podrig.MustBe(t, err, fs.ErrNotExist)
+	for s, err := range r.L.List(t.Context()) {
 		t.Errorf("List yields %v, %v", s, err)
 	}
-	if _, err := os.Lstat(string(r.l.Dir.(runtimedir.Dir))); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(string(r.L.Dir.(runtimedir.Dir))); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the base was made: %v", err)
 	}
 }
@@ -476,46 +467,46 @@ func TestAttachMakesNothing(t *testing.T) {
 // C6, E3: if somebody answers on the socket who is not the pod, the pod is not
 // taken for what it was; nobody is signalled.
 func TestSquatter(t *testing.T) {
-	r := newRig(t, serve...)
-	pod := r.launch(alice)
+	r := newRig(t, podrig.Serve...)
+	pod := r.Launch(alice)
 	path := pod.Endpoint().Address
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	r.l.Command = script("listen "+path, "ready "+path, "hang")
-	squatter := r.launch(launcher.Spec{Name: "squatter"})
-	_, err := r.l.Attach(t.Context(), "alice")
-	mustBe(t, err, launcher.ErrNotOurs, readiness.ErrForeignPeer)
-	_, _, err = r.l.Ensure(t.Context(), alice)
-	mustBe(t, err, launcher.ErrNotOurs)
+	r.L.Command = podrig.Script("listen "+path, "ready "+path, "hang")
+	squatter := r.Launch(launcher.Spec{Name: "squatter"})
+	_, err := r.L.Attach(t.Context(), "alice")
+	podrig.MustBe(t, err, launcher.ErrNotOurs, readiness.ErrForeignPeer)
+	_, _, err = r.L.Ensure(t.Context(), alice)
+	podrig.MustBe(t, err, launcher.ErrNotOurs)
 	if got := r.state(); got != launcher.StateUnreachable {
 		t.Errorf("List says %q", got)
 	}
 	mustLive(t, pod)
-	ping(t, squatter)
+	podrig.Ping(t, squatter)
 	// Whom the launcher's probe lets answer may answer.
-	r.l.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{Peer: readiness.SameUser}}
+	r.L.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{Peer: readiness.SameUser}}
 	r.mustAttach(pod)
 }
 
 // A resolver without a base cannot keep names apart: everything that would have
 // to fails, and nothing is started.
 func TestWithoutBase(t *testing.T) {
-	r := newRig(t, serve...)
-	r.l.Dir = runtimedir.ResolverFunc(func(context.Context, string) (string, error) {
-		dir := r.dir("alice")
+	r := newRig(t, podrig.Serve...)
+	r.L.Dir = runtimedir.ResolverFunc(func(context.Context, string) (string, error) {
+		dir := r.Dir("alice")
 		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return "", err
 		}
 		return dir, nil
 	})
-	mustSay(t, r.mustRefuse(t.Context(), &r.l, errors.ErrUnsupported), "runtimedir.ResolverFunc", "Baser")
-	_, _, err := r.l.Ensure(t.Context(), alice)
-	mustBe(t, err, errors.ErrUnsupported)
-	_, err = r.l.Attach(t.Context(), "alice")
-	mustBe(t, err, errors.ErrUnsupported)
+	podrig.MustSay(t, r.mustRefuse(t.Context(), &r.L, errors.ErrUnsupported), "runtimedir.ResolverFunc", "Baser")
+	_, _, err := r.L.Ensure(t.Context(), alice)
+	podrig.MustBe(t, err, errors.ErrUnsupported)
+	_, err = r.L.Attach(t.Context(), "alice")
+	podrig.MustBe(t, err, errors.ErrUnsupported)
 	errs := 0
-	for s, err := range r.l.List(t.Context()) {
+	for s, err := range r.L.List(t.Context()) {
 		errs++
 		if !errors.Is(err, errors.ErrUnsupported) || s.Name != "" {
 			t.Errorf("List yields %v, %v", s, err)
@@ -530,14 +521,14 @@ func TestWithoutBase(t *testing.T) {
 // environment.
 func TestRecord(t *testing.T) {
 	r := newRig(t)
-	base := script(serve...)
-	r.l.Command = launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
+	base := podrig.Script(podrig.Serve...)
+	r.L.Command = launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
 		c, err := base.ResolveCommand(ctx, req)
 		c.Args = append(c.Args, "--overlay="+req.Spec.Overlay)
 		return c, err
 	})
 	const overlay, secret = "token = 'sesame'", "PASSWORD=swordfish"
-	pod := r.launch(launcher.Spec{Name: "alice", Overlay: overlay, Env: append(os.Environ(), secret)})
+	pod := r.Launch(launcher.Spec{Name: "alice", Overlay: overlay, Env: append(os.Environ(), secret)})
 	data, err := os.ReadFile(r.beside("alice", ".json"))
 	if err != nil {
 		t.Fatal(err)
@@ -547,10 +538,10 @@ func TestRecord(t *testing.T) {
 			t.Errorf("the record tells %q: %s", text, data)
 		}
 	}
-	for s, err := range r.l.List(t.Context()) {
+	for s, err := range r.L.List(t.Context()) {
 		last := len(s.Command) - 1
-		if err != nil || s.PID != pod.PID() || s.Endpoint != pod.Endpoint() || s.RuntimeDir != r.dir("alice") ||
-			s.LogPath != pod.LogPath() || s.Started.IsZero() || s.Command[0] != podBinary ||
+		if err != nil || s.PID != pod.PID() || s.Endpoint != pod.Endpoint() || s.RuntimeDir != r.Dir("alice") ||
+			s.LogPath != pod.LogPath() || s.Started.IsZero() || s.Command[0] != podrig.Pod ||
 			s.Command[last] != fmt.Sprintf("--overlay=<overlay: %d bytes>", len(overlay)) {
 			t.Errorf("List yields %+v, %v", s, err)
 		}
@@ -560,11 +551,11 @@ func TestRecord(t *testing.T) {
 // B4: a base directory is bytes, whatever they are, and a pod below it is found
 // again.
 func TestBaseOfAnyBytes(t *testing.T) {
-	r := newRig(t, serve...)
-	r.l.Dir = runtimedir.Dir(filepath.Join(r.base, "\xff<&>"))
-	pod := r.launch(alice)
+	r := newRig(t, podrig.Serve...)
+	r.L.Dir = runtimedir.Dir(filepath.Join(r.Base, "\xff<&>"))
+	pod := r.Launch(alice)
 	again := r.mustAttach(pod)
-	ping(t, again)
+	podrig.Ping(t, again)
 	if _, err := os.Stat(again.LogPath()); err != nil {
 		t.Error(err)
 	}
@@ -573,21 +564,21 @@ func TestBaseOfAnyBytes(t *testing.T) {
 // A pod is told in each of its states, in the order of the names; what is not a
 // pod is passed over.
 func TestList(t *testing.T) {
-	r := newRig(t, serve...)
-	pod := r.launch(alice)
-	r.launch(launcher.Spec{Name: "bob"})
+	r := newRig(t, podrig.Serve...)
+	pod := r.Launch(alice)
+	r.Launch(launcher.Spec{Name: "bob"})
 	if err := os.Remove(pod.Endpoint().Address); err != nil {
 		t.Fatal(err)
 	}
-	carol := r.launch(launcher.Spec{Name: "carol"})
+	carol := r.Launch(launcher.Spec{Name: "carol"})
 	if err := carol.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(os.Mkdir(r.dir("dave"), 0o700), os.WriteFile(r.beside("eve", ".json"), []byte("{}"), 0o600)); err != nil {
+	if err := errors.Join(os.Mkdir(r.Dir("dave"), 0o700), os.WriteFile(r.beside("eve", ".json"), []byte("{}"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
-	for s, err := range r.l.List(t.Context()) {
+	for s, err := range r.L.List(t.Context()) {
 		if err != nil || (s.Why != nil) != (s.State != launcher.StateReady) {
 			t.Fatalf("List yields %+v, %v", s, err)
 		}
@@ -596,13 +587,13 @@ func TestList(t *testing.T) {
 	if want := []string{"alice unreachable", "bob ready", "carol gone"}; !slices.Equal(got, want) {
 		t.Errorf("List yields %q, want %q", got, want)
 	}
-	for range r.l.List(t.Context()) {
+	for range r.L.List(t.Context()) {
 		break // and no more is asked for
 	}
 	enough := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(enough)
-	for s, err := range r.l.List(ctx) {
+	for s, err := range r.L.List(ctx) {
 		if !errors.Is(err, enough) {
 			t.Errorf("List yields %+v, %v", s, err)
 		}
@@ -611,8 +602,8 @@ func TestList(t *testing.T) {
 
 // Two who list at the same time do not take each other's look for a launch.
 func TestListsAtOnce(t *testing.T) {
-	r := newRig(t, serve...)
-	if err := r.launch(alice).Stop(t.Context()); err != nil {
+	r := newRig(t, podrig.Serve...)
+	if err := r.Launch(alice).Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup
@@ -633,9 +624,9 @@ func TestListsAtOnce(t *testing.T) {
 // the pod; and so for who has attached to it.
 func TestFollow(t *testing.T) {
 	r := newRig(t)
-	wake := r.fifo("wake")
-	r.l.Command = script("say one", "listen", "ready", "await "+wake, "say two", "exit 0")
-	pod := r.launch(alice)
+	wake := r.Fifo("wake")
+	r.L.Command = podrig.Script("say one", "listen", "ready", "await "+wake, "say two", "exit 0")
+	pod := r.Launch(alice)
 	attached := r.mustAttach(pod)
 	var readers []io.ReadCloser
 	for _, p := range []*launcher.Pod{pod, attached} {
@@ -648,12 +639,12 @@ func TestFollow(t *testing.T) {
 			readers = append(readers, reader)
 		}
 	}
-	open(t, wake)
+	podrig.Wake(t, wake)
 	for i, reader := range readers {
 		data, err := io.ReadAll(reader)
 		want := "two\n"
 		if i%2 == 0 {
-			want = r.readLog("alice")
+			want = r.ReadLog("alice")
 		}
 		if err != nil || string(data) != want || !strings.HasSuffix(want, "two\n") {
 			t.Errorf("reader %d: %q, %v, want %q", i, data, err, want)
@@ -663,16 +654,16 @@ func TestFollow(t *testing.T) {
 
 // The log of a pod is not taken for that of a later one of its name.
 func TestFollowOfAnEarlierPod(t *testing.T) {
-	r := newRig(t, serve...)
-	earlier := r.launch(launcher.Spec{Name: "alice"})
+	r := newRig(t, podrig.Serve...)
+	earlier := r.Launch(launcher.Spec{Name: "alice"})
 	if err := earlier.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r.launch(launcher.Spec{Name: "alice"})
+	r.Launch(launcher.Spec{Name: "alice"})
 	log, err := earlier.Follow(t.Context(), true)
 	if err == nil {
 		log.Close()
 		t.Fatal("the earlier pod's log is the later one's")
 	}
-	mustBe(t, err, fs.ErrNotExist)
+	podrig.MustBe(t, err, fs.ErrNotExist)
 }

@@ -18,16 +18,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 )
-
-// serve are the steps of a pod that is well.
-var serve = []string{"listen", "ready", "hang"}
 
 // E4: a pod that ends on SIGTERM gets nothing else, and is reaped when Stop
 // returns. E6, E9: stopping a pod that is gone is no error, however often.
 func TestStop(t *testing.T) {
-	r := newRig(t, serve...)
-	pod := r.launch(launcher.Spec{Name: "alice"})
+	r := newRig(t, podrig.Serve...)
+	pod := r.Launch(launcher.Spec{Name: "alice"})
 	for range 3 {
 		if err := pod.Stop(t.Context()); err != nil {
 			t.Fatal(err)
@@ -49,9 +47,9 @@ func TestStop(t *testing.T) {
 // E5, C19: SIGTERM is ignored, so SIGKILL comes after the grace. E6: any number
 // of callers share one grace and all see the end.
 func TestStopKillsAfterGrace(t *testing.T) {
-	r := newRig(t, append([]string{"ignore 15"}, serve...)...)
-	r.l.Grace = short
-	pod := r.launch(launcher.Spec{Name: "alice"})
+	r := newRig(t, append([]string{"ignore 15"}, podrig.Serve...)...)
+	r.L.Grace = podrig.Short
+	pod := r.Launch(launcher.Spec{Name: "alice"})
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -68,9 +66,9 @@ func TestStopKillsAfterGrace(t *testing.T) {
 
 // A negative grace means SIGKILL at once.
 func TestStopWithoutGrace(t *testing.T) {
-	r := newRig(t, serve...)
-	r.l.Grace = -1
-	pod := r.launch(launcher.Spec{Name: "alice"})
+	r := newRig(t, podrig.Serve...)
+	r.L.Grace = -1
+	pod := r.Launch(launcher.Spec{Name: "alice"})
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -82,15 +80,15 @@ func TestStopWithoutGrace(t *testing.T) {
 // Once ctx is done Stop returns its cause, and says what the pod was sent. A
 // later Stop goes on where that one ended.
 func TestStopIsBoundedByItsContext(t *testing.T) {
-	r := newRig(t, append([]string{"ignore 15"}, serve...)...)
-	pod := r.launch(launcher.Spec{Name: "alice"})
+	r := newRig(t, append([]string{"ignore 15"}, podrig.Serve...)...)
+	pod := r.Launch(launcher.Spec{Name: "alice"})
 	enough := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(enough)
 	err := pod.Stop(ctx)
-	mustBe(t, err, enough)
-	mustSay(t, err, "alice", strconv.Itoa(pod.PID()), "SIGTERM")
-	ping(t, pod)
+	podrig.MustBe(t, err, enough)
+	podrig.MustSay(t, err, "alice", strconv.Itoa(pod.PID()), "SIGTERM")
+	podrig.Ping(t, pod)
 	if err := syscall.Kill(pod.PID(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -103,17 +101,17 @@ func TestStopIsBoundedByItsContext(t *testing.T) {
 // leader is still a zombie, and is gone when Stop returns.
 func TestStopEndsTheGroup(t *testing.T) {
 	r := newRig(t, "spawn ignore 15 ; hang", "spawn hang", "listen", "ready", "hang")
-	pod := r.launch(launcher.Spec{Name: "alice"})
+	pod := r.Launch(launcher.Spec{Name: "alice"})
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	mustBeGone(t, pod.PID())
+	podrig.MustBeGone(t, pod.PID())
 }
 
 // A pod that is stopped (SIGSTOP) is woken to notice SIGTERM.
 func TestStopWakesAStoppedPod(t *testing.T) {
-	r := newRig(t, serve...)
-	pod := r.launch(launcher.Spec{Name: "alice"})
+	r := newRig(t, podrig.Serve...)
+	pod := r.Launch(launcher.Spec{Name: "alice"})
 	if err := syscall.Kill(pod.PID(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -129,10 +127,10 @@ func TestStopWakesAStoppedPod(t *testing.T) {
 // What it started and left behind is not killed: it ended by itself.
 func TestExitIsTold(t *testing.T) {
 	r := newRig(t)
-	wake, alive := r.fifo("wake"), r.fifo("alive")
-	r.l.Command = script("spawn await "+alive, "listen", "ready", "await "+wake, "exit 7")
-	pod := r.launch(launcher.Spec{Name: "alice"})
-	open(t, wake)
+	wake, alive := r.Fifo("wake"), r.Fifo("alive")
+	r.L.Command = podrig.Script("spawn await "+alive, "listen", "ready", "await "+wake, "exit 7")
+	pod := r.Launch(launcher.Spec{Name: "alice"})
+	podrig.Wake(t, wake)
 	exit, err := pod.Wait(t.Context())
 	if err != nil || exit.String() != "exit status 7" {
 		t.Errorf("Wait returned %v, %v", exit, err)
@@ -140,32 +138,22 @@ func TestExitIsTold(t *testing.T) {
 	<-pod.Done()
 	// Opening the FIFO for writing would block for ever if its reader were
 	// dead.
-	open(t, alive)
-}
-
-// open wakes a pod that awaits the FIFO at path.
-func open(t *testing.T, path string) {
-	t.Helper()
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.Close()
+	podrig.Wake(t, alive)
 }
 
 // D7: the context bounds the launch only; a Wait that gives up says why.
 func TestContextBoundsTheLaunchOnly(t *testing.T) {
-	r := newRig(t, serve...)
+	r := newRig(t, podrig.Serve...)
 	ctx, cancel := context.WithCancel(t.Context())
-	pod, err := r.l.Launch(ctx, launcher.Spec{Name: "alice"})
+	pod, err := r.L.Launch(ctx, launcher.Spec{Name: "alice"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer pod.Stop(t.Context())
 	cancel()
-	ping(t, pod)
+	podrig.Ping(t, pod)
 	_, err = pod.Wait(ctx)
-	mustBe(t, err, context.Canceled)
+	podrig.MustBe(t, err, context.Canceled)
 	select {
 	case <-pod.Done():
 		t.Error("the pod is gone")
@@ -176,8 +164,8 @@ func TestContextBoundsTheLaunchOnly(t *testing.T) {
 // Release gives back the goroutine and the descriptor, and leaves the pod
 // alone; its zombie goes with the next launch.
 func TestRelease(t *testing.T) {
-	r := newRig(t, serve...)
-	pod, err := r.l.Launch(t.Context(), launcher.Spec{Name: "alice"})
+	r := newRig(t, podrig.Serve...)
+	pod, err := r.L.Launch(t.Context(), launcher.Spec{Name: "alice"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +175,7 @@ func TestRelease(t *testing.T) {
 	if after := pidfds(t); after != before-1 {
 		t.Errorf("%d pidfds before Release, %d after it", before, after)
 	}
-	ping(t, pod)
+	podrig.Ping(t, pod)
 	for name, err := range map[string]error{"Wait": second(pod.Wait(t.Context())), "Stop": pod.Stop(t.Context())} {
 		if err == nil || !strings.Contains(err.Error(), "released") {
 			t.Errorf("%s of a released pod returned %v", name, err)
@@ -201,7 +189,7 @@ func TestRelease(t *testing.T) {
 	if err := unix.Waitid(unix.P_PID, pod.PID(), &info, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
 		t.Fatal(err)
 	}
-	r.launch(launcher.Spec{Name: "bob"})
+	r.Launch(launcher.Spec{Name: "bob"})
 	if _, err = os.Stat(filepath.Join("/proc", strconv.Itoa(pod.PID()))); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the zombie of the released pod is still there: %v", err)
 	}
@@ -238,14 +226,14 @@ func TestSIGCHLDIgnored(t *testing.T) {
 	}
 	signal.Ignore(syscall.SIGCHLD)
 	r := newRig(t, "say bye", "exit 3")
-	e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-	mustBe(t, e, launcher.ErrExitedEarly)
-	mustSay(t, e, "bye")
+	e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+	podrig.MustBe(t, e, launcher.ErrExitedEarly)
+	podrig.MustSay(t, e, "bye")
 	if e.Exit == nil || e.Exit.Known && e.Exit.Code != 3 {
 		t.Errorf("Exit is %+v", e.Exit)
 	}
-	r.l.Command = script("spawn ignore 15 ; hang", "listen", "ready", "hang")
-	pod := r.launch(launcher.Spec{Name: "alice"})
+	r.L.Command = podrig.Script("spawn ignore 15 ; hang", "listen", "ready", "hang")
+	pod := r.Launch(launcher.Spec{Name: "alice"})
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -256,8 +244,8 @@ func TestSIGCHLDIgnored(t *testing.T) {
 
 // Dial says which pod could not be dialled.
 func TestDialFails(t *testing.T) {
-	r := newRig(t, serve...)
-	pod := r.launch(launcher.Spec{Name: "alice"})
+	r := newRig(t, podrig.Serve...)
+	pod := r.Launch(launcher.Spec{Name: "alice"})
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -266,6 +254,6 @@ func TestDialFails(t *testing.T) {
 		conn.Close()
 		t.Fatal("a pod that is gone was dialled")
 	}
-	mustBe(t, err, syscall.ECONNREFUSED)
-	mustSay(t, err, "alice")
+	podrig.MustBe(t, err, syscall.ECONNREFUSED)
+	podrig.MustSay(t, err, "alice")
 }

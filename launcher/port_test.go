@@ -25,6 +25,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
@@ -71,7 +72,7 @@ func podScript(t *testing.T, path, dir string, steps ...string) {
 	t.Helper()
 	var b strings.Builder
 	fmt.Fprintf(&b, "#!/bin/sh\n{ pwd -P; printf '%%s|' \"$@\"; } > '%s.seen'\n", path)
-	fmt.Fprintf(&b, "exec '%s' alice '%s' %d", podBinary, dir, len(steps))
+	fmt.Fprintf(&b, "exec '%s' alice '%s' %d", podrig.Pod, dir, len(steps))
 	for _, step := range steps {
 		fmt.Fprintf(&b, " '%s'", step)
 	}
@@ -97,18 +98,18 @@ func seen(t *testing.T, path string) (dir string, args []string) {
 // Row 1: name, overlay, working directory and session reach the pod.
 func portInput(t *testing.T) {
 	r := newRig(t)
-	program, session := filepath.Join(r.base, "pod.sh"), uuid.New()
-	podScript(t, program, r.dir("alice"), "listen", "ready", "hang")
-	r.l.Command = launcher.Path(program)
+	program, session := filepath.Join(r.Base, "pod.sh"), uuid.New()
+	podScript(t, program, r.Dir("alice"), "listen", "ready", "hang")
+	r.L.Command = launcher.Path(program)
 	overlay := "name = \"alice\"\n[deep]\nx = 'y'\n"
-	pod := r.launch(launcher.Spec{Name: "alice", Overlay: overlay, Dir: r.base, Session: session})
-	ping(t, pod)
-	if pod.Name() != "alice" || pod.RuntimeDir() != r.dir("alice") {
+	pod := r.Launch(launcher.Spec{Name: "alice", Overlay: overlay, Dir: r.Base, Session: session})
+	podrig.Ping(t, pod)
+	if pod.Name() != "alice" || pod.RuntimeDir() != r.Dir("alice") {
 		t.Errorf("launched %q in %q", pod.Name(), pod.RuntimeDir())
 	}
 	dir, args := seen(t, program)
-	if want := []string{"--overlay", overlay, "--session", session.String()}; !slices.Equal(args, want) || dir != r.base {
-		t.Errorf("the pod was given %q in %q, want %q in %q", args, dir, want, r.base)
+	if want := []string{"--overlay", overlay, "--session", session.String()}; !slices.Equal(args, want) || dir != r.Base {
+		t.Errorf("the pod was given %q in %q, want %q in %q", args, dir, want, r.Base)
 	}
 }
 
@@ -116,13 +117,13 @@ func portInput(t *testing.T) {
 // slash is the caller's; nothing relative on PATH; a miss lists every place.
 func portCommand(t *testing.T) {
 	r := newRig(t)
-	r.l.Command = nil
-	bin, other := filepath.Join(r.base, "bin"), t.TempDir()
+	r.L.Command = nil
+	bin, other := filepath.Join(r.Base, "bin"), t.TempDir()
 	for _, name := range []string{"pod", "mine"} {
-		podScript(t, filepath.Join(bin, name), r.dir("alice"), "listen", "ready", "hang")
+		podScript(t, filepath.Join(bin, name), r.Dir("alice"), "listen", "ready", "hang")
 	}
 	t.Setenv("PATH", other+":"+bin)
-	t.Chdir(r.base)
+	t.Chdir(r.Base)
 	for _, test := range []struct{ variable, runs string }{
 		{"", "pod"},
 		{"mine", "mine"},
@@ -132,21 +133,21 @@ func portCommand(t *testing.T) {
 		t.Run("env="+test.variable, func(t *testing.T) {
 			t.Setenv(launcher.DefaultCommandEnv, test.variable)
 			again := *r
-			again.t = t
-			again.launch(launcher.Spec{Name: "alice", Dir: other})
+			again.T = t
+			again.Launch(launcher.Spec{Name: "alice", Dir: other})
 			seen(t, filepath.Join(bin, test.runs))
 			os.Remove(filepath.Join(bin, test.runs+".seen"))
 		})
 	}
 
 	t.Setenv(launcher.DefaultCommandEnv, "nosuch")
-	e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-	mustBe(t, e, exec.ErrNotFound)
-	mustSay(t, e, launcher.DefaultCommandEnv, filepath.Join(other, "nosuch"), filepath.Join(bin, "nosuch"))
+	e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+	podrig.MustBe(t, e, exec.ErrNotFound)
+	podrig.MustSay(t, e, launcher.DefaultCommandEnv, filepath.Join(other, "nosuch"), filepath.Join(bin, "nosuch"))
 	t.Chdir(bin)
 	t.Setenv("PATH", ".:"+other)
 	t.Setenv(launcher.DefaultCommandEnv, "mine")
-	mustBe(t, r.fail(t.Context(), launcher.Spec{Name: "alice"}), exec.ErrDot)
+	podrig.MustBe(t, r.Fail(t.Context(), launcher.Spec{Name: "alice"}), exec.ErrDot)
 }
 
 var dirVariables = []string{"INSOMNIA_RUNTIME_DIR", "INSOMNIA_HOME", "XDG_RUNTIME_DIR", "HOME"}
@@ -155,20 +156,20 @@ var dirVariables = []string{"INSOMNIA_RUNTIME_DIR", "INSOMNIA_HOME", "XDG_RUNTIM
 // checked of the directory.
 func portRuntimeDir(t *testing.T) {
 	r := newRig(t, "listen", "ready", "hang")
-	r.l.Dir = nil
+	r.L.Dir = nil
 	below := []string{"", "run", "insomnia", ".insomnia/run"}
 	for first := range dirVariables {
 		t.Run(dirVariables[first], func(t *testing.T) {
 			for i, variable := range dirVariables {
 				t.Setenv(variable, "") // as if it were not set
 				if i >= first {
-					t.Setenv(variable, filepath.Join(r.base, strconv.Itoa(i)))
+					t.Setenv(variable, filepath.Join(r.Base, strconv.Itoa(i)))
 				}
 			}
 			again := *r
-			again.t = t
-			pod := again.launch(launcher.Spec{Name: "alice"})
-			want := filepath.Join(r.base, strconv.Itoa(first), below[first], "alice")
+			again.T = t
+			pod := again.Launch(launcher.Spec{Name: "alice"})
+			want := filepath.Join(r.Base, strconv.Itoa(first), below[first], "alice")
 			if fi, err := os.Stat(want); pod.RuntimeDir() != want || err != nil || fi.Mode() != fs.ModeDir|0o700 {
 				t.Errorf("the directory is %q, want %q with mode 0700: %v %v", pod.RuntimeDir(), want, fi, err)
 			}
@@ -178,45 +179,45 @@ func portRuntimeDir(t *testing.T) {
 	for _, variable := range dirVariables {
 		t.Setenv(variable, "")
 	}
-	e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-	mustBe(t, e, runtimedir.ErrUnavailable)
-	mustSay(t, e, dirVariables...)
+	e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+	podrig.MustBe(t, e, runtimedir.ErrUnavailable)
+	podrig.MustSay(t, e, dirVariables...)
 	t.Setenv("XDG_RUNTIME_DIR", "relative")
-	e = r.fail(t.Context(), launcher.Spec{Name: "alice"})
-	mustSay(t, e, "ignored")
+	e = r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+	podrig.MustSay(t, e, "ignored")
 	t.Setenv("INSOMNIA_HOME", "relative")
-	e = r.fail(t.Context(), launcher.Spec{Name: "alice"})
-	mustBe(t, e, runtimedir.ErrUnavailable)
-	mustSay(t, e, "INSOMNIA_HOME", "absolute")
-	mustBe(t, r.fail(t.Context(), launcher.Spec{Name: "../x"}), runtimedir.ErrInvalidName)
+	e = r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+	podrig.MustBe(t, e, runtimedir.ErrUnavailable)
+	podrig.MustSay(t, e, "INSOMNIA_HOME", "absolute")
+	podrig.MustBe(t, r.Fail(t.Context(), launcher.Spec{Name: "../x"}), runtimedir.ErrInvalidName)
 	portInsecure(t)
 }
 
 // portInsecure is the part of row 3 that is about who may be trusted.
 func portInsecure(t *testing.T) {
 	r := newRig(t, "listen", "ready", "hang")
-	if err := os.Symlink(t.TempDir(), r.dir("linked")); err != nil {
+	if err := os.Symlink(t.TempDir(), r.Dir("linked")); err != nil {
 		t.Fatal(err)
 	}
-	mustBe(t, r.fail(t.Context(), launcher.Spec{Name: "linked"}), runtimedir.ErrInsecure)
+	podrig.MustBe(t, r.Fail(t.Context(), launcher.Spec{Name: "linked"}), runtimedir.ErrInsecure)
 
 	// Whose is not ours: as root another user's, else root's.
 	foreign := "/"
 	if os.Geteuid() == 0 {
-		foreign = filepath.Join(r.base, "foreign")
+		foreign = filepath.Join(r.Base, "foreign")
 		if err := errors.Join(os.Mkdir(foreign, 0o755), os.Chown(foreign, 65534, 65534)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	r.l.Dir = runtimedir.Dir(foreign)
-	mustBe(t, r.fail(t.Context(), launcher.Spec{Name: "alice"}), runtimedir.ErrInsecure)
+	r.L.Dir = runtimedir.Dir(foreign)
+	podrig.MustBe(t, r.Fail(t.Context(), launcher.Spec{Name: "alice"}), runtimedir.ErrInsecure)
 
-	r.l.Dir = runtimedir.Dir(r.base)
-	if err := os.Chmod(r.base, 0o775); err != nil {
+	r.L.Dir = runtimedir.Dir(r.Base)
+	if err := os.Chmod(r.Base, 0o775); err != nil {
 		t.Fatal(err)
 	}
-	r.launch(launcher.Spec{Name: "alice"})
-	if fi, err := os.Stat(r.base); err != nil || fi.Mode().Perm() != 0o755 {
+	r.Launch(launcher.Spec{Name: "alice"})
+	if fi, err := os.Stat(r.Base); err != nil || fi.Mode().Perm() != 0o755 {
 		t.Errorf("the base that others could write to is now %v (%v)", fi.Mode(), err)
 	}
 }
@@ -225,17 +226,17 @@ func portInsecure(t *testing.T) {
 // is kept.
 func portLogFile(t *testing.T) {
 	r := newRig(t)
-	r.l.Dir = runtimedir.Dir(filepath.Join(r.base, "a", "b"))
+	r.L.Dir = runtimedir.Dir(filepath.Join(r.Base, "a", "b"))
 	for _, run := range []string{"first", "second"} {
-		r.l.Command = script("say "+run, "truncate", "say "+run+" again", "exit 1")
-		e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-		if want := filepath.Join(r.base, "a", "b", "alice", "stderr.log"); e.LogPath != want {
+		r.L.Command = podrig.Script("say "+run, "truncate", "say "+run+" again", "exit 1")
+		e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+		if want := filepath.Join(r.Base, "a", "b", "alice", "stderr.log"); e.LogPath != want {
 			t.Fatalf("the log is %q, want %q", e.LogPath, want)
 		}
 	}
 	// Without O_APPEND the truncation would have left a hole.
 	for name, want := range map[string]string{"stderr.log": "second again\n", "stderr.log.1": "first again\n"} {
-		path := filepath.Join(r.base, "a", "b", "alice", name)
+		path := filepath.Join(r.Base, "a", "b", "alice", name)
 		text, err := os.ReadFile(path)
 		fi, statErr := os.Stat(path)
 		if err := errors.Join(err, statErr); err != nil || string(text) != want || fi.Mode() != 0o600 {
@@ -257,12 +258,12 @@ func portArguments(t *testing.T) {
 	} {
 		t.Run(strings.Join(test.want, " "), func(t *testing.T) {
 			r := newRig(t)
-			program := filepath.Join(r.base, "pod.sh")
-			podScript(t, program, r.dir("alice"), "listen", "ready", "hang")
+			program := filepath.Join(r.Base, "pod.sh")
+			podScript(t, program, r.Dir("alice"), "listen", "ready", "hang")
 			t.Setenv(launcher.DefaultCommandEnv, program)
-			r.l.Command = nil
+			r.L.Command = nil
 			test.spec.Name = "alice"
-			r.launch(test.spec)
+			r.Launch(test.spec)
 			if _, args := seen(t, program); !slices.Equal(args, test.want) {
 				t.Errorf("the pod was given %q, want %q", args, test.want)
 			}
@@ -274,16 +275,16 @@ func portArguments(t *testing.T) {
 // own; neither the end of the context nor the loss of the handle ends it.
 func portDetached(t *testing.T) {
 	r := newRig(t)
-	fds := filepath.Join(r.base, "fds")
-	ours, err := os.Create(filepath.Join(r.base, "ours"))
+	fds := filepath.Join(r.Base, "fds")
+	ours, err := os.Create(filepath.Join(r.Base, "ours"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ours.Close()
-	r.l.Command = script("fds "+fds, "listen", "ready", "hang")
+	r.L.Command = podrig.Script("fds "+fds, "listen", "ready", "hang")
 	ctx, cancel := context.WithCancel(t.Context())
 	pid, endpoint := func() (int, readiness.Endpoint) {
-		pod, err := r.l.Launch(ctx, launcher.Spec{Name: "alice"})
+		pod, err := r.L.Launch(ctx, launcher.Spec{Name: "alice"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -297,24 +298,24 @@ func portDetached(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		send(t, conn)
+		podrig.Send(t, conn)
 		conn.Close()
 	}
 
-	open, err := os.ReadFile(fds)
+	list, err := os.ReadFile(fds)
 	if err != nil {
 		t.Fatal(err)
 	}
 	// TestDescriptorsAreNotInherited looks at the others.
-	lines := strings.Split(string(open), "\n")
-	log := filepath.Join(r.dir("alice"), "stderr.log")
+	lines := strings.Split(string(list), "\n")
+	log := filepath.Join(r.Dir("alice"), "stderr.log")
 	for _, want := range []string{"0 /dev/null", "1 /dev/null", "2 " + log} {
 		if !slices.Contains(lines, want) {
-			t.Errorf("it has no descriptor %q:\n%s", want, open)
+			t.Errorf("it has no descriptor %q:\n%s", want, list)
 		}
 	}
-	if strings.Count(string(open), log) != 1 || strings.Contains(string(open), ours.Name()) {
-		t.Errorf("it has descriptors of its launcher:\n%s", open)
+	if strings.Count(string(list), log) != 1 || strings.Contains(string(list), ours.Name()) {
+		t.Errorf("it has descriptors of its launcher:\n%s", list)
 	}
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -364,16 +365,16 @@ func portEvents(t *testing.T) {
 	r := newRig(t, "repeat 20000 line %d", "listen", "ready", "hang")
 	var mu sync.Mutex
 	most, watched := 0, false
-	r.l.Log = tap{before: func(got int) {
+	r.L.Log = tap{before: func(got int) {
 		mu.Lock()
 		defer mu.Unlock()
 		most = max(most, got)
-		watched = watched || hasWatch(t, filepath.Join(r.dir("alice"), "stderr.log"))
+		watched = watched || hasWatch(t, filepath.Join(r.Dir("alice"), "stderr.log"))
 	}}
-	r.launch(launcher.Spec{Name: "alice"})
+	r.Launch(launcher.Spec{Name: "alice"})
 	mu.Lock()
 	defer mu.Unlock()
-	if size := len(r.readLog("alice")); most > size {
+	if size := len(r.ReadLog("alice")); most > size {
 		t.Errorf("a reader got %d bytes of a log of %d", most, size)
 	}
 	if !watched {
@@ -407,14 +408,14 @@ func portWholeLines(t *testing.T) {
 		t.Run(half, func(t *testing.T) {
 			r := newRig(t)
 			rest := strings.TrimPrefix("INSOMNIA-READY\talice\tDIR/sock\n", half)
-			goOn := r.fifo("go on")
-			r.l.Command = script("listen", "announce "+strconv.Quote(half), "await "+goOn, "announce "+strconv.Quote(rest), "hang")
+			goOn := r.Fifo("go on")
+			r.L.Command = podrig.Script("listen", "announce "+strconv.Quote(half), "await "+goOn, "announce "+strconv.Quote(rest), "hang")
 			// The probe and the tail read the log, each for itself. When both
 			// have come back for more, both have dealt with the half.
 			var mu sync.Mutex
 			waiting, opened := 2, make(chan error, 1)
-			size := len(strings.ReplaceAll(half, "DIR", r.dir("alice")))
-			r.l.Log = tap{before: func(got int) {
+			size := len(strings.ReplaceAll(half, "DIR", r.Dir("alice")))
+			r.L.Log = tap{before: func(got int) {
 				mu.Lock()
 				defer mu.Unlock()
 				if got != size {
@@ -424,11 +425,11 @@ func portWholeLines(t *testing.T) {
 					go func() { opened <- touch(goOn) }()
 				}
 			}}
-			pod := r.launch(launcher.Spec{Name: "alice"})
+			pod := r.Launch(launcher.Spec{Name: "alice"})
 			if err := <-opened; err != nil {
 				t.Error(err)
 			}
-			if want := filepath.Join(r.dir("alice"), "sock"); pod.Endpoint().Address != want {
+			if want := filepath.Join(r.Dir("alice"), "sock"); pod.Endpoint().Address != want {
 				t.Errorf("the pod is at %q, want %q", pod.Endpoint().Address, want)
 			}
 		})
@@ -447,11 +448,11 @@ func touch(fifo string) error {
 // Row 9: any bytes before the ready line, on it, and after it.
 func portInvalidUTF8(t *testing.T) {
 	r := newRig(t)
-	noise, path := "\xff\xfe \x80 \xc3", filepath.Join(r.base, "s\xff")
-	r.l.Command = script("write "+strconv.Quote(noise+"\n"), "listen "+path, "ready "+path, "write "+strconv.Quote(noise+"\n"), "hang")
+	noise, path := "\xff\xfe \x80 \xc3", filepath.Join(r.Base, "s\xff")
+	r.L.Command = podrig.Script("write "+strconv.Quote(noise+"\n"), "listen "+path, "ready "+path, "write "+strconv.Quote(noise+"\n"), "hang")
 	var lines []string
-	pod := r.launch(launcher.Spec{Name: "alice", Progress: func(line string) { lines = append(lines, line) }})
-	ping(t, pod)
+	pod := r.Launch(launcher.Spec{Name: "alice", Progress: func(line string) { lines = append(lines, line) }})
+	podrig.Ping(t, pod)
 	if len(lines) == 0 || lines[0] != noise || pod.Endpoint().Address != path {
 		t.Errorf("progress got %q, the pod is at %v", lines, pod.Endpoint())
 	}
@@ -468,10 +469,10 @@ func portReadyLine(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRig(t)
-			path := filepath.Join(r.base, test.file)
-			r.l.Command = script("listen "+path, "announce "+strconv.Quote("INSOMNIA-READY\tNAME\t"+path+test.end), "hang")
-			pod := r.launch(launcher.Spec{Name: "alice"})
-			ping(t, pod)
+			path := filepath.Join(r.Base, test.file)
+			r.L.Command = podrig.Script("listen "+path, "announce "+strconv.Quote("INSOMNIA-READY\tNAME\t"+path+test.end), "hang")
+			pod := r.Launch(launcher.Spec{Name: "alice"})
+			podrig.Ping(t, pod)
 			if want := (readiness.Endpoint{Network: "unix", Address: path}); pod.Endpoint() != want {
 				t.Errorf("the pod is at %q, want %q", pod.Endpoint(), want)
 			}
@@ -484,9 +485,9 @@ func portMalformed(t *testing.T) {
 	for _, line := range []string{"INSOMNIA-READY\t\t/s", "INSOMNIA-READY\talice\t", "INSOMNIA-READY\talice", "INSOMNIA-READY"} {
 		t.Run(line, func(t *testing.T) {
 			r := newRig(t, "listen", "write "+strconv.Quote(line+"\n"), "hang")
-			e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-			mustBe(t, e, readiness.ErrMalformedReadyLine)
-			mustSay(t, e, "malformed ready line: "+strconv.Quote(line))
+			e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+			podrig.MustBe(t, e, readiness.ErrMalformedReadyLine)
+			podrig.MustSay(t, e, "malformed ready line: "+strconv.Quote(line))
 		})
 	}
 }
@@ -494,9 +495,9 @@ func portMalformed(t *testing.T) {
 // Row 12: a ready line with another name ends the launch, with both names.
 func portName(t *testing.T) {
 	r := newRig(t, "listen", `announce "INSOMNIA-READY\tbob\tSOCK\n"`, "hang")
-	e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-	mustBe(t, e, readiness.ErrNameMismatch)
-	mustSay(t, e, `"bob"`, `"alice"`)
+	e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+	podrig.MustBe(t, e, readiness.ErrNameMismatch)
+	podrig.MustSay(t, e, `"bob"`, `"alice"`)
 }
 
 // Row 13: every line goes to the callback, the last 8 into the error; a
@@ -508,7 +509,7 @@ func portProgress(t *testing.T) {
 	for i := range 20 {
 		want = append(want, fmt.Sprintf("line %d", i))
 	}
-	e := r.fail(t.Context(), launcher.Spec{Name: "alice", Progress: func(line string) { got = append(got, line) }})
+	e := r.Fail(t.Context(), launcher.Spec{Name: "alice", Progress: func(line string) { got = append(got, line) }})
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("progress (- want, + got):\n%s", diff)
 	}
@@ -521,21 +522,21 @@ func portProgress(t *testing.T) {
 			r := newRig(t, "listen", "repeat 20 line %d", end, "hang")
 			unblock := make(chan struct{})
 			defer close(unblock)
-			pod, err := r.l.Launch(t.Context(), launcher.Spec{Name: "alice", Progress: func(string) { <-unblock }})
+			pod, err := r.L.Launch(t.Context(), launcher.Spec{Name: "alice", Progress: func(string) { <-unblock }})
 			if end == "ready" {
 				if err != nil {
 					t.Fatal(err)
 				}
 				defer pod.Stop(context.Background())
-				ping(t, pod)
+				podrig.Ping(t, pod)
 				return
 			}
 			var e *launcher.Error
 			if !errors.As(err, &e) || e.Dropped != 19 || e.Leftover == nil {
 				t.Fatalf("want the blocked callback and the 19 lines that it did not get in the error: %+v", err)
 			}
-			if diff := cmp.Diff(want[12:], e.Tail); diff != "" || r.readLog("alice") != strings.Join(want, "\n")+"\n" {
-				t.Errorf("tail (- want, + got):\n%s\nlog:\n%s", diff, r.readLog("alice"))
+			if diff := cmp.Diff(want[12:], e.Tail); diff != "" || r.ReadLog("alice") != strings.Join(want, "\n")+"\n" {
+				t.Errorf("tail (- want, + got):\n%s\nlog:\n%s", diff, r.ReadLog("alice"))
 			}
 		})
 	}
@@ -557,20 +558,20 @@ func portDial(t *testing.T) {
 			var pending *readiness.PendingError
 			// However slow the machine is, with time enough there is a second
 			// attempt.
-			for r.l.Timeout = short; pending == nil || pending.Attempts < 2; r.l.Timeout *= 2 {
-				if r.l.Timeout > ample {
+			for r.L.Timeout = podrig.Short; pending == nil || pending.Attempts < 2; r.L.Timeout *= 2 {
+				if r.L.Timeout > podrig.Ample {
 					t.Fatalf("one attempt: %v", pending)
 				}
-				r.l.Ready = keepPending(&pending)
-				mustBe(t, r.fail(t.Context(), launcher.Spec{Name: "alice"}), launcher.ErrTimeout)
+				r.L.Ready = keepPending(&pending)
+				podrig.MustBe(t, r.Fail(t.Context(), launcher.Spec{Name: "alice"}), launcher.ErrTimeout)
 			}
-			mustBe(t, pending, test.last)
+			podrig.MustBe(t, pending, test.last)
 
-			goOn := r.fifo("go on")
-			r.l.Command, r.l.Ready, r.l.Timeout = script("ready", "await "+goOn, "listen", "hang"), nil, ample
+			goOn := r.Fifo("go on")
+			r.L.Command, r.L.Ready, r.L.Timeout = podrig.Script("ready", "await "+goOn, "listen", "hang"), nil, podrig.Ample
 			opened := make(chan error, 1)
 			go func() { opened <- touch(goOn) }()
-			ping(t, r.launch(launcher.Spec{Name: "alice"}))
+			podrig.Ping(t, r.Launch(launcher.Spec{Name: "alice"}))
 			if err := <-opened; err != nil {
 				t.Error(err)
 			}
@@ -578,12 +579,12 @@ func portDial(t *testing.T) {
 	}
 	t.Run("no socket", func(t *testing.T) {
 		r := newRig(t)
-		file := filepath.Join(r.base, "file")
+		file := filepath.Join(r.Base, "file")
 		if err := os.WriteFile(file, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		r.l.Command = script("ready "+file, "hang")
-		mustBe(t, r.fail(t.Context(), launcher.Spec{Name: "alice"}), syscall.ENOTSOCK)
+		r.L.Command = podrig.Script("ready "+file, "hang")
+		podrig.MustBe(t, r.Fail(t.Context(), launcher.Spec{Name: "alice"}), syscall.ENOTSOCK)
 	})
 }
 
@@ -605,20 +606,20 @@ func portDeadline(t *testing.T) {
 	for _, steps := range [][]string{{"hang"}, {"ready", "hang"}} {
 		t.Run(steps[0], func(t *testing.T) {
 			r := newRig(t, steps...)
-			r.l.Timeout = short
-			e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-			mustBe(t, e, launcher.ErrTimeout, context.DeadlineExceeded)
-			mustSay(t, e, "pod did not become ready within 300ms")
-			if e.Elapsed < short {
+			r.L.Timeout = podrig.Short
+			e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+			podrig.MustBe(t, e, launcher.ErrTimeout, context.DeadlineExceeded)
+			podrig.MustSay(t, e, "pod did not become ready within 300ms")
+			if e.Elapsed < podrig.Short {
 				t.Errorf("it was over after %v", e.Elapsed)
 			}
 
-			r.l.Timeout = 0
-			ctx, cancel := context.WithTimeout(t.Context(), short)
+			r.L.Timeout = 0
+			ctx, cancel := context.WithTimeout(t.Context(), podrig.Short)
 			defer cancel()
-			e = r.fail(ctx, launcher.Spec{Name: "alice"})
-			mustBe(t, e, launcher.ErrTimeout, context.DeadlineExceeded)
-			mustSay(t, e, "the caller's deadline")
+			e = r.Fail(ctx, launcher.Spec{Name: "alice"})
+			podrig.MustBe(t, e, launcher.ErrTimeout, context.DeadlineExceeded)
+			podrig.MustSay(t, e, "the caller's deadline")
 		})
 	}
 }
@@ -638,9 +639,9 @@ func portExit(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRig(t, test.steps...)
-			e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-			mustBe(t, e, launcher.ErrExitedEarly)
-			mustSay(t, e, "pod exited before becoming ready: a | b | c", test.how)
+			e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+			podrig.MustBe(t, e, launcher.ErrExitedEarly)
+			podrig.MustSay(t, e, "pod exited before becoming ready: a | b | c", test.how)
 			if diff := cmp.Diff([]string{"a", "b", "c"}, e.Tail); diff != "" || e.Exit == nil || *e.Exit != test.exit {
 				t.Errorf("exit %+v, want %+v; tail (- want, + got):\n%s", e.Exit, test.exit, diff)
 			}
@@ -660,18 +661,18 @@ func portTimeout(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRig(t, test.steps...)
-			r.l.Timeout = short
+			r.L.Timeout = podrig.Short
 			// Only a pod that has come this far says something about the rest.
 			var e *launcher.Error
 			for e == nil || len(e.Tail) < 2 || !strings.Contains(e.Pending, test.says[0]) {
-				if r.l.Timeout > ample {
+				if r.L.Timeout > podrig.Ample {
 					t.Fatalf("the pod did not come to the end of its script: %v", e)
 				}
-				e = r.fail(t.Context(), launcher.Spec{Name: "alice"})
-				r.l.Timeout *= 2
+				e = r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+				r.L.Timeout *= 2
 			}
-			mustBe(t, e, launcher.ErrTimeout)
-			mustSay(t, e, test.says...)
+			podrig.MustBe(t, e, launcher.ErrTimeout)
+			podrig.MustSay(t, e, test.says...)
 		})
 	}
 }
@@ -692,12 +693,12 @@ func portGroup(t *testing.T) {
 			r := newRig(t, "spawn hang", "spawn ignore 15 ; hang", test.end, "hang")
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			mustBe(t, r.fail(ctx, launcher.Spec{Name: "alice", Progress: func(line string) {
+			podrig.MustBe(t, r.Fail(ctx, launcher.Spec{Name: "alice", Progress: func(line string) {
 				if line == "go" {
 					cancel()
 				}
 			}}), test.why)
-			r.relaunch("alice")
+			r.Relaunch("alice")
 		})
 	}
 }
@@ -716,7 +717,7 @@ func portReaped(t *testing.T) {
 	var launched []*launcher.Pod
 	launch := func(n int) {
 		for range n {
-			launched = append(launched, r.launch(launcher.Spec{Name: fmt.Sprintf("pod%d", len(launched))}))
+			launched = append(launched, r.Launch(launcher.Spec{Name: fmt.Sprintf("pod%d", len(launched))}))
 		}
 	}
 	launch(5) // those threads that any launch needs are there then
@@ -750,26 +751,26 @@ func portErrors(t *testing.T) {
 		is       []error
 	}{
 		{"Io", func(r *rig) {
-			if err := os.MkdirAll(filepath.Join(r.dir("alice"), "stderr.log"), 0o700); err != nil {
+			if err := os.MkdirAll(filepath.Join(r.Dir("alice"), "stderr.log"), 0o700); err != nil {
 				t.Fatal(err)
 			}
 		}, launcher.StageLog, []error{logsource.ErrNotRegular}},
-		{"RuntimeDirUnavailable", func(r *rig) { r.l.Dir = runtimedir.Dir("/dev/null/x") },
+		{"RuntimeDirUnavailable", func(r *rig) { r.L.Dir = runtimedir.Dir("/dev/null/x") },
 			launcher.StageDir, []error{runtimedir.ErrUnavailable, syscall.ENOTDIR}},
-		{"PodLaunchFailed, not found", func(r *rig) { r.l.Command = launcher.Path("/no/such/pod") },
+		{"PodLaunchFailed, not found", func(r *rig) { r.L.Command = launcher.Path("/no/such/pod") },
 			launcher.StageResolve, []error{exec.ErrNotFound, fs.ErrNotExist}},
-		{"PodLaunchFailed, exec", func(r *rig) { r.l.Command = garbage(t, r.base) },
+		{"PodLaunchFailed, exec", func(r *rig) { r.L.Command = garbage(t, r.Base) },
 			launcher.StageStart, []error{syscall.ENOEXEC}},
-		{"PodExitedEarly", func(r *rig) { r.l.Command = script("exit 1") },
+		{"PodExitedEarly", func(r *rig) { r.L.Command = podrig.Script("exit 1") },
 			launcher.StageReady, []error{launcher.ErrExitedEarly}},
-		{"Timeout", func(r *rig) { r.l.Command, r.l.Timeout = script("hang"), short },
+		{"Timeout", func(r *rig) { r.L.Command, r.L.Timeout = podrig.Script("hang"), podrig.Short },
 			launcher.StageReady, []error{launcher.ErrTimeout, context.DeadlineExceeded}},
 	} {
 		t.Run(test.original, func(t *testing.T) {
 			r := newRig(t, "listen", "ready", "hang")
 			test.set(r)
-			e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-			mustBe(t, e, test.is...)
+			e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+			podrig.MustBe(t, e, test.is...)
 			if e.Stage != test.stage {
 				t.Errorf("stage %q, want %q", e.Stage, test.stage)
 			}
@@ -791,9 +792,9 @@ func garbage(t *testing.T, dir string) launcher.CommandResolver {
 func portRelativeSocket(t *testing.T) {
 	r := newRig(t, "listen rel.sock", "ready rel.sock", "hang")
 	t.Chdir(t.TempDir())
-	pod := r.launch(launcher.Spec{Name: "alice", Dir: r.base})
-	ping(t, pod)
-	if want := filepath.Join(r.base, "rel.sock"); pod.Endpoint().Address != want {
+	pod := r.Launch(launcher.Spec{Name: "alice", Dir: r.Base})
+	podrig.Ping(t, pod)
+	if want := filepath.Join(r.Base, "rel.sock"); pod.Endpoint().Address != want {
 		t.Errorf("the pod is at %q, want %q", pod.Endpoint().Address, want)
 	}
 }
@@ -802,40 +803,40 @@ func portRelativeSocket(t *testing.T) {
 // probe says otherwise.
 func portPeer(t *testing.T) {
 	r := newRig(t)
-	foreign := filepath.Join(r.base, "foreign")
+	foreign := filepath.Join(r.Base, "foreign")
 	l, err := net.Listen("unix", foreign)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	r.l.Command = script("ready "+foreign, "hang")
-	e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-	mustBe(t, e, readiness.ErrForeignPeer)
-	mustSay(t, e, "pid "+strconv.Itoa(os.Getpid()), "readiness.SameUser")
+	r.L.Command = podrig.Script("ready "+foreign, "hang")
+	e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+	podrig.MustBe(t, e, readiness.ErrForeignPeer)
+	podrig.MustSay(t, e, "pid "+strconv.Itoa(os.Getpid()), "readiness.SameUser")
 
 	again := *r
-	again.l.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{Peer: readiness.SameUser}}
-	again.launch(launcher.Spec{Name: "alice"})
+	again.L.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{Peer: readiness.SameUser}}
+	again.Launch(launcher.Spec{Name: "alice"})
 
 	child := *r
-	child.l.Command = script("spawn listen ; hang", "ready", "hang")
-	ping(t, child.launch(launcher.Spec{Name: "bob"}))
+	child.L.Command = podrig.Script("spawn listen ; hang", "ready", "hang")
+	podrig.Ping(t, child.Launch(launcher.Spec{Name: "bob"}))
 }
 
 // The renames of later versions of the original are parameters.
 func portRenamed(t *testing.T) {
 	r := newRig(t)
-	dir := filepath.Join(r.base, "run", "alice")
-	program := filepath.Join(r.base, "yoi")
+	dir := filepath.Join(r.Base, "run", "alice")
+	program := filepath.Join(r.Base, "yoi")
 	podScript(t, program, dir, "listen", `announce "YOI-READY\talice\tSOCK\n"`, "hang")
 	t.Setenv("YOI_COMMAND", program)
 	t.Setenv("YOI_RUNTIME_DIR", "")
-	t.Setenv("YOI_HOME", r.base)
-	r.l.Command = launcher.PodCommand{Env: "YOI_COMMAND", Program: "yoi", Args: []string{"worker"}}
-	r.l.Dir = runtimedir.User{App: "yoi"}
-	r.l.Ready = readiness.Sequence{readiness.ReadyLine{Prefix: "YOI-READY"}, readiness.Socket{}}
-	pod := r.launch(launcher.Spec{Name: "alice"})
-	ping(t, pod)
+	t.Setenv("YOI_HOME", r.Base)
+	r.L.Command = launcher.PodCommand{Env: "YOI_COMMAND", Program: "yoi", Args: []string{"worker"}}
+	r.L.Dir = runtimedir.User{App: "yoi"}
+	r.L.Ready = readiness.Sequence{readiness.ReadyLine{Prefix: "YOI-READY"}, readiness.Socket{}}
+	pod := r.Launch(launcher.Spec{Name: "alice"})
+	podrig.Ping(t, pod)
 	if _, args := seen(t, program); pod.RuntimeDir() != dir || !slices.Equal(args, []string{"worker", "--overlay", ""}) {
 		t.Errorf("the pod was given %q, in %q", args, pod.RuntimeDir())
 	}

@@ -24,6 +24,7 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
@@ -167,14 +168,14 @@ func a17(t *testing.T) {
 				healthy := *r
 				r.mine(where, c.explode, &spec)
 				before := leaktest.Take()
-				panicked, returned := catch(func() { r.l.Launch(context.Background(), spec) })
+				panicked, returned := catch(func() { r.L.Launch(context.Background(), spec) })
 				if returned || !c.panicked(panicked) {
 					t.Errorf("Launch has returned: %v, panicked with: %v", returned, panicked)
 				}
-				if left := before.Left(0, podBinary); left != nil {
+				if left := before.Left(0, podrig.Pod); left != nil {
 					t.Errorf("left behind:\n%s", strings.Join(left, "\n"))
 				}
-				healthy.relaunch("alice")
+				healthy.Relaunch("alice")
 			})
 		}
 	}
@@ -186,30 +187,30 @@ func (r *rig) mine(where string, explode func(), spec *launcher.Spec) {
 	case "Progress":
 		spec.Progress = func(string) { explode() }
 	case "Progress of a pod that is ready":
-		r.l.Command = script("say one", "listen", "ready", "hang")
+		r.L.Command = podrig.Script("say one", "listen", "ready", "hang")
 		spec.Progress = func(string) { explode() }
 	case "Ready":
-		r.l.Ready = readiness.ProbeFunc(func(context.Context, readiness.Target) (readiness.Endpoint, error) {
+		r.L.Ready = readiness.ProbeFunc(func(context.Context, readiness.Target) (readiness.Endpoint, error) {
 			explode()
 			return readiness.Endpoint{}, nil
 		})
 	case "Command":
-		r.l.Command = launcher.CommandResolverFunc(func(context.Context, launcher.Request) (launcher.Command, error) {
+		r.L.Command = launcher.CommandResolverFunc(func(context.Context, launcher.Request) (launcher.Command, error) {
 			explode()
 			return launcher.Command{}, nil
 		})
 	case "Dir":
-		r.l.Dir = runtimedir.ResolverFunc(func(context.Context, string) (string, error) {
+		r.L.Dir = runtimedir.ResolverFunc(func(context.Context, string) (string, error) {
 			explode()
 			return "", nil
 		})
 	case "Log":
-		r.l.Log = logsource.SourceFunc(func(context.Context, logsource.Launch) (*logsource.Log, error) {
+		r.L.Log = logsource.SourceFunc(func(context.Context, logsource.Launch) (*logsource.Log, error) {
 			explode()
 			return nil, nil
 		})
 	case "Follow":
-		r.l.Log = logsource.SourceFunc(func(ctx context.Context, launch logsource.Launch) (*logsource.Log, error) {
+		r.L.Log = logsource.SourceFunc(func(ctx context.Context, launch logsource.Launch) (*logsource.Log, error) {
 			log, err := logsource.File{}.Open(ctx, launch)
 			if err == nil {
 				log.Follow = func(context.Context) (io.ReadCloser, error) { explode(); return nil, nil }
@@ -217,7 +218,7 @@ func (r *rig) mine(where string, explode func(), spec *launcher.Spec) {
 			return log, err
 		})
 	case "Starter":
-		r.l.Starter = explosive(explode)
+		r.L.Starter = explosive(explode)
 	}
 }
 
@@ -243,16 +244,16 @@ func a18(t *testing.T) {
 func a18Ready(t *testing.T) {
 	before := leaktest.Take()
 	r := newRig(t)
-	gate, written := r.fifo("gate"), r.fifo("written")
-	r.l.Command = script("say one", "say two", "listen", "ready", "await "+gate, "say three", "notify "+written, "hang")
+	gate, written := r.Fifo("gate"), r.Fifo("written")
+	r.L.Command = podrig.Script("say one", "say two", "listen", "ready", "await "+gate, "say three", "notify "+written, "hang")
 	release := make(chan struct{})
 	var calls atomic.Int32
-	pod := r.launch(launcher.Spec{Name: "alice", Progress: func(string) {
+	pod := r.Launch(launcher.Spec{Name: "alice", Progress: func(string) {
 		calls.Add(1)
 		<-release
 	}})
-	ping(t, pod)
-	open(t, gate)
+	podrig.Ping(t, pod)
+	podrig.Wake(t, gate)
 	f, err := os.Open(written)
 	if err != nil {
 		t.Fatal(err)
@@ -260,7 +261,7 @@ func a18Ready(t *testing.T) {
 	f.Close()
 	close(release)
 	mustStop(t, pod)
-	if left := before.Left(ample, podBinary); left != nil {
+	if left := before.Left(podrig.Ample, podrig.Pod); left != nil {
 		t.Errorf("left behind by the callback:\n%s", strings.Join(left, "\n"))
 	}
 	if n := calls.Load(); n != 1 {
@@ -274,7 +275,7 @@ func a18Deadline(t *testing.T) {
 	const lines = "one\ntwo\nthree\nfour\n"
 	r := newRig(t, "write "+strconv.Quote(lines), "hang")
 	log := newMeteredLog(int64(len(lines)))
-	r.l.Log = log
+	r.L.Log = log
 	called, release := make(chan struct{}), make(chan struct{})
 	both := make(chan struct{})
 	go func() {
@@ -282,13 +283,13 @@ func a18Deadline(t *testing.T) {
 		<-called
 		close(both)
 	}()
-	_, err := r.l.Launch(eventDeadline{context.Background(), both}, launcher.Spec{Name: "alice", Progress: func(string) {
+	_, err := r.L.Launch(eventDeadline{context.Background(), both}, launcher.Spec{Name: "alice", Progress: func(string) {
 		close(called) // and so a second call would panic
 		<-release
 	}})
 	close(release)
-	mustBe(t, err, launcher.ErrTimeout, context.DeadlineExceeded)
-	mustSay(t, err, "the progress callback was too slow for 3 lines", "NOT CLEARED: Spec.Progress has not returned")
+	podrig.MustBe(t, err, launcher.ErrTimeout, context.DeadlineExceeded)
+	podrig.MustSay(t, err, "the progress callback was too slow for 3 lines", "NOT CLEARED: Spec.Progress has not returned")
 	var e *launcher.Error
 	if !errors.As(err, &e) || e.Dropped != 3 || e.Leftover == nil {
 		t.Errorf("%+v", e)
@@ -303,10 +304,10 @@ func a18Deadline(t *testing.T) {
 func a18GoesOn(t *testing.T) {
 	const n = 5000
 	r := newRig(t)
-	written := r.fifo("written")
-	r.l.Command = script(fmt.Sprintf("repeat %d line %%d", n), "notify "+written, "say last", "listen", "ready", "hang")
+	written := r.Fifo("written")
+	r.L.Command = podrig.Script(fmt.Sprintf("repeat %d line %%d", n), "notify "+written, "say last", "listen", "ready", "hang")
 	var lines []string
-	r.launch(launcher.Spec{Name: "alice", Progress: func(line string) {
+	r.Launch(launcher.Spec{Name: "alice", Progress: func(line string) {
 		if lines == nil {
 			if f, err := os.Open(written); err != nil {
 				t.Error(err)
@@ -385,11 +386,11 @@ func a18Slow(t *testing.T) {
 func a18Launches(t *testing.T) {
 	r := newRig(t, "say one", "listen", "ready", "hang")
 	inner := make(chan *launcher.Pod, 1)
-	outer := r.launch(launcher.Spec{Name: "alice", Progress: func(string) {
-		inner <- r.launch(launcher.Spec{Name: "bob"})
+	outer := r.Launch(launcher.Spec{Name: "alice", Progress: func(string) {
+		inner <- r.Launch(launcher.Spec{Name: "bob"})
 	}})
-	ping(t, outer)
-	ping(t, <-inner)
+	podrig.Ping(t, outer)
+	podrig.Ping(t, <-inner)
 }
 
 // A26: lines without a newline, of 64 KiB, of 32 MiB, and without end. The
@@ -397,7 +398,7 @@ func a18Launches(t *testing.T) {
 func a26(t *testing.T) {
 	r := newRig(t)
 	for _, n := range []int{logsource.MaxLine - 1, logsource.MaxLine, logsource.MaxLine + 1, 32 << 20} {
-		r.l.Command = script("listen", "say before", fmt.Sprintf("longline %d", n), "say after", "ready", "hang")
+		r.L.Command = podrig.Script("listen", "say before", fmt.Sprintf("longline %d", n), "say after", "ready", "hang")
 		var lines []string
 		if took := allocatedBy(func() { lines = r.progressOf("alice") }); took > 8<<20 {
 			t.Errorf("a line of %d bytes took %d bytes of memory", n, took)
@@ -408,18 +409,18 @@ func a26(t *testing.T) {
 		}
 	}
 	log := newMeteredLog(16 << 20)
-	r.l.Log, r.l.Command = log, script("say before", fmt.Sprintf("longline %d", 1<<50))
+	r.L.Log, r.L.Command = log, podrig.Script("say before", fmt.Sprintf("longline %d", 1<<50))
 	var e *launcher.Error
 	if took := allocatedBy(func() {
-		e = r.fail(eventDeadline{context.Background(), log.first}, launcher.Spec{Name: "alice"})
+		e = r.Fail(eventDeadline{context.Background(), log.first}, launcher.Spec{Name: "alice"})
 	}); took > 8<<20 {
 		t.Errorf("a line without end took %d bytes of memory", took)
 	}
-	mustBe(t, e, launcher.ErrTimeout)
+	podrig.MustBe(t, e, launcher.ErrTimeout)
 	if !slices.Equal(e.Tail, []string{"before", strings.Repeat("y", logsource.MaxLine)}) {
 		t.Errorf("the tail has %d lines: %.200q", len(e.Tail), e.Tail)
 	}
-	mustSay(t, e, "… (65536 bytes)")
+	podrig.MustSay(t, e, "… (65536 bytes)")
 }
 
 // allocatedBy returns how many bytes are allocated while f runs, by all
@@ -437,15 +438,15 @@ func allocatedBy(f func()) uint64 {
 // takes no memory.
 func a27(t *testing.T) {
 	count, size := 20_000, 10_000_000
-	if *soak {
+	if *podrig.Soak {
 		count, size = 1_000_000, 100_000_000
 	}
 	r := newRig(t)
 	log := newMeteredLog(0)
-	r.l.Log = log
-	r.l.Command = script(fmt.Sprintf("repeat %d line %%d", count), "listen", "ready", "hang")
+	r.L.Log = log
+	r.L.Command = podrig.Script(fmt.Sprintf("repeat %d line %%d", count), "listen", "ready", "hang")
 	next := 0
-	pod := r.launch(launcher.Spec{Name: "alice", Progress: func(line string) {
+	pod := r.Launch(launcher.Spec{Name: "alice", Progress: func(line string) {
 		if want := "line " + strconv.Itoa(next); line != want && next >= 0 {
 			t.Errorf("progress got %q, want %q", line, want)
 			next = -count
@@ -455,7 +456,7 @@ func a27(t *testing.T) {
 	if next != count {
 		t.Errorf("progress got %d lines, want %d", next, count)
 	}
-	total := int64(len(r.readLog("alice")))
+	total := int64(len(r.ReadLog("alice")))
 	for range 3 { // the probe, the tail, the progress
 		if read := <-log.closed; read > total {
 			t.Errorf("a reader has read %d bytes of a log of %d", read, total)
@@ -463,8 +464,8 @@ func a27(t *testing.T) {
 	}
 	mustStop(t, pod)
 
-	r.l.Log, r.l.Command = nil, script(fmt.Sprintf("flood %d", size), "listen", "ready", "hang")
-	if took := allocatedBy(func() { r.launch(launcher.Spec{Name: "bob"}) }); took > 8<<20 {
+	r.L.Log, r.L.Command = nil, podrig.Script(fmt.Sprintf("flood %d", size), "listen", "ready", "hang")
+	if took := allocatedBy(func() { r.Launch(launcher.Spec{Name: "bob"}) }); took > 8<<20 {
 		t.Errorf("%d bytes of lines took %d bytes of memory", size, took)
 	}
 }
@@ -486,7 +487,7 @@ func TestProgressOfAPodThatExits(t *testing.T) {
 	const n = 2000
 	r := newRig(t, fmt.Sprintf("repeat %d line %%d", n), `write "last"`, "exit 1")
 	var lines []string
-	e := r.fail(t.Context(), launcher.Spec{Name: "alice", Progress: func(line string) { lines = append(lines, line) }})
+	e := r.Fail(t.Context(), launcher.Spec{Name: "alice", Progress: func(line string) { lines = append(lines, line) }})
 	if len(lines) != n+1 || lines[n] != "last" || e.Dropped != 0 {
 		t.Errorf("progress got %d lines, the last of them %.80q, and Dropped is %d", len(lines), lines[len(lines)-1:], e.Dropped)
 	}

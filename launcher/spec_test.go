@@ -13,16 +13,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 )
 
 // environment launches a pod with env and returns the environment that it got,
 // sorted.
 func (r *rig) environment(env []string) []string {
-	r.t.Helper()
-	seen := filepath.Join(r.base, "env")
-	r.l.Command = script("env "+seen, "listen", "ready", "hang")
-	mustStop(r.t, r.launch(launcher.Spec{Name: "alice", Env: env}))
-	got := strings.Split(readFile(r.t, seen), "\x00")
+	r.T.Helper()
+	seen := filepath.Join(r.Base, "env")
+	r.L.Command = podrig.Script("env "+seen, "listen", "ready", "hang")
+	mustStop(r.T, r.Launch(launcher.Spec{Name: "alice", Env: env}))
+	got := strings.Split(readFile(r.T, seen), "\x00")
 	slices.Sort(got)
 	return got
 }
@@ -51,8 +52,8 @@ func TestSpecEnv(t *testing.T) {
 // Spec.Dir is taken from the caller's working directory, and is the caller's if
 // it is empty.
 func TestSpecDir(t *testing.T) {
-	r := newRig(t, serve...)
-	below := filepath.Join(r.base, "work", "below")
+	r := newRig(t, podrig.Serve...)
+	below := filepath.Join(r.Base, "work", "below")
 	if err := os.MkdirAll(below, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -62,10 +63,10 @@ func TestSpecDir(t *testing.T) {
 		".":          filepath.Dir(below),
 		"below":      below,
 		"./below/..": filepath.Dir(below),
-		"..":         r.base,
+		"..":         r.Base,
 		below:        below,
 	} {
-		pod := r.launch(launcher.Spec{Name: "alice", Dir: dir})
+		pod := r.Launch(launcher.Spec{Name: "alice", Dir: dir})
 		if got, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pod.PID())); err != nil || got != want {
 			t.Errorf("Dir %q: the pod is in %q, %v, want %q", dir, got, err, want)
 		}
@@ -79,15 +80,15 @@ func TestSpecLogStdout(t *testing.T) {
 	r := newRig(t, "out to stdout", "say to stderr", "listen", "ready", "hang")
 	for logged, want := range map[bool][]string{false: {"to stderr"}, true: {"to stdout", "to stderr"}} {
 		var lines []string
-		pod := r.launch(launcher.Spec{Name: "alice", LogStdout: logged, Progress: func(line string) { lines = append(lines, line) }})
+		pod := r.Launch(launcher.Spec{Name: "alice", LogStdout: logged, Progress: func(line string) { lines = append(lines, line) }})
 		if diff := cmp.Diff(want, lines); diff != "" {
 			t.Errorf("LogStdout is %v, and progress (-want +got):\n%s", logged, diff)
 		}
-		if got := r.readLog("alice"); got != strings.Join(want, "\n")+"\n"+r.readyLine("alice") {
+		if got := r.ReadLog("alice"); got != strings.Join(want, "\n")+"\n"+r.readyLine("alice") {
 			t.Errorf("LogStdout is %v, and the log holds %q", logged, got)
 		}
 		mustStop(t, pod)
 	}
-	r.l.Command = script("listen", "out "+strings.TrimSuffix(r.readyLine("alice"), "\n"), "hang")
-	ping(t, r.launch(launcher.Spec{Name: "alice", LogStdout: true}))
+	r.L.Command = podrig.Script("listen", "out "+strings.TrimSuffix(r.readyLine("alice"), "\n"), "hang")
+	podrig.Ping(t, r.Launch(launcher.Spec{Name: "alice", LogStdout: true}))
 }

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/launcher/internal/proc"
 )
 
@@ -33,7 +34,7 @@ var stormSeed = flag.Uint64("storm-seed", 0, "whom TestStorm kills, and when; 0:
 //	go test ./launcher -run TestStorm -soak -v
 func TestStorm(t *testing.T) {
 	processes, goroutines, rounds := 4, 8, 5
-	if *soak {
+	if *podrig.Soak {
 		processes, goroutines, rounds = 20, 16, 20
 	}
 	seed := *stormSeed
@@ -42,7 +43,7 @@ func TestStorm(t *testing.T) {
 	}
 	t.Logf("-storm-seed %d", seed)
 	s := &storm{
-		rig:    newRig(t, serve...),
+		rig:    newRig(t, podrig.Serve...),
 		many:   goroutines,
 		askers: make([]*asker, processes),
 		random: rand.New(rand.NewPCG(seed, 0)),
@@ -103,7 +104,7 @@ func askOften(l launcher.Launcher, r role) error {
 }
 
 func ask(l launcher.Launcher, name string) answer {
-	ctx, cancel := context.WithTimeout(context.Background(), ample)
+	ctx, cancel := context.WithTimeout(context.Background(), podrig.Ample)
 	defer cancel()
 	pod, started, err := l.Ensure(ctx, launcher.Spec{Name: name})
 	if err != nil {
@@ -147,21 +148,21 @@ type asker struct {
 }
 
 func (s *storm) newAsker() *asker {
-	s.t.Helper()
-	r := role{Play: "askOften", Base: s.base, Name: stormName, Pod: podBinary, Steps: serve}
+	s.T.Helper()
+	r := role{Play: "askOften", Base: s.Base, Name: stormName, Pod: podrig.Pod, Steps: podrig.Serve}
 	a := &asker{cmd: exec.Command(os.Args[0])}
-	a.cmd.Env, a.cmd.Stderr = r.env(s.t), os.Stderr
+	a.cmd.Env, a.cmd.Stderr = r.env(s.T), os.Stderr
 	var err error
 	if a.in, err = a.cmd.StdinPipe(); err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	out, err := a.cmd.StdoutPipe()
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	a.out = bufio.NewReader(out)
 	if err := a.cmd.Start(); err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	return a
 }
@@ -262,7 +263,7 @@ func (s *storm) kill(a *asker) bool {
 		return false
 	}
 	if err := a.cmd.Process.Kill(); err != nil {
-		s.t.Errorf("kill an asker: %v", err)
+		s.T.Errorf("kill an asker: %v", err)
 	}
 	a.killed = true
 	s.killed++
@@ -282,14 +283,14 @@ func (s *storm) watch(stop <-chan struct{}) {
 			return
 		case <-tick.C:
 		}
-		live := livePods(s.t, s.dir(stormName))
+		live := livePods(s.T, s.Dir(stormName))
 		if len(live) > 1 {
 			// The first may have ended before the second began, which was found
 			// later. If both are still there, it has not.
-			again := livePods(s.t, s.dir(stormName))
+			again := livePods(s.T, s.Dir(stormName))
 			both := slices.DeleteFunc(live, func(pid int) bool { return !slices.Contains(again, pid) })
 			if len(both) > 1 {
-				s.t.Errorf("there were several pods at once: %v", both)
+				s.T.Errorf("there were several pods at once: %v", both)
 			}
 		}
 		for _, pid := range live {
@@ -327,12 +328,12 @@ func (s *storm) ask() []answer {
 		wg.Go(func() {
 			var err error
 			if got[i], err = a.ask(s.many); err != nil {
-				s.t.Errorf("an asker: %v", err)
+				s.T.Errorf("an asker: %v", err)
 			}
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if len(got[i]) != s.many && !a.killed {
-				s.t.Errorf("an asker gave %d answers, want %d", len(got[i]), s.many)
+				s.T.Errorf("an asker gave %d answers, want %d", len(got[i]), s.many)
 			}
 		})
 	}
@@ -348,7 +349,7 @@ func (s *storm) check(n int, got []answer) {
 		s.answers++
 		switch {
 		case a.Fault != "":
-			s.t.Errorf("round %d: %s", n, a.Fault)
+			s.T.Errorf("round %d: %s", n, a.Fault)
 		case a.Err != "":
 			s.errors[a.Err]++
 		default:
@@ -358,23 +359,23 @@ func (s *storm) check(n int, got []answer) {
 			starts++
 		}
 	}
-	pod, started, err := s.l.Ensure(s.t.Context(), launcher.Spec{Name: stormName})
+	pod, started, err := s.L.Ensure(s.T.Context(), launcher.Spec{Name: stormName})
 	if err != nil {
-		s.t.Fatalf("round %d: the last Ensure: %v", n, err)
+		s.T.Fatalf("round %d: the last Ensure: %v", n, err)
 	}
 	if len(pids) > 1 || starts > 1 || len(pids) == 1 && (pids[pod.PID()] == 0 || started) {
-		s.t.Errorf("round %d: the askers got the pids %v and said %d times that they had started one; then there was %d (started anew: %v)", n, pids, starts, pod.PID(), started)
+		s.T.Errorf("round %d: the askers got the pids %v and said %d times that they had started one; then there was %d (started anew: %v)", n, pids, starts, pod.PID(), started)
 	}
-	if err := answers(s.t.Context(), pod); err != nil {
-		s.t.Errorf("round %d: %v", n, err)
+	if err := answers(s.T.Context(), pod); err != nil {
+		s.T.Errorf("round %d: %v", n, err)
 	}
-	if live := livePods(s.t, s.dir(stormName)); !slices.Equal(live, []int{pod.PID()}) {
-		s.t.Errorf("round %d: alive are %v, want %d alone", n, live, pod.PID())
+	if live := livePods(s.T, s.Dir(stormName)); !slices.Equal(live, []int{pod.PID()}) {
+		s.T.Errorf("round %d: alive are %v, want %d alone", n, live, pod.PID())
 	}
-	if err := pod.Stop(s.t.Context()); err != nil {
-		s.t.Errorf("round %d: %v", n, err)
+	if err := pod.Stop(s.T.Context()); err != nil {
+		s.T.Errorf("round %d: %v", n, err)
 	}
-	if live := livePods(s.t, s.dir(stormName)); len(live) > 0 {
-		s.t.Errorf("round %d: when the pod was stopped there were still %v", n, live)
+	if live := livePods(s.T, s.Dir(stormName)); len(live) > 0 {
+		s.T.Errorf("round %d: when the pod was stopped there were still %v", n, live)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
@@ -37,11 +38,11 @@ func TestVerdictOfTheProbeCarriesTheExit(t *testing.T) {
 		})
 		f.proc.endAt(time.Now().Add(time.Second), launcher.Exit{Code: 4, Known: true})
 		e := f.mustFail(t, t.Context())
-		mustBe(t, e, verdict)
+		podrig.MustBe(t, e, verdict)
 		if errors.Is(e, launcher.ErrExitedEarly) || e.Exit == nil || e.Exit.Code != 4 {
 			t.Errorf("%+v", e)
 		}
-		mustSay(t, e, "exit status 4", verdict.Error())
+		podrig.MustSay(t, e, "exit status 4", verdict.Error())
 	})
 }
 
@@ -61,8 +62,8 @@ func TestExitIsTheVerdictOfAProbeThatGaveUp(t *testing.T) {
 		f.log.write("last words\n")
 		f.proc.endAt(time.Now().Add(time.Second), launcher.Exit{Code: 4, Known: true})
 		e := f.mustFail(t, t.Context())
-		mustBe(t, e, launcher.ErrExitedEarly)
-		mustSay(t, e, "pod exited before becoming ready: last words")
+		podrig.MustBe(t, e, launcher.ErrExitedEarly)
+		podrig.MustSay(t, e, "pod exited before becoming ready: last words")
 	})
 }
 
@@ -81,11 +82,11 @@ func TestStuckProbeIsNamed(t *testing.T) {
 		if took := time.Since(began); took > f.l.Timeout+500*time.Millisecond {
 			t.Errorf("Launch took %v", took)
 		}
-		mustBe(t, e, launcher.ErrTimeout, context.DeadlineExceeded)
+		podrig.MustBe(t, e, launcher.ErrTimeout, context.DeadlineExceeded)
 		if e.Leftover == nil || !strings.Contains(e.Leftover.Error(), "has not returned") {
 			t.Errorf("Leftover is %v", e.Leftover)
 		}
-		mustSay(t, e, "NOT CLEARED", "within 20s")
+		podrig.MustSay(t, e, "NOT CLEARED", "within 20s")
 		close(release)
 	})
 }
@@ -105,7 +106,7 @@ func TestLateStartIsCleared(t *testing.T) {
 		if took := time.Since(began); took > f.l.Timeout+500*time.Millisecond {
 			t.Errorf("Launch took %v", took)
 		}
-		mustBe(t, e, launcher.ErrTimeout)
+		podrig.MustBe(t, e, launcher.ErrTimeout)
 		if e.Stage != launcher.StageStart || e.Leftover == nil {
 			t.Errorf("%+v", e)
 		}
@@ -133,8 +134,8 @@ func TestCauseOfCancellation(t *testing.T) {
 		shutdown := errors.New("the host shuts down")
 		time.AfterFunc(time.Second, func() { cancel(shutdown) })
 		e := f.mustFail(t, ctx)
-		mustBe(t, e, shutdown, context.Canceled)
-		mustSay(t, e, "launch cancelled", shutdown.Error(), "still waiting for the ready line")
+		podrig.MustBe(t, e, shutdown, context.Canceled)
+		podrig.MustSay(t, e, "launch cancelled", shutdown.Error(), "still waiting for the ready line")
 		if e.Elapsed != time.Second || e.Exit != nil {
 			t.Errorf("%+v", e)
 		}
@@ -163,7 +164,7 @@ func TestDeadlines(t *testing.T) {
 					defer cancel()
 				}
 				e := f.mustFail(t, ctx)
-				mustBe(t, e, launcher.ErrTimeout, context.DeadlineExceeded)
+				podrig.MustBe(t, e, launcher.ErrTimeout, context.DeadlineExceeded)
 				if e.Elapsed != c.want {
 					t.Errorf("the launch took %v, want %v", e.Elapsed, c.want)
 				}
@@ -182,7 +183,7 @@ func TestUnkillableIsNamed(t *testing.T) {
 			return unkillable{f.proc}, nil
 		})
 		e := f.mustFail(t, t.Context())
-		mustBe(t, e, launcher.ErrTimeout)
+		podrig.MustBe(t, e, launcher.ErrTimeout)
 		if e.Leftover == nil || !strings.Contains(e.Leftover.Error(), "process 4711 may still be running") {
 			t.Errorf("Leftover is %v", e.Leftover)
 		}
@@ -209,7 +210,7 @@ func TestWaitFails(t *testing.T) {
 			return unwatchable{f.proc, lost}, nil
 		})
 		e := f.mustFail(t, t.Context())
-		mustBe(t, e, lost)
+		podrig.MustBe(t, e, lost)
 		if errors.Is(e, launcher.ErrExitedEarly) {
 			t.Errorf("taken for an exit: %v", e)
 		}

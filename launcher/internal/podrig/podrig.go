@@ -1,0 +1,279 @@
+//go:build linux
+
+// Package podrig is what the tests of package launcher share, in whichever
+// package they are: a rig that launches fake pods in a directory of its own and
+// makes sure that nothing is left behind, and checks of what came of a launch.
+package podrig
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/fakepod"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
+	"github.com/podlaunch/podlaunch/logsource"
+	"github.com/podlaunch/podlaunch/runtimedir"
+)
+
+// Soak makes the tests that move much data, or try many cases, do all that the
+// fault catalogue asks for. Without it they do the same with less.
+var Soak = flag.Bool("soak", false, "run the soaks at full size")
+
+// Pod is the path of the fake pod's binary. [Main] sets it; a process that a
+// test has started does not come to Main and has to be told.
+var Pod string
+
+// Main is what TestMain does: it builds the fake pod, runs the tests, and makes
+// sure that the watcher of package logsource goes away after them. It does not
+// return.
+func Main(m *testing.M) {
+	// The test binary, when it plays another process, need not linger for a
+	// second under the race detector.
+	os.Setenv("GORACE", "atexit_sleep_ms=0")
+	path, remove, err := fakepod.Build()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	Pod = path
+	code := m.Run()
+	if err := leaktest.CheckWatcher(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	remove()
+	os.Exit(code)
+}
+
+// Ample is a deadline for what should happen long before it. It only ends a
+// test that hangs.
+const Ample = time.Minute
+
+// Short is a deadline for launches that are meant to run into it.
+const Short = 300 * time.Millisecond
+
+// Serve are the steps of a pod that is well.
+var Serve = []string{"listen", "ready", "hang"}
+
+// A Rig launches fake pods for one test, in a directory of its own, and makes
+// sure that nothing is left behind when the test ends.
+type Rig struct {
+	T    *testing.T
+	Base string // short, so that a socket below it can be bound
+	L    launcher.Launcher
+}
+
+// New returns a rig whose pods follow steps.
+func New(t *testing.T, steps ...string) *Rig {
+	t.Helper()
+	base, err := os.MkdirTemp("", "rig")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(base) })
+	leaktest.Check(t, Pod)
+	return &Rig{T: t, Base: base, L: launcher.Launcher{
+		Command: Script(steps...),
+		Dir:     runtimedir.Dir(base),
+		Timeout: Ample,
+	}}
+}
+
+// Dir is where the pod called name has its runtime directory.
+func (r *Rig) Dir(name string) string { return filepath.Join(r.Base, name) }
+
+// Fifo makes a FIFO for the fake pod's steps await and notify.
+func (r *Rig) Fifo(name string) string {
+	r.T.Helper()
+	path := filepath.Join(r.Base, name)
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		r.T.Fatal(err)
+	}
+	return path
+}
+
+// Launch launches a pod that has to become ready, and stops it when the test
+// ends.
+func (r *Rig) Launch(spec launcher.Spec) *launcher.Pod {
+	r.T.Helper()
+	pod, err := r.L.Launch(r.T.Context(), spec)
+	if err != nil {
+		r.T.Fatalf("launch: %v", err)
+	}
+	r.T.Cleanup(func() {
+		r.T.Helper()
+		// The test's own context is done by now.
+		ctx, cancel := context.WithTimeout(context.Background(), Ample)
+		defer cancel()
+		if err := pod.Stop(ctx); err != nil {
+			r.T.Error(err)
+		}
+	})
+	return pod
+}
+
+// Fail launches a pod that must not become ready, checks what holds for every
+// failure, and returns the error.
+func (r *Rig) Fail(ctx context.Context, spec launcher.Spec) *launcher.Error {
+	r.T.Helper()
+	before := leaktest.Take()
+	pod, err := r.L.Launch(ctx, spec)
+	if pod != nil || err == nil {
+		r.T.Fatalf("Launch returned the pod %v and the error %v, want an error alone", pod, err)
+	}
+	// Nothing may be left when Launch returns, not only when the test ends.
+	if left := before.Left(0, Pod); left != nil {
+		r.T.Errorf("when Launch had failed there were left:\n%s", strings.Join(left, "\n"))
+	}
+	var e *launcher.Error
+	if !errors.As(err, &e) {
+		r.T.Fatalf("the error is a %T, want *launcher.Error: %v", err, err)
+	}
+	if e.Name != spec.Name || e.Stage == "" || e.Err == nil || e.Elapsed <= 0 {
+		r.T.Errorf("the error lacks evidence: %+v", e)
+	}
+	if e.Leftover != nil {
+		r.T.Errorf("not cleared: %v", e.Leftover)
+	}
+	msg := e.Error()
+	if strings.ContainsFunc(msg, func(c rune) bool { return c < ' ' || c == 0x7f }) {
+		r.T.Errorf("the message holds control characters: %q", msg)
+	}
+	if spec.Overlay != "" && strings.Contains(msg+fmt.Sprintf("%+v", e.Command), spec.Overlay) {
+		r.T.Errorf("the error tells the overlay: %q %+v", msg, e.Command)
+	}
+	if e.PID != 0 {
+		if e.LogPath == "" {
+			r.T.Error("a process was started, and the error does not say where its log is")
+		}
+		MustBeGone(r.T, e.PID)
+	}
+	return e
+}
+
+// Relaunch makes sure that the name can be launched straight after a failure.
+func (r *Rig) Relaunch(name string) {
+	r.T.Helper()
+	again := *r
+	again.L.Command, again.L.Timeout = Script("listen", "ready", "hang"), Ample
+	again.L.Ready, again.L.Log, again.L.Starter = nil, nil, nil
+	again.Launch(launcher.Spec{Name: name})
+}
+
+// Script resolves to the fake pod, which follows steps.
+func Script(steps ...string) launcher.CommandResolver {
+	return launcher.CommandResolverFunc(func(_ context.Context, req launcher.Request) (launcher.Command, error) {
+		return launcher.Command{
+			Path: Pod,
+			Args: fakepod.Args(req.Spec.Name, req.RuntimeDir, steps, req.Spec.Args),
+			Env:  req.Spec.Env,
+		}, nil
+	})
+}
+
+// ReadLog returns what the pod called name has written.
+func (r *Rig) ReadLog(name string) string {
+	r.T.Helper()
+	data, err := os.ReadFile(filepath.Join(r.Dir(name), logsource.DefaultName))
+	if err != nil {
+		r.T.Fatal(err)
+	}
+	return string(data)
+}
+
+// Wake wakes a pod that awaits the FIFO at path. It blocks until there is one.
+func Wake(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+}
+
+// Await waits for a pod that notifies the FIFO at path.
+func Await(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Open(path) // returns once the pod has opened its end
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+}
+
+// Ping has the pod answer a request over its socket.
+func Ping(t *testing.T, pod *launcher.Pod) {
+	t.Helper()
+	conn, err := pod.Dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	Send(t, conn)
+}
+
+// Send has the pod at the other end of conn answer a request.
+func Send(t *testing.T, conn net.Conn) {
+	t.Helper()
+	fmt.Fprintln(conn, "hello")
+	if answer, err := bufio.NewReader(conn).ReadString('\n'); err != nil || answer != "pong hello\n" {
+		t.Errorf("the pod answered %q, %v", answer, err)
+	}
+}
+
+// MustBeGone fails the test if a process of the group or the session pgid is
+// alive. Zombies whose parent is not this program do not count: when they go is
+// up to whoever adopted them.
+func MustBeGone(t *testing.T, pgid int) {
+	t.Helper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range stats {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has just gone
+		}
+		fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
+		state, parent, group, session := fields[0], fields[1], fields[2], fields[3]
+		if want := strconv.Itoa(pgid); group != want && session != want {
+			continue
+		}
+		if state != "Z" || parent == strconv.Itoa(os.Getpid()) {
+			t.Errorf("of the pod %d there is still: %s", pgid, data)
+		}
+	}
+}
+
+// MustBe fails the test unless err is each of targets.
+func MustBe(t *testing.T, err error, targets ...error) {
+	t.Helper()
+	for _, target := range targets {
+		if !errors.Is(err, target) {
+			t.Errorf("errors.Is(err, %v) is false for: %v", target, err)
+		}
+	}
+}
+
+// MustSay fails the test unless the message of err holds each of parts.
+func MustSay(t *testing.T, err error, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("the message lacks %q: %v", part, err)
+		}
+	}
+}
