@@ -97,7 +97,7 @@ func TestLateStartIsCleared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t)
 		release := make(chan struct{})
-		f.l.Starter = starterFunc(func(context.Context, launcher.StartRequest) (launcher.Process, error) {
+		f.l.Starter = podrig.StarterFunc(func(context.Context, launcher.StartRequest) (launcher.Process, error) {
 			<-release
 			return f.proc, nil
 		})
@@ -117,12 +117,6 @@ func TestLateStartIsCleared(t *testing.T) {
 			t.Errorf("the late process ended with %v", exit)
 		}
 	})
-}
-
-type starterFunc func(context.Context, launcher.StartRequest) (launcher.Process, error)
-
-func (f starterFunc) Start(ctx context.Context, req launcher.StartRequest) (launcher.Process, error) {
-	return f(ctx, req)
 }
 
 // The cause that the caller gave its context is the reason.
@@ -179,7 +173,7 @@ func TestUnkillableIsNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t)
 		f.l.Ready = readiness.ReadyLine{}
-		f.l.Starter = starterFunc(func(context.Context, launcher.StartRequest) (launcher.Process, error) {
+		f.l.Starter = podrig.StarterFunc(func(context.Context, launcher.StartRequest) (launcher.Process, error) {
 			return unkillable{f.proc}, nil
 		})
 		e := f.mustFail(t, t.Context())
@@ -206,7 +200,7 @@ func TestWaitFails(t *testing.T) {
 		f := newFake(t)
 		lost := errors.New("connection to the engine lost")
 		f.l.Ready = readiness.ReadyLine{}
-		f.l.Starter = starterFunc(func(context.Context, launcher.StartRequest) (launcher.Process, error) {
+		f.l.Starter = podrig.StarterFunc(func(context.Context, launcher.StartRequest) (launcher.Process, error) {
 			return unwatchable{f.proc, lost}, nil
 		})
 		e := f.mustFail(t, t.Context())

@@ -183,6 +183,13 @@ func Script(steps ...string) launcher.CommandResolver {
 	})
 }
 
+// A StarterFunc is a Starter that is called.
+type StarterFunc func(context.Context, launcher.StartRequest) (launcher.Process, error)
+
+func (f StarterFunc) Start(ctx context.Context, req launcher.StartRequest) (launcher.Process, error) {
+	return f(ctx, req)
+}
+
 // ReadLog returns what the pod called name has written.
 func (r *Rig) ReadLog(name string) string {
 	r.T.Helper()

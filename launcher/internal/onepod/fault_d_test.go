@@ -1,6 +1,6 @@
 //go:build linux
 
-package launcher_test
+package onepod_test
 
 import (
 	"bytes"
@@ -234,7 +234,7 @@ func d02(t *testing.T) {
 func d03(t *testing.T) {
 	r := newRig(t, "spawn hang", "setsid hang", "hang")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	r.L.Starter = starterFunc(func(ctx context.Context, req launcher.StartRequest) (launcher.Process, error) {
+	r.L.Starter = podrig.StarterFunc(func(ctx context.Context, req launcher.StartRequest) (launcher.Process, error) {
 		p, err := launcher.Local{}.Start(ctx, req)
 		cancel(errGivenUp)
 		return p, err
@@ -762,10 +762,10 @@ func d26(t *testing.T) {
 		want syscall.Signal // that ends the launcher; 0: it lives
 	}{
 		{"hangup", func(f *os.File) error { return f.Close() }, syscall.SIGHUP},
-		{"interrupt", func(f *os.File) error { return second(f.Write([]byte{0x03})) }, syscall.SIGINT},
-		{"quit", func(f *os.File) error { return second(f.Write([]byte{0x1c})) }, syscall.SIGQUIT},
+		{"interrupt", typing(0x03), syscall.SIGINT},
+		{"quit", typing(0x1c), syscall.SIGQUIT},
 		// It is led by nobody who could continue it, and so not stopped either.
-		{"suspend", func(f *os.File) error { return second(f.Write([]byte{0x1a})) }, 0},
+		{"suspend", typing(0x1a), 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t)
@@ -790,6 +790,14 @@ func d26(t *testing.T) {
 			}
 			r.mustServe(pid)
 		})
+	}
+}
+
+// typing types one key.
+func typing(key byte) func(terminal *os.File) error {
+	return func(terminal *os.File) error {
+		_, err := terminal.Write([]byte{key})
+		return err
 	}
 }
 

@@ -1,6 +1,6 @@
 //go:build linux
 
-package launcher_test
+package onepod_test
 
 import (
 	"bufio"
@@ -99,7 +99,7 @@ func ensureOnce(l launcher.Launcher, r role) error {
 // The points are spread evenly over a whole Ensure. All of them, with a table of
 // what came of each kind, take some minutes:
 //
-//	go test ./launcher -run TestCrashPoints -crashpoints all -timeout 1h -v
+//	go test ./launcher/internal/onepod -run TestCrashPoints -crashpoints all -timeout 1h -v
 //
 // A launch makes its calls in another order each time, and the runtime's own
 // threads add some, so that a point is not the same one in two runs. The last

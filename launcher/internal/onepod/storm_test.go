@@ -1,6 +1,6 @@
 //go:build linux
 
-package launcher_test
+package onepod_test
 
 import (
 	"bufio"
@@ -31,7 +31,7 @@ var stormSeed = flag.Uint64("storm-seed", 0, "whom TestStorm kills, and when; 0:
 // an *Error. The pod itself is never killed. In full, with 20 processes of 16
 // goroutines for 20 rounds:
 //
-//	go test ./launcher -run TestStorm -soak -v
+//	go test ./launcher/internal/onepod -run TestStorm -soak -v
 func TestStorm(t *testing.T) {
 	processes, goroutines, rounds := 4, 8, 5
 	if *podrig.Soak {
