@@ -558,7 +558,7 @@ func portDial(t *testing.T) {
 			var pending *readiness.PendingError
 			// However slow the machine is, with time enough there is a second
 			// attempt.
-			for r.L.Timeout = podrig.Short; pending == nil || pending.Attempts < 2; r.L.Timeout *= 2 {
+			for r.L.Timeout = podrig.Short / 4; pending == nil || pending.Attempts < 2; r.L.Timeout *= 2 {
 				if r.L.Timeout > podrig.Ample {
 					t.Fatalf("one attempt: %v", pending)
 				}
@@ -661,7 +661,7 @@ func portTimeout(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRig(t, test.steps...)
-			r.L.Timeout = podrig.Short
+			r.L.Timeout = podrig.Short / 4
 			// Only a pod that has come this far says something about the rest.
 			var e *launcher.Error
 			for e == nil || len(e.Tail) < 2 || !strings.Contains(e.Pending, test.says[0]) {

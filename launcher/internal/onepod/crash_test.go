@@ -218,7 +218,11 @@ type outcome struct{ started, found, failed int }
 
 func (s *sweep) run() {
 	s.outcomes = make(map[crashpoint.Point]*outcome)
-	for i := range 3 {
+	whole := 1
+	if *podrig.Soak || *crashpoints != "" {
+		whole = 3 // so that the points are spread over the longest of them
+	}
+	for i := range whole {
 		s.total = max(s.total, s.try(fmt.Sprintf("whole%d", i), 0))
 	}
 	points := make(chan int)

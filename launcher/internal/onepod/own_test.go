@@ -215,17 +215,24 @@ func itIsLaunched(t *testing.T) {
 	podrig.Await(t, up)
 
 	// Who cannot wait any longer is told what for.
-	podrig.MustSay(t, r.mustRefuse(t.Context(), r.impatient(), launcher.ErrHeld, launcher.ErrTimeout), "is launching it")
-	_, _, err := r.impatient().Ensure(t.Context(), alice)
-	podrig.MustBe(t, err, launcher.ErrHeld, launcher.ErrTimeout)
-	_, err = r.impatient().Attach(t.Context(), "alice")
-	podrig.MustBe(t, err, launcher.ErrTimeout, context.DeadlineExceeded)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		podrig.MustSay(t, r.mustRefuse(t.Context(), r.impatient(), launcher.ErrHeld, launcher.ErrTimeout), "is launching it")
+	})
+	wg.Go(func() {
+		_, _, err := r.impatient().Ensure(t.Context(), alice)
+		podrig.MustBe(t, err, launcher.ErrHeld, launcher.ErrTimeout)
+	})
+	wg.Go(func() {
+		_, err := r.impatient().Attach(t.Context(), "alice")
+		podrig.MustBe(t, err, launcher.ErrTimeout, context.DeadlineExceeded)
+	})
+	wg.Wait()
 	if got := r.state(); got != launcher.StateStarting {
 		t.Errorf("List says %q", got)
 	}
 
 	// Who can gets the pod.
-	var wg sync.WaitGroup
 	got := make(chan *launcher.Pod, 2)
 	wg.Go(func() {
 		pod, err := r.L.Attach(t.Context(), "alice")

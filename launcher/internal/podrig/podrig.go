@@ -35,6 +35,10 @@ var Soak = flag.Bool("soak", false, "run the soaks at full size")
 // test has started does not come to Main and has to be told.
 var Pod string
 
+// podVariable is set, to the fake pod that is built already, for the test
+// binaries that a test runs one of its own tests in.
+const podVariable = "PODLAUNCH_TEST_POD"
+
 // Main is what TestMain does: it builds the fake pod, runs the tests, and makes
 // sure that the watcher of package logsource goes away after them. It does not
 // return.
@@ -42,12 +46,15 @@ func Main(m *testing.M) {
 	// The test binary, when it plays another process, need not linger for a
 	// second under the race detector.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
-	path, remove, err := fakepod.Build()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+	remove := func() {}
+	if Pod = os.Getenv(podVariable); Pod == "" {
+		var err error
+		if Pod, remove, err = fakepod.Build(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Setenv(podVariable, Pod)
 	}
-	Pod = path
 	code := m.Run()
 	if err := leaktest.CheckWatcher(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
