@@ -156,7 +156,7 @@ func a06(t *testing.T) {
 	for _, n := range []int{runtimedir.MaxName + 1, 255, 300, 1 << 20} {
 		refuseNames(t, fmt.Sprintf("it has %d bytes, the limit is %d", n, runtimedir.MaxName), strings.Repeat("n", n))
 	}
-	r := newRig(t, "announce \"INSOMNIA-READY\\tNAME\\t/nowhere\\n\"", "hang")
+	r := newRig(t, "write \"INSOMNIA-READY\\t{name}\\t/nowhere\\n\"", "hang")
 	r.L.Ready = readiness.ReadyLine{} // a socket's path could not be that long
 	r.Launch(launcher.Spec{Name: strings.Repeat("n", runtimedir.MaxName)})
 }
@@ -753,7 +753,7 @@ func a33(t *testing.T) {
 	}
 	podrig.Ping(t, pod)
 	mustStop(t, pod)
-	r.L.Command = podrig.Script("announce "+strconv.Quote("INSOMNIA-READY\tNAME\t@abstract\n"), "hang")
+	r.L.Command = podrig.Script("write "+strconv.Quote("INSOMNIA-READY\t{name}\t@abstract\n"), "hang")
 	e := r.Fail(t.Context(), launcher.Spec{Name: "bob"})
 	podrig.MustBe(t, e, readiness.ErrMalformedReadyLine)
 	podrig.MustSay(t, e, "abstract socket", "a path is needed")

@@ -404,17 +404,17 @@ func hasWatch(t *testing.T, path string) bool {
 // Row 8: a ready line that was read when half of it was there is neither
 // malformed nor one with a shorter path.
 func portWholeLines(t *testing.T) {
-	for _, half := range []string{"INSOMNIA-REA", "INSOMNIA-READY", "INSOMNIA-READY\tal", "INSOMNIA-READY\talice\t", "INSOMNIA-READY\talice\tDIR/so"} {
+	for _, half := range []string{"INSOMNIA-REA", "INSOMNIA-READY", "INSOMNIA-READY\tal", "INSOMNIA-READY\talice\t", "INSOMNIA-READY\talice\t{dir}/so"} {
 		t.Run(half, func(t *testing.T) {
 			r := newRig(t)
-			rest := strings.TrimPrefix("INSOMNIA-READY\talice\tDIR/sock\n", half)
+			rest := strings.TrimPrefix("INSOMNIA-READY\talice\t{dir}/sock\n", half)
 			goOn := r.Fifo("go on")
-			r.L.Command = podrig.Script("listen", "announce "+strconv.Quote(half), "await "+goOn, "announce "+strconv.Quote(rest), "hang")
+			r.L.Command = podrig.Script("listen", "write "+strconv.Quote(half), "await "+goOn, "write "+strconv.Quote(rest), "hang")
 			// The probe and the tail read the log, each for itself. When both
 			// have come back for more, both have dealt with the half.
 			var mu sync.Mutex
 			waiting, opened := 2, make(chan error, 1)
-			size := len(strings.ReplaceAll(half, "DIR", r.Dir("alice")))
+			size := len(strings.ReplaceAll(half, "{dir}", r.Dir("alice")))
 			r.L.Log = tap{before: func(got int) {
 				mu.Lock()
 				defer mu.Unlock()
@@ -470,7 +470,7 @@ func portReadyLine(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRig(t)
 			path := filepath.Join(r.Base, test.file)
-			r.L.Command = podrig.Script("listen "+path, "announce "+strconv.Quote("INSOMNIA-READY\tNAME\t"+path+test.end), "hang")
+			r.L.Command = podrig.Script("listen "+path, "write "+strconv.Quote("INSOMNIA-READY\t{name}\t"+path+test.end), "hang")
 			pod := r.Launch(launcher.Spec{Name: "alice"})
 			podrig.Ping(t, pod)
 			if want := (readiness.Endpoint{Network: "unix", Address: path}); pod.Endpoint() != want {
@@ -494,7 +494,7 @@ func portMalformed(t *testing.T) {
 
 // Row 12: a ready line with another name ends the launch, with both names.
 func portName(t *testing.T) {
-	r := newRig(t, "listen", `announce "INSOMNIA-READY\tbob\tSOCK\n"`, "hang")
+	r := newRig(t, "listen", `write "INSOMNIA-READY\tbob\t{sock}\n"`, "hang")
 	e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
 	podrig.MustBe(t, e, readiness.ErrNameMismatch)
 	podrig.MustSay(t, e, `"bob"`, `"alice"`)
@@ -828,7 +828,7 @@ func portRenamed(t *testing.T) {
 	r := newRig(t)
 	dir := filepath.Join(r.Base, "run", "alice")
 	program := filepath.Join(r.Base, "yoi")
-	podScript(t, program, dir, "listen", `announce "YOI-READY\talice\tSOCK\n"`, "hang")
+	podScript(t, program, dir, "listen", `write "YOI-READY\talice\t{sock}\n"`, "hang")
 	t.Setenv("YOI_COMMAND", program)
 	t.Setenv("YOI_RUNTIME_DIR", "")
 	t.Setenv("YOI_HOME", r.Base)

@@ -1,0 +1,6 @@
+//go:build !unix
+
+package fakepod
+
+// systemVerbs are those that only unix has.
+func systemVerbs() []verb { return nil }
