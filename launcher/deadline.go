@@ -30,6 +30,11 @@ func newDeadline(ctx context.Context, timeout, hard time.Duration) (_ context.Co
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.timer = time.AfterFunc(timeout, d.expire)
+	if time.Until(d.at) <= 0 {
+		// As with a context's own deadline, what is over already is over when this
+		// returns, and not some time later.
+		end(&deadlineError{limit: timeout, timeout: timeout})
+	}
 	return deadlineContext{ctx, d}, d, func() {
 		d.timer.Stop()
 		end(nil)
