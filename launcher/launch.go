@@ -48,6 +48,7 @@ type launch struct {
 	log          hclog.Logger
 	stage        atomic.Value // Stage; prepare moves it on
 	deadline     *deadline    // nil: ctx alone bounds the launch
+	observation  *observation // nil if there is no Observer
 }
 
 func newLaunch(l *Launcher, spec Spec) *launch {
@@ -182,24 +183,27 @@ func (n *launch) prepare(ctx context.Context) (*started, error) {
 	}()
 	for _, step := range []struct {
 		stage Stage
+		name  string // see StepInfo
 		take  func(context.Context, *started) error
 	}{
-		{StageStart, n.findWorkDir},
-		{StageDir, n.expectDir},
-		{StageResolve, n.resolve},
-		{StageDir, n.makeDir},
-		{StageResolve, n.resolve},
-		{StageOwn, n.own},
-		{StageDir, n.remakeDir},
-		{StageDir, n.clearSocket},
-		{StageLog, n.openLog},
-		{StageReady, n.prepareProbe},
-		{StageStart, n.start},
+		{StageStart, "workdir", n.findWorkDir},
+		{StageDir, "expect", n.expectDir},
+		{StageResolve, "command", n.resolve},
+		{StageDir, "make", n.makeDir},
+		{StageResolve, "command", n.resolve},
+		{StageOwn, "claim", n.own},
+		{StageDir, "remake", n.remakeDir},
+		{StageDir, "socket", n.clearSocket},
+		{StageLog, "open", n.openLog},
+		{StageReady, "prepare", n.prepareProbe},
+		{StageStart, "process", n.start},
 	} {
 		stage = step.stage
 		n.stage.Store(stage)
 		began := time.Now()
-		if err := step.take(ctx, s); err != nil {
+		err := step.take(ctx, s)
+		n.step(stage, step.name, began, err)
+		if err != nil {
 			returned = true
 			return nil, n.abandon(ctx, s, stage, err)
 		}

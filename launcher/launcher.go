@@ -62,6 +62,10 @@ type Launcher struct {
 	// Logger gets the steps of each launch at Debug, its outcome at Info or
 	// Error. Nil means silence. No overlay is ever logged.
 	Logger hclog.Logger
+
+	// Observer is told of each launch, its steps and its end, for spans and
+	// metrics. Nil means nobody is.
+	Observer *Observer
 }
 
 // Launch starts the pod that spec describes and returns once it is ready. It
@@ -74,7 +78,7 @@ type Launcher struct {
 // If spec.Progress, or a strategy, panics, the pod is ended in the same way,
 // and the panic goes on in the goroutine that called Launch.
 func (l *Launcher) Launch(ctx context.Context, spec Spec) (*Pod, error) {
-	return newLaunch(l, spec).run(ctx)
+	return newLaunch(l, spec).observed(ctx)
 }
 
 // withDefaults returns a copy of l in which every strategy is set.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"time"
 
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
@@ -20,6 +21,7 @@ import (
 // its own; the process has exited; ctx is done.
 func (n *launch) await(ctx context.Context, s *started) (*Pod, error) {
 	defer s.close()
+	began := time.Now()
 	target := readiness.Target{
 		Name:       n.spec.Name,
 		RuntimeDir: s.dir,
@@ -63,9 +65,12 @@ func (n *launch) await(ctx context.Context, s *started) (*Pod, error) {
 	}
 	stage := StageReady
 	if ready {
+		n.step(StageReady, "probe", began, nil)
+		began = time.Now()
 		if probed.err = s.settle(probed.value); probed.err != nil {
 			ready, stage = false, StageOwn
 		}
+		n.step(StageOwn, "record", began, probed.err)
 	}
 	if ready {
 		s.pod.keep(probed.value)
@@ -91,8 +96,13 @@ func (n *launch) await(ctx context.Context, s *started) (*Pod, error) {
 	case exited && errors.Is(e.Err, ErrExitedEarly):
 		e.Err = fmt.Errorf("the process cannot be watched any more: %w", s.pod.waitErr)
 	}
+	if stage == StageReady {
+		n.step(StageReady, "probe", began, e.Err)
+	}
 	e.Notes = notes(s, watching, exited)
+	began = time.Now()
 	ended, endErr := s.end()
+	n.step(stage, "clear", began, endErr)
 	e.Notes = append(e.Notes, ended...)
 	leftover := []error{watching.leftover(), endErr}
 	if !joined {

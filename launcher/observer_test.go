@@ -1,0 +1,443 @@
+//go:build linux
+
+package launcher_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
+	"github.com/podlaunch/podlaunch/logsource"
+	"github.com/podlaunch/podlaunch/readiness"
+	"github.com/podlaunch/podlaunch/runtimedir"
+)
+
+// A tape writes down what an Observer is told.
+type tape struct {
+	mu    sync.Mutex
+	calls []string // start, stage/name or stage/name!, end
+	steps []launcher.StepInfo
+	begun []launcher.LaunchInfo
+	ends  []launcher.EndInfo
+}
+
+// observer returns an Observer that writes on the tape, and calls at, unless it
+// is nil, with every entry.
+func (r *tape) observer(at func(call string)) *launcher.Observer {
+	write := func(call string, add func()) {
+		r.mu.Lock()
+		r.calls = append(r.calls, call)
+		add()
+		r.mu.Unlock()
+		if at != nil {
+			at(call)
+		}
+	}
+	return &launcher.Observer{
+		Start: func(ctx context.Context, l launcher.LaunchInfo) context.Context {
+			write("start", func() { r.begun = append(r.begun, l) })
+			return ctx
+		},
+		Step: func(_ context.Context, s launcher.StepInfo) {
+			call := string(s.Stage) + "/" + s.Name
+			if s.Err != nil {
+				call += "!"
+			}
+			write(call, func() { r.steps = append(r.steps, s) })
+		},
+		End: func(_ context.Context, e launcher.EndInfo) {
+			write("end", func() { r.ends = append(r.ends, e) })
+		},
+	}
+}
+
+// read returns the calls so far.
+func (r *tape) read() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.calls)
+}
+
+// allSteps are the steps of a launch that succeeds.
+var allSteps = []string{
+	"start/workdir", "dir/expect", "resolve/command", "dir/make", "resolve/command",
+	"own/claim", "dir/remake", "dir/socket", "log/open", "ready/prepare", "start/process",
+	"ready/probe", "own/record",
+}
+
+// upTo returns what is told of a launch until the step called last, in which it
+// fails.
+func upTo(last string, more ...string) []string {
+	calls := []string{"start"}
+	if i := slices.Index(allSteps, last); i >= 0 {
+		calls = append(append(calls, allSteps[:i]...), last+"!")
+	}
+	return append(append(calls, more...), "end")
+}
+
+// A launch that succeeds is told from start to end, each step once, in order,
+// and with times that fit into one another.
+func TestObserver(t *testing.T) {
+	r := newRig(t, "say hello", "listen", "ready", "hang")
+	var told tape
+	var id uuid.UUID
+	r.l.Observer = told.observer(nil)
+	r.l.Log = logsource.SourceFunc(func(ctx context.Context, l logsource.Launch) (*logsource.Log, error) {
+		id = l.ID
+		return logsource.File{}.Open(ctx, l)
+	})
+	before := time.Now()
+	pod := r.launch(launcher.Spec{Name: "alice"})
+	after := time.Now()
+	if diff := cmp.Diff(slices.Concat([]string{"start"}, allSteps, []string{"end"}), told.read()); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+	if l := told.begun[0]; l.Name != "alice" || l.ID != id || l.ID == uuid.Nil || l.Began.Before(before) {
+		t.Errorf("the start was told as %+v of the launch %v", l, id)
+	}
+	last := told.begun[0].Began
+	for _, s := range told.steps {
+		if s.Began.Before(last) || s.Took < 0 {
+			t.Errorf("%s/%s began at %v and took %v; what came before had ended at %v", s.Stage, s.Name, s.Began, s.Took, last)
+		}
+		last = s.Began.Add(s.Took)
+	}
+	if e := told.ends[0]; e.Pod != pod || e.Err != nil || e.Took > after.Sub(before) || last.Sub(told.begun[0].Began) > e.Took {
+		t.Errorf("the end was told as %+v", e)
+	}
+}
+
+// A failure is told as that of the step in which it happened, as the same error
+// that Launch returns, and what was started is cleared before the end.
+func TestObserverOfFailures(t *testing.T) {
+	sick := errors.New("sick")
+	for _, c := range []struct {
+		name  string
+		steps []string // the pod's
+		spec  launcher.Spec
+		set   func(r *rig)
+		want  []string
+	}{
+		{name: "refused", spec: launcher.Spec{Name: "../alice"}, want: upTo("")},
+		{name: "workdir", spec: launcher.Spec{Name: "alice", Dir: "/nonexistent"}, want: upTo("start/workdir")},
+		{name: "expect", set: func(r *rig) { r.l.Dir = runtimedir.Dir("relative") }, want: upTo("dir/expect")},
+		{name: "command", set: func(r *rig) { r.l.Command = launcher.Path("/nonexistent") }, want: upTo("resolve/command")},
+		{name: "make", set: func(r *rig) { r.l.Dir = noDir{runtimedir.Dir(r.base), sick} }, want: upTo("dir/make")},
+		{name: "claim", set: func(r *rig) {
+			r.l.Dir = runtimedir.ResolverFunc(runtimedir.Dir(r.base).RuntimeDir)
+		}, want: upTo("own/claim")},
+		{name: "log", set: func(r *rig) {
+			r.l.Log = logsource.SourceFunc(func(context.Context, logsource.Launch) (*logsource.Log, error) { return nil, sick })
+		}, want: upTo("log/open")},
+		{name: "process", set: func(r *rig) {
+			r.l.Starter = starterFunc(func(context.Context, launcher.StartRequest) (launcher.Process, error) { return nil, sick })
+		}, want: upTo("start/process")},
+		{name: "probe", steps: []string{"exit 3"}, want: upTo("ready/probe", "ready/clear")},
+		{name: "record", steps: []string{"listen", "ready", "hang"}, set: func(r *rig) {
+			r.l.Ready = readiness.ProbeFunc(func(context.Context, readiness.Target) (readiness.Endpoint, error) {
+				record := filepath.Join(r.base, ".alice.json")
+				return readiness.Endpoint{}, errors.Join(os.Remove(record), os.Mkdir(record, 0o700))
+			})
+		}, want: upTo("own/record", "own/clear")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, c.steps...)
+			if c.set != nil {
+				c.set(r)
+			}
+			if c.spec.Name == "" {
+				c.spec.Name = "alice"
+			}
+			var told tape
+			r.l.Observer = told.observer(nil)
+			e := r.fail(t.Context(), c.spec)
+			if diff := cmp.Diff(c.want, told.read()); diff != "" {
+				t.Errorf("told (-want +got):\n%s", diff)
+			}
+			if end := told.ends[0]; end.Pod != nil || end.Err != error(e) || end.Took < e.Elapsed {
+				t.Errorf("the end was told as %+v, and Launch returned %v", end, e)
+			}
+			for _, s := range told.steps {
+				if s.Err != nil && (s.Stage != e.Stage || !errors.Is(e, s.Err)) {
+					t.Errorf("%s/%s has failed with %v, and Launch in stage %s with %v", s.Stage, s.Name, s.Err, e.Stage, e)
+				}
+			}
+		})
+	}
+}
+
+// A noDir can tell its base, but not make a directory there.
+type noDir struct {
+	runtimedir.Dir
+	err error
+}
+
+func (d noDir) RuntimeDir(context.Context, string) (string, error) { return "", d.err }
+
+// What Start returns is the context of the launch: every strategy and every
+// call sees what is in it; and nil is no context, but no harm either.
+func TestObserverContext(t *testing.T) {
+	type key struct{}
+	r := newRig(t, "listen", "ready", "hang")
+	var mu sync.Mutex
+	missing := []string{"command", "baser", "dir", "log", "starter", "probe", "step", "end"}
+	look := func(ctx context.Context, who string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if ctx.Value(key{}) == "span" {
+			missing = slices.DeleteFunc(missing, func(s string) bool { return s == who })
+		}
+	}
+	command, probe := r.l.Command, readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{}}
+	l := launcher.Launcher{
+		Command: launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
+			look(ctx, "command")
+			return command.ResolveCommand(ctx, req)
+		}),
+		Dir: lookingDir{runtimedir.Dir(r.base), look},
+		Log: logsource.SourceFunc(func(ctx context.Context, launch logsource.Launch) (*logsource.Log, error) {
+			look(ctx, "log")
+			return logsource.File{}.Open(ctx, launch)
+		}),
+		Starter: starterFunc(func(ctx context.Context, req launcher.StartRequest) (launcher.Process, error) {
+			look(ctx, "starter")
+			return launcher.Local{}.Start(ctx, req)
+		}),
+		Ready: readiness.ProbeFunc(func(ctx context.Context, target readiness.Target) (readiness.Endpoint, error) {
+			look(ctx, "probe")
+			return probe.Wait(ctx, target)
+		}),
+		Timeout: ample,
+		Observer: &launcher.Observer{
+			Start: func(ctx context.Context, _ launcher.LaunchInfo) context.Context {
+				return context.WithValue(ctx, key{}, "span")
+			},
+			Step: func(ctx context.Context, _ launcher.StepInfo) { look(ctx, "step") },
+			End:  func(ctx context.Context, _ launcher.EndInfo) { look(ctx, "end") },
+		},
+	}
+	r.l = l
+	r.launch(launcher.Spec{Name: "alice"})
+	if len(missing) > 0 {
+		t.Errorf("without the value of the context were: %v", missing)
+	}
+	r.l.Observer = &launcher.Observer{Start: func(context.Context, launcher.LaunchInfo) context.Context { return nil }}
+	r.launch(launcher.Spec{Name: "bob"})
+	r.l.Observer = &launcher.Observer{}
+	r.launch(launcher.Spec{Name: "carol"})
+}
+
+type lookingDir struct {
+	runtimedir.Dir
+	look func(context.Context, string)
+}
+
+func (d lookingDir) Base(ctx context.Context) (string, error) {
+	d.look(ctx, "baser")
+	return d.Dir.Base(ctx)
+}
+
+func (d lookingDir) RuntimeDir(ctx context.Context, name string) (string, error) {
+	d.look(ctx, "dir")
+	return d.Dir.RuntimeDir(ctx, name)
+}
+
+// The context that Start returns can end the launch.
+func TestObserverEndsTheLaunch(t *testing.T) {
+	r := newRig(t)
+	shed := errors.New("too many launches")
+	r.l.Observer = &launcher.Observer{Start: func(ctx context.Context, _ launcher.LaunchInfo) context.Context {
+		ctx, cancel := context.WithCancelCause(ctx)
+		cancel(shed)
+		return ctx
+	}}
+	mustBe(t, r.fail(t.Context(), launcher.Spec{Name: "alice"}), shed)
+}
+
+// B33: a strategy that was given up on and returns late is not told after the
+// end, nor is anything that comes of it.
+func TestObserverOfALateStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		var told tape
+		f.l.Observer = told.observer(nil)
+		release := make(chan struct{})
+		f.l.Starter = starterFunc(func(context.Context, launcher.StartRequest) (launcher.Process, error) {
+			<-release
+			return f.proc, nil
+		})
+		mustBe(t, f.mustFail(t, t.Context()), launcher.ErrTimeout)
+		want := slices.Concat([]string{"start"}, allSteps[:slices.Index(allSteps, "start/process")], []string{"end"})
+		if diff := cmp.Diff(want, told.read()); diff != "" {
+			t.Errorf("told (-want +got):\n%s", diff)
+		}
+		close(release)
+		synctest.Wait()
+		if after := told.read(); len(after) != len(want) {
+			t.Errorf("told after the end: %v", after[len(want):])
+		}
+	})
+}
+
+// An observer holds the launch up, and also then the end comes last: Step has
+// returned before End is called, although the launch was over long ago.
+func TestObserverHoldsTheLaunch(t *testing.T) {
+	for _, at := range []string{"dir/make", "start/process", "ready/probe!", "end"} {
+		t.Run(at, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake(t)
+				f.l.Ready = readiness.ReadyLine{}
+				if at == "dir/make" {
+					f.proc.reaped = 1 // there is none
+				}
+				var told tape
+				busy := false
+				f.l.Observer = told.observer(func(call string) {
+					if busy {
+						t.Errorf("%s is told while the call before is not over", call)
+					}
+					if call == at {
+						busy = true
+						time.Sleep(time.Hour)
+						busy = false
+					}
+				})
+				began := time.Now()
+				f.mustFail(t, t.Context())
+				if took := time.Since(began); took < time.Hour {
+					t.Errorf("Launch has returned after %v", took)
+				}
+				if calls := told.read(); calls[len(calls)-1] != "end" {
+					t.Errorf("told: %v", calls)
+				}
+				synctest.Wait()
+			})
+		})
+	}
+}
+
+// A17, for an observer: wherever it panics, or calls runtime.Goexit, no pod is
+// left, the name is free, nothing more is told, and the caller of Launch gets
+// the panic.
+func TestObserverPanics(t *testing.T) {
+	for _, at := range slices.Concat([]string{"start"}, slices.Compact(slices.Clone(allSteps)), []string{"end", "ready/probe!", "ready/clear"}) {
+		for _, goexit := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s goexit=%v", strings.ReplaceAll(at, "/", "-"), goexit), func(t *testing.T) {
+				r := newRig(t, "listen", "ready", "hang")
+				if strings.HasSuffix(at, "!") || strings.HasSuffix(at, "clear") {
+					r.l.Command = script("exit 1")
+				}
+				var told tape
+				r.l.Observer = told.observer(func(call string) {
+					switch {
+					case call != at:
+					case goexit:
+						runtime.Goexit()
+					default:
+						panic("the observer is sick")
+					}
+				})
+				before := leaktest.Take()
+				panicked, returned := catch(func() { r.l.Launch(t.Context(), launcher.Spec{Name: "alice"}) })
+				if returned || (panicked == nil) != goexit {
+					t.Errorf("Launch has returned: %v, panicked with: %v", returned, panicked)
+				}
+				if left := before.Left(0, podBinary); left != nil {
+					t.Errorf("left behind:\n%s", strings.Join(left, "\n"))
+				}
+				if calls := told.read(); calls[len(calls)-1] != at {
+					t.Errorf("told after the panic: %v", calls)
+				}
+				r.l.Observer = nil
+				r.relaunch("alice")
+			})
+		}
+	}
+}
+
+// A launch that does not return because a strategy panics has an end all the
+// same.
+func TestObserverOfAPanic(t *testing.T) {
+	for stage, set := range map[launcher.Stage]func(r *rig){
+		launcher.StageResolve: func(r *rig) {
+			r.l.Command = launcher.CommandResolverFunc(func(context.Context, launcher.Request) (launcher.Command, error) { panic("sick") })
+		},
+		launcher.StageReady: func(r *rig) {
+			r.l.Ready = readiness.ProbeFunc(func(context.Context, readiness.Target) (readiness.Endpoint, error) { panic("sick") })
+		},
+	} {
+		t.Run(string(stage), func(t *testing.T) {
+			r := newRig(t, "hang")
+			set(r)
+			var told tape
+			r.l.Observer = told.observer(nil)
+			if panicked, _ := catch(func() { r.l.Launch(t.Context(), launcher.Spec{Name: "alice"}) }); panicked != "sick" {
+				t.Errorf("the panic is %v", panicked)
+			}
+			if len(told.ends) != 1 || told.ends[0].Pod != nil {
+				t.Fatalf("the ends are told as %+v", told.ends)
+			}
+			var e *launcher.Error
+			if !errors.As(told.ends[0].Err, &e) || e.Stage != stage || e.Name != "alice" || e.Elapsed <= 0 {
+				t.Errorf("the end is told as %+v", told.ends[0].Err)
+			}
+			mustSay(t, told.ends[0].Err, "panicked")
+		})
+	}
+}
+
+// Ensure is observed where it launches. Of many that ask at once, all that is
+// begun is ended, and one has launched the pod.
+func TestObserverOfEnsure(t *testing.T) {
+	r := newRig(t, "listen", "ready", "hang")
+	var told tape
+	r.l.Observer = told.observer(nil)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			pod, _, err := r.l.Ensure(t.Context(), launcher.Spec{Name: "alice"})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			t.Cleanup(pod.Release)
+		})
+	}
+	all.Wait()
+	ready := 0
+	for _, e := range told.ends {
+		if e.Pod != nil {
+			ready++
+		} else if !errors.Is(e.Err, launcher.ErrRunning) {
+			t.Errorf("an end was told with %v", e.Err)
+		}
+	}
+	if ready != 1 || len(told.begun) != len(told.ends) {
+		t.Errorf("of %d launches %d have ended, and %d of them with a pod", len(told.begun), len(told.ends), ready)
+	}
+
+	begun := len(told.begun)
+	pod, started, err := r.l.Ensure(t.Context(), launcher.Spec{Name: "alice"})
+	if err != nil || started || len(told.begun) != begun {
+		t.Errorf("Ensure of a pod that runs returned %v, %v; and it was told of %d launches more", started, err, len(told.begun)-begun)
+	}
+	mustStop(t, pod)
+	if _, err := r.l.Attach(t.Context(), "alice"); !errors.Is(err, fs.ErrNotExist) || len(told.begun) != begun {
+		t.Errorf("Attach returned %v; and it was told of %d launches more", err, len(told.begun)-begun)
+	}
+}
