@@ -55,7 +55,7 @@ type Observer struct {
 // A LaunchInfo says which launch begins.
 type LaunchInfo struct {
 	Name  string    // the pod's; not checked yet
-	ID    uuid.UUID // of this launch, as Logger and every strategy are told it
+	ID    uuid.UUID // of this launch, as the Logger, the Log and the Starter are told it
 	Began time.Time // when Launch was called
 }
 
