@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
@@ -241,4 +243,23 @@ func ExampleError() {
 	// its last words: fatal: there is no model
 	// all of them: stderr.log
 	// its command: [role-example-pod --overlay <overlay: 17 bytes> alice nowhere]
+}
+
+// LogTo keeps the level that a line has, whoever has written it.
+func ExampleLogTo() {
+	logger := hclog.New(&hclog.LoggerOptions{Name: "alice", Output: os.Stdout, DisableTime: true})
+	spec := launcher.Spec{Name: "alice", Progress: launcher.LogTo(logger, hclog.Info)}
+
+	// These are lines of a pod.
+	spec.Progress(`{"@level":"warn","@message":"slow disk","took":1.5}`)
+	spec.Progress(`[ERROR] store: disk is full: path=/var`)
+	spec.Progress(`<3>out of memory`)
+	spec.Progress(`level=WARN msg="retrying" attempt=2`)
+	spec.Progress(`loading the model`)
+	// Output:
+	// [WARN]  alice: slow disk: took=1.5
+	// [ERROR] alice: store: disk is full: path=/var
+	// [ERROR] alice: out of memory
+	// [WARN]  alice: retrying: attempt=2
+	// [INFO]  alice: loading the model
 }
