@@ -370,6 +370,24 @@ func TestObserverPanics(t *testing.T) {
 	}
 }
 
+// The panic of an observer ends the launch then, not at its deadline.
+func TestObserverPanicEndsTheLaunch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		f.l.Ready = readiness.ReadyLine{} // it never comes
+		f.l.Observer = &launcher.Observer{Step: func(_ context.Context, s launcher.StepInfo) {
+			if s.Name == "process" {
+				panic("the observer is sick")
+			}
+		}}
+		began := time.Now()
+		panicked, _ := catch(func() { f.l.Launch(t.Context(), launcher.Spec{Name: "alice"}) })
+		if took := time.Since(began); panicked == nil || took >= f.l.Timeout {
+			t.Errorf("Launch has panicked with %v, after %v", panicked, took)
+		}
+	})
+}
+
 // A launch that does not return because a strategy panics has an end all the
 // same.
 func TestObserverOfAPanic(t *testing.T) {
