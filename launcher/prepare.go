@@ -23,7 +23,7 @@ func (n *launch) prepareProbe(ctx context.Context, s *started) (err error) {
 	s.progress = &progress{call: n.spec.Progress}
 	s.setup.Status = s.progress.status
 	if s.probe, err = readiness.Prepare(ctx, n.Ready, &s.setup); err != nil {
-		return fmt.Errorf("prepare %s: %w", readiness.Describe(n.Ready), err)
+		return fmt.Errorf("prepare %s: %w", readiness.Describe(n.Ready), socketPathError(err))
 	}
 	if len(s.setup.Files) > readiness.MaxFiles {
 		return fmt.Errorf("the probe %s hands over %d files, the limit is %d", readiness.Describe(n.Ready), len(s.setup.Files), readiness.MaxFiles)

@@ -32,7 +32,9 @@ type Setup struct {
 
 	// PIDEnv names variables that get the pod's own process id as their value,
 	// which nobody knows before it is started (LISTEN_PID of sd_listen_fds(3)).
-	// It costs a shell between launcher and program, which replaces itself.
+	// It costs a shell between launcher and program, which replaces itself; and
+	// as shells do, that sets PWD, and may lose variables whose names are not
+	// made of letters, digits and underscores.
 	PIDEnv []string
 
 	// Files are handed to the pod, from descriptor 3; a nil one is closed
