@@ -19,11 +19,12 @@ import (
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
-// Every row of the table of lines in docs/protocol.md is what becomes of that
+// Every row of the tables of lines in docs/protocol.md is what becomes of that
 // line.
 func TestLinesOfTheProtocol(t *testing.T) {
+	doc := read(t, "protocol.md")
 	rows := 0
-	for _, row := range tableRows(read(t, "protocol.md"), "written") {
+	for _, row := range append(tableRows(doc, "written"), tableRows(doc, "said")...) {
 		rows++
 		written, err := strconv.Unquote(strings.Trim(row[0], "`"))
 		if err != nil {
@@ -34,7 +35,7 @@ func TestLinesOfTheProtocol(t *testing.T) {
 			t.Errorf("%s is taken for %q, the document says %q", row[0], got, want)
 		}
 	}
-	if rows < 15 {
+	if rows < 25 {
 		t.Errorf("the table has %d rows: it was not found or not read", rows)
 	}
 }
@@ -44,6 +45,7 @@ func TestLinesOfTheProtocol(t *testing.T) {
 func taken(t *testing.T, output string) string {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	var statuses []string
 	target := readiness.Target{
 		Name:       "alice",
 		WorkDir:    "/the/working/directory",
@@ -62,9 +64,22 @@ func taken(t *testing.T, output string) string {
 			}
 		},
 	}
+	for line, err := range logsource.Lines(strings.NewReader(output)) {
+		if text, ok := (readiness.ReadyLine{}).Status(target, line); ok && err == nil {
+			statuses = append(statuses, string(text))
+		}
+	}
 	endpoint, err := readiness.ReadyLine{}.Wait(ctx, target)
 	var pending *readiness.PendingError
+	var failed *readiness.FailedError
 	switch {
+	case statuses != nil:
+		return "status: `" + statuses[0] + "`"
+	case errors.As(err, &failed) && failed.Reason == "":
+		return "failed, without a reason"
+	case errors.As(err, &failed):
+		quoted := strconv.Quote(failed.Reason)
+		return "failed: `" + quoted[1:len(quoted)-1] + "`"
 	case err == nil:
 		quoted := strconv.Quote(endpoint.Address)
 		return "ready at `" + quoted[1:len(quoted)-1] + "`"

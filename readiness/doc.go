@@ -13,6 +13,15 @@
 //
 //	printf 'INSOMNIA-READY\t%s\t%s\n' "$name" "$socket" >&2
 //
+// A pod that fails says so with [AnnounceFail], and why; see [FailedError].
+//
+// # What needs something in place
+//
+// [NotifySocket] (sd_notify), [NotifyFD] (s6) and [Listener] (a socket that
+// listens before there is a pod) need to make something before the process is
+// started. They are a [Preparer], which [Sequence] and the others pass on; so
+// does a combinator of one's own, with [Prepare].
+//
 // # Writing a probe
 //
 // A probe is a value without state of a launch: one serves any number of

@@ -366,12 +366,20 @@ func TestNotifyFlood(t *testing.T) {
 // launch has left, and goes when the launch is over, but not if it is another's
 // by then.
 func TestNotifySocketFile(t *testing.T) {
+	for _, mask := range []int{0, 0o777} {
+		p := prepareUnder(t, mask, readiness.NotifySocket{})
+		path := p.variable("NOTIFY_SOCKET")
+		fi, err := os.Lstat(path)
+		if err != nil || fi.Mode() != os.ModeSocket|0o600 || filepath.Dir(path) != p.setup.RuntimeDir {
+			t.Errorf("under the mask %#o: %q: %v, %v", mask, path, fi, err)
+		}
+		p.send(t, nil, "READY=1", "BARRIER=1")
+		if _, err := p.over(t); err != nil {
+			t.Error(err)
+		}
+	}
 	p := prepare(t, readiness.NotifySocket{})
 	path := p.variable("NOTIFY_SOCKET")
-	fi, err := os.Lstat(path)
-	if err != nil || fi.Mode() != os.ModeSocket|0o600 || filepath.Dir(path) != p.setup.RuntimeDir {
-		t.Errorf("%q: %v, %v", path, fi, err)
-	}
 	p.setup.Close()
 	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("after the launch: %v", err)

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
@@ -27,8 +29,12 @@ type prepared struct {
 // test.
 func prepare(t *testing.T, p readiness.Probe) *prepared {
 	t.Helper()
+	return prepareIn(t, shortDir(t), p)
+}
+
+func prepareIn(t *testing.T, dir string, p readiness.Probe) *prepared {
+	t.Helper()
 	prep := &prepared{}
-	dir := shortDir(t)
 	prep.setup = &readiness.Setup{
 		Name:       "pod",
 		RuntimeDir: dir,
@@ -68,4 +74,26 @@ func (p *prepared) over(t *testing.T) (readiness.Endpoint, error) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errOver)
 	return p.probe.Wait(ctx, p.target)
+}
+
+// Whatever the mask is, a socket that a probe makes is the user's alone, and he
+// can connect to it.
+func TestSocketsOfProbesWhateverTheMask(t *testing.T) {
+	for _, mask := range []int{0, 0o777} {
+		p := prepareUnder(t, mask, readiness.Listener{})
+		e := p.learn(t)
+		if fi, err := os.Lstat(e.Address); err != nil || fi.Mode() != os.ModeSocket|0o600 {
+			t.Errorf("under the mask %#o: %v, %v", mask, fi, err)
+		}
+		connect(t, e)
+	}
+}
+
+// prepareUnder is prepare, with another mask.
+func prepareUnder(t *testing.T, mask int, p readiness.Probe) *prepared {
+	t.Helper()
+	dir := shortDir(t) // made before the mask is
+	before := unix.Umask(mask)
+	defer unix.Umask(before)
+	return prepareIn(t, dir, p)
 }
