@@ -17,25 +17,26 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
 // shell has the rig launch a script for sh(1).
-func (r *rig) shell(script string) { r.l.Command = launcher.Exec("/bin/sh", "-c", script) }
+func (r *rig) shell(script string) { r.L.Command = launcher.Exec("/bin/sh", "-c", script) }
 
 // python has the rig launch a Python program. Without Python the test is
 // skipped, but never in CI, which has to install it.
 func (r *rig) python(program string) {
-	r.t.Helper()
+	r.T.Helper()
 	path, err := exec.LookPath("python3")
 	switch {
 	case err != nil && os.Getenv("CI") != "":
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	case err != nil:
-		r.t.Skipf("not run: %v", err)
+		r.T.Skipf("not run: %v", err)
 	}
-	r.l.Command = launcher.Exec(path, "-c", program)
+	r.L.Command = launcher.Exec(path, "-c", program)
 }
 
 // sdNotify is sd_notify(3) in Python.
@@ -69,13 +70,13 @@ c.close()
 while True:
     sock.accept()
 `)
-	r.l.Ready = readiness.Sequence{readiness.Listener{}, readiness.NotifySocket{}}
+	r.L.Ready = readiness.Sequence{readiness.Listener{}, readiness.NotifySocket{}}
 	var said []string
-	pod := r.launch(launcher.Spec{Name: "alice", Progress: func(line string) { said = append(said, line) }})
+	pod := r.Launch(launcher.Spec{Name: "alice", Progress: func(line string) { said = append(said, line) }})
 	if !slices.Equal(slices.DeleteFunc(said, func(s string) bool { return s == "served" }), []string{"loading", "loaded"}) {
 		t.Errorf("progress: %q", said)
 	}
-	if _, err := os.Lstat(filepath.Join(r.dir("alice"), "notify")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Lstat(filepath.Join(r.Dir("alice"), "notify")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the notify socket: %v", err)
 	}
 	conn, err := pod.Dial(t.Context())
@@ -97,14 +98,14 @@ func TestNotifySocketHelper(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	notifier := filepath.Join(r.base, "notifier.py")
+	notifier := filepath.Join(r.Base, "notifier.py")
 	if err := os.WriteFile(notifier, []byte(sdNotify+"\nnotify(sys.argv[1])\nbarrier()\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	passed := r.fifo("passed")
+	passed := r.Fifo("passed")
 	r.shell(`set -e; ` + python + ` ` + notifier + ` READY=1; : >` + passed + `; exec sleep 1000`)
-	r.l.Ready = readiness.NotifySocket{}
-	r.launch(launcher.Spec{Name: "alice"})
+	r.L.Ready = readiness.NotifySocket{}
+	r.Launch(launcher.Spec{Name: "alice"})
 	if f, err := os.OpenFile(passed, os.O_RDONLY, 0); err != nil { // it waits for the shell
 		t.Error(err)
 	} else {
@@ -121,9 +122,9 @@ func TestPodsOwnReason(t *testing.T) {
 		set    func(r *rig)
 		reason string
 	}{
-		{"a line", nil, func(r *rig) { r.l.Command = script(`announce "INSOMNIA-FAIL\tNAME\tno model\n"`, "exit 3") }, "no model"},
+		{"a line", nil, func(r *rig) { r.L.Command = podrig.Script(`announce "INSOMNIA-FAIL\tNAME\tno model\n"`, "exit 3") }, "no model"},
 		{"a line, while others are waited for", readiness.All{readiness.NotifyFD{}, readiness.Sequence{readiness.ReadyLine{}}},
-			func(r *rig) { r.l.Command = script(`announce "INSOMNIA-FAIL\tNAME\tno model\n"`, "exit 3") }, "no model"},
+			func(r *rig) { r.L.Command = podrig.Script(`announce "INSOMNIA-FAIL\tNAME\tno model\n"`, "exit 3") }, "no model"},
 		{"errno", readiness.NotifySocket{}, func(r *rig) {
 			r.python(sdNotify + `notify("STATUS=no model\nERRNO=2"); os._exit(3)`)
 		}, "no model (errno 2"},
@@ -134,13 +135,13 @@ func TestPodsOwnReason(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t)
 			c.set(r)
-			if r.l.Ready = c.probe; c.probe != nil {
+			if r.L.Ready = c.probe; c.probe != nil {
 				// So that the exit is seen for certain before the verdict is.
-				r.l.Ready = afterExit{c.probe}
+				r.L.Ready = afterExit{c.probe}
 			}
-			e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-			mustBe(t, e, readiness.ErrFailed)
-			mustSay(t, e, c.reason)
+			e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+			podrig.MustBe(t, e, readiness.ErrFailed)
+			podrig.MustSay(t, e, c.reason)
 			if c.probe != nil && (e.Exit == nil || e.Exit.Code != 3) {
 				t.Errorf("the exit is %v", e.Exit)
 			}
@@ -178,7 +179,7 @@ func TestStatusLines(t *testing.T) {
 	t.Run("failed", func(t *testing.T) {
 		r := newRig(t, "say one", `announce "INSOMNIA-FAIL\tNAME\tno model\n"`, "exit 1")
 		var said []string
-		r.fail(t.Context(), launcher.Spec{Name: "alice", Progress: func(line string) { said = append(said, line) }})
+		r.Fail(t.Context(), launcher.Spec{Name: "alice", Progress: func(line string) { said = append(said, line) }})
 		if !slices.Equal(said, []string{"one"}) {
 			t.Errorf("progress: %q", said)
 		}
@@ -188,9 +189,9 @@ func TestStatusLines(t *testing.T) {
 // A stranger that says READY=1 ends the launch, and is named.
 func TestNotifySocketStranger(t *testing.T) {
 	r := newRig(t)
-	r.l.Ready = readiness.NotifySocket{}
+	r.L.Ready = readiness.NotifySocket{}
 	r.shell("sleep 1000")
-	r.l.Starter = starterFunc(func(ctx context.Context, req launcher.StartRequest) (launcher.Process, error) {
+	r.L.Starter = podrig.StarterFunc(func(ctx context.Context, req launcher.StartRequest) (launcher.Process, error) {
 		// This process is none of the pod's.
 		for _, e := range req.Command.Env {
 			if path, ok := strings.CutPrefix(e, "NOTIFY_SOCKET="); ok {
@@ -206,9 +207,9 @@ func TestNotifySocketStranger(t *testing.T) {
 		}
 		return launcher.Local{}.Start(ctx, req)
 	})
-	e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-	mustBe(t, e, readiness.ErrForeignPeer)
-	mustSay(t, e, "readiness.NotifySocket.Peer to readiness.SameUser")
+	e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+	podrig.MustBe(t, e, readiness.ErrForeignPeer)
+	podrig.MustSay(t, e, "readiness.NotifySocket.Peer to readiness.SameUser")
 }
 
 // s6, from a shell: a newline on the descriptor, which is 3 unless the probe says
@@ -217,8 +218,8 @@ func TestNotifyFDLaunch(t *testing.T) {
 	for fd, probe := range map[string]readiness.NotifyFD{"3": {}, "7": {FD: 7}} {
 		r := newRig(t)
 		r.shell("echo ready >&" + fd + "; exec " + fd + ">&-; exec sleep 1000")
-		r.l.Ready = probe
-		pod := r.launch(launcher.Spec{Name: "alice"})
+		r.L.Ready = probe
+		pod := r.Launch(launcher.Spec{Name: "alice"})
 		if e := pod.Endpoint(); e != (readiness.Endpoint{}) {
 			t.Errorf("the endpoint is %v", e)
 		}
@@ -229,18 +230,18 @@ func TestNotifyFDLaunch(t *testing.T) {
 // is told as exited; one that closes it and runs on is told as that.
 func TestNotifyFDWithoutNewline(t *testing.T) {
 	r := newRig(t)
-	r.l.Ready = readiness.NotifyFD{}
+	r.L.Ready = readiness.NotifyFD{}
 	for range 20 {
 		r.shell("printf almost >&3; exit 4")
-		e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-		mustBe(t, e, launcher.ErrExitedEarly)
+		e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+		podrig.MustBe(t, e, launcher.ErrExitedEarly)
 		if e.Exit == nil || e.Exit.Code != 4 || errors.Is(e, readiness.ErrNotifyFDClosed) {
 			t.Errorf("%v", e)
 		}
 	}
 	r.shell("exec 3>&-; exec sleep 1000")
-	e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-	mustBe(t, e, readiness.ErrNotifyFDClosed)
+	e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+	podrig.MustBe(t, e, readiness.ErrNotifyFDClosed)
 	if e.Exit != nil {
 		t.Errorf("it has exited: %v", e.Exit)
 	}
@@ -250,12 +251,12 @@ func TestNotifyFDWithoutNewline(t *testing.T) {
 // the sentinel and the advice of every other such path.
 func TestProbesSocketPathTooLong(t *testing.T) {
 	r := newRig(t, "hang")
-	r.l.Dir = runtimedir.Dir(filepath.Join(r.base, strings.Repeat("d", 90)))
+	r.L.Dir = runtimedir.Dir(filepath.Join(r.Base, strings.Repeat("d", 90)))
 	for _, probe := range []readiness.Probe{readiness.NotifySocket{}, readiness.Listener{}} {
-		r.l.Ready = probe
-		e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-		mustBe(t, e, runtimedir.ErrSocketPathTooLong, syscall.ENAMETOOLONG)
-		mustSay(t, e, "the limit for a socket is 107", "choose a shorter runtime directory")
+		r.L.Ready = probe
+		e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+		podrig.MustBe(t, e, runtimedir.ErrSocketPathTooLong, syscall.ENAMETOOLONG)
+		podrig.MustSay(t, e, "the limit for a socket is 107", "choose a shorter runtime directory")
 	}
 }
 
@@ -296,26 +297,26 @@ func greeting(t *testing.T, e readiness.Endpoint) func() string {
 func TestListenerLaunch(t *testing.T) {
 	r := newRig(t)
 	r.python(activated)
-	r.l.Ready = readiness.Listener{}
-	pod := r.launch(launcher.Spec{Name: "alice", Args: []string{"hello"}})
+	r.L.Ready = readiness.Listener{}
+	pod := r.Launch(launcher.Spec{Name: "alice", Args: []string{"hello"}})
 	if word := greeting(t, pod.Endpoint())(); word != "hello" {
 		t.Errorf("greeted with %q", word)
 	}
-	again, err := r.l.Attach(t.Context(), "alice")
+	again, err := r.L.Attach(t.Context(), "alice")
 	if err != nil {
 		t.Fatal(err)
 	}
 	again.Release()
-	for status, err := range r.l.List(t.Context()) {
+	for status, err := range r.L.List(t.Context()) {
 		if err != nil || status.State != launcher.StateReady {
 			t.Errorf("%+v, %v", status, err)
 		}
 	}
 
 	r.shell("exit 1")
-	r.l.Ready = readiness.Sequence{readiness.Listener{}, readiness.NotifyFD{}}
-	r.fail(t.Context(), launcher.Spec{Name: "bob"})
-	if _, err := os.Lstat(filepath.Join(r.dir("bob"), "sock")); !errors.Is(err, os.ErrNotExist) {
+	r.L.Ready = readiness.Sequence{readiness.Listener{}, readiness.NotifyFD{}}
+	r.Fail(t.Context(), launcher.Spec{Name: "bob"})
+	if _, err := os.Lstat(filepath.Join(r.Dir("bob"), "sock")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the socket of a pod that failed: %v", err)
 	}
 }
@@ -327,13 +328,13 @@ func TestListenerRestart(t *testing.T) {
 	r := newRig(t)
 	r.python(activated)
 	for _, network := range []string{"unix", "tcp"} {
-		address := map[string]string{"unix": filepath.Join(r.base, "s"), "tcp": "127.0.0.1:0"}[network]
+		address := map[string]string{"unix": filepath.Join(r.Base, "s"), "tcp": "127.0.0.1:0"}[network]
 		l, err := net.Listen(network, address)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.l.Ready = readiness.Listener{Listener: l}
-		pod, err := r.l.Launch(t.Context(), launcher.Spec{Name: "alice", Args: []string{"first"}})
+		r.L.Ready = readiness.Listener{Listener: l}
+		pod, err := r.L.Launch(t.Context(), launcher.Spec{Name: "alice", Args: []string{"first"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -342,7 +343,7 @@ func TestListenerRestart(t *testing.T) {
 		}
 		mustStop(t, pod)
 		between := greeting(t, pod.Endpoint())
-		pod, err = r.l.Launch(t.Context(), launcher.Spec{Name: "alice", Args: []string{"second"}})
+		pod, err = r.L.Launch(t.Context(), launcher.Spec{Name: "alice", Args: []string{"second"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -360,16 +361,16 @@ func TestListenerRestart(t *testing.T) {
 // A path that somebody has who answers is not taken from him.
 func TestListenerTakenPath(t *testing.T) {
 	r := newRig(t, "hang")
-	path := filepath.Join(r.base, "s")
+	path := filepath.Join(r.Base, "s")
 	l, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	r.l.Ready = readiness.Listener{Address: path}
-	e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
-	mustBe(t, e, syscall.EADDRINUSE)
-	mustSay(t, e, "readiness.Listener.Address", path)
+	r.L.Ready = readiness.Listener{Address: path}
+	e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+	podrig.MustBe(t, e, syscall.EADDRINUSE)
+	podrig.MustSay(t, e, "readiness.Listener.Address", path)
 	if e.Stage != launcher.StageReady || e.PID != 0 {
 		t.Errorf("%+v", e)
 	}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
@@ -96,13 +97,13 @@ func TestObserver(t *testing.T) {
 	r := newRig(t, "say hello", "listen", "ready", "hang")
 	var told tape
 	var id uuid.UUID
-	r.l.Observer = told.observer(nil)
-	r.l.Log = logsource.SourceFunc(func(ctx context.Context, l logsource.Launch) (*logsource.Log, error) {
+	r.L.Observer = told.observer(nil)
+	r.L.Log = logsource.SourceFunc(func(ctx context.Context, l logsource.Launch) (*logsource.Log, error) {
 		id = l.ID
 		return logsource.File{}.Open(ctx, l)
 	})
 	before := time.Now()
-	pod := r.launch(launcher.Spec{Name: "alice"})
+	pod := r.Launch(launcher.Spec{Name: "alice"})
 	after := time.Now()
 	if diff := cmp.Diff(slices.Concat([]string{"start"}, allSteps, []string{"end"}), told.read()); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
@@ -135,22 +136,22 @@ func TestObserverOfFailures(t *testing.T) {
 	}{
 		{name: "refused", spec: launcher.Spec{Name: "../alice"}, want: upTo("")},
 		{name: "workdir", spec: launcher.Spec{Name: "alice", Dir: "/nonexistent"}, want: upTo("start/workdir")},
-		{name: "expect", set: func(r *rig) { r.l.Dir = runtimedir.Dir("relative") }, want: upTo("dir/expect")},
-		{name: "command", set: func(r *rig) { r.l.Command = launcher.Path("/nonexistent") }, want: upTo("resolve/command")},
-		{name: "make", set: func(r *rig) { r.l.Dir = noDir{runtimedir.Dir(r.base), sick} }, want: upTo("dir/make")},
+		{name: "expect", set: func(r *rig) { r.L.Dir = runtimedir.Dir("relative") }, want: upTo("dir/expect")},
+		{name: "command", set: func(r *rig) { r.L.Command = launcher.Path("/nonexistent") }, want: upTo("resolve/command")},
+		{name: "make", set: func(r *rig) { r.L.Dir = noDir{runtimedir.Dir(r.Base), sick} }, want: upTo("dir/make")},
 		{name: "claim", set: func(r *rig) {
-			r.l.Dir = runtimedir.ResolverFunc(runtimedir.Dir(r.base).RuntimeDir)
+			r.L.Dir = runtimedir.ResolverFunc(runtimedir.Dir(r.Base).RuntimeDir)
 		}, want: upTo("own/claim")},
 		{name: "log", set: func(r *rig) {
-			r.l.Log = logsource.SourceFunc(func(context.Context, logsource.Launch) (*logsource.Log, error) { return nil, sick })
+			r.L.Log = logsource.SourceFunc(func(context.Context, logsource.Launch) (*logsource.Log, error) { return nil, sick })
 		}, want: upTo("log/open")},
 		{name: "process", set: func(r *rig) {
-			r.l.Starter = starterFunc(func(context.Context, launcher.StartRequest) (launcher.Process, error) { return nil, sick })
+			r.L.Starter = podrig.StarterFunc(func(context.Context, launcher.StartRequest) (launcher.Process, error) { return nil, sick })
 		}, want: upTo("start/process")},
 		{name: "probe", steps: []string{"exit 3"}, want: upTo("ready/probe", "ready/clear")},
 		{name: "record", steps: []string{"listen", "ready", "hang"}, set: func(r *rig) {
-			r.l.Ready = readiness.ProbeFunc(func(context.Context, readiness.Target) (readiness.Endpoint, error) {
-				record := filepath.Join(r.base, ".alice.json")
+			r.L.Ready = readiness.ProbeFunc(func(context.Context, readiness.Target) (readiness.Endpoint, error) {
+				record := filepath.Join(r.Base, ".alice.json")
 				return readiness.Endpoint{}, errors.Join(os.Remove(record), os.Mkdir(record, 0o700))
 			})
 		}, want: upTo("own/record", "own/clear")},
@@ -164,8 +165,8 @@ func TestObserverOfFailures(t *testing.T) {
 				c.spec.Name = "alice"
 			}
 			var told tape
-			r.l.Observer = told.observer(nil)
-			e := r.fail(t.Context(), c.spec)
+			r.L.Observer = told.observer(nil)
+			e := r.Fail(t.Context(), c.spec)
 			if diff := cmp.Diff(c.want, told.read()); diff != "" {
 				t.Errorf("told (-want +got):\n%s", diff)
 			}
@@ -203,18 +204,18 @@ func TestObserverContext(t *testing.T) {
 			missing = slices.DeleteFunc(missing, func(s string) bool { return s == who })
 		}
 	}
-	command, probe := r.l.Command, readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{}}
+	command, probe := r.L.Command, readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{}}
 	l := launcher.Launcher{
 		Command: launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
 			look(ctx, "command")
 			return command.ResolveCommand(ctx, req)
 		}),
-		Dir: lookingDir{runtimedir.Dir(r.base), look},
+		Dir: lookingDir{runtimedir.Dir(r.Base), look},
 		Log: logsource.SourceFunc(func(ctx context.Context, launch logsource.Launch) (*logsource.Log, error) {
 			look(ctx, "log")
 			return logsource.File{}.Open(ctx, launch)
 		}),
-		Starter: starterFunc(func(ctx context.Context, req launcher.StartRequest) (launcher.Process, error) {
+		Starter: podrig.StarterFunc(func(ctx context.Context, req launcher.StartRequest) (launcher.Process, error) {
 			look(ctx, "starter")
 			return launcher.Local{}.Start(ctx, req)
 		}),
@@ -222,7 +223,7 @@ func TestObserverContext(t *testing.T) {
 			look(ctx, "probe")
 			return probe.Wait(ctx, target)
 		}),
-		Timeout: ample,
+		Timeout: podrig.Ample,
 		Observer: &launcher.Observer{
 			Start: func(ctx context.Context, _ launcher.LaunchInfo) context.Context {
 				return context.WithValue(ctx, key{}, "span")
@@ -231,15 +232,15 @@ func TestObserverContext(t *testing.T) {
 			End:  func(ctx context.Context, _ launcher.EndInfo) { look(ctx, "end") },
 		},
 	}
-	r.l = l
-	r.launch(launcher.Spec{Name: "alice"})
+	r.L = l
+	r.Launch(launcher.Spec{Name: "alice"})
 	if len(missing) > 0 {
 		t.Errorf("without the value of the context were: %v", missing)
 	}
-	r.l.Observer = &launcher.Observer{Start: func(context.Context, launcher.LaunchInfo) context.Context { return nil }}
-	r.launch(launcher.Spec{Name: "bob"})
-	r.l.Observer = &launcher.Observer{}
-	r.launch(launcher.Spec{Name: "carol"})
+	r.L.Observer = &launcher.Observer{Start: func(context.Context, launcher.LaunchInfo) context.Context { return nil }}
+	r.Launch(launcher.Spec{Name: "bob"})
+	r.L.Observer = &launcher.Observer{}
+	r.Launch(launcher.Spec{Name: "carol"})
 }
 
 type lookingDir struct {
@@ -261,12 +262,12 @@ func (d lookingDir) RuntimeDir(ctx context.Context, name string) (string, error)
 func TestObserverEndsTheLaunch(t *testing.T) {
 	r := newRig(t)
 	shed := errors.New("too many launches")
-	r.l.Observer = &launcher.Observer{Start: func(ctx context.Context, _ launcher.LaunchInfo) context.Context {
+	r.L.Observer = &launcher.Observer{Start: func(ctx context.Context, _ launcher.LaunchInfo) context.Context {
 		ctx, cancel := context.WithCancelCause(ctx)
 		cancel(shed)
 		return ctx
 	}}
-	mustBe(t, r.fail(t.Context(), launcher.Spec{Name: "alice"}), shed)
+	podrig.MustBe(t, r.Fail(t.Context(), launcher.Spec{Name: "alice"}), shed)
 }
 
 // B33: a strategy that was given up on and returns late is not told after the
@@ -277,11 +278,11 @@ func TestObserverOfALateStart(t *testing.T) {
 		var told tape
 		f.l.Observer = told.observer(nil)
 		release := make(chan struct{})
-		f.l.Starter = starterFunc(func(context.Context, launcher.StartRequest) (launcher.Process, error) {
+		f.l.Starter = podrig.StarterFunc(func(context.Context, launcher.StartRequest) (launcher.Process, error) {
 			<-release
 			return f.proc, nil
 		})
-		mustBe(t, f.mustFail(t, t.Context()), launcher.ErrTimeout)
+		podrig.MustBe(t, f.mustFail(t, t.Context()), launcher.ErrTimeout)
 		want := slices.Concat([]string{"start"}, allSteps[:slices.Index(allSteps, "start/process")], []string{"end"})
 		if diff := cmp.Diff(want, told.read()); diff != "" {
 			t.Errorf("told (-want +got):\n%s", diff)
@@ -340,10 +341,10 @@ func TestObserverPanics(t *testing.T) {
 			t.Run(fmt.Sprintf("%s goexit=%v", strings.ReplaceAll(at, "/", "-"), goexit), func(t *testing.T) {
 				r := newRig(t, "listen", "ready", "hang")
 				if strings.HasSuffix(at, "!") || strings.HasSuffix(at, "clear") {
-					r.l.Command = script("exit 1")
+					r.L.Command = podrig.Script("exit 1")
 				}
 				var told tape
-				r.l.Observer = told.observer(func(call string) {
+				r.L.Observer = told.observer(func(call string) {
 					switch {
 					case call != at:
 					case goexit:
@@ -353,18 +354,18 @@ func TestObserverPanics(t *testing.T) {
 					}
 				})
 				before := leaktest.Take()
-				panicked, returned := catch(func() { r.l.Launch(t.Context(), launcher.Spec{Name: "alice"}) })
+				panicked, returned := catch(func() { r.L.Launch(t.Context(), launcher.Spec{Name: "alice"}) })
 				if returned || (panicked == nil) != goexit {
 					t.Errorf("Launch has returned: %v, panicked with: %v", returned, panicked)
 				}
-				if left := before.Left(0, podBinary); left != nil {
+				if left := before.Left(0, podrig.Pod); left != nil {
 					t.Errorf("left behind:\n%s", strings.Join(left, "\n"))
 				}
 				if calls := told.read(); calls[len(calls)-1] != at {
 					t.Errorf("told after the panic: %v", calls)
 				}
-				r.l.Observer = nil
-				r.relaunch("alice")
+				r.L.Observer = nil
+				r.Relaunch("alice")
 			})
 		}
 	}
@@ -393,18 +394,18 @@ func TestObserverPanicEndsTheLaunch(t *testing.T) {
 func TestObserverOfAPanic(t *testing.T) {
 	for stage, set := range map[launcher.Stage]func(r *rig){
 		launcher.StageResolve: func(r *rig) {
-			r.l.Command = launcher.CommandResolverFunc(func(context.Context, launcher.Request) (launcher.Command, error) { panic("sick") })
+			r.L.Command = launcher.CommandResolverFunc(func(context.Context, launcher.Request) (launcher.Command, error) { panic("sick") })
 		},
 		launcher.StageReady: func(r *rig) {
-			r.l.Ready = readiness.ProbeFunc(func(context.Context, readiness.Target) (readiness.Endpoint, error) { panic("sick") })
+			r.L.Ready = readiness.ProbeFunc(func(context.Context, readiness.Target) (readiness.Endpoint, error) { panic("sick") })
 		},
 	} {
 		t.Run(string(stage), func(t *testing.T) {
 			r := newRig(t, "hang")
 			set(r)
 			var told tape
-			r.l.Observer = told.observer(nil)
-			if panicked, _ := catch(func() { r.l.Launch(t.Context(), launcher.Spec{Name: "alice"}) }); panicked != "sick" {
+			r.L.Observer = told.observer(nil)
+			if panicked, _ := catch(func() { r.L.Launch(t.Context(), launcher.Spec{Name: "alice"}) }); panicked != "sick" {
 				t.Errorf("the panic is %v", panicked)
 			}
 			if len(told.ends) != 1 || told.ends[0].Pod != nil {
@@ -414,7 +415,7 @@ func TestObserverOfAPanic(t *testing.T) {
 			if !errors.As(told.ends[0].Err, &e) || e.Stage != stage || e.Name != "alice" || e.Elapsed <= 0 {
 				t.Errorf("the end is told as %+v", told.ends[0].Err)
 			}
-			mustSay(t, told.ends[0].Err, "panicked")
+			podrig.MustSay(t, told.ends[0].Err, "panicked")
 		})
 	}
 }
@@ -424,11 +425,11 @@ func TestObserverOfAPanic(t *testing.T) {
 func TestObserverOfEnsure(t *testing.T) {
 	r := newRig(t, "listen", "ready", "hang")
 	var told tape
-	r.l.Observer = told.observer(nil)
+	r.L.Observer = told.observer(nil)
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
-			pod, _, err := r.l.Ensure(t.Context(), launcher.Spec{Name: "alice"})
+			pod, _, err := r.L.Ensure(t.Context(), launcher.Spec{Name: "alice"})
 			if err != nil {
 				t.Error(err)
 				return
@@ -450,12 +451,12 @@ func TestObserverOfEnsure(t *testing.T) {
 	}
 
 	begun := len(told.begun)
-	pod, started, err := r.l.Ensure(t.Context(), launcher.Spec{Name: "alice"})
+	pod, started, err := r.L.Ensure(t.Context(), launcher.Spec{Name: "alice"})
 	if err != nil || started || len(told.begun) != begun {
 		t.Errorf("Ensure of a pod that runs returned %v, %v; and it was told of %d launches more", started, err, len(told.begun)-begun)
 	}
 	mustStop(t, pod)
-	if _, err := r.l.Attach(t.Context(), "alice"); !errors.Is(err, fs.ErrNotExist) || len(told.begun) != begun {
+	if _, err := r.L.Attach(t.Context(), "alice"); !errors.Is(err, fs.ErrNotExist) || len(told.begun) != begun {
 		t.Errorf("Attach returned %v; and it was told of %d launches more", err, len(told.begun)-begun)
 	}
 }

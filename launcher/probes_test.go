@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 )
@@ -80,11 +81,11 @@ func TestProbesOfAServer(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t)
-			r.l.Command, r.l.Ready = python(t, c.addr), c.p
-			if err := os.Mkdir(r.dir("web"), 0o700); err != nil {
+			r.L.Command, r.L.Ready = python(t, c.addr), c.p
+			if err := os.Mkdir(r.Dir("web"), 0o700); err != nil {
 				t.Fatal(err)
 			}
-			pod := r.launch(launcher.Spec{Name: "web", Dir: r.dir("web"), LogStdout: true})
+			pod := r.Launch(launcher.Spec{Name: "web", Dir: r.Dir("web"), LogStdout: true})
 			client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 			resp, err := client.Get("http://" + pod.Endpoint().Address)
 			if err != nil {
@@ -122,8 +123,8 @@ func TestProbes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t)
-			in := func(s string) string { return strings.ReplaceAll(s, "DIR", r.dir("alice")) }
-			gate := r.fifo("gate")
+			in := func(s string) string { return strings.ReplaceAll(s, "DIR", r.Dir("alice")) }
+			gate := r.Fifo("gate")
 			steps := []string{"say starting", "await " + gate}
 			for _, step := range c.steps {
 				steps = append(steps, in(step))
@@ -133,9 +134,9 @@ func TestProbes(t *testing.T) {
 					p.Args[i] = in(arg)
 				}
 			}
-			r.l.Command, r.l.Ready = script(append(steps, "hang")...), c.p
+			r.L.Command, r.L.Ready = podrig.Script(append(steps, "hang")...), c.p
 			opened := make(chan error, 1)
-			pod := r.launch(launcher.Spec{Name: "alice", Progress: func(line string) {
+			pod := r.Launch(launcher.Spec{Name: "alice", Progress: func(line string) {
 				if line == "starting" {
 					f, err := os.OpenFile(gate, os.O_WRONLY, 0)
 					if err == nil {
@@ -189,11 +190,11 @@ func TestProbesFail(t *testing.T) {
 		{"TCP, exit", readiness.TCP{Address: free}, []string{"exit 3"}, launcher.ErrExitedEarly, []string{"exit status 3", "connection refused"}},
 		{"TCP, nothing learned", readiness.TCP{}, []string{"hang"}, nil, []string{"readiness.TCP.Address"}},
 		{"HTTP, closed", readiness.HTTP{URL: "http://" + free + "/healthz"}, []string{"hang"}, launcher.ErrTimeout, []string{"2xx in answer to GET http://" + free + "/healthz", "connection refused"}},
-		{"HTTP, no HTTP", readiness.Sequence{readiness.Unix{}, readiness.HTTP{URL: "/", Schedule: twice(ample)}}, []string{"listen", "hang"}, context.Canceled, []string{"malformed HTTP"}},
+		{"HTTP, no HTTP", readiness.Sequence{readiness.Unix{}, readiness.HTTP{URL: "/", Schedule: twice(podrig.Ample)}}, []string{"listen", "hang"}, context.Canceled, []string{"malformed HTTP"}},
 		{"HTTP, no answer", readiness.Sequence{readiness.Unix{}, readiness.HTTP{URL: "/", Schedule: twice(50 * time.Millisecond)}}, []string{"mute", "hang"}, context.Canceled, []string{"2xx in answer to GET /", "attempts: 2", "no answer within 50ms"}},
 		{"Unix, missing", readiness.Unix{Path: "other"}, []string{"listen", "hang"}, launcher.ErrTimeout, []string{"alice/other", "no such file"}},
 		{"Unix, a datagram socket", readiness.Unix{}, []string{"dgram", "hang"}, nil, []string{"another type"}},
-		{"Exec, fails", readiness.Exec{Path: "sh", Args: []string{"-c", "echo not yet; exit 7"}, Schedule: twice(ample)}, []string{"hang"}, context.Canceled,
+		{"Exec, fails", readiness.Exec{Path: "sh", Args: []string{"-c", "echo not yet; exit 7"}, Schedule: twice(podrig.Ample)}, []string{"hang"}, context.Canceled,
 			[]string{"success of the command sh -c echo not yet; exit 7", `exit status 7: "not yet"`}},
 		{"Exec, hangs", readiness.Exec{Path: "sh", Args: []string{"-c", "sleep 1000 & sleep 1000"}, Schedule: twice(50 * time.Millisecond)}, []string{"hang"}, context.Canceled, []string{"attempts: 2", "no answer within 50ms: ", "signal: killed"}},
 		{"Exec, exit", readiness.Exec{Path: "sleep", Args: []string{"1000"}}, []string{"exit 3"}, launcher.ErrExitedEarly, []string{"exit status 3"}},
@@ -205,20 +206,20 @@ func TestProbesFail(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, c.steps...)
-			r.l.Ready = c.p
+			r.L.Ready = c.p
 			if c.is == launcher.ErrTimeout {
-				r.l.Timeout = short
+				r.L.Timeout = podrig.Short
 			}
-			if err := os.Mkdir(r.dir("alice"), 0o700); err != nil {
+			if err := os.Mkdir(r.Dir("alice"), 0o700); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(filepath.Join(r.dir("alice"), "old"), nil, 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(r.Dir("alice"), "old"), nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
 			var ctx context.Context
 			ctx, giveUp = context.WithCancel(t.Context())
 			defer giveUp()
-			e := r.fail(ctx, launcher.Spec{Name: "alice", Progress: func(line string) {
+			e := r.Fail(ctx, launcher.Spec{Name: "alice", Progress: func(line string) {
 				if line == "ready" {
 					giveUp()
 				}
@@ -227,11 +228,11 @@ func TestProbesFail(t *testing.T) {
 				t.Errorf("it failed at stage %s with pid %d: %v", e.Stage, e.PID, e)
 			}
 			if c.is != nil {
-				mustBe(t, e, c.is)
+				podrig.MustBe(t, e, c.is)
 			} else if errors.Is(e, launcher.ErrTimeout) {
 				t.Errorf("the launch ran out of time: %v", e)
 			}
-			mustSay(t, e, c.says...)
+			podrig.MustSay(t, e, c.says...)
 		})
 	}
 }
@@ -272,19 +273,19 @@ func TestProbesRefused(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, "hang")
-			r.l.Ready = c.p
-			e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
+			r.L.Ready = c.p
+			e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
 			if e.Stage != launcher.StageReady || e.PID != 0 {
 				t.Errorf("it failed at stage %s with pid %d: %v", e.Stage, e.PID, e)
 			}
-			mustSay(t, e, c.says...)
+			podrig.MustSay(t, e, c.says...)
 		})
 	}
 	for name, p := range map[string]readiness.Probe{"readiness.ProbeFunc: it is nil": readiness.ProbeFunc(nil), "readiness.Poll.Check: it is nil": readiness.Poll{}} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, "hang")
-			r.l.Ready = p
-			mustSay(t, r.fail(t.Context(), launcher.Spec{Name: "alice"}), name)
+			r.L.Ready = p
+			podrig.MustSay(t, r.Fail(t.Context(), launcher.Spec{Name: "alice"}), name)
 		})
 	}
 }
@@ -307,8 +308,8 @@ func TestProbesTolerateAStranger(t *testing.T) {
 	} {
 		t.Run(c.want, func(t *testing.T) {
 			r := newRig(t, "say port 80", "hang")
-			r.l.Ready = c.p
-			if pod := r.launch(launcher.Spec{Name: "alice"}); pod.Endpoint().String() != c.want {
+			r.L.Ready = c.p
+			if pod := r.Launch(launcher.Spec{Name: "alice"}); pod.Endpoint().String() != c.want {
 				t.Errorf("the endpoint is %v, want %s", pod.Endpoint(), c.want)
 			}
 		})

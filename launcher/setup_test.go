@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
@@ -48,16 +49,16 @@ func (p preparer) Wait(context.Context, readiness.Target) (readiness.Endpoint, e
 // and the launcher has closed its own by the time Launch returns.
 func TestSetupReachesThePod(t *testing.T) {
 	r := newRig(t)
-	fds, env := filepath.Join(r.base, "fds"), filepath.Join(r.base, "env")
-	r.l.Command = script("fds "+fds, "env "+env, "listen", "ready", "hang")
+	fds, env := filepath.Join(r.Base, "fds"), filepath.Join(r.Base, "env")
+	r.L.Command = podrig.Script("fds "+fds, "env "+env, "listen", "ready", "hang")
 	var files []*os.File
-	r.l.Ready = readiness.Sequence{preparer(func(_ context.Context, s *readiness.Setup) (readiness.Probe, error) {
-		if s.Name != "alice" || s.RuntimeDir != r.dir("alice") {
+	r.L.Ready = readiness.Sequence{preparer(func(_ context.Context, s *readiness.Setup) (readiness.Probe, error) {
+		if s.Name != "alice" || s.RuntimeDir != r.Dir("alice") {
 			t.Errorf("the setup is of %q in %q", s.Name, s.RuntimeDir)
 		}
 		s.Env = append(s.Env, "COLOUR=blue", "SHAPE=round")
 		for fd, name := range map[int]string{3: "three", 5: "five", 18: "eighteen"} {
-			f, err := os.Create(filepath.Join(r.base, name))
+			f, err := os.Create(filepath.Join(r.Base, name))
 			if err != nil {
 				return nil, err
 			}
@@ -68,7 +69,7 @@ func TestSetupReachesThePod(t *testing.T) {
 		}
 		return nil, nil
 	})}
-	r.launch(launcher.Spec{Name: "alice", Env: []string{"COLOUR=red", "SIZE=big"}})
+	r.Launch(launcher.Spec{Name: "alice", Env: []string{"COLOUR=red", "SIZE=big"}})
 	for _, f := range files {
 		if _, err := f.Stat(); !errors.Is(err, os.ErrClosed) {
 			t.Errorf("%s is still open here: %v", f.Name(), err)
@@ -85,7 +86,7 @@ func TestSetupReachesThePod(t *testing.T) {
 		delete(open, fd)
 	}
 	for fd, target := range open {
-		if n, _ := strconv.Atoi(fd); n > 2 && n != 20 && strings.HasPrefix(target, r.base) {
+		if n, _ := strconv.Atoi(fd); n > 2 && n != 20 && strings.HasPrefix(target, r.Base) {
 			t.Errorf("descriptor %s is %q", fd, target)
 		}
 	}
@@ -137,7 +138,7 @@ func TestSetupIsCleanedUp(t *testing.T) {
 		{name: "exited", steps: []string{"exit 3"}, stage: launcher.StageReady, is: launcher.ErrExitedEarly},
 		{name: "failed", steps: []string{`announce "INSOMNIA-FAIL\tNAME\tno model\n"`, "hang"}, stage: launcher.StageReady, is: readiness.ErrFailed},
 		{name: "not started", steps: []string{"hang"}, stage: launcher.StageStart, is: fs.ErrNotExist,
-			meddle: func(r *rig, _ *readiness.Setup) error { return os.Remove(r.dir("program")) }},
+			meddle: func(r *rig, _ *readiness.Setup) error { return os.Remove(r.Dir("program")) }},
 		{name: "not prepared", stage: launcher.StageReady, is: refusal,
 			meddle: func(*rig, *readiness.Setup) error { return refusal }},
 		{name: "a bad variable", stage: launcher.StageReady, is: syscall.EINVAL,
@@ -149,18 +150,18 @@ func TestSetupIsCleanedUp(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t)
-			program := r.dir("program")
-			if err := os.Link(podBinary, program); err != nil {
+			program := r.Dir("program")
+			if err := os.Link(podrig.Pod, program); err != nil {
 				t.Fatal(err)
 			}
-			r.l.Command = launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
-				cmd, err := script(c.steps...).ResolveCommand(ctx, req)
+			r.L.Command = launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
+				cmd, err := podrig.Script(c.steps...).ResolveCommand(ctx, req)
 				cmd.Path = program
 				return cmd, err
 			})
 			var order []int
 			var file *os.File
-			r.l.Ready = preparer(func(_ context.Context, s *readiness.Setup) (readiness.Probe, error) {
+			r.L.Ready = preparer(func(_ context.Context, s *readiness.Setup) (readiness.Probe, error) {
 				s.Cleanup(func() { order = append(order, 1) })
 				s.Cleanup(func() { order = append(order, 2) })
 				var err error
@@ -173,8 +174,8 @@ func TestSetupIsCleanedUp(t *testing.T) {
 				return nil, err
 			})
 			if c.ready {
-				r.launch(launcher.Spec{Name: "alice"})
-			} else if e := r.fail(t.Context(), launcher.Spec{Name: "alice"}); e.Stage != c.stage || c.is != nil && !errors.Is(e, c.is) {
+				r.Launch(launcher.Spec{Name: "alice"})
+			} else if e := r.Fail(t.Context(), launcher.Spec{Name: "alice"}); e.Stage != c.stage || c.is != nil && !errors.Is(e, c.is) {
 				t.Errorf("failed in stage %q: %v", e.Stage, e)
 			}
 			if !slices.Equal(order, []int{2, 1}) {
@@ -184,7 +185,7 @@ func TestSetupIsCleanedUp(t *testing.T) {
 				t.Errorf("the file is still open: %v", err)
 			}
 			if !c.ready {
-				r.relaunch("alice")
+				r.Relaunch("alice")
 			}
 		})
 	}
@@ -206,7 +207,7 @@ func TestLatePrepareIsCleanedUp(t *testing.T) {
 		if took := time.Since(began); took > f.l.Timeout+500*time.Millisecond || e.Leftover == nil || e.Stage != launcher.StageReady {
 			t.Errorf("after %v: %v", took, e)
 		}
-		mustBe(t, e, launcher.ErrTimeout)
+		podrig.MustBe(t, e, launcher.ErrTimeout)
 		close(release)
 		<-cleaned
 		f.proc.end(launcher.Exit{Known: true})
@@ -219,7 +220,7 @@ func TestLatePrepareIsCleanedUp(t *testing.T) {
 func TestPrepareThatPanics(t *testing.T) {
 	r := newRig(t)
 	cleaned := false
-	r.l.Ready = preparer(func(_ context.Context, s *readiness.Setup) (readiness.Probe, error) {
+	r.L.Ready = preparer(func(_ context.Context, s *readiness.Setup) (readiness.Probe, error) {
 		s.Cleanup(func() { cleaned = true })
 		panic("no pipes")
 	})
@@ -228,7 +229,7 @@ func TestPrepareThatPanics(t *testing.T) {
 			t.Errorf("recovered %v, cleaned up: %v", v, cleaned)
 		}
 	}()
-	r.l.Launch(t.Context(), launcher.Spec{Name: "alice"})
+	r.L.Launch(t.Context(), launcher.Spec{Name: "alice"})
 }
 
 // The deadline is moved so that the time asked for remains, never to an earlier
@@ -283,8 +284,8 @@ func TestExtend(t *testing.T) {
 				if e.Elapsed != c.want {
 					t.Errorf("the launch took %v, want %v", e.Elapsed, c.want)
 				}
-				mustBe(t, e, launcher.ErrTimeout, context.DeadlineExceeded)
-				mustSay(t, e, c.says)
+				podrig.MustBe(t, e, launcher.ErrTimeout, context.DeadlineExceeded)
+				podrig.MustSay(t, e, c.says)
 				late(time.Hour)
 			})
 		})
@@ -419,9 +420,9 @@ func TestStatusDoesNotBlock(t *testing.T) {
 // the caller.
 func TestStatusWithACallbackThatPanics(t *testing.T) {
 	r := newRig(t, "hang")
-	pid := filepath.Join(r.base, "pid")
-	r.l.Command = script("pid "+pid, "hang")
-	r.l.Ready = preparer(func(_ context.Context, s *readiness.Setup) (readiness.Probe, error) {
+	pid := filepath.Join(r.Base, "pid")
+	r.L.Command = podrig.Script("pid "+pid, "hang")
+	r.L.Ready = preparer(func(_ context.Context, s *readiness.Setup) (readiness.Probe, error) {
 		return readiness.ProbeFunc(func(ctx context.Context, target readiness.Target) (readiness.Endpoint, error) {
 			s.Status("boo")
 			<-ctx.Done()
@@ -432,9 +433,9 @@ func TestStatusWithACallbackThatPanics(t *testing.T) {
 		if v := recover(); v != "frightened by boo" {
 			t.Errorf("recovered %v", v)
 		}
-		r.relaunch("alice")
+		r.Relaunch("alice")
 	}()
-	r.l.Launch(t.Context(), launcher.Spec{Name: "alice", Progress: func(line string) { panic("frightened by " + line) }})
+	r.L.Launch(t.Context(), launcher.Spec{Name: "alice", Progress: func(line string) { panic("frightened by " + line) }})
 	t.Error("Launch has returned")
 }
 
@@ -443,14 +444,14 @@ func TestStatusWithACallbackThatPanics(t *testing.T) {
 // the shell as they are.
 func TestPIDEnv(t *testing.T) {
 	r := newRig(t)
-	env, pid, args := filepath.Join(r.base, "env"), filepath.Join(r.base, "pid"), filepath.Join(r.base, "args")
-	r.l.Command = script("env "+env, "pid "+pid, "args "+args, "listen", "ready", "hang")
-	r.l.Ready = preparer(func(_ context.Context, s *readiness.Setup) (readiness.Probe, error) {
+	env, pid, args := filepath.Join(r.Base, "env"), filepath.Join(r.Base, "pid"), filepath.Join(r.Base, "args")
+	r.L.Command = podrig.Script("env "+env, "pid "+pid, "args "+args, "listen", "ready", "hang")
+	r.L.Ready = preparer(func(_ context.Context, s *readiness.Setup) (readiness.Probe, error) {
 		s.PIDEnv = append(s.PIDEnv, "LISTEN_PID", "MY_PID")
 		return nil, nil
 	})
 	odd := []string{"", "a b", "$HOME `id` \"'\\", "-c", "*", "new\nline", "\xff"}
-	pod := r.launch(launcher.Spec{Name: "alice", Args: odd, Env: append(os.Environ(), "LISTEN_PID=1", "ODD=$HOME \n`id`\xff'\"")})
+	pod := r.Launch(launcher.Spec{Name: "alice", Args: odd, Env: append(os.Environ(), "LISTEN_PID=1", "ODD=$HOME \n`id`\xff'\"")})
 	own := strconv.Itoa(pod.PID())
 	vars := variables(t, env)
 	if vars["LISTEN_PID"] != own || vars["MY_PID"] != own || vars["ODD"] != "$HOME \n`id`\xff'\"" {
@@ -462,7 +463,7 @@ func TestPIDEnv(t *testing.T) {
 	if data, err := os.ReadFile(args); string(data) != strings.Join(odd, "\x00") {
 		t.Errorf("the arguments are %q, %v", data, err)
 	}
-	again, err := r.l.Attach(t.Context(), "alice")
+	again, err := r.L.Attach(t.Context(), "alice")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -470,7 +471,7 @@ func TestPIDEnv(t *testing.T) {
 	if again.PID() != pod.PID() {
 		t.Errorf("attached to %d, the pod is %d", again.PID(), pod.PID())
 	}
-	ping(t, again)
+	podrig.Ping(t, again)
 }
 
 // A program that cannot be executed is an error of the start, or has exited
@@ -488,25 +489,25 @@ func TestPIDEnvOfAProgramThatCannotBeExecuted(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t)
-			program := r.dir("program")
+			program := r.Dir("program")
 			if c.mode != 0 {
 				if err := os.WriteFile(program, []byte(c.text), c.mode); err != nil {
 					t.Fatal(err)
 				}
 			}
-			r.l.Command = launcher.CommandResolverFunc(func(context.Context, launcher.Request) (launcher.Command, error) {
+			r.L.Command = launcher.CommandResolverFunc(func(context.Context, launcher.Request) (launcher.Command, error) {
 				return launcher.Command{Path: program}, nil
 			})
-			r.l.Ready = preparer(func(_ context.Context, s *readiness.Setup) (readiness.Probe, error) {
+			r.L.Ready = preparer(func(_ context.Context, s *readiness.Setup) (readiness.Probe, error) {
 				s.PIDEnv = []string{"LISTEN_PID"}
 				return nil, nil
 			})
-			e := r.fail(t.Context(), launcher.Spec{Name: "alice"})
+			e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
 			if c.is == nil {
 				c.is = syscall.EACCES
 			}
-			mustBe(t, e, c.is)
-			mustSay(t, e, program, c.says)
+			podrig.MustBe(t, e, c.is)
+			podrig.MustSay(t, e, program, c.says)
 		})
 	}
 }
@@ -519,7 +520,7 @@ func TestPIDEnvReachesTheStarter(t *testing.T) {
 	l := launcher.Launcher{
 		Command: launcher.Exec("/bin/sh"),
 		Dir:     runtimedir.Dir(t.TempDir()),
-		Starter: starterFunc(func(_ context.Context, req launcher.StartRequest) (launcher.Process, error) {
+		Starter: podrig.StarterFunc(func(_ context.Context, req launcher.StartRequest) (launcher.Process, error) {
 			asked = append(asked, req.PIDEnv)
 			return nil, refusal
 		}),
@@ -527,7 +528,7 @@ func TestPIDEnvReachesTheStarter(t *testing.T) {
 	for _, ready := range []readiness.Probe{nil, readiness.Listener{Address: "s"}} {
 		l.Ready = ready
 		_, err := l.Launch(t.Context(), launcher.Spec{Name: "alice"})
-		mustBe(t, err, refusal)
+		podrig.MustBe(t, err, refusal)
 	}
 	if len(asked) != 2 || asked[0] != nil || !slices.Equal(asked[1], []string{"LISTEN_PID"}) {
 		t.Errorf("the starter was asked for %q", asked)
@@ -557,13 +558,13 @@ func TestManagerVariables(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t)
-			path := filepath.Join(r.base, "env")
-			r.l.Command = script("env "+path, "listen", "ready", "hang")
-			r.l.Ready = preparer(func(_ context.Context, s *readiness.Setup) (readiness.Probe, error) {
+			path := filepath.Join(r.Base, "env")
+			r.L.Command = podrig.Script("env "+path, "listen", "ready", "hang")
+			r.L.Ready = preparer(func(_ context.Context, s *readiness.Setup) (readiness.Probe, error) {
 				s.Env = c.more
 				return nil, nil
 			})
-			r.launch(launcher.Spec{Name: "alice", Env: c.env})
+			r.Launch(launcher.Spec{Name: "alice", Env: c.env})
 			vars := variables(t, path)
 			for _, name := range names {
 				if got := vars[name]; got != c.want {
