@@ -122,9 +122,9 @@ func TestPodsOwnReason(t *testing.T) {
 		set    func(r *rig)
 		reason string
 	}{
-		{"a line", nil, func(r *rig) { r.L.Command = podrig.Script(`announce "INSOMNIA-FAIL\tNAME\tno model\n"`, "exit 3") }, "no model"},
+		{"a line", nil, func(r *rig) { r.L.Command = podrig.Script("fail no model", "exit 3") }, "no model"},
 		{"a line, while others are waited for", readiness.All{readiness.NotifyFD{}, readiness.Sequence{readiness.ReadyLine{}}},
-			func(r *rig) { r.L.Command = podrig.Script(`announce "INSOMNIA-FAIL\tNAME\tno model\n"`, "exit 3") }, "no model"},
+			func(r *rig) { r.L.Command = podrig.Script("fail no model", "exit 3") }, "no model"},
 		{"errno", readiness.NotifySocket{}, func(r *rig) {
 			r.python(sdNotify + `notify("STATUS=no model\nERRNO=2"); os._exit(3)`)
 		}, "no model (errno 2"},
@@ -171,13 +171,13 @@ func (a afterExit) Wait(ctx context.Context, t readiness.Target) (readiness.Endp
 // and what a pod says that fails, not at all.
 func TestStatusLines(t *testing.T) {
 	t.Run("ready", func(t *testing.T) {
-		r := newRig(t, "say one", `announce "INSOMNIA-STATUS\tNAME\ttwo\n"`, `announce "INSOMNIA-STATUS\tbob\tthree\n"`, "listen", "ready", "hang")
+		r := newRig(t, "say one", "status two", `write "INSOMNIA-STATUS\tbob\tthree\n"`, "listen", "ready", "hang")
 		if said, want := r.progressOf("alice"), []string{"one", "two", "INSOMNIA-STATUS\tbob\tthree"}; !slices.Equal(said, want) {
 			t.Errorf("progress: %q, want %q", said, want)
 		}
 	})
 	t.Run("failed", func(t *testing.T) {
-		r := newRig(t, "say one", `announce "INSOMNIA-FAIL\tNAME\tno model\n"`, "exit 1")
+		r := newRig(t, "say one", "fail no model", "exit 1")
 		var said []string
 		r.Fail(t.Context(), launcher.Spec{Name: "alice", Progress: func(line string) { said = append(said, line) }})
 		if !slices.Equal(said, []string{"one"}) {
@@ -216,13 +216,15 @@ func TestNotifySocketStranger(t *testing.T) {
 // otherwise.
 func TestNotifyFDLaunch(t *testing.T) {
 	for fd, probe := range map[string]readiness.NotifyFD{"3": {}, "7": {FD: 7}} {
-		r := newRig(t)
-		r.shell("echo ready >&" + fd + "; exec " + fd + ">&-; exec sleep 1000")
-		r.L.Ready = probe
-		pod := r.Launch(launcher.Spec{Name: "alice"})
-		if e := pod.Endpoint(); e != (readiness.Endpoint{}) {
-			t.Errorf("the endpoint is %v", e)
-		}
+		t.Run(fd, func(t *testing.T) {
+			r := newRig(t)
+			r.shell("echo ready >&" + fd + "; exec " + fd + ">&-; exec sleep 1000")
+			r.L.Ready = probe
+			pod := r.Launch(launcher.Spec{Name: "alice"})
+			if e := pod.Endpoint(); e != (readiness.Endpoint{}) {
+				t.Errorf("the endpoint is %v", e)
+			}
+		})
 	}
 }
 

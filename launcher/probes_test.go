@@ -111,7 +111,7 @@ func TestProbes(t *testing.T) {
 	}{
 		{"Pattern", readiness.Pattern{Regexp: addr}, []string{"say listening on /run/x"}, "unix:/run/x"},
 		{"Pattern, a later one", readiness.Pattern{Regexp: addr, Occurrence: 2}, []string{"say on :1", "say on :2"}, "tcp:127.0.0.1:2"},
-		{"Pattern, then Socket", readiness.Sequence{readiness.Pattern{Regexp: addr, Network: "unix"}, readiness.Socket{}}, []string{"listen", `announce "on SOCK\n"`}, "unix:DIR/sock"},
+		{"Pattern, then Socket", readiness.Sequence{readiness.Pattern{Regexp: addr, Network: "unix"}, readiness.Socket{}}, []string{"listen", `write "on {sock}\n"`}, "unix:DIR/sock"},
 		{"Unix", readiness.Unix{}, []string{"listen"}, "unix:DIR/sock"},
 		{"Unix, a path", readiness.Unix{Path: "other"}, []string{"listen DIR/other"}, "unix:DIR/other"},
 		{"File", readiness.File{Path: "ready"}, []string{"pid DIR/ready"}, "no endpoint"},

@@ -136,7 +136,7 @@ func TestSetupIsCleanedUp(t *testing.T) {
 	}{
 		{name: "ready", steps: []string{"listen", "ready", "hang"}, ready: true},
 		{name: "exited", steps: []string{"exit 3"}, stage: launcher.StageReady, is: launcher.ErrExitedEarly},
-		{name: "failed", steps: []string{`announce "INSOMNIA-FAIL\tNAME\tno model\n"`, "hang"}, stage: launcher.StageReady, is: readiness.ErrFailed},
+		{name: "failed", steps: []string{"fail no model", "hang"}, stage: launcher.StageReady, is: readiness.ErrFailed},
 		{name: "not started", steps: []string{"hang"}, stage: launcher.StageStart, is: fs.ErrNotExist,
 			meddle: func(r *rig, _ *readiness.Setup) error { return os.Remove(r.Dir("program")) }},
 		{name: "not prepared", stage: launcher.StageReady, is: refusal,

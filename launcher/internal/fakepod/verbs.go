@@ -55,10 +55,18 @@ func socketVerbs() []verb {
 func processVerbs() []verb {
 	return []verb{
 		{"sleep", "DURATION", "wait so long", duration(func(_ *pod, d time.Duration) error { time.Sleep(d); return nil })},
-		{"hang", "", "wait for ever", none(func(*pod) error { select {} })},
+		{"hang", "", "wait for ever", none(hang)},
 		{"exit", "CODE", "exit with CODE", number(func(_ *pod, code int) error { os.Exit(code); return nil })},
 		{"spawn", "STEPS", "start a child in the same group", nested(func(p *pod, steps []string) error { return p.again(steps).Start() })},
 		{"closestderr", "", "close stderr", none(func(*pod) error { return os.Stderr.Close() })},
+	}
+}
+
+// hang waits for ever. It does not look like a deadlock to the Go runtime, as
+// select {} does in a program without cgo.
+func hang(*pod) error {
+	for {
+		time.Sleep(time.Hour)
 	}
 }
 
