@@ -54,7 +54,9 @@ func Run(t *testing.T, bin string, env []string, args ...string) Result {
 	}
 	t.Cleanup(func() { os.RemoveAll(home) })
 	tmp := filepath.Join(home, "tmp")
-	if err := os.Mkdir(tmp, 0o700); err != nil {
+	// Others may pass through, as in the real one: a daemon may have a user of
+	// its own.
+	if err := errors.Join(os.Chmod(home, 0o711), os.Mkdir(tmp, 0o700), os.Chmod(tmp, 0o711)); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
