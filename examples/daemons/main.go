@@ -1,0 +1,237 @@
+// Command daemons launches programs that nobody wrote to be pods, each in its
+// own way, asks each something, and stops it. What it knows about them is a
+// table; docs/recipes.md tells it to people.
+//
+//	go run ./examples/daemons                     lists them
+//	go run ./examples/daemons redis nginx         launches these
+//	go run ./examples/daemons -broken redis       launches it as it cannot work
+//
+// The exit status is 0 if all went as it should, 1 if not, 2 if it was called
+// wrongly, and 3 if all went as it should but for a program that is not
+// installed.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/podlaunch/podlaunch/launcher"
+)
+
+const (
+	failed = iota + 1
+	misused
+	notInstalled
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	status := run(ctx, os.Stdout, os.Stderr, os.Args[1:])
+	stop()
+	os.Exit(status)
+}
+
+// run is the program; it returns the exit status.
+func run(ctx context.Context, stdout, stderr io.Writer, args []string) int {
+	flags := flag.NewFlagSet("daemons", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	broken := flags.Bool("broken", false, "launch each as it cannot work, and show what the launch says")
+	if err := flags.Parse(args); err != nil {
+		return misused
+	}
+	if flags.NArg() == 0 {
+		list(stdout)
+		return 0
+	}
+	chosen, err := choose(flags.Args())
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return misused
+	}
+	status := 0
+	for _, d := range chosen {
+		err := d.show(ctx, stdout, *broken)
+		switch {
+		case errors.Is(err, exec.ErrNotFound):
+			fmt.Fprintf(stderr, "%s is not installed; Debian has it in: apt-get install %s (%v)\n", d.name, d.pkg, err)
+			status = max(status, notInstalled)
+		case err != nil:
+			fmt.Fprintf(stderr, "%s: %v\n", d.name, err)
+			return failed
+		}
+	}
+	return status
+}
+
+// list shows the table.
+func list(w io.Writer) {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, d := range daemons {
+		where := find(d.programs...)
+		if _, err := exec.LookPath(where); err != nil {
+			where = "not installed: apt-get install " + d.pkg
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\n", d.name, d.about, where)
+	}
+	table.Flush()
+}
+
+// choose returns the rows of the table that are called as wanted.
+func choose(wanted []string) (chosen []daemon, err error) {
+	for _, name := range wanted {
+		d, ok := lookup(name)
+		if !ok {
+			return nil, fmt.Errorf("no daemon is called %q; there are: %s", name, strings.Join(names(), ", "))
+		}
+		chosen = append(chosen, d)
+	}
+	return chosen, nil
+}
+
+// show launches d and stops it again, or else launches it in each way in which
+// it cannot work, and prints what happens.
+func (d daemon) show(ctx context.Context, w io.Writer, broken bool) error {
+	if !broken {
+		return d.in(func(p *place) error { return d.work(ctx, w, p) })
+	}
+	for _, f := range d.faults {
+		if err := d.in(func(p *place) error { return d.fail(ctx, w, p, f) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// in calls do with a place for d, and sees to it that nothing is left there.
+func (d daemon) in(do func(*place) error) error {
+	p, err := newPlace(d.name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(p), p.remove())
+}
+
+// work launches d, asks it something, and stops it.
+func (d daemon) work(ctx context.Context, w io.Writer, p *place) error {
+	fmt.Fprintf(w, "%s: %s\n", d.name, d.about)
+	t := &steps{w, time.Now()}
+	l, spec, err := d.prepare(ctx, p, t)
+	if err != nil {
+		return err
+	}
+	pod, err := l.Launch(ctx, spec)
+	if err != nil {
+		return err
+	}
+	defer pod.Stop(context.WithoutCancel(ctx)) // it is stopped below, unless that fails
+	t.step("ready", fmt.Sprintf("%s, pid %d", pod.Endpoint(), pod.PID()))
+
+	answer, err := d.request(ctx, pod)
+	if err != nil {
+		return err
+	}
+	t.step("asked", answer)
+
+	exit, err := d.stop(ctx, pod)
+	if err != nil {
+		return err
+	}
+	t.step("stopped", exit.String())
+	return nil
+}
+
+// fail launches d with a fault, and prints the error.
+func (d daemon) fail(ctx context.Context, w io.Writer, p *place, f fault) error {
+	fmt.Fprintf(w, "%s, broken: %s\n", d.name, f.what)
+	t := &steps{w, time.Now()}
+	l, spec, err := d.prepare(ctx, p, t)
+	if err != nil {
+		return err
+	}
+	if err := f.breaks(p, &spec); err != nil {
+		return err
+	}
+	pod, err := l.Launch(ctx, spec)
+	switch {
+	case err == nil:
+		return errors.Join(errors.New("it was launched, and should not have been"), pod.Stop(ctx))
+	case errors.Is(err, exec.ErrNotFound):
+		return err
+	}
+	t.step("failed", err.Error())
+	return nil
+}
+
+// prepare sets d up in p, and returns how to launch it there.
+func (d daemon) prepare(ctx context.Context, p *place, t *steps) (l launcher.Launcher, spec launcher.Spec, err error) {
+	if d.setup != nil {
+		if err := d.setup(ctx, p); err != nil {
+			return l, spec, err
+		}
+		t.step("set up", "in "+p.data)
+	}
+	l, spec = d.launch(p)
+	l.Dir = p.runtimeDirs
+	spec.Progress = func(line string) { t.note("it says", line) }
+	return l, spec, nil
+}
+
+// stop ends the daemon in the way that suits it.
+func (d daemon) stop(ctx context.Context, pod *launcher.Pod) (launcher.Exit, error) {
+	if d.signal != nil {
+		if err := d.quit(ctx, pod); err != nil {
+			return launcher.Exit{}, err
+		}
+	}
+	if err := pod.Stop(ctx); err != nil {
+		return launcher.Exit{}, err
+	}
+	return pod.Wait(ctx)
+}
+
+// quit sends d.signal to the process itself, not to its group as Pod.Stop does,
+// and waits until it is gone. Pod.Stop comes after, for one that does not go.
+func (d daemon) quit(ctx context.Context, pod *launcher.Pod) error {
+	process, err := os.FindProcess(pod.PID())
+	if err != nil {
+		return err
+	}
+	defer process.Release()
+	if err := process.Signal(d.signal); err != nil {
+		return fmt.Errorf("send %v: %w", d.signal, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, launcher.DefaultGrace)
+	defer cancel()
+	select {
+	case <-pod.Done():
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// steps prints what happens, each step with the time since the one before.
+type steps struct {
+	w    io.Writer
+	last time.Time
+}
+
+func (s *steps) step(name, detail string) {
+	now := time.Now()
+	fmt.Fprintf(s.w, "  %-8s  %7.2f ms  %s\n", name, float64(now.Sub(s.last))/float64(time.Millisecond), detail)
+	s.last = now
+}
+
+// note prints a line without a time. A launch calls it before it returns, and
+// never again: steps needs no lock.
+func (s *steps) note(name, detail string) {
+	fmt.Fprintf(s.w, "  %-8s              %s\n", name, detail)
+}
