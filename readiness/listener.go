@@ -2,7 +2,6 @@ package readiness
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -74,19 +73,7 @@ func (l Listener) Wait(context.Context, Target) (Endpoint, error) {
 
 // Verify implements [Verifier].
 func (l Listener) Verify(ctx context.Context, t Target) error {
-	check := l.Peer
-	if check == nil {
-		check = SameUser
-	}
-	return Socket{Peer: func(p Peer, t Target) error {
-		err := check(p, t)
-		if foreign := (*foreignError)(nil); errors.As(err, &foreign) {
-			f := *foreign
-			f.field = "readiness.Listener.Peer"
-			return &f
-		}
-		return err
-	}}.Verify(ctx, t)
+	return socketWith(l.Peer, SameUser, "readiness.Listener.Peer").Verify(ctx, t)
 }
 
 // String describes the probe.

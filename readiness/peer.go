@@ -1,6 +1,7 @@
 package readiness
 
 import (
+	"errors"
 	"fmt"
 	"os"
 )
@@ -52,6 +53,23 @@ func AnyPeer(Peer, Target) error { return nil }
 func foreign(p Peer, why, allow string) error {
 	return &foreignError{peer: p, command: commandName(p.PID), why: why, allow: allow,
 		is: ErrForeignPeer.Error(), does: "answers", may: "answer", field: "readiness.Socket.Peer"}
+}
+
+// socketWith returns a Socket with the Peer of another probe, which that calls
+// field; nil means standard.
+func socketWith(peer, standard func(Peer, Target) error, field string) Socket {
+	if peer == nil {
+		peer = standard
+	}
+	return Socket{Peer: func(p Peer, t Target) error {
+		err := peer(p, t)
+		if foreign := (*foreignError)(nil); errors.As(err, &foreign) {
+			f := *foreign
+			f.field = field
+			return &f
+		}
+		return err
+	}}
 }
 
 // A foreignError is a process that is not allowed to do something.

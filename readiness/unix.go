@@ -38,14 +38,16 @@ func (u Unix) Wait(ctx context.Context, t Target) (_ Endpoint, err error) {
 	if t.Endpoint, err = u.endpoint(t.RuntimeDir); err != nil {
 		return Endpoint{}, err
 	}
-	return Socket{Peer: u.Peer}.Wait(ctx, t)
+	return u.socket().Wait(ctx, t)
 }
 
 // Verify implements [Verifier].
-func (u Unix) Verify(ctx context.Context, t Target) error { return Socket{Peer: u.Peer}.Verify(ctx, t) }
+func (u Unix) Verify(ctx context.Context, t Target) error { return u.socket().Verify(ctx, t) }
 
 // String describes the probe.
 func (u Unix) String() string { return "an answer on the socket " + u.path() }
+
+func (u Unix) socket() Socket { return socketWith(u.Peer, SamePod, "readiness.Unix.Peer") }
 
 func (u Unix) path() string {
 	if u.Path == "" {

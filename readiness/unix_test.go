@@ -48,6 +48,7 @@ func TestUnixPeer(t *testing.T) {
 	stranger := readiness.Target{Name: "pod", RuntimeDir: dir} // its pid is not known
 	_, took, err := await(t, readiness.Unix{}, stranger)
 	mustBe(t, err, readiness.ErrForeignPeer)
+	mustSay(t, err, "set readiness.Unix.Peer to readiness.SameUser")
 	if took != 0 {
 		t.Errorf("it took %v", took)
 	}
