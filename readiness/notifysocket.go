@@ -34,7 +34,7 @@ import (
 // is over the socket is gone, and with it whoever would listen: what a pod then
 // says fails, which sd_notify(3) asks programs to ignore. So that a helper, as
 // systemd-notify(1), gets its barrier through, the probe stays for it up to 50
-// ms after READY=1.
+// ms after a READY=1 that need not be the pod's first process's own.
 //
 // It needs to know who has sent a datagram, which only Linux tells; elsewhere
 // Prepare returns [errors.ErrUnsupported].

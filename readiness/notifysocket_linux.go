@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -164,7 +165,7 @@ func (n *notified) handle(d *datagram, t Target) {
 		n.failed = &FailedError{Reason: n.status, Errno: m.errno, ExitStatus: m.exitStatus, Stopping: m.stopping}
 	case m.ready:
 		n.ready = true
-		n.linger(d.sender)
+		n.linger(d.sender, t.PID)
 	}
 }
 
@@ -208,14 +209,18 @@ func (n *notified) admit(d *datagram, t Target) (taken bool, err error) {
 
 // linger waits for the barrier with which a helper like systemd-notify(1) makes
 // sure that READY=1 was handled before it ends: it fails if nobody is there to
-// take it. Nobody can tell a helper from the pod, in whose name it may send.
-func (n *notified) linger(sender Peer) {
+// take it. If sender is no helper of pod, it only takes what is there already.
+func (n *notified) linger(sender Peer, pod int) {
 	if isGone(sender.PID) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), notifyLinger)
+	patience := notifyLinger
+	if !mayBeHelper(sender.PID, pod) {
+		patience = 0
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	for ctx.Err() == nil {
+	for range maxQueued {
 		d, err := n.receive(ctx)
 		if err != nil {
 			return
@@ -226,6 +231,26 @@ func (n *notified) linger(sender Peer) {
 			return
 		}
 	}
+}
+
+// mayBeHelper reports whether a datagram in the name of the process sender may
+// come from a helper of the pod. Root's systemd-notify(1) sends in the name of
+// its parent, which is then not without children.
+func mayBeHelper(sender, pod int) bool {
+	return sender != pod || os.Geteuid() == 0 && mayHaveChildren(pod)
+}
+
+// mayHaveChildren reports whether pid has children, and true if that cannot be
+// told (the kernel is built without CONFIG_PROC_CHILDREN; proc(5)).
+func mayHaveChildren(pid int) bool {
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil || len(lists) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(lists, func(list string) bool {
+		children, err := os.ReadFile(list)
+		return err != nil || len(children) > 0
+	})
 }
 
 func isGone(pid int) bool { return errors.Is(unix.Kill(pid, 0), unix.ESRCH) }

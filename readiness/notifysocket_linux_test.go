@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -326,6 +327,19 @@ func TestNotifyHelperGetsItsBarrierThrough(t *testing.T) {
 	if _, err := r.Read(make([]byte, 1)); err != io.EOF {
 		t.Error(err)
 	}
+}
+
+// A pod that says itself that it is ready is not kept waiting for a helper's
+// barrier; a barrier that is there already is taken all the same.
+func TestNotifyOfThePodItselfIsNotHeldUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := prepare(t, readiness.NotifySocket{})
+		p.send(t, nil, "READY=1")
+		began := time.Now()
+		if _, err := p.probe.Wait(t.Context(), p.target); err != nil || time.Since(began) != 0 {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+	})
 }
 
 // A pod that floods the socket does not keep the probe from noticing that the
