@@ -123,9 +123,18 @@ func TestExecLeavesNobody(t *testing.T) {
 				t.Fatal(err)
 			}
 			ctx, cancel := context.WithCancelCause(t.Context())
-			p := again(sh("exec 3>fifo; "+c.script), 1, cancel)
+			p := sh("exec 3>fifo; " + c.script)
+			begun := make(chan struct{}) // closed once a command runs
 			if p.Attempt = time.Hour; !c.cancel {
-				p.Attempt = 300 * time.Millisecond
+				p.Attempt = 100 * time.Millisecond
+				p.Final = func(error) bool {
+					select {
+					case <-begun:
+						cancel(errOver)
+					default: // it was killed before
+					}
+					return false
+				}
 			}
 			gone := make(chan int, 1)
 			go func() {
@@ -136,7 +145,8 @@ func TestExecLeavesNobody(t *testing.T) {
 				}
 				defer life.Close()
 				var pid int
-				if fmt.Fscanln(life, &pid); c.cancel {
+				fmt.Fscanln(life, &pid)
+				if close(begun); c.cancel {
 					cancel(errOver)
 				}
 				io.Copy(io.Discard, life) // it ends with the last process that has it
@@ -179,12 +189,16 @@ func TestExecOutputHeldOpen(t *testing.T) {
 // A command that is slow counts as failed, with how long it had.
 func TestExecAttempt(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
-	p := again(sh("echo slow; sleep 1000"), 2, cancel)
+	p := sh("echo slow; sleep 1000")
 	p.Attempt = 100 * time.Millisecond
-	_, err := p.Wait(ctx, here(t))
-	if e := pending(t, err, errOver); e.Attempts != 2 {
-		t.Errorf("%+v", e)
+	p.Final = func(err error) bool {
+		if strings.Contains(err.Error(), "slow") { // else it was killed before
+			cancel(errOver)
+		}
+		return false
 	}
+	_, err := p.Wait(ctx, here(t))
+	pending(t, err, errOver)
 	mustBe(t, err, context.DeadlineExceeded)
 	mustSay(t, err, "no answer within 100ms", "signal: killed", `"slow"`)
 }
