@@ -410,19 +410,14 @@ func portWholeLines(t *testing.T) {
 			rest := strings.TrimPrefix("INSOMNIA-READY\talice\t{dir}/sock\n", half)
 			goOn := r.Fifo("go on")
 			r.L.Command = podrig.Script("listen", "write "+strconv.Quote(half), "await "+goOn, "write "+strconv.Quote(rest), "hang")
-			// The probe and the tail read the log, each for itself. When both
-			// have come back for more, both have dealt with the half.
-			var mu sync.Mutex
-			waiting, opened := 2, make(chan error, 1)
+			// When the probe, the only one who reads the log while the launch
+			// goes well, has come back for more, it has dealt with the half.
+			var once sync.Once
+			opened := make(chan error, 1)
 			size := len(strings.ReplaceAll(half, "{dir}", r.Dir("alice")))
 			r.L.Log = tap{before: func(got int) {
-				mu.Lock()
-				defer mu.Unlock()
-				if got != size {
-					return
-				}
-				if waiting--; waiting == 0 {
-					go func() { opened <- touch(goOn) }()
+				if got == size {
+					once.Do(func() { go func() { opened <- touch(goOn) }() })
 				}
 			}}
 			pod := r.Launch(launcher.Spec{Name: "alice"})

@@ -28,20 +28,25 @@ const (
 	drainPatience = 2 * time.Second
 )
 
-// A watch reads the pod's lines while a launch waits for readiness: once for
-// the tail, which an error needs, and once for the progress callback if there
-// is one. The two are followers of their own, so a callback that is slow
-// slows down nothing else, and nothing needs a queue.
+// A watch reads the pod's lines for a launch: once for the tail, which an error
+// needs, and once for the progress callback if there is one. The two are
+// followers of their own, so a callback that is slow slows down nothing else,
+// and nothing needs a queue.
 //
-// Each runs in one goroutine that this watch owns; finish joins them.
+// The tail is read when the launch has failed, and costs one that does not fail
+// nothing. With a callback it is read all the while, for then every line is
+// counted. Each follower runs in one goroutine that this watch owns; finish
+// joins them.
 type watch struct {
 	n    *launch
 	s    *started
-	stop context.CancelCauseFunc // ends the followers, with the reason
+	t    readiness.Target
+	ctx  context.Context         // of the followers
+	stop context.CancelCauseFunc // ends them, with the reason
 
 	tail    tail
-	tailing <-chan outcome[struct{}]
-	enough  atomic.Bool // nobody needs the tail any more
+	tailing <-chan outcome[struct{}] // nil while nobody reads it
+	enough  atomic.Bool              // nobody needs the tail any more
 
 	announced atomic.Bool // a ready line was seen
 
@@ -52,18 +57,15 @@ type watch struct {
 }
 
 func (n *launch) watch(ctx context.Context, s *started, t readiness.Target) *watch {
-	w := &watch{n: n, s: s, progress: s.progress}
+	w := &watch{n: n, s: s, t: t, progress: s.progress}
 	// Not ctx itself: the log is read to its end whatever ends first.
-	ctx, w.stop = context.WithCancelCause(context.WithoutCancel(ctx))
-	w.tailing = w.follow(ctx, t, true, func(line []byte) bool {
-		w.tail.add(line)
-		return !w.enough.Load()
-	})
+	w.ctx, w.stop = context.WithCancelCause(context.WithoutCancel(ctx))
 	if n.spec.Progress != nil {
+		w.readTail()
 		crashed := make(chan struct{})
 		w.crashed = crashed
 		w.progress.open(crashed)
-		w.progressing = w.follow(ctx, t, false, func(line []byte) bool {
+		w.progressing = w.follow(false, func(line []byte) bool {
 			if text, ok := readiness.StatusOf(s.probe, t, line); ok {
 				line = text
 			}
@@ -73,18 +75,26 @@ func (n *launch) watch(ctx context.Context, s *started, t readiness.Target) *wat
 	return w
 }
 
+// readTail begins to read the tail.
+func (w *watch) readTail() {
+	w.tailing = w.follow(true, func(line []byte) bool {
+		w.tail.add(line)
+		return !w.enough.Load()
+	})
+}
+
 // follow hands each line of the log to take, in a goroutine of its own, until
 // take returns false or the log ends; the ready line is left out. The
 // unterminated end is handed over if the pod has exited, for then nothing will
 // complete it, or if partial is set.
-func (w *watch) follow(ctx context.Context, t readiness.Target, partial bool, take func([]byte) bool) <-chan outcome[struct{}] {
+func (w *watch) follow(partial bool, take func([]byte) bool) <-chan outcome[struct{}] {
 	return spawn(func() (struct{}, error) {
-		r, err := w.s.log.Follow(ctx)
+		r, err := w.s.log.Follow(w.ctx)
 		if err != nil {
 			return struct{}{}, err
 		}
 		defer r.Close()
-		own := newOwnLines(w.s.probe, t)
+		own := newOwnLines(w.s.probe, w.t)
 		for line, err := range logsource.Lines(r) {
 			switch {
 			case err == nil && own.has(line):
@@ -116,6 +126,12 @@ func (w *watch) finish(ready, exited bool) {
 		w.stuck = append(w.stuck, errors.New("Spec.Progress has not returned from its last call"))
 	} else {
 		w.enough.Store(ready)
+	}
+	if w.tailing == nil {
+		if ready {
+			return
+		}
+		w.readTail()
 	}
 	if _, ok := receive(w.tailing, drainPatience); !ok {
 		w.enough.Store(true) // it ends with its next line
