@@ -51,36 +51,48 @@ func TestEventWakesReaders(t *testing.T) {
 	bell(b.wake).mustRing(t, "the second reader")
 }
 
-// C24: after a rename, which makes fsnotify drop its watch, a new one is made
-// by whoever waits next, and events wake readers again. What was written in
-// between came without an event, so every reader has to look once more, also
-// one that had looked before.
+// C24: the watch is of the file, not of its name, and survives any number of
+// renames.
 func TestRenameKeepsEvents(t *testing.T) {
 	f, w := newLog(t, 0)
 	a, b := newReader(t, f), newReader(t, f)
-	from := w.Name()
+	from, watch := w.Name(), f.watch
 	for i := range 3 {
-		dropped, to := f.watch, fmt.Sprint(w.Name(), i)
+		to := fmt.Sprint(w.Name(), i)
 		if err := os.Rename(from, to); err != nil {
 			t.Fatal(err)
 		}
 		from = to
-		for !dropped.lost() {
-			bell(a.wake).mustRing(t, "rename")
-		}
-		bell(b.wake).mustRing(t, "rename")
-		write(t, w, "without an event")
-		if err := a.wait(0); err != nil {
-			t.Fatal(err)
-		}
-		if f.watch == dropped || f.watch == nil || f.watch.lost() {
-			t.Fatal("no new watch was made")
-		}
-		bell(b.wake).mustRing(t, "a second look")
 		write(t, w, "x")
 		bell(a.wake).mustRing(t, "write")
 		bell(b.wake).mustRing(t, "write")
+		if f.watch != watch || watch.lost() {
+			t.Fatal("the watch was lost")
+		}
 	}
+}
+
+// C24: a watch that was lost is replaced by whoever waits next. What was written
+// in between came without an event, so every reader has to look once more, also
+// one that had looked before.
+func TestLostWatchIsReplaced(t *testing.T) {
+	f, w := newLog(t, 0)
+	a, b := newReader(t, f), newReader(t, f)
+	dropped := f.watch
+	watchers.tell(dropped.path, true)
+	bell(a.wake).mustRing(t, "loss")
+	bell(b.wake).mustRing(t, "loss")
+	write(t, w, "perhaps without an event")
+	if err := a.wait(0); err != nil {
+		t.Fatal(err)
+	}
+	if f.watch == dropped || f.watch == nil || f.watch.lost() {
+		t.Fatal("no new watch was made")
+	}
+	bell(b.wake).mustRing(t, "a second look")
+	write(t, w, "x")
+	bell(a.wake).mustRing(t, "write")
+	bell(b.wake).mustRing(t, "write")
 }
 
 // Rule 5: the first reader starts the watch, the last one ends it, and a later
@@ -203,7 +215,7 @@ func mustFind(t *testing.T, r *reader, idle, late time.Duration, want string, wa
 	}
 }
 
-// bubbleReader returns a reader for which no watcher is asked: fsnotify's
+// bubbleReader returns a reader for which no watcher is asked: a notifier's
 // goroutine waits for the kernel, and time would stand still in its bubble.
 func bubbleReader(f *followed, ctx context.Context) *reader {
 	r := &reader{from: f, ctx: ctx, wake: make(chan struct{}, 1), closed: make(chan struct{})}

@@ -5,8 +5,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/fsnotify/fsnotify"
 )
 
 // watchers is the program's one source of file events. An inotify instance is
@@ -22,17 +20,15 @@ const linger = 250 * time.Millisecond
 // A hub is a watcher that exists while anybody watches. Its zero value is
 // ready to use.
 //
-// Goroutines: fsnotify's own reader, and dispatch, which ends when fsnotify
-// closes its channels, which it does in Close. shut owns that call.
+// Goroutines: those of the notifier, which end when shut closes it.
 //
-// Locks: mu is held while calling fsnotify, byPath's never is, and dispatch
-// takes only that one. So fsnotify may block on its channels while it holds
-// its own lock, and dispatch always drains them.
+// Locks: mu is held while calling the notifier, byPath's never is, and tell,
+// which the notifier calls, takes only that one.
 type hub struct {
 	mu      sync.Mutex
-	watcher *fsnotify.Watcher // nil while nobody watches
-	count   int               // of watches
-	idle    *time.Timer       // pending call of shut, while count is 0
+	watcher *notifier   // nil while nobody watches
+	count   int         // of watches
+	idle    *time.Timer // pending call of shut, while count is 0
 
 	byPath sync.Map // string → *watch
 }
@@ -45,7 +41,7 @@ type watch struct {
 	gone    atomic.Bool
 }
 
-// add calls changed, from one goroutine, after each change of file, until the
+// add calls changed, from any goroutine, after each change of file, until the
 // watch is stopped. It returns nil if no watcher can be had: then there is
 // only polling. changed must not block and must not call add or stop.
 func (h *hub) add(file *os.File, changed func()) *watch {
@@ -56,12 +52,11 @@ func (h *hub) add(file *os.File, changed func()) *watch {
 		h.idle = nil
 	}
 	if h.watcher == nil {
-		watcher, err := fsnotify.NewWatcher()
+		watcher, err := newNotifier(h.tell)
 		if err != nil {
 			return nil
 		}
 		h.watcher = watcher
-		go h.dispatch(watcher)
 	}
 	for _, path := range watchPaths(file) {
 		w := &watch{hub: h, path: path, changed: changed}
@@ -70,7 +65,7 @@ func (h *hub) add(file *os.File, changed func()) *watch {
 		if _, taken := h.byPath.LoadOrStore(path, w); taken {
 			continue
 		}
-		if err := h.watcher.Add(path); err == nil {
+		if err := h.watcher.add(path); err == nil {
 			h.count++
 			return w
 		}
@@ -87,15 +82,13 @@ func (w *watch) stop() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.byPath.CompareAndDelete(w.path, w)
-	// The only error is that the watch has gone by itself, with its file.
-	_ = h.watcher.Remove(w.path)
+	h.watcher.remove(w.path)
 	h.count--
 	h.shutLater()
 }
 
-// lost reports whether the watcher has dropped the watch of its own accord
-// (fsnotify does when the file is renamed). Whoever asks stops it and adds it
-// again.
+// lost reports whether the watcher has dropped the watch of its own accord.
+// Whoever asks stops it and adds it again.
 func (w *watch) lost() bool { return w.gone.Load() }
 
 // shutLater closes the watcher after a while, if nobody watches by then. The
@@ -107,42 +100,38 @@ func (h *hub) shutLater() {
 }
 
 func (h *hub) shut() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	// A timer that fired while add held the lock is out of date.
-	if h.count == 0 && h.watcher != nil && h.idle != nil {
-		h.watcher.Close()
-		h.watcher, h.idle = nil, nil
+	if watcher := h.takeIdle(); watcher != nil {
+		watcher.close() // without mu, for it takes long
 	}
 }
 
-// dispatch wakes those whose file changed. After an error (events were lost
-// because the kernel's queue was full) anything may have changed.
-func (h *hub) dispatch(watcher *fsnotify.Watcher) {
-	events, errors := watcher.Events, watcher.Errors
-	for events != nil || errors != nil {
-		select {
-		case event, ok := <-events:
-			if !ok {
-				events = nil
-				continue
-			}
-			if w, ok := h.byPath.Load(event.Name); ok {
-				w := w.(*watch)
-				if event.Has(fsnotify.Rename) || event.Has(fsnotify.Remove) {
-					w.gone.Store(true)
-				}
-				w.changed()
-			}
-		case _, ok := <-errors:
-			if !ok {
-				errors = nil
-				continue
-			}
-			h.byPath.Range(func(_, w any) bool {
-				w.(*watch).changed()
-				return true
-			})
+// takeIdle takes away the watcher, if nobody watches.
+func (h *hub) takeIdle() *notifier {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	// A timer that fired while add held the lock is out of date.
+	if h.count > 0 || h.idle == nil {
+		return nil
+	}
+	watcher := h.watcher
+	h.watcher, h.idle = nil, nil
+	return watcher
+}
+
+// tell wakes those who watch the file at path, or everybody if that is empty.
+func (h *hub) tell(path string, lost bool) {
+	if path == "" {
+		h.byPath.Range(func(_, w any) bool {
+			w.(*watch).changed()
+			return true
+		})
+		return
+	}
+	if w, ok := h.byPath.Load(path); ok {
+		w := w.(*watch)
+		if lost {
+			w.gone.Store(true)
 		}
+		w.changed()
 	}
 }

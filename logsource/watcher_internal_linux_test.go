@@ -1,12 +1,14 @@
 package logsource
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -103,10 +105,14 @@ func TestWatch(t *testing.T) {
 		name string
 		do   func() error
 	}{
-		{"write", func() error { _, err := file.WriteString("x"); return err }},
+		{"write", func() error { return second(file.WriteString("x")) }},
 		{"truncation", func() error { return file.Truncate(0) }},
-		{"deletion", func() error { return os.Remove(file.Name()) }},
-		{"write after deletion", func() error { _, err := file.WriteString("x"); return err }},
+		{"write after a rename", func() error {
+			return errors.Join(os.Rename(file.Name(), file.Name()+".1"), second(file.WriteString("x")))
+		}},
+		{"write after deletion", func() error {
+			return errors.Join(os.Remove(file.Name()+".1"), second(file.WriteString("x")))
+		}},
 	} {
 		if err := c.do(); err != nil {
 			t.Fatal(err)
@@ -130,27 +136,66 @@ func TestWatch(t *testing.T) {
 	barrier.stop()
 }
 
-// C24: fsnotify drops a watch when its file is renamed. That is told, as a
-// change, and the file can be watched again.
-func TestWatchLost(t *testing.T) {
+func second(_ int, err error) error { return err }
+
+// B28: while a pod pours, its changes are told together; the last one always
+// is, and afterwards each is told again.
+func TestGathering(t *testing.T) {
 	h := newHub(t)
 	file := newFile(t)
-	for i := range 20 {
-		b := make(bell, 1)
-		w := mustAdd(t, h, file, b.ring)
+	var told atomic.Int64
+	b := make(bell, 1)
+	w := mustAdd(t, h, file, func() { told.Add(1); b.ring() })
+	const writes = 20_000
+	for range writes {
 		write(t, file, "x")
-		b.mustRing(t, "write")
-		from, to := fmt.Sprint(file.Name(), i-1), fmt.Sprint(file.Name(), i)
-		if i == 0 {
-			from = file.Name()
-		}
-		if err := os.Rename(from, to); err != nil {
+	}
+	// Whoever has not seen the end is told again.
+	for size := int64(0); size < writes; {
+		b.mustRing(t, "the end of what was poured")
+		fi, err := file.Stat()
+		if err != nil {
 			t.Fatal(err)
 		}
-		for !w.lost() {
-			b.mustRing(t, "rename")
+		size = fi.Size()
+	}
+	if n := told.Load(); n > writes/10 {
+		t.Errorf("%d writes in a row were told %d times", writes, n)
+	}
+	for range 3 * burst {
+		write(t, file, "x")
+		b.mustRing(t, "a write that is waited for")
+	}
+	w.stop()
+}
+
+// A file may be watched by several at once, under different names: for Linux
+// that is one watch. Each is told, and the end of one leaves the others theirs,
+// also while its changes are gathered.
+func TestOneFileWatchedTwice(t *testing.T) {
+	h := newHub(t)
+	file := newFile(t)
+	again, err := os.Open(file.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	for _, writes := range []int{1, 2 * burst} {
+		a, b := make(bell, 1), make(bell, 1)
+		first := mustAdd(t, h, file, a.ring)
+		for range writes {
+			write(t, file, "x")
 		}
-		w.stop()
+		second := mustAdd(t, h, again, b.ring)
+		write(t, file, "x")
+		a.mustRing(t, "write, of the first")
+		b.mustRing(t, "write, of the second")
+		first.stop()
+		for range 3 {
+			write(t, file, "x")
+			b.mustRing(t, "write after the first has gone")
+		}
+		second.stop()
 	}
 }
 
@@ -299,9 +344,9 @@ func TestHubOverflow(t *testing.T) {
 	}
 	write(t, a, "x")
 	blocked.mustRing(t, "write")
-	// Equal events in a row are one, so the two files take turns. fsnotify may
-	// have taken 4096 of them into its own hands, and the runtime none.
-	for range (limit + 2*4096) / 2 {
+	// Equal events in a row are one, so the two files take turns. The notifier
+	// may have taken 256 of them into its own hands, and the runtime none.
+	for range (limit + 2*256) / 2 {
 		write(t, b, "x")
 		write(t, a, "x")
 	}

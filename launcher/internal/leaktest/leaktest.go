@@ -81,8 +81,7 @@ func (s *Snapshot) Left(patience time.Duration, programs ...string) (left []stri
 		}
 	}
 	if err := goleak.Find(s.goroutines,
-		goleak.IgnoreAnyFunction("github.com/fsnotify/fsnotify.(*inotify).readEvents"),
-		goleak.IgnoreAnyFunction("github.com/podlaunch/podlaunch/logsource.(*hub).dispatch"),
+		goleak.IgnoreAnyFunction("github.com/podlaunch/podlaunch/logsource.(*notifier).read"),
 	); err != nil {
 		left = append(left, err.Error())
 	}
