@@ -127,6 +127,7 @@ func (n *launch) fail(err error) error {
 // its own.
 type started struct {
 	workDir     string
+	base        string // of all runtime directories; "" while it is not known
 	dir         string // "" while it is not known
 	command     Command
 	resolvedFor string // the dir that command was resolved with
@@ -257,7 +258,7 @@ func (n *launch) expectDir(ctx context.Context, s *started) error {
 	if err != nil {
 		return err
 	}
-	s.dir = filepath.Join(base, n.spec.Name)
+	s.base, s.dir = base, filepath.Join(base, n.spec.Name)
 	return n.checkSocket(s.dir)
 }
 

@@ -27,18 +27,22 @@ const sigCont = syscall.SIGCONT
 // it means for a program: an interpreter that is missing, for instance.
 func (Local) Start(ctx context.Context, req StartRequest) (Process, error) {
 	sweepReleased()
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	// Not by package os, which would ask whether it can be polled.
+	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open the null device: %w", err)
 	}
-	defer null.Close()
-	files := append([]*os.File{null, orNull(req.Stdout, null), orNull(req.Stderr, null)}, req.Files...)
+	defer unix.Close(null)
+	files := append([]*os.File{nil, req.Stdout, req.Stderr}, req.Files...)
 	fds := make([]uintptr, 0, max(len(files), inherited()+1))
-	for _, f := range files {
-		if f == nil {
-			fds = append(fds, closed)
-		} else {
+	for i, f := range files {
+		switch {
+		case f != nil:
 			fds = append(fds, f.Fd())
+		case i < firstFile:
+			fds = append(fds, uintptr(null))
+		default:
+			fds = append(fds, closed)
 		}
 	}
 	for len(fds) <= inherited() {
@@ -110,13 +114,6 @@ func startProcess(ctx context.Context, path string, argv []string, attr *syscall
 // closed is an entry of syscall.ProcAttr.Files that stands for no file: the
 // child closes what it has there (as for a nil entry in os.ProcAttr.Files).
 const closed = ^uintptr(0)
-
-func orNull(f, null *os.File) *os.File {
-	if f == nil {
-		return null
-	}
-	return f
-}
 
 // explainStart says what err means for the program of req. The system tells
 // only an error number, the same one for several mistakes.

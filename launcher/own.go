@@ -29,7 +29,13 @@ const (
 
 // own takes the pod's name, for this launch and for the pod.
 func (n *launch) own(ctx context.Context, s *started) error {
-	place, err := n.place(ctx, n.spec.Name)
+	var place *ownership.Place
+	var err error
+	if s.base != "" {
+		place, err = ownership.Open(s.base, n.spec.Name)
+	} else {
+		place, err = n.place(ctx, n.spec.Name)
+	}
 	if err != nil {
 		return err
 	}

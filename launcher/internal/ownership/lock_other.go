@@ -8,6 +8,8 @@ import (
 	"os"
 )
 
+const nonblock = 0
+
 func tryLock(*os.Root, string) (*lock, error) { return nil, errors.ErrUnsupported }
 
 func isLocked(*os.Root, string) (bool, error) { return false, errors.ErrUnsupported }

@@ -15,6 +15,10 @@ import (
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
+// nonblock keeps an open from waiting for a FIFO, and package os from asking
+// whether a file can be polled: four system calls, and it cannot.
+const nonblock = unix.O_NONBLOCK
+
 // tryLock takes the lock that is the file called name below root, or returns
 // errBusy. It creates the file.
 func tryLock(root *os.Root, name string) (*lock, error) {
@@ -67,7 +71,7 @@ func openLock(root *os.Root, name string) (*os.File, error) {
 	if fi, err := root.Lstat(name); err == nil && !fi.Mode().IsRegular() {
 		return nil, fmt.Errorf("lock %q: it is not a regular file (%v); remove it", filepath.Join(root.Name(), name), fi.Mode())
 	}
-	f, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE|unix.O_NONBLOCK, 0o600)
+	f, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE|nonblock, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the lock %q: %w", filepath.Join(root.Name(), name), err)
 	}

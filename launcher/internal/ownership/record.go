@@ -134,13 +134,8 @@ func (p *Place) write(r Record) error {
 	if err != nil {
 		return err
 	}
-	// The launch lock is ours, so nobody else writes; what a writer left who
-	// was killed in the middle is in the way, and goes.
 	temp := p.recordName() + ".tmp"
-	if err := p.root.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := p.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := p.createTemp(temp)
 	if err != nil {
 		return err
 	}
@@ -159,8 +154,27 @@ func (p *Place) write(r Record) error {
 	return err
 }
 
+// createTemp creates the file called name. The launch lock is ours, so nobody
+// else writes; what a writer left who was killed in the middle is in the way, and
+// goes.
+func (p *Place) createTemp(name string) (*os.File, error) {
+	for {
+		f, err := p.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|nonblock, 0o600)
+		if !errors.Is(err, fs.ErrExist) {
+			return f, err
+		}
+		if err := p.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+}
+
 // remove deletes the record.
 func (p *Place) remove() error {
+	// Most often there is none, and os.Root tries two ways to remove one.
+	if _, err := p.root.Lstat(p.recordName()); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err := p.root.Remove(p.recordName()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
