@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -68,6 +70,9 @@ func run() error {
 	if *worker != "" {
 		return work(*worker, b.base)
 	}
+	if err := keepDescriptors(); err != nil {
+		return err
+	}
 	b.hold = *hold << 30
 	if b.short {
 		b.pods, b.idle, b.hold = min(b.pods, 300), min(b.idle, 3*time.Second), min(b.hold, 1<<30)
@@ -107,4 +112,20 @@ func defaultBase() string {
 		}
 	}
 	return os.TempDir()
+}
+
+// keepDescriptors keeps what this program has inherited from its parent beside
+// the standard descriptors from its workers: one launcher closes such things in
+// its pods, and others hand them on.
+func keepDescriptors() error {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
+	return nil
 }

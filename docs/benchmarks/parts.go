@@ -412,53 +412,46 @@ func (b *bench) syscalls() error {
 		if err != nil {
 			return err
 		}
-		total := 0.0
-		for name, n := range counts {
-			if !slices.Contains(chance, name) {
-				total += n
-			}
-		}
-		b.report.value("system calls per launch", "all but the scheduler's", c.peer.name, total)
+		b.report.value("system calls per launch", "all but the scheduler's", c.peer.name, asked(counts))
 		b.report.value("system calls per launch", "futex", c.peer.name, counts["futex"])
 		b.report.value("system calls per launch", "epoll_pwait", c.peer.name, counts["epoll_pwait"])
 	}
 	return nil
 }
 
-// countSyscalls returns how many system calls of each name the worker makes for
-// one launch, until the pod's program begins, and to its end.
-func countSyscalls(c *client, pod string, launches int) (map[string]float64, error) {
-	launch := order{Op: "launch", Pod: podOptions{Program: pod}}
-	trace := func(count int) (map[string]float64, error) {
-		launch.Count = count
-		out := filepath.Join(c.root, "strace")
-		cmd := exec.Command("strace", "-f", "-c", "-b", "execve", "-o", out, "-p", strconv.Itoa(c.cmd.Process.Pid))
-		said := &firstWrite{said: make(chan struct{})}
-		cmd.Stderr = said
-		if err := cmd.Start(); err != nil {
-			return nil, err
+// asked is how many of them are no accident.
+func asked(counts map[string]float64) (total float64) {
+	for name, n := range counts {
+		if !slices.Contains(chance, name) {
+			total += n
 		}
-		<-said.said // it says so when it has attached
-		_, err := c.do(launch)
-		cmd.Process.Signal(syscall.SIGINT)
-		if waitErr := cmd.Wait(); err == nil && cmd.ProcessState.Exited() && cmd.ProcessState.ExitCode() != 0 && !strings.Contains(waitErr.Error(), "130") {
-			err = fmt.Errorf("strace: %w", waitErr)
-		}
-		if err != nil {
-			return nil, err
-		}
-		return parseCounts(out)
 	}
-	launch.Count = 10
-	if _, err := c.do(launch); err != nil {
+	return total
+}
+
+// countSyscalls returns how many system calls of each name the worker makes for
+// one launch, those of the child until it becomes the pod included.
+func countSyscalls(c *client, pod string, launches int) (map[string]float64, error) {
+	launch := func(count int) (map[string]float64, error) {
+		counts, err := traced(c, func() error {
+			_, err := c.do(order{Op: "launch", Count: count, Keep: true, Pod: podOptions{Program: pod}})
+			return err
+		})
+		if err == nil { // how the pods end does not count
+			_, err = c.do(order{Op: "kill"})
+		}
+		return counts, err
+	}
+	// The first ones open what all others use.
+	if _, err := launch(10); err != nil {
 		return nil, err
 	}
 	// What an order costs beside its launches is taken off.
-	few, err := trace(launches / 10)
+	few, err := launch(launches / 10)
 	if err != nil {
 		return nil, err
 	}
-	most, err := trace(launches + launches/10)
+	most, err := launch(launches + launches/10)
 	if err != nil {
 		return nil, err
 	}
@@ -466,6 +459,32 @@ func countSyscalls(c *client, pod string, launches int) (map[string]float64, err
 		most[name] = (most[name] - few[name]) / float64(launches)
 	}
 	return most, nil
+}
+
+// traced counts the worker's system calls, and those of its children until they
+// become pods, while f runs.
+func traced(c *client, f func() error) (map[string]float64, error) {
+	out := filepath.Join(c.root, "strace")
+	cmd := exec.Command("strace", "-f", "-c", "-b", "execve", "-o", out, "-p", strconv.Itoa(c.cmd.Process.Pid))
+	said := &firstWrite{said: make(chan struct{})}
+	cmd.Stderr = said
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case <-said.said: // it says so when it has attached
+	case err := <-ended:
+		return nil, fmt.Errorf("strace: %w", err)
+	}
+	err := f()
+	cmd.Process.Signal(syscall.SIGINT)
+	<-ended // it ends by that signal, or as if
+	if err != nil {
+		return nil, err
+	}
+	return parseCounts(out)
 }
 
 // A firstWrite tells of the first write to it.
@@ -498,9 +517,6 @@ func parseCounts(path string) (map[string]float64, error) {
 		if name := fields[len(fields)-1]; err == nil && name != "total" {
 			counts[name] += float64(n)
 		}
-	}
-	if len(counts) == 0 {
-		return nil, errors.New("strace counted nothing")
 	}
 	return counts, nil
 }

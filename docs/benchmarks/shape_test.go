@@ -1,0 +1,131 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+)
+
+// The test binary is the worker, too.
+func TestMain(m *testing.M) {
+	if os.Getenv(workerEnv) == "1" {
+		if err := work(os.Args[2], os.Args[4]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// The shapes: what a busy machine cannot make, and a mistake does. How fast
+// anything is, no test here asks.
+
+// budget is how many system calls a launch may make, its child's until the pod
+// runs included: 55 of them restore what the Go runtime has made of signals.
+// Whoever makes more writes down here why.
+const budget = 210
+
+func newWorker(t *testing.T) (*client, podOptions) {
+	t.Helper()
+	if err := keepDescriptors(); err != nil {
+		t.Fatal(err)
+	}
+	pod, _, err := build(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := startWorker(peers()[0], defaultBase())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c, podOptions{Program: pod}
+}
+
+func mustDo(t *testing.T, c *client, o order) answer {
+	t.Helper()
+	a, err := c.do(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// Threads do not grow with pods, and each pod takes what the documentation says:
+// at most 3 goroutines and 5 descriptors while it is pending, then 1 and 3.
+// Waiting costs nothing.
+func TestManyPods(t *testing.T) {
+	const pods = 300
+	c, pod := newWorker(t)
+	mustDo(t, c, order{Op: "launch", Count: 1, Pod: pod})
+	before := mustDo(t, c, order{Op: "snapshot"}).State
+	mustDo(t, c, order{Op: "pend", Count: pods, Pod: pod})
+	check := func(when string, s state, goroutines, descriptors int) {
+		t.Helper()
+		// The harness has a goroutine for each launch that is under way, which
+		// is the caller's own; a few come and go.
+		const some = 20
+		if got := s.Goroutines - before.Goroutines; got > pods*goroutines+some {
+			t.Errorf("%d goroutines for %d %s pods, at most %d each are allowed", got, pods, when, goroutines)
+		}
+		if got := s.Descriptors - before.Descriptors; got > pods*descriptors+some {
+			t.Errorf("%d descriptors for %d %s pods, at most %d each are allowed", got, pods, when, descriptors)
+		}
+		if s.Threads > pods/2 {
+			t.Errorf("%d threads for %d %s pods", s.Threads, pods, when)
+		}
+	}
+	check("pending", mustDo(t, c, order{Op: "snapshot"}).State, 3, 5)
+	mustDo(t, c, order{Op: "open"})
+	check("ready", mustDo(t, c, order{Op: "snapshot"}).State, 1, 3)
+
+	time.Sleep(time.Second) // what lingers ends
+	const look = 3
+	counts, err := traced(c, func() error {
+		time.Sleep(look * time.Second)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if calls := asked(counts) + counts["epoll_pwait"] + counts["futex"]; calls > pods*look/4 {
+		t.Errorf("%.0f system calls in %d s for %d ready pods that do nothing: %v", calls, look, pods, counts)
+	}
+}
+
+// Memory does not grow with what a pod writes before it is ready.
+func TestMemoryAndOutput(t *testing.T) {
+	c, pod := newWorker(t)
+	little, much := pod, pod
+	little.Bytes, much.Bytes = 1<<20, 256<<20
+	small := mustDo(t, c, order{Op: "launch", Count: 1, Pod: little}).State.PeakRSS
+	large := mustDo(t, c, order{Op: "launch", Count: 1, Pod: much}).State.PeakRSS
+	if grown := large - small; grown > 32<<20 {
+		t.Errorf("256 MiB of output take %d MiB more memory than 1 MiB", grown>>20)
+	}
+}
+
+// A launch makes no more system calls than are recorded.
+func TestSystemCallBudget(t *testing.T) {
+	c, pod := newWorker(t)
+	counts, err := countSyscalls(c, pod.Program, 50)
+	if err != nil {
+		t.Fatal(err)
+	}
+	total := asked(counts)
+	t.Logf("%.1f system calls per launch", total)
+	switch {
+	case total > budget:
+		t.Errorf("%.1f system calls per launch, %d are allowed: %v", total, budget, counts)
+	case total < budget/2:
+		t.Errorf("%.1f system calls per launch, far less than %d: were they counted?", total, budget)
+	}
+}
