@@ -3,11 +3,13 @@
 package launcher_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/podlaunch/podlaunch/launcher"
@@ -131,6 +133,24 @@ func c27(t *testing.T) {
 		fi, err := os.Stat(pod.LogPath())
 		if want := int64(flood + len(readyLine("alice", r.sock()))); err != nil || fi.Size() != want {
 			t.Errorf("the log has %d bytes (%v), want %d", fi.Size(), err, want)
+		}
+	})
+	t.Run("and exits", func(t *testing.T) {
+		const flood, bound = 20_000_000, 3 << 20
+		r := newRig(t, "flood 20000000", "say one", "say two", "exit 3")
+		var mu sync.Mutex
+		total := make(map[*tapped]int)
+		r.L.Log = tap{before: func(r *tapped) {
+			mu.Lock()
+			defer mu.Unlock()
+			total[r] = r.got
+		}}
+		e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+		mustHaveTail(t, e, append(slices.Repeat([]string{strings.Repeat("x", 99)}, 6), "one", "two")...)
+		mu.Lock()
+		defer mu.Unlock()
+		if least := slices.Min(slices.Collect(maps.Values(total))); len(total) != 2 || least > bound {
+			t.Errorf("%d readers read %d bytes or more of %d for the last lines", len(total), least, flood)
 		}
 	})
 	t.Run("and is not", func(t *testing.T) {

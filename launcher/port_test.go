@@ -330,8 +330,8 @@ func portDetached(t *testing.T) {
 
 // A tap is the default log, with a look at every reader of it.
 type tap struct {
-	// before is called before each Read, with what that reader has got so far.
-	before func(got int)
+	// before is called before each Read, with the reader, which knows what it has got so far.
+	before func(r *tapped)
 }
 
 func (s tap) Open(ctx context.Context, launch logsource.Launch) (*logsource.Log, error) {
@@ -347,14 +347,19 @@ func (s tap) Open(ctx context.Context, launch logsource.Launch) (*logsource.Log,
 	return log, nil
 }
 
+// SkipToLast implements logsource.Skipper.
+func (r *tapped) SkipToLast(n int64) error {
+	return r.ReadCloser.(logsource.Skipper).SkipToLast(n)
+}
+
 type tapped struct {
 	io.ReadCloser
-	before func(got int)
+	before func(r *tapped)
 	got    int
 }
 
 func (r *tapped) Read(p []byte) (int, error) {
-	r.before(r.got)
+	r.before(r)
 	n, err := r.ReadCloser.Read(p)
 	r.got += n
 	return n, err
@@ -365,10 +370,10 @@ func portEvents(t *testing.T) {
 	r := newRig(t, "repeat 20000 line %d", "listen", "ready", "hang")
 	var mu sync.Mutex
 	most, watched := 0, false
-	r.L.Log = tap{before: func(got int) {
+	r.L.Log = tap{before: func(reader *tapped) {
 		mu.Lock()
 		defer mu.Unlock()
-		most = max(most, got)
+		most = max(most, reader.got)
 		watched = watched || hasWatch(t, filepath.Join(r.Dir("alice"), "stderr.log"))
 	}}
 	r.Launch(launcher.Spec{Name: "alice"})
@@ -415,8 +420,8 @@ func portWholeLines(t *testing.T) {
 			var once sync.Once
 			opened := make(chan error, 1)
 			size := len(strings.ReplaceAll(half, "{dir}", r.Dir("alice")))
-			r.L.Log = tap{before: func(got int) {
-				if got == size {
+			r.L.Log = tap{before: func(reader *tapped) {
+				if reader.got == size {
 					once.Do(func() { go func() { opened <- touch(goOn) }() })
 				}
 			}}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -65,7 +66,7 @@ func (n *launch) watch(ctx context.Context, s *started, t readiness.Target) *wat
 		crashed := make(chan struct{})
 		w.crashed = crashed
 		w.progress.open(crashed)
-		w.progressing = w.follow(false, func(line []byte) bool {
+		w.progressing = w.follow(math.MaxInt64, false, func(line []byte) bool {
 			if text, ok := readiness.StatusOf(s.probe, t, line); ok {
 				line = text
 			}
@@ -75,25 +76,39 @@ func (n *launch) watch(ctx context.Context, s *started, t readiness.Target) *wat
 	return w
 }
 
-// readTail begins to read the tail.
+// enoughForTail is more than the last lines can take, unless some are so long
+// that they are cut.
+const enoughForTail = 2 * tailLines * logsource.MaxLine
+
+// readTail begins to read the tail: the last bytes of the log are enough for
+// that, and all of it for a count.
 func (w *watch) readTail() {
-	w.tailing = w.follow(true, func(line []byte) bool {
+	most := int64(enoughForTail)
+	if w.n.spec.Progress != nil {
+		most = math.MaxInt64
+	}
+	w.tailing = w.follow(most, true, func(line []byte) bool {
 		w.tail.add(line)
 		return !w.enough.Load()
 	})
 }
 
-// follow hands each line of the log to take, in a goroutine of its own, until
-// take returns false or the log ends; the ready line is left out. The
-// unterminated end is handed over if the pod has exited, for then nothing will
-// complete it, or if partial is set.
-func (w *watch) follow(partial bool, take func([]byte) bool) <-chan outcome[struct{}] {
+// follow hands each line of the log, or of its last bytes if there are more
+// than most, to take, in a goroutine of its own, until take returns false or the
+// log ends; the ready line is left out. The unterminated end is handed over if
+// the pod has exited, for then nothing will complete it, or if partial is set.
+func (w *watch) follow(most int64, partial bool, take func([]byte) bool) <-chan outcome[struct{}] {
 	return spawn(func() (struct{}, error) {
 		r, err := w.s.log.Follow(w.ctx)
 		if err != nil {
 			return struct{}{}, err
 		}
 		defer r.Close()
+		if skipper, ok := r.(logsource.Skipper); ok && most < math.MaxInt64 {
+			if err := skipper.SkipToLast(most); err != nil {
+				return struct{}{}, err
+			}
+		}
 		own := newOwnLines(w.s.probe, w.t)
 		for line, err := range logsource.Lines(r) {
 			switch {

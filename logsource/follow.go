@@ -138,6 +138,15 @@ type reader struct {
 	end    int64 // what the file held then, if ending
 }
 
+var _ Skipper = (*reader)(nil)
+
+// SkipToLast implements [Skipper].
+func (r *reader) SkipToLast(n int64) error {
+	size, err := r.size()
+	r.offset = max(0, size-n)
+	return err
+}
+
 // Read implements the contract of Log.Follow.
 func (r *reader) Read(p []byte) (int, error) {
 	for looked := 0; ; looked++ {

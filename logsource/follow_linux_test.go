@@ -128,6 +128,23 @@ func TestFollowWaits(t *testing.T) {
 	}
 }
 
+// A reader can leave out what is old, and then reads on as ever.
+func TestFollowSkipToLast(t *testing.T) {
+	sameDescriptors(t)
+	log := opened(t, logsource.File{}, t.TempDir())
+	put(t, log, "0123456789")
+	for n, want := range map[int64]string{0: "", 4: "6789", 10: "0123456789", 1 << 40: "0123456789"} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		f := follow(t, ctx, log)
+		if err := f.r.(logsource.Skipper).SkipToLast(n); err != nil {
+			t.Error(err)
+		}
+		f.mustRead(want)
+		cancel(errTest)
+		f.mustEnd("", errTest)
+	}
+}
+
 // Read with room for nothing returns at once, as io.Reader asks for.
 func TestFollowReadNothing(t *testing.T) {
 	log := opened(t, logsource.File{}, t.TempDir())

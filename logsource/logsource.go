@@ -31,6 +31,15 @@ type SourceFunc func(ctx context.Context, launch Launch) (*Log, error)
 // Open calls f.
 func (f SourceFunc) Open(ctx context.Context, launch Launch) (*Log, error) { return f(ctx, launch) }
 
+// A Skipper is a reader that [Log.Follow] returned and that can leave out what
+// is old. It is optional. The last lines of a log of gigabytes are read in no
+// time with it.
+type Skipper interface {
+	// SkipToLast leaves out all but the last n bytes of what is there now. It is
+	// called before the first Read.
+	SkipToLast(n int64) error
+}
+
 // A Log is one launch's output: where the process writes, and how it is read
 // back.
 type Log struct {
