@@ -178,7 +178,7 @@ func (s Schedule) repeat(ctx context.Context, what string, attempt func(context.
 			delays.Reset()
 		case s.final(ctx, err):
 			return unmarked(err)
-		case ctx.Err() != nil && last != nil:
+		case last != nil && over(ctx):
 			// It was cut short, and says no more than that.
 		default:
 			good, last = run{}, err
@@ -193,6 +193,13 @@ func (s Schedule) repeat(ctx context.Context, what string, attempt func(context.
 		}
 		return &PendingError{Waiting: what, Attempts: attempts, Last: last, Cause: context.Cause(ctx)}
 	}
+}
+
+// over reports whether the time is over. A dial has a clock of its own for the
+// deadline, and may notice it a moment before ctx does.
+func over(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
 // try makes one attempt.
