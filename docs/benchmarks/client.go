@@ -41,6 +41,7 @@ func startWorker(p peer, base string) (*client, error) {
 	if p.name != "go-plugin" { // yamux complains of each pod that is killed
 		c.cmd.Stderr = os.Stderr
 	}
+	c.cmd.Dir = root // which is there as long as it is
 	c.cmd.Env = append(os.Environ(), workerEnv+"=1")
 	in, err := c.cmd.StdinPipe()
 	if err != nil {
