@@ -89,9 +89,9 @@ func (c *client) close() error {
 	c.in.Close()
 	err := c.cmd.Wait()
 	if c.hung {
-		err = killBelow(c.root)
+		err = nil // it was killed
 	}
-	return errors.Join(err, os.RemoveAll(c.root))
+	return errors.Join(err, killBelow(c.root), os.RemoveAll(c.root))
 }
 
 // build builds the pods into dir.
@@ -121,8 +121,8 @@ func moduleDir() (string, error) {
 	return string(out[:len(out)-1]), nil
 }
 
-// killBelow kills the pods that a worker has left behind which was given up:
-// their sockets are below root.
+// killBelow kills the pods that a worker has left behind, pending or because it
+// was given up: they have their slots below root.
 func killBelow(root string) error {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func main() {
@@ -73,6 +75,9 @@ func run() error {
 	if err := keepDescriptors(); err != nil {
 		return err
 	}
+	if err := raiseLimit(); err != nil {
+		return err
+	}
 	b.hold = *hold << 30
 	if b.short {
 		b.pods, b.idle, b.hold = min(b.pods, 300), min(b.idle, 3*time.Second), min(b.hold, 1<<30)
@@ -128,4 +133,19 @@ func keepDescriptors() error {
 		}
 	}
 	return nil
+}
+
+// raiseLimit raises the limit on descriptors, which the workers inherit, as far
+// as that is allowed.
+func raiseLimit() error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	const enough = 1 << 17
+	if more := (unix.Rlimit{Cur: enough, Max: max(limit.Max, enough)}); unix.Setrlimit(unix.RLIMIT_NOFILE, &more) == nil {
+		return nil
+	}
+	limit.Cur = limit.Max
+	return unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
 }

@@ -105,8 +105,7 @@ func work(peerName, root string) error {
 	for {
 		var o order
 		if err := in.Decode(&o); err != nil {
-			w.killAll()
-			return ignore(err, io.EOF)
+			return errors.Join(w.killAll(), killBelow(w.root), ignore(err, io.EOF))
 		}
 		a, err := w.do(o)
 		if err != nil {
@@ -119,15 +118,6 @@ func work(peerName, root string) error {
 }
 
 func (w *worker) prepare() error {
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return err
-	}
-	limit.Cur, limit.Max = max(limit.Max, 1<<17), max(limit.Max, 1<<17)
-	if unix.Setrlimit(unix.RLIMIT_NOFILE, &limit) != nil { // not root
-		limit.Cur = limit.Max
-		_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
-	}
 	f, err := os.Create(filepath.Join(w.root, "slots"))
 	if err != nil {
 		return err
@@ -243,7 +233,9 @@ func (w *worker) launch(i int, pod podOptions) sample {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err != nil {
-		w.failed = errors.Join(w.failed, fmt.Errorf("launch %s: %w", j.name, err))
+		if w.failed == nil { // the others are about the same
+			w.failed = fmt.Errorf("launch %s: %w", j.name, err)
+		}
 		return sample{}
 	}
 	w.ends = append(w.ends, end)

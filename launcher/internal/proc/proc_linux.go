@@ -33,10 +33,12 @@ func (s Stat) Dead() bool {
 // there is none.
 func ReadStat(pid int) (Stat, error) {
 	path := "/proc/" + strconv.Itoa(pid) + "/stat"
-	data, err := readShort(path)
+	var buf [1024]byte // what is wanted stands in the first half of that
+	n, err := readShort(path, buf[:])
 	if err != nil {
 		return Stat{}, err
 	}
+	data := buf[:n]
 	// The command name, in brackets, may hold anything, brackets included.
 	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
 	if len(fields) < 20 {
@@ -57,25 +59,24 @@ func ReadStat(pid int) (Stat, error) {
 	return st, nil
 }
 
-// readShort reads a file of /proc that is shorter than a page. Each launch and
+// readShort reads the beginning of a file of /proc into buf. Each launch and
 // each proof of a process reads one, and package os would ask first whether it
 // can be polled: seven system calls more.
-func readShort(path string) ([]byte, error) {
+func readShort(path string, buf []byte) (int, error) {
 	var fd int
 	err := error(unix.EINTR)
 	for errors.Is(err, unix.EINTR) {
 		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	}
 	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+		return 0, &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	defer unix.Close(fd)
-	buf := make([]byte, 4096)
 	n, err := unix.Read(fd, buf)
 	if err != nil {
-		return nil, &os.PathError{Op: "read", Path: path, Err: err}
+		return 0, &os.PathError{Op: "read", Path: path, Err: err}
 	}
-	return buf[:n], nil
+	return n, nil
 }
 
 // lifeOf returns when a process started, and whether it has ended.
