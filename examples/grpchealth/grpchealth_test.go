@@ -25,6 +25,7 @@ import (
 	"github.com/podlaunch/podlaunch/examples/grpchealth"
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/readiness"
+	"github.com/podlaunch/podlaunch/readiness/readinesstest"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
@@ -289,4 +290,18 @@ func TestLaunch(t *testing.T) {
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// The probe keeps the contract of every probe.
+func TestKit(t *testing.T) {
+	readinesstest.Test(t, func(t *testing.T) readinesstest.Case {
+		h, target := serve(t, "unix")
+		h.SetServingStatus("store", not)
+		return readinesstest.Case{
+			Probe:  grpchealth.Probe{Service: "store"},
+			Target: target,
+			Ready:  func(*readiness.Setup) { h.SetServingStatus("store", serving) },
+			Want:   target.Endpoint,
+		}
+	})
 }
