@@ -195,8 +195,8 @@ func (s Schedule) repeat(ctx context.Context, what string, attempt func(context.
 	}
 }
 
-// over reports whether the time is over. A dial has a clock of its own for the
-// deadline, and may notice it a moment before ctx does.
+// over reports whether the time is over. Who dials has a clock of its own for
+// the deadline, and may notice it a moment before ctx does.
 func over(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
 	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
@@ -207,10 +207,15 @@ func (s Schedule) try(ctx context.Context, attempt func(context.Context) error) 
 	if s.Attempt == 0 {
 		return attempt(ctx)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, s.Attempt, fmt.Errorf("no answer within %v: %w", s.Attempt, context.DeadlineExceeded))
+	limit := fmt.Errorf("no answer within %v: %w", s.Attempt, context.DeadlineExceeded)
+	ctx, cancel := context.WithTimeoutCause(ctx, s.Attempt, limit)
 	defer cancel()
 	err := attempt(ctx)
-	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+	cause := context.Cause(ctx)
+	if cause == nil && over(ctx) {
+		cause = limit
+	}
+	if err != nil && cause != nil && !errors.Is(err, cause) {
 		return fmt.Errorf("%w (%w)", err, cause)
 	}
 	return err
