@@ -94,10 +94,13 @@ func goCommand(t *testing.T, dir, name string, args ...string) string {
 	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=", "GOPROXY=off")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, passed.ReplaceAll(out, nil))
 	}
 	return string(out)
 }
+
+// passed are the lines that go test -v prints of what is in order.
+var passed = regexp.MustCompile(`(?m)^(=== RUN .*|\s*--- (PASS|SKIP): .*|.*: does not apply: .*)\n`)
 
 func write(t *testing.T, path, text string) {
 	t.Helper()
