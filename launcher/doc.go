@@ -50,8 +50,8 @@
 // Standard input and, unless [Spec.LogStdout] is set, standard output are the
 // null device. Descriptor 20 is the lock on the pod's name, which the pod need
 // not know of. No other descriptor is inherited, not even one that this process
-// has from its own parent; the exception is what C code in this process opens
-// without O_CLOEXEC after the first launch. Signals that this process ignores are
+// has from its own parent, or that C code in it has opened without O_CLOEXEC; the
+// exception is what C code opens so while the launch forks. Signals that this process ignores are
 // ignored by the pod as well (signal(7)); a pod that cares resets them.
 //
 // # Platforms

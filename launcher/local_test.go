@@ -7,40 +7,76 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 )
 
-// D22: a pod gets its three descriptors, its lock, and nothing else, not even what the
-// launcher has inherited from its own parent. Run in a process of its own,
-// which inherits two.
+// D22: a pod gets its three descriptors, its lock, and nothing else: not what the
+// launcher has inherited from its own parent, and not what C code in it opens
+// after other launches, however many are open. Run in a process of its own, which
+// inherits two.
 func TestDescriptorsAreNotInherited(t *testing.T) {
 	const role = "PODLAUNCH_TEST_INHERIT"
 	if os.Getenv(role) == "" {
-		secret, err := os.Create(filepath.Join(t.TempDir(), "secret"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer secret.Close()
-		c := exec.Command(os.Args[0], "-test.run=^TestDescriptorsAreNotInherited$", "-test.v")
-		c.Env = append(os.Environ(), role+"=1")
-		c.ExtraFiles = []*os.File{secret, nil, nil, nil, secret}
-		if out, err := c.CombinedOutput(); err != nil {
-			t.Errorf("%v\n%s", err, out)
+		for _, open := range []string{"few", "many"} {
+			t.Run(open, func(t *testing.T) {
+				secret, err := os.Create(filepath.Join(t.TempDir(), "secret"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer secret.Close()
+				c := exec.Command(os.Args[0], "-test.run=^TestDescriptorsAreNotInherited$", "-test.v")
+				c.Env = append(os.Environ(), role+"="+open)
+				c.ExtraFiles = []*os.File{secret, nil, nil, nil, secret}
+				if out, err := c.CombinedOutput(); err != nil {
+					t.Errorf("%v\n%s", err, out)
+				}
+			})
 		}
 		return
 	}
 	r := newRig(t)
+	getsNothingElse(t, r, "alice")
+	secret, err := os.Create(filepath.Join(t.TempDir(), "late"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer secret.Close()
+	for range map[string]int{"few": 20, "many": 300}[os.Getenv(role)] {
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+	}
+	// As C code does it, without O_CLOEXEC.
+	late, err := syscall.Dup(int(secret.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(late)
+	getsNothingElse(t, r, "bob")
+	if flags, err := unix.FcntlInt(uintptr(late), unix.F_GETFD, 0); err != nil || flags != 0 {
+		t.Errorf("the flags of the launcher's own descriptor are %#x now (%v), and were 0", flags, err)
+	}
+}
+
+// getsNothingElse launches a pod that tells which descriptors it has.
+func getsNothingElse(t *testing.T, r *rig, name string) {
+	t.Helper()
 	list := filepath.Join(r.Base, "fds")
 	r.L.Command = podrig.Script("fds "+list, "listen", "ready", "hang")
-	pod := r.Launch(launcher.Spec{Name: "alice"})
+	pod := r.Launch(launcher.Spec{Name: name})
 	data, err := os.ReadFile(list)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"0": os.DevNull, "1": os.DevNull, "2": pod.LogPath(), "20": filepath.Join(r.Base, ".alice.pod")}
+	want := map[string]string{"0": os.DevNull, "1": os.DevNull, "2": pod.LogPath(), "20": filepath.Join(r.Base, "."+name+".pod")}
 	for line := range strings.Lines(string(data)) {
 		number, target, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		switch {

@@ -34,7 +34,8 @@ func (Local) Start(ctx context.Context, req StartRequest) (Process, error) {
 	}
 	defer unix.Close(null)
 	files := append([]*os.File{nil, req.Stdout, req.Stderr}, req.Files...)
-	fds := make([]uintptr, 0, max(len(files), inherited()+1))
+	highest, start := descriptorsToClose()
+	fds := make([]uintptr, 0, max(len(files), highest+1))
 	for i, f := range files {
 		switch {
 		case f != nil:
@@ -45,7 +46,7 @@ func (Local) Start(ctx context.Context, req StartRequest) (Process, error) {
 			fds = append(fds, closed)
 		}
 	}
-	for len(fds) <= inherited() {
+	for len(fds) <= highest {
 		fds = append(fds, closed)
 	}
 	pidfd := -1
@@ -64,7 +65,7 @@ func (Local) Start(ctx context.Context, req StartRequest) (Process, error) {
 			return nil, explainStart(err, req)
 		}
 	}
-	pid, err := startProcess(ctx, path, argv, attr)
+	pid, err := startProcess(ctx, start, path, argv, attr)
 	runtime.KeepAlive(files)
 	if err != nil {
 		return nil, explainStart(err, req)
@@ -93,11 +94,11 @@ func withPIDEnv(req StartRequest) (path string, argv []string) {
 // it, or another thread forked while it was being written and its child has
 // not come to its exec yet.
 //
-// It does not use os.StartProcess, whose Process holds a descriptor of its own
+// It does not use os.StartProcess for start, whose Process holds a descriptor of its own
 // and whose Wait blocks a thread for each process (golang.org/issue/60481).
-func startProcess(ctx context.Context, path string, argv []string, attr *syscall.ProcAttr) (int, error) {
+func startProcess(ctx context.Context, start forkExec, path string, argv []string, attr *syscall.ProcAttr) (int, error) {
 	for delay := time.Millisecond; ; delay *= 2 {
-		pid, _, err := syscall.StartProcess(path, argv, attr)
+		pid, _, err := start(path, argv, attr)
 		if !errors.Is(err, syscall.ETXTBSY) || delay > 128*time.Millisecond {
 			return pid, err
 		}

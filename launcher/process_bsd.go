@@ -94,8 +94,17 @@ func (p *process) notes() []string { return nil }
 // sweepReleased has nothing to do here: every child has its goroutine.
 func sweepReleased() {}
 
-// inherited leaves the descriptors alone that this program has inherited.
-func inherited() int { return 0 }
+// descriptorDir lists the descriptors of this process (fd(4)). On freebsd it is
+// complete only where fdescfs(4) is mounted.
+const descriptorDir = "/dev/fd"
+
+// forkExecAlone is not there: no thread can have descriptors of its own.
+func forkExecAlone(string, []string, *syscall.ProcAttr) (int, uintptr, error) {
+	return 0, 0, errors.ErrUnsupported
+}
+
+// canForkAlone reports whether forkExecAlone works.
+func canForkAlone() bool { return false }
 
 // checkArgumentSpace leaves it to the system.
 func checkArgumentSpace(*Command) error { return nil }

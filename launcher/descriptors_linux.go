@@ -1,0 +1,79 @@
+package launcher
+
+import (
+	"math"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// descriptorDir lists the descriptors of this process (proc_pid_fd(5)).
+const descriptorDir = "/proc/self/fd"
+
+// forkExecAlone starts a process that gets no descriptor but those in attr, by
+// a thread that has left the table of descriptors that all others share, and has
+// marked what is in its copy as closed on exec. What the others open from then on,
+// and how, does not matter; and none of theirs is changed.
+//
+// Until the thread has ended, files that this process closes stay open, as they do
+// until a child that was forked comes to its exec.
+//
+// attr.Sys.PidFD would be a descriptor of the thread, so it is opened again;
+// nobody reaps the child meanwhile, and it stays -1 if that does not succeed.
+func forkExecAlone(path string, argv []string, attr *syscall.ProcAttr) (pid int, handle uintptr, err error) {
+	pidfd := attr.Sys.PidFD
+	sys := *attr.Sys
+	sys.PidFD = nil
+	alone := *attr
+	alone.Sys = &sys
+	inThread(func() {
+		if err = leaveDescriptors(firstFile); err == nil {
+			pid, handle, err = syscall.StartProcess(path, argv, &alone)
+		}
+	})
+	if err != nil || pidfd == nil {
+		return pid, handle, err
+	}
+	if *pidfd, err = unix.PidfdOpen(pid, 0); err != nil {
+		*pidfd = -1
+	}
+	return pid, handle, nil
+}
+
+// leaveDescriptors gives the calling thread a table of descriptors of its own,
+// and marks those from first on in it as closed on exec.
+func leaveDescriptors(first uint) error {
+	return unix.CloseRange(first, math.MaxInt32, unix.CLOSE_RANGE_UNSHARE|unix.CLOSE_RANGE_CLOEXEC)
+}
+
+// canForkAlone reports whether forkExecAlone works: from Linux 5.11 on, where no
+// filter of system calls is in the way (close_range(2)).
+var canForkAlone = sync.OnceValue(func() (can bool) {
+	// The runtime goes on in such a thread, and may poll there at any time: for
+	// the copy to have its epoll instance there has to be one. It comes with the
+	// first timer.
+	<-time.After(time.Nanosecond)
+	inThread(func() { can = leaveDescriptors(math.MaxInt32) == nil })
+	return can
+})
+
+// inThread runs f in a thread that ends with it, and waits for f. A goroutine that
+// ends without having unlocked its thread ends the thread, but for the main one,
+// which would stay for ever (runtime.LockOSThread).
+func inThread(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			defer runtime.UnlockOSThread()
+			inThread(f) // which cannot get this one now
+			return
+		}
+		f()
+	}()
+	<-done
+}
