@@ -79,7 +79,7 @@ func TestLostWatchIsReplaced(t *testing.T) {
 	f, w := newLog(t, 0)
 	a, b := newReader(t, f), newReader(t, f)
 	dropped := f.watch
-	watchers.tell(dropped.path, true)
+	dropped.tell(true)
 	bell(a.wake).mustRing(t, "loss")
 	bell(b.wake).mustRing(t, "loss")
 	write(t, w, "perhaps without an event")

@@ -2,6 +2,7 @@ package logsource
 
 import (
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -37,6 +38,11 @@ const (
 	gather = time.Millisecond
 )
 
+// stale is how many watches that nobody wants any more may be left in the kernel.
+// To end each at once would cost a launch two wakes; so it ends with the file's
+// next change, or with the others when there are that many, or with the notifier.
+const stale = 64
+
 // A notifier tells of changes of files, by inotify(7). It takes one descriptor,
 // and one goroutine, read, which close ends.
 //
@@ -44,58 +50,73 @@ const (
 // channel to another goroutine, and wakes it for every write of a pod that
 // pours.
 type notifier struct {
-	file    *os.File
-	changed func(path string, lost bool)
+	file *os.File
 
-	mu     sync.Mutex // never held while calling changed
+	mu     sync.Mutex // never held while telling a watch
 	closed bool
-	byPath map[string]*watched
 	byWD   map[int32]*watched
+	unused int // of byWD, without watches
 }
 
-// A watched is one file, which may be watched under several names.
+// A watched is one file.
 type watched struct {
-	paths []string
-	wd    int32 // 0 while its events are gathered
-	told  int   // of the present burst
-	last  time.Time
+	watches []*watch // never changed in place; of a file that is not in use any more none
+	wd      int32    // 0 while its events are gathered
+	told    int      // of the present burst
+	last    time.Time
 }
 
-// newNotifier returns a notifier that calls changed after each change of a file,
-// or soon after the last of several: mostly from its own goroutine, and from
-// others where changes were gathered. lost says that the file is not watched
-// any more. An empty path says that any file may have changed.
-func newNotifier(changed func(path string, lost bool)) (*notifier, error) {
+// newNotifier returns a notifier that tells its watches of each change of their
+// file, or soon after the last of several: mostly from its own goroutine, and
+// from others where changes were gathered.
+func newNotifier() (*notifier, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return nil, os.NewSyscallError("inotify_init1", err)
 	}
-	n := &notifier{
-		file:    os.NewFile(uintptr(fd), "inotify"),
-		changed: changed,
-		byPath:  make(map[string]*watched),
-		byWD:    make(map[int32]*watched),
-	}
+	n := &notifier{file: os.NewFile(uintptr(fd), "inotify"), byWD: make(map[int32]*watched)}
 	go n.read()
 	return n, nil
 }
 
-// add watches the file at path, which is not watched under that name yet.
-func (n *notifier) add(path string) error {
+// add watches the file at w.path for w.
+func (n *notifier) add(w *watch) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	wd, err := n.watch(path)
+	wd, err := n.watch(w.path)
 	if err != nil {
 		return err
 	}
-	w := n.byWD[wd]
-	if w == nil {
-		w = &watched{wd: wd}
-		n.byWD[wd] = w
+	on := n.byWD[wd]
+	switch {
+	case on == nil:
+		on = &watched{wd: wd}
+		n.byWD[wd] = on
+	case len(on.watches) == 0:
+		n.unused--
 	}
-	w.paths = append(w.paths, path)
-	n.byPath[path] = w
+	w.on = on
+	on.watches = append(slices.Clone(on.watches), w)
 	return nil
+}
+
+// remove tells w no more. A call that has begun, or is about to, may still come.
+func (n *notifier) remove(w *watch) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	on := w.on
+	on.watches = slices.DeleteFunc(slices.Clone(on.watches), func(other *watch) bool { return other == w })
+	if len(on.watches) > 0 || on.wd == 0 || n.byWD[on.wd] != on {
+		return
+	}
+	if n.unused++; n.unused <= stale {
+		return
+	}
+	for _, on := range n.byWD {
+		if len(on.watches) == 0 {
+			n.unwatch(on)
+		}
+	}
 }
 
 // watch asks the kernel to tell of the file at path. All there is to know of a
@@ -110,37 +131,23 @@ func (n *notifier) watch(path string) (wd int32, err error) {
 	return wd, os.NewSyscallError("inotify_add_watch", err)
 }
 
-// unwatch asks the kernel to tell no more of w. The caller holds mu.
-func (n *notifier) unwatch(w *watched) {
-	if w.wd == 0 {
-		return
-	}
-	delete(n.byWD, w.wd)
+// unwatch asks the kernel to tell no more of a file. The caller holds mu.
+func (n *notifier) unwatch(on *watched) {
+	n.forget(on)
 	// The only error is that the watch has gone by itself, with its file.
 	_ = n.control(func(fd int) error {
-		_, err := unix.InotifyRmWatch(fd, uint32(w.wd))
+		_, err := unix.InotifyRmWatch(fd, uint32(on.wd))
 		return err
 	})
-	w.wd = 0
+	on.wd = 0
 }
 
-// remove ends the watch of the file at path, if there is one.
-func (n *notifier) remove(path string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	w := n.byPath[path]
-	if w == nil {
-		return
-	}
-	delete(n.byPath, path)
-	for i, p := range w.paths {
-		if p == path {
-			w.paths = append(w.paths[:i:i], w.paths[i+1:]...)
-			break
-		}
-	}
-	if len(w.paths) == 0 {
-		n.unwatch(w)
+// forget takes a file out of those of which the kernel tells. The caller holds
+// mu.
+func (n *notifier) forget(on *watched) {
+	delete(n.byWD, on.wd)
+	if len(on.watches) == 0 {
+		n.unused--
 	}
 }
 
@@ -174,68 +181,83 @@ func (n *notifier) read() {
 		for rest := buf[:got]; len(rest) >= unix.SizeofInotifyEvent; {
 			event := (*unix.InotifyEvent)(unsafe.Pointer(&rest[0]))
 			rest = rest[unix.SizeofInotifyEvent+event.Len:]
-			paths, lost := n.take(event.Wd, event.Mask)
-			for _, path := range paths {
-				n.changed(path, lost)
+			watches, lost := n.take(event.Wd, event.Mask)
+			for _, w := range watches {
+				w.tell(lost)
 			}
 		}
 	}
 }
 
-// everything is what changed is told when it is not known what has changed.
-var everything = []string{""}
-
-// take notes one event, and returns whom to tell of it.
-func (n *notifier) take(wd int32, mask uint32) (paths []string, lost bool) {
-	if mask&unix.IN_Q_OVERFLOW != 0 {
-		return everything, false
-	}
+// take notes one event, and returns whom to tell of it, and whether their watch
+// is lost.
+func (n *notifier) take(wd int32, mask uint32) (watches []*watch, lost bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	w := n.byWD[wd]
+	if mask&unix.IN_Q_OVERFLOW != 0 { // any file may have changed
+		for _, on := range n.byWD {
+			watches = append(watches, on.watches...)
+		}
+		return watches, false
+	}
+	on := n.byWD[wd]
 	switch {
-	case w == nil: // it was removed since
+	case on == nil: // it was removed since
 		return nil, false
-	case mask&unix.IN_IGNORED != 0: // its filesystem was unmounted
-		delete(n.byWD, wd)
-		w.wd = 0
-		return w.paths, true
+	case mask&unix.IN_IGNORED != 0: // its filesystem was unmounted, or it was deleted
+		n.forget(on)
+		on.wd = 0
+		return on.watches, true
+	case len(on.watches) == 0:
+		n.unwatch(on)
+		return nil, false
 	}
 	now := time.Now()
-	if now.Sub(w.last) > quiet {
-		w.told = 0
+	if now.Sub(on.last) > quiet {
+		on.told = 0
 	}
-	w.last = now
-	if w.told++; w.told <= burst {
-		return w.paths, false
+	on.last = now
+	if on.told++; on.told <= burst {
+		return on.watches, false
 	}
-	n.unwatch(w)
-	time.AfterFunc(gather, func() { n.resume(w) })
+	n.unwatch(on)
+	time.AfterFunc(gather, func() { n.resume(on) })
 	return nil, false
 }
 
-// resume ends the gathering of events of w.
-func (n *notifier) resume(w *watched) {
+// resume ends the gathering of events of a file.
+func (n *notifier) resume(on *watched) {
+	watches, lost := n.rewatch(on)
+	for _, w := range watches {
+		w.tell(lost)
+	}
+}
+
+// rewatch watches a file again, and returns whom to tell that it may have changed,
+// and whether their watch is lost.
+func (n *notifier) rewatch(on *watched) (watches []*watch, lost bool) {
 	n.mu.Lock()
-	if n.closed || len(w.paths) == 0 {
-		n.mu.Unlock()
-		return
+	defer n.mu.Unlock()
+	if n.closed || len(on.watches) == 0 {
+		return nil, false
 	}
-	paths, lost := w.paths, true
-	if wd, err := n.watch(paths[0]); err == nil {
-		lost = false
-		if other := n.byWD[wd]; other != nil { // somebody else began to watch it
-			other.paths = append(other.paths, paths...)
-			for _, path := range paths {
-				n.byPath[path] = other
-			}
-		} else {
-			w.wd = wd
-			n.byWD[wd] = w
-		}
+	wd, err := n.watch(on.watches[0].path)
+	if err != nil {
+		return on.watches, true
 	}
-	n.mu.Unlock()
-	for _, path := range paths {
-		n.changed(path, lost)
+	other := n.byWD[wd]
+	if other == nil {
+		on.wd = wd
+		n.byWD[wd] = on
+		return on.watches, false
 	}
+	// Somebody else began to watch it.
+	if len(other.watches) == 0 {
+		n.unused--
+	}
+	for _, w := range on.watches {
+		w.on = other
+	}
+	other.watches = append(slices.Clone(other.watches), on.watches...)
+	return on.watches, false
 }

@@ -22,15 +22,14 @@ const linger = 250 * time.Millisecond
 //
 // Goroutines: those of the notifier, which end when shut closes it.
 //
-// Locks: mu is held while calling the notifier, byPath's never is, and tell,
-// which the notifier calls, takes only that one.
+// Locks: mu is held while calling the notifier, and never taken by what that
+// calls.
 type hub struct {
 	mu      sync.Mutex
 	watcher *notifier   // nil while nobody watches
 	count   int         // of watches
-	idle    *time.Timer // pending call of shut, while count is 0
-
-	byPath sync.Map // string → *watch
+	unused  time.Time   // since when count is 0
+	idle    *time.Timer // pending call of shut; nil if none is
 }
 
 // A watch tells of every change of one file, until it is stopped.
@@ -39,6 +38,7 @@ type watch struct {
 	path    string
 	changed func()
 	gone    atomic.Bool
+	on      *watched // the notifier's
 }
 
 // add calls changed, from any goroutine, after each change of file, until the
@@ -47,12 +47,8 @@ type watch struct {
 func (h *hub) add(file *os.File, changed func()) *watch {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.idle != nil {
-		h.idle.Stop()
-		h.idle = nil
-	}
 	if h.watcher == nil {
-		watcher, err := newNotifier(h.tell)
+		watcher, err := newNotifier()
 		if err != nil {
 			return nil
 		}
@@ -60,16 +56,10 @@ func (h *hub) add(file *os.File, changed func()) *watch {
 	}
 	for _, path := range watchPaths(file) {
 		w := &watch{hub: h, path: path, changed: changed}
-		// Before the first event of it can come. A name that another log has
-		// already (there is no /proc then) stays with that one.
-		if _, taken := h.byPath.LoadOrStore(path, w); taken {
-			continue
-		}
-		if err := h.watcher.add(path); err == nil {
+		if err := h.watcher.add(w); err == nil {
 			h.count++
 			return w
 		}
-		h.byPath.Delete(path)
 	}
 	h.shutLater()
 	return nil
@@ -81,8 +71,7 @@ func (w *watch) stop() {
 	h := w.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.byPath.CompareAndDelete(w.path, w)
-	h.watcher.remove(w.path)
+	h.watcher.remove(w)
 	h.count--
 	h.shutLater()
 }
@@ -91,47 +80,49 @@ func (w *watch) stop() {
 // Whoever asks stops it and adds it again.
 func (w *watch) lost() bool { return w.gone.Load() }
 
+// tell tells of a change; lost says that it is the last one of which the watcher
+// knows.
+func (w *watch) tell(lost bool) {
+	if lost {
+		w.gone.Store(true)
+	}
+	w.changed()
+}
+
 // shutLater closes the watcher after a while, if nobody watches by then. The
 // caller holds mu.
 func (h *hub) shutLater() {
-	if h.count == 0 && h.watcher != nil && h.idle == nil {
+	if h.count > 0 {
+		return
+	}
+	h.unused = time.Now()
+	if h.idle == nil && h.watcher != nil {
+		// It goes on when somebody watches again, and looks when it strikes: a
+		// program that launches one pod after the other would set it each time.
 		h.idle = time.AfterFunc(linger, h.shut)
 	}
 }
 
+// shut closes the watcher if it has not been used for as long as it lingers.
 func (h *hub) shut() {
 	if watcher := h.takeIdle(); watcher != nil {
 		watcher.close() // without mu, for it takes long
 	}
 }
 
-// takeIdle takes away the watcher, if nobody watches.
+// takeIdle takes away the watcher, if nobody has watched for long enough.
 func (h *hub) takeIdle() *notifier {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	// A timer that fired while add held the lock is out of date.
-	if h.count > 0 || h.idle == nil {
+	h.idle = nil
+	if h.count > 0 || h.watcher == nil {
+		return nil
+	}
+	if left := linger - time.Since(h.unused); left > 0 {
+		h.idle = time.AfterFunc(left, h.shut)
 		return nil
 	}
 	watcher := h.watcher
-	h.watcher, h.idle = nil, nil
+	h.watcher = nil
 	return watcher
-}
-
-// tell wakes those who watch the file at path, or everybody if that is empty.
-func (h *hub) tell(path string, lost bool) {
-	if path == "" {
-		h.byPath.Range(func(_, w any) bool {
-			w.(*watch).changed()
-			return true
-		})
-		return
-	}
-	if w, ok := h.byPath.Load(path); ok {
-		w := w.(*watch)
-		if lost {
-			w.gone.Store(true)
-		}
-		w.changed()
-	}
 }
