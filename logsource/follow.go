@@ -55,7 +55,11 @@ func (f *followed) follow(ctx context.Context) (io.ReadCloser, error) {
 }
 
 func (f *followed) newReader(ctx context.Context) (*reader, error) {
-	r := &reader{from: f, ctx: ctx, wake: make(chan struct{}, 1), closed: make(chan struct{})}
+	file, err := newReading(f.file)
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{from: f, file: file, ctx: ctx, wake: make(chan struct{}, 1), closed: make(chan struct{})}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
@@ -128,6 +132,7 @@ func (f *followed) interval(looked int) time.Duration {
 // waiting.
 type reader struct {
 	from   *followed
+	file   *reading
 	ctx    context.Context
 	wake   chan struct{} // capacity 1: a change since the last look
 	closed chan struct{}
@@ -193,7 +198,7 @@ func (r *reader) readOnce(p []byte) (int, error) {
 		if r.ending {
 			p = p[:max(0, min(int64(len(p)), r.end-r.offset))]
 		}
-		n, err := r.from.file.ReadAt(p, r.offset)
+		n, err := r.file.at(p, r.offset)
 		r.offset += int64(n)
 		if n > 0 || !errors.Is(err, io.EOF) {
 			return n, err

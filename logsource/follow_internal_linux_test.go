@@ -218,7 +218,11 @@ func mustFind(t *testing.T, r *reader, idle, late time.Duration, want string, wa
 // bubbleReader returns a reader for which no watcher is asked: a notifier's
 // goroutine waits for the kernel, and time would stand still in its bubble.
 func bubbleReader(f *followed, ctx context.Context) *reader {
-	r := &reader{from: f, ctx: ctx, wake: make(chan struct{}, 1), closed: make(chan struct{})}
+	file, err := newReading(f.file)
+	if err != nil {
+		panic(err)
+	}
+	r := &reader{from: f, file: file, ctx: ctx, wake: make(chan struct{}, 1), closed: make(chan struct{})}
 	f.owners++
 	f.readers[r] = struct{}{}
 	return r
