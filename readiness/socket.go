@@ -70,26 +70,21 @@ func (s Socket) Verify(ctx context.Context, t Target) error {
 // String describes the probe.
 func (s Socket) String() string { return "an answer on the socket" }
 
-// dial makes one attempt.
+// dial makes one attempt. On a unix socket that takes no time, so ctx does not
+// matter.
 func (s Socket) dial(ctx context.Context, t Target) error {
-	if isUnix(t.Endpoint) {
-		// connect(2) on a unix socket does not wait here: net makes it
-		// non-blocking, and a full backlog is EAGAIN.
-		ctx = context.WithoutCancel(ctx)
-	}
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, t.Endpoint.Network, t.Endpoint.Address)
-	if err != nil {
-		return explain(err, t.Endpoint)
-	}
-	defer conn.Close()
-	unixConn, ok := conn.(*net.UnixConn)
-	if !ok {
+	if !isUnix(t.Endpoint) {
+		var d net.Dialer
+		conn, err := d.DialContext(ctx, t.Endpoint.Network, t.Endpoint.Address)
+		if err != nil {
+			return err
+		}
+		conn.Close()
 		return nil
 	}
-	peer, err := peerOf(unixConn)
+	peer, err := dialUnix(t.Endpoint)
 	if err != nil {
-		return fmt.Errorf("find out who serves %v: %w", t.Endpoint, err)
+		return explain(err, t.Endpoint)
 	}
 	check := s.Peer
 	if check == nil {
@@ -124,13 +119,10 @@ func mayGetBetter(err error) bool {
 	return false
 }
 
-// explain makes what connect(2) says of a file that is no stream socket plain:
-// it is ECONNREFUSED for one that is no socket at all, just as for a socket on
-// which nobody listens yet, and EPROTOTYPE for a datagram socket.
+// explain makes what connect(2) says of the unix socket at e plain: of a file that
+// is no socket at all it says ECONNREFUSED, just as of a socket on which nobody
+// listens yet, and of a datagram socket EPROTOTYPE.
 func explain(err error, e Endpoint) error {
-	if !isUnix(e) {
-		return err
-	}
 	switch {
 	case errors.Is(err, syscall.EPROTOTYPE):
 		return fmt.Errorf("%w: it is a socket of another type (datagram or packet), not a stream", err)
