@@ -106,8 +106,8 @@ func (n *launch) recordStart(s *started) error {
 // settle writes down that the pod is ready at e, and leaves the name to it.
 func (s *started) settle(e readiness.Endpoint) error {
 	if s.record.PID != 0 {
-		s.record.Ready, s.record.Network, s.record.Address = true, e.Network, e.Address
-		if err := s.claim.Record(s.record); err != nil {
+		s.record.Answer = ownership.Answer{Ready: true, Network: e.Network, Address: e.Address}
+		if err := s.claim.RecordReady(s.record); err != nil {
 			return fmt.Errorf("record that pid %d is ready: %w", s.record.PID, err)
 		}
 	}

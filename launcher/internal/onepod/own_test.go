@@ -69,8 +69,10 @@ func (r *rig) editRecordOf(from, to string, edit func(record map[string]any)) {
 	var record map[string]any
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber()
-	if err := decoder.Decode(&record); err != nil {
-		r.T.Fatal(err)
+	for decoder.More() { // each adds to what the earlier ones say
+		if err := decoder.Decode(&record); err != nil {
+			r.T.Fatal(err)
+		}
 	}
 	edit(record)
 	if data, err = json.Marshal(record); err != nil {

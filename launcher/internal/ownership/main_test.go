@@ -219,7 +219,7 @@ func (s *scene) pod(role string, ready bool) (*child, ownership.Record) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	r := ownership.Record{Identity: id, Ready: ready, Network: "unix", Address: "/alice/sock"}
+	r := ownership.Record{Identity: id, Answer: ownership.Answer{Ready: ready, Network: "unix", Address: "/alice/sock"}}
 	if err := c.Record(r); err != nil {
 		s.t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -15,8 +16,9 @@ import (
 // A Place is where the witnesses of one name are kept. It is not safe for use
 // by several goroutines; each opens its own.
 type Place struct {
-	root *os.Root // the base
-	name string
+	root    *os.Root // the base
+	name    string
+	written fs.FileInfo // of the record that we have written; nil: none
 }
 
 // Open returns the Place of name, a valid one, below base, which must exist and
@@ -212,12 +214,25 @@ func noWitness(err error) bool {
 // File is the pod lock, for the pod to inherit.
 func (c *Claim) File() *os.File { return c.pod.file }
 
-// Record replaces the record. It may be called until Abandon or Settle.
+// Record writes down who was started. It may be called until Abandon or Settle.
 func (c *Claim) Record(r Record) error {
 	if err := c.check(); err != nil {
 		return err
 	}
 	return c.place.write(r)
+}
+
+// RecordReady adds to the record r, which was written down, that the pod is ready
+// at r.Answer. It may be called until Abandon or Settle.
+func (c *Claim) RecordReady(r Record) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	err := c.place.add(r.Answer)
+	if errors.Is(err, errNotWritten) {
+		return c.place.write(r)
+	}
+	return err
 }
 
 // check makes sure that the name is still ours. Somebody may have cleaned the

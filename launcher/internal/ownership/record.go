@@ -1,6 +1,7 @@
 package ownership
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -25,19 +26,27 @@ const Version = 1
 
 // A Record says who the pod of a name is. It holds neither the overlay's text
 // nor the environment.
+//
+// Its file holds two JSON objects: one from when the process was started, and one
+// that is added once it is ready. A second one that is torn says nothing.
 type Record struct {
 	Version int    `json:"version"`
 	Name    string `json:"name"`
 	proc.Identity
 	Launch  uuid.UUID `json:"launch"`
-	Session uuid.UUID `json:"session"`           // that was resumed; zero: a fresh one
-	Command []string  `json:"command"`           // path and arguments, redacted
-	Dir     string    `json:"dir"`               // the runtime directory
-	Log     string    `json:"log"`               // where the log is
-	Started time.Time `json:"started"`           // for people; nothing is decided by it
-	Ready   bool      `json:"ready"`             // it was ready once
-	Network string    `json:"network,omitempty"` // where it answers, once Ready
-	Address string    `json:"address,omitempty"`
+	Session uuid.UUID `json:"session"` // that was resumed; zero: a fresh one
+	Command []string  `json:"command"` // path and arguments, redacted
+	Dir     string    `json:"dir"`     // the runtime directory
+	Log     string    `json:"log"`     // where the log is
+	Started time.Time `json:"started"` // for people; nothing is decided by it
+	Answer
+}
+
+// An Answer is what is added to the record of a pod that is ready.
+type Answer struct {
+	Ready   bool   `json:"ready"`             // it was ready once
+	Network string `json:"network,omitempty"` // where it answers, once Ready
+	Address string `json:"address,omitempty"`
 }
 
 // maxRecord is more than any record of ours can be: an argument list has at
@@ -72,14 +81,20 @@ func (p *Place) read() (Record, error) {
 
 func parseRecord(data []byte, name string) (Record, error) {
 	var r Record
-	err := json.Unmarshal(data, &r)
+	objects := json.NewDecoder(bytes.NewReader(data))
+	var first json.RawMessage
+	valid := objects.Decode(&first) == nil
+	err := json.Unmarshal(first, &r)
 	if err == nil {
+		if answer := r.Answer; objects.Decode(&answer) == nil {
+			r.Answer = answer
+		}
 		err = r.eachText(decodeText)
 	}
 	switch {
 	case err == nil && r.Version >= 1 && r.Name == name && r.PID > 1 && r.Boot != "":
 		return r, nil
-	case json.Valid(data) && r.Version > Version:
+	case valid && r.Version > Version:
 		// It means something to somebody, and its pod may well run.
 		return Record{}, fmt.Errorf("the record is of version %d, and this program knows only version %d: %w", r.Version, Version, errors.Join(errors.ErrUnsupported, err))
 	case err != nil:
@@ -123,8 +138,9 @@ func decodeText(s string) (string, error) {
 	return string(raw), err
 }
 
-// write replaces the record, at once and whole. It is not synced to the disk:
-// after a crash of the machine no record is worth anything.
+// write creates the record, in place of one that is in the way. It is not synced
+// to the disk: after a crash of the machine no record is worth anything. Whoever
+// reads it while it is written finds one that is torn, and so none.
 func (p *Place) write(r Record) error {
 	r.Version, r.Name = Version, p.name
 	if err := r.eachText(encodeText); err != nil {
@@ -134,30 +150,28 @@ func (p *Place) write(r Record) error {
 	if err != nil {
 		return err
 	}
-	temp := p.recordName() + ".tmp"
-	f, err := p.createTemp(temp)
+	f, err := p.create(p.recordName())
 	if err != nil {
 		return err
 	}
+	p.written = nil
 	if err = f.Chmod(0o600); err == nil { // whatever the umask
-		_, err = f.Write(append(data, '\n'))
+		if _, err = f.Write(append(data, '\n')); err == nil {
+			p.written, err = f.Stat()
+		}
 	}
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}
-	if err == nil {
-		err = p.root.Rename(temp, p.recordName())
-	}
 	if err != nil {
-		p.root.Remove(temp)
+		p.root.Remove(p.recordName())
 	}
 	return err
 }
 
-// createTemp creates the file called name. The launch lock is ours, so nobody
-// else writes; what a writer left who was killed in the middle is in the way, and
-// goes.
-func (p *Place) createTemp(name string) (*os.File, error) {
+// create creates the file called name. The launch lock is ours, so nobody else
+// does; what is in the way goes.
+func (p *Place) create(name string) (*os.File, error) {
 	for {
 		f, err := p.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|nonblock, 0o600)
 		if !errors.Is(err, fs.ErrExist) {
@@ -167,6 +181,35 @@ func (p *Place) createTemp(name string) (*os.File, error) {
 			return nil, err
 		}
 	}
+}
+
+// errNotWritten says that the record is not the one that was written.
+var errNotWritten = errors.New("the record was deleted or replaced")
+
+// add adds to the record that was written. This is on the way from the ready line
+// to the launch's return, so the record is not replaced: many filesystems flush a
+// file that is renamed over another.
+func (p *Place) add(a Answer) (err error) {
+	if a.Address, err = encodeText(a.Address); err != nil {
+		return err
+	}
+	data, err := json.Marshal(a)
+	if err != nil {
+		return err
+	}
+	f, err := p.root.OpenFile(p.recordName(), os.O_WRONLY|os.O_APPEND|nonblock, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errNotWritten
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if fi, err := f.Stat(); err != nil || p.written == nil || !os.SameFile(fi, p.written) {
+		return errors.Join(errNotWritten, err)
+	}
+	_, err = f.Write(append(data, '\n'))
+	return err
 }
 
 // remove deletes the record.

@@ -32,9 +32,7 @@ func whole() Record {
 		Dir:      "/base\xfe/alice",
 		Log:      "/base\xfe/alice/stderr.log",
 		Started:  time.Date(2030, 1, 2, 3, 4, 5, 6, time.UTC),
-		Ready:    true,
-		Network:  "unix",
-		Address:  "/base\xfe/alice/sock",
+		Answer:   Answer{Ready: true, Network: "unix", Address: "/base\xfe/alice/sock"},
 	}
 }
 
@@ -50,14 +48,13 @@ func openPlace(t *testing.T) (*Place, string) {
 }
 
 // B4: a record is read as it was written, byte for byte, for a path may hold
-// any. D31: it replaces another at once; what a writer has left that was killed
-// is in nobody's way.
+// any. D31: what a writer has left that was killed is in nobody's way.
 func TestRecordIsKept(t *testing.T) {
 	p, path := openPlace(t)
 	if _, err := p.read(); !errors.Is(err, ErrNoRecord) {
 		t.Errorf("without a record: %v", err)
 	}
-	if err := os.WriteFile(path+".tmp", []byte("half a rec"), 0o000); err != nil {
+	if err := os.WriteFile(path, []byte("half a rec"), 0o000); err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range []Record{{Identity: proc.Identity{PID: 2, Boot: "b"}}, whole()} {
@@ -83,6 +80,60 @@ func TestRecordIsKept(t *testing.T) {
 	}
 	if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v, %v", fi.Mode(), err)
+	}
+}
+
+// What is added to a record is read with it, as far as it is whole; and nothing
+// but where the pod answers is.
+func TestRecordIsAddedTo(t *testing.T) {
+	p, path := openPlace(t)
+	want := whole()
+	answer := want.Answer
+	want.Answer = Answer{}
+	if err := p.add(answer); !errors.Is(err, errNotWritten) {
+		t.Errorf("there is no record to add to: %v", err)
+	}
+	if err := p.write(want); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.add(answer); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	added := strings.LastIndexByte(strings.TrimSpace(string(data)), '\n') + 1
+	for end := added; end <= len(data); end++ {
+		got, err := parseRecord(data[:end], "alice")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want.Answer = Answer{}
+		if end >= len(data)-1 { // the line's end tells nothing
+			want.Answer = answer
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("with %q (-want +got):\n%s", data[added:end], diff)
+		}
+	}
+	got, err := parseRecord(append(data[:added:added], `{"ready": true, "pid": 7, "name": "bob"}`...), "alice")
+	want.Answer = Answer{Ready: true}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("what is added names another process: %v (-want +got):\n%s", err, diff)
+	}
+	for what, change := range map[string]func() error{
+		"deleted": func() error { return os.Remove(path) },
+		"replaced": func() error {
+			return errors.Join(os.WriteFile(path+".other", data, 0o600), os.Rename(path+".other", path))
+		},
+	} {
+		if err := errors.Join(p.write(want), change()); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.add(answer); !errors.Is(err, errNotWritten) {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
 
@@ -162,7 +213,6 @@ func TestRecordThatIsNone(t *testing.T) {
 		"binary":      []byte("\x00\xff\x7fELF"),
 		"null":        []byte("null"),
 		"list":        []byte("[]"),
-		"two":         append(good[:len(good):len(good)], good...),
 		"huge":        []byte(strings.Repeat(" ", maxRecord) + string(good)),
 		"other name":  with("name", "bob"),
 		"no version":  with("version", 0),

@@ -86,7 +86,7 @@ func beingLaunched(t *testing.T) {
 
 	t.Run("and is ready", func(t *testing.T) {
 		waiting := s.claimSoon()
-		if err := first.Record(ownership.Record{Identity: id, Ready: true}); err != nil {
+		if err := first.Record(ownership.Record{Identity: id, Answer: ownership.Answer{Ready: true}}); err != nil {
 			t.Fatal(err)
 		}
 		first.Settle()
