@@ -98,6 +98,9 @@ func sweepReleased() {}
 // complete only where fdescfs(4) is mounted.
 const descriptorDir = "/dev/fd"
 
+// fewOpen cannot tell.
+func fewOpen() (highest int, ok bool) { return 0, false }
+
 // forkExecAlone is not there: no thread can have descriptors of its own.
 func forkExecAlone(string, []string, *syscall.ProcAttr) (int, uintptr, error) {
 	return 0, 0, errors.ErrUnsupported
