@@ -23,11 +23,10 @@ func fewOpen() (highest int, ok bool) {
 	if err := unix.Stat(descriptorDir, &fi); err != nil || fi.Size == 0 || fi.Size > fewDescriptors {
 		return 0, false
 	}
+	all := questions.Get().(*[fewDescriptors]unix.PollFd)
+	defer questions.Put(all)
 	for _, most := range []int{64, fewDescriptors} {
-		asked := make([]unix.PollFd, most)
-		for fd := range asked {
-			asked[fd].Fd = int32(fd)
-		}
+		asked := all[:most]
 		if _, err := unix.Poll(asked, 0); err != nil {
 			return 0, false
 		}
@@ -44,6 +43,16 @@ func fewOpen() (highest int, ok bool) {
 	}
 	return 0, false
 }
+
+// questions are what poll is asked of each descriptor: whether it is open, and
+// nothing more.
+var questions = sync.Pool{New: func() any {
+	all := new([fewDescriptors]unix.PollFd)
+	for fd := range all {
+		all[fd].Fd = int32(fd)
+	}
+	return all
+}}
 
 // forkExecAlone starts a process that gets no descriptor but those in attr, by
 // a thread that has left the table of descriptors that all others share, and has

@@ -208,7 +208,9 @@ func (n *launch) prepare(ctx context.Context) (*started, error) {
 			returned = true
 			return nil, n.abandon(ctx, s, stage, err)
 		}
-		n.log.Debug("step done", "stage", string(stage), "took", time.Since(began))
+		if n.log.IsDebug() { // else its arguments are made for nothing
+			n.log.Debug("step done", "stage", string(stage), "took", time.Since(began))
+		}
 	}
 	n.log.Debug("process started", "pid", s.pod.PID(), "path", s.command.Path, "dir", s.dir, "log", s.log.Path)
 	n.stage.Store(StageReady)

@@ -2,13 +2,17 @@ package ownership
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 )
 
 // A lock is an flock(2) lock that is held. It belongs to the open file, not to
 // the process: a child that inherits the descriptor holds it as well.
-type lock struct{ file *os.File }
+type lock struct {
+	file *os.File
+	info fs.FileInfo // of file, when it was locked
+}
 
 // errBusy says that somebody else holds a lock.
 var errBusy = errors.New("locked by another")
@@ -22,15 +26,20 @@ func (l *lock) unlock() {
 // drop closes our copy. The lock stays as long as there is another.
 func (l *lock) drop() { l.file.Close() }
 
-// isAt reports whether f is still the file called name.
-func isAt(root *os.Root, name string, f *os.File) (bool, error) {
+// isAt reports whether l is still the file called name.
+func (l *lock) isAt(root *os.Root, name string) (bool, error) {
 	there, err := root.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
-	}
-	if err != nil {
+	case err != nil:
 		return false, err
+	case !there.Mode().IsRegular():
+		return false, notRegular(there)
 	}
-	ours, err := f.Stat()
-	return err == nil && os.SameFile(there, ours), err
+	return os.SameFile(there, l.info), nil
+}
+
+func notRegular(fi fs.FileInfo) error {
+	return fmt.Errorf("it is not a regular file (%v); remove it", fi.Mode())
 }

@@ -29,9 +29,10 @@ func tryLock(root *os.Root, name string) (*lock, error) {
 		}
 		err = flock(f, unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
+			l := &lock{file: f}
 			var same bool
-			if same, err = isAt(root, name, f); same {
-				return &lock{f}, nil
+			if same, err = l.identify(root, name); same {
+				return l, nil
 			}
 		}
 		f.Close()
@@ -46,6 +47,19 @@ func tryLock(root *os.Root, name string) (*lock, error) {
 	}
 }
 
+// identify notes which file l is, reports whether it is the one called name, and
+// then makes sure that it can be opened by us: a umask with bits of the user's
+// would keep everybody from it.
+func (l *lock) identify(root *os.Root, name string) (same bool, err error) {
+	if l.info, err = l.file.Stat(); err != nil {
+		return false, err
+	}
+	if same, err = l.isAt(root, name); same && l.info.Mode().Perm()&0o600 != 0o600 {
+		err = l.file.Chmod(0o600)
+	}
+	return same && err == nil, err
+}
+
 // isLocked reports whether somebody holds the lock that is the file called
 // name below root. A file that is not there nobody has locked.
 func isLocked(root *os.Root, name string) (bool, error) {
@@ -56,7 +70,7 @@ func isLocked(root *os.Root, name string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	l := &lock{f}
+	l := &lock{file: f}
 	defer l.unlock()
 	// A shared lock, for two who ask at once are not to see each other.
 	err = flock(f, unix.LOCK_SH|unix.LOCK_NB)
@@ -66,23 +80,16 @@ func isLocked(root *os.Root, name string) (bool, error) {
 	return false, err
 }
 
-// openLock opens a lock file without following a link or waiting for a FIFO.
+// openLock opens a lock file without waiting for a FIFO.
 func openLock(root *os.Root, name string) (*os.File, error) {
-	if fi, err := root.Lstat(name); err == nil && !fi.Mode().IsRegular() {
-		return nil, fmt.Errorf("lock %q: it is not a regular file (%v); remove it", filepath.Join(root.Name(), name), fi.Mode())
-	}
 	f, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE|nonblock, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open the lock %q: %w", filepath.Join(root.Name(), name), err)
+	if err == nil {
+		return f, nil
 	}
-	// A umask with bits of the user's would keep everybody from opening it.
-	if fi, err := f.Stat(); err == nil && fi.Mode().Perm()&0o600 != 0o600 {
-		if err := f.Chmod(0o600); err != nil {
-			f.Close()
-			return nil, fmt.Errorf("open the lock %q: %w", filepath.Join(root.Name(), name), err)
-		}
+	if fi, statErr := root.Lstat(name); statErr == nil && !fi.Mode().IsRegular() {
+		err = notRegular(fi)
 	}
-	return f, nil
+	return nil, fmt.Errorf("open the lock %q: %w", filepath.Join(root.Name(), name), err)
 }
 
 // checkOwner makes sure that nobody but us, or who may do anything anyway, has

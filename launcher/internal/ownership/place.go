@@ -175,7 +175,11 @@ func (p *Place) take(launch **lock, record Record, state error, left *leftovers)
 	pod, err := tryLock(p.root, p.podName())
 	switch {
 	case err == nil:
-		if err := p.remove(); err != nil {
+		there := !errors.Is(state, ErrNoRecord) || !errors.Is(state, fs.ErrNotExist)
+		if there {
+			err = p.remove()
+		}
+		if err != nil {
 			pod.unlock()
 			return nil, err
 		}
@@ -239,7 +243,7 @@ func (c *Claim) RecordReady(r Record) error {
 // files away that we have locked; either of them keeps others from the name.
 func (c *Claim) check() error {
 	for name, l := range map[string]*lock{c.place.launchName(): c.launch, c.place.podName(): c.pod} {
-		if same, err := isAt(c.place.root, name, l.file); err != nil || same {
+		if same, err := l.isAt(c.place.root, name); err != nil || same {
 			return err
 		}
 	}

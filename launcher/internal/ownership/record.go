@@ -63,7 +63,7 @@ func (p *Place) read() (Record, error) {
 	fi, err := p.root.Lstat(p.recordName())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return Record{}, ErrNoRecord
+		return Record{}, fmt.Errorf("%w: %w", ErrNoRecord, err)
 	case err != nil:
 		return Record{}, err
 	case !fi.Mode().IsRegular() || fi.Size() > maxRecord:
@@ -214,10 +214,6 @@ func (p *Place) add(a Answer) (err error) {
 
 // remove deletes the record.
 func (p *Place) remove() error {
-	// Most often there is none, and os.Root tries two ways to remove one.
-	if _, err := p.root.Lstat(p.recordName()); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
 	if err := p.root.Remove(p.recordName()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
