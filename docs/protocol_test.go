@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -57,19 +58,26 @@ func TestPodsOfTheProtocol(t *testing.T) {
 	}
 }
 
-// servePod launches the pod twice, fresh and then resuming a session, talks to
-// it, and stops it. The second one finds the socket of the first in its way.
+// servePod launches the pod several times, fresh and resuming a session, with
+// its overlay in each of the ways in which it may come, talks to it, and stops
+// it. The second one finds the socket of the first in its way.
 func servePod(t *testing.T, dir string) {
 	session := uuid.New()
 	for _, run := range []struct {
-		session uuid.UUID
-		says    string
+		session   uuid.UUID
+		says      string
+		transport launcher.OverlayTransport
 	}{
-		{uuid.Nil, "a fresh session"},
-		{session, session.String()},
+		{uuid.Nil, "a fresh session", launcher.OverlayAsArgument},
+		{session, session.String(), launcher.OverlayAsFile},
+		{session, session.String(), launcher.OverlayAsDescriptor},
 	} {
+		if run.transport == launcher.OverlayAsDescriptor && runtime.GOOS == "freebsd" {
+			t.Log("not run: the overlay as a descriptor, which on freebsd needs fdescfs")
+			continue
+		}
 		var said []string
-		l := launcher.Launcher{Timeout: ample}
+		l := launcher.Launcher{Timeout: ample, OverlayTransport: run.transport}
 		pod, err := l.Launch(t.Context(), launcher.Spec{
 			Name:     "alice",
 			Overlay:  "name = \"alice\"\n",

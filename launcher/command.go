@@ -35,6 +35,12 @@ func (f CommandResolverFunc) ResolveCommand(ctx context.Context, req Request) (C
 type Request struct {
 	Spec       Spec
 	RuntimeDir string // the pod's, absolute; it need not exist yet
+
+	// OverlayPath is where the pod will find its overlay, if that is to be in
+	// no argument ([Launcher.OverlayTransport]). Spec.Overlay is empty then, and
+	// the path must be in an argument or a variable of the command; otherwise
+	// the launch fails with [ErrInvalidSpec].
+	OverlayPath string
 }
 
 // A Command is what a launch runs.
@@ -52,7 +58,8 @@ const (
 
 // PodCommand runs the program that an environment variable names, or else a
 // default one, with a pod's arguments: Args, then --overlay and the overlay
-// (always, even if it is empty), then --session and the session's id when
+// (always, even if it is empty), or --overlay-file and where it is
+// ([Launcher.OverlayTransport]), then --session and the session's id when
 // resuming, then Spec.Args. The zero value is ready to use.
 //
 // A program without a slash is looked up on the caller's PATH. One that is
@@ -130,7 +137,7 @@ type execCommand struct {
 
 func (e execCommand) ResolveCommand(_ context.Context, req Request) (Command, error) {
 	switch {
-	case req.Spec.Overlay != "":
+	case req.Spec.Overlay != "" || req.OverlayPath != "":
 		return Command{}, fmt.Errorf("%w: Overlay is set, and launcher.Exec(%q) takes none", ErrInvalidSpec, e.path)
 	case req.Spec.Session != uuid.Nil:
 		return Command{}, fmt.Errorf("%w: Session is set, and launcher.Exec(%q) takes none", ErrInvalidSpec, e.path)
@@ -178,7 +185,11 @@ func (e *noneError) Unwrap() []error { return e.missed }
 
 // podCommand is path with a pod's arguments.
 func podCommand(path string, leading []string, req Request) Command {
-	args := join(leading, []string{"--overlay", req.Spec.Overlay})
+	overlay := []string{"--overlay", req.Spec.Overlay}
+	if req.OverlayPath != "" {
+		overlay = []string{"--overlay-file", req.OverlayPath}
+	}
+	args := join(leading, overlay)
 	if req.Spec.Session != uuid.Nil {
 		args = append(args, "--session", req.Spec.Session.String())
 	}

@@ -54,6 +54,15 @@
 // exception is what C code opens so while the launch forks. Signals that this process ignores are
 // ignored by the pod as well (signal(7)); a pod that cares resets them.
 //
+// # Secrets
+//
+// An overlay is an argument of the pod, as is what [Spec.Args] holds, and every
+// user of the machine can read the arguments of every process. An overlay that
+// holds a secret should go another way: [Launcher.OverlayTransport] has it
+// handed over as a file or as a descriptor. [Spec.Env] can be read by the pod's
+// own user only. Neither overlay nor environment appear in an error, a log or a
+// record of this package; arguments do, and so does what a pod writes.
+//
 // # Platforms
 //
 // On Linux everything holds that this documentation says. On darwin and

@@ -163,6 +163,33 @@ func ExampleFirst() {
 	// true
 }
 
+// An overlay that holds a secret goes to the pod as a descriptor: the arguments,
+// which every user of the machine can read, tell only where it is.
+func ExampleLauncher_overlayTransport() {
+	base, err := os.MkdirTemp("", "pods")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(base)
+	l := launcher.Launcher{
+		Command:          launcher.Self{Args: []string{podRole}},
+		Dir:              runtimedir.Dir(base),
+		Timeout:          time.Minute,
+		OverlayTransport: launcher.OverlayAsDescriptor,
+	}
+	_, err = l.Launch(context.Background(), launcher.Spec{
+		Name:    "alice",
+		Overlay: "token = \"s3cret\"\n",
+		Args:    []string{"alice", "nowhere"}, // it fails, and the error tells its command
+	})
+	var e *launcher.Error
+	if errors.As(err, &e) {
+		fmt.Println(e.Command.Args)
+	}
+	// Output:
+	// [role-example-pod --overlay-file /dev/fd/21 alice nowhere]
+}
+
 // Every strategy can be replaced. This probe takes the pod's first line for the
 // sign that it is up, and then waits for its socket as usual.
 func ExampleLauncher_probe() {

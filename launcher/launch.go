@@ -101,7 +101,7 @@ func (n *launch) check(ctx context.Context) error {
 	if !supported {
 		return &Error{Stage: StageStart, Err: fmt.Errorf("launch on this system: %w", errors.ErrUnsupported)}
 	}
-	if err := n.spec.validate(); err != nil {
+	if err := n.spec.validate(n.OverlayTransport); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
@@ -131,6 +131,7 @@ type started struct {
 	dir         string // "" while it is not known
 	command     Command
 	resolvedFor string // the dir that command was resolved with
+	overlayPath string // where the command says that the overlay is; "": in itself
 	claim       *ownership.Claim
 	record      ownership.Record
 	log         *logsource.Log
@@ -299,12 +300,23 @@ func (n *launch) resolve(ctx context.Context, s *started) error {
 	if s.dir == s.resolvedFor {
 		return nil
 	}
-	cmd, err := n.Command.ResolveCommand(ctx, Request{Spec: n.spec, RuntimeDir: s.dir})
+	path, err := n.overlayPath(ctx, s)
 	if err != nil {
 		return err
 	}
-	s.command, s.resolvedFor = cmd, s.dir
-	return cmd.validate()
+	req := Request{Spec: n.spec, RuntimeDir: s.dir, OverlayPath: path}
+	if path != "" {
+		req.Spec.Overlay = "" // what a resolver does not know it puts into no argument
+	}
+	cmd, err := n.Command.ResolveCommand(ctx, req)
+	if err != nil {
+		return err
+	}
+	s.command, s.resolvedFor, s.overlayPath = cmd, s.dir, path
+	if err := cmd.validate(); err != nil {
+		return err
+	}
+	return checkOverlayPassed(cmd, path)
 }
 
 func (n *launch) openLog(ctx context.Context, s *started) error {
@@ -348,10 +360,18 @@ func (n *launch) start(ctx context.Context, s *started) error {
 	if n.spec.LogStdout {
 		req.Stdout = s.log.Sink
 	}
+	overlay, err := n.placeOverlay(s)
+	if err != nil {
+		return err
+	}
 	if s.claim != nil {
 		req.Files = make([]*os.File, lockDescriptor-firstFile+1)
 		copy(req.Files, s.setup.Files)
 		req.Files[lockDescriptor-firstFile] = s.claim.File()
+	}
+	if overlay != nil {
+		defer overlay.Close()
+		req.Files = append(req.Files, overlay) // it is overlayDescriptor
 	}
 	proc, err := n.Starter.Start(ctx, req)
 	switch {

@@ -45,6 +45,10 @@ type Launcher struct {
 	// Starter starts the process. Nil means Local{}.
 	Starter Starter
 
+	// OverlayTransport is how a pod gets Spec.Overlay. 0 means
+	// [OverlayAsArgument], where every user of the machine can read it.
+	OverlayTransport OverlayTransport
+
 	// Timeout is how long one launch may take, from the call to readiness. The
 	// context's own deadline counts as well. 0 means [DefaultTimeout];
 	// negative means that only the context bounds the launch.

@@ -105,6 +105,9 @@ func (n *launch) recordStart(s *started) error {
 
 // settle writes down that the pod is ready at e, and leaves the name to it.
 func (s *started) settle(e readiness.Endpoint) error {
+	if err := s.claim.RemoveOverlay(); err != nil {
+		return err
+	}
 	if s.record.PID != 0 {
 		s.record.Answer = ownership.Answer{Ready: true, Network: e.Network, Address: e.Address}
 		if err := s.claim.RecordReady(s.record); err != nil {
@@ -120,6 +123,7 @@ func (s *started) settle(e readiness.Endpoint) error {
 // else was ended.
 func (s *started) end() (notes []string, err error) {
 	if err := s.pod.kill(); err != nil {
+		err = errors.Join(err, s.claim.RemoveOverlay())
 		s.claim.Settle() // the record stays, for whoever comes next
 		return nil, err
 	}

@@ -14,9 +14,9 @@ import (
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
-// MaxOverlay is the longest overlay, in bytes. It travels as one argument, and
-// Linux takes none that is longer (MAX_ARG_STRLEN, 131072 with its final NUL;
-// execve(2)).
+// MaxOverlay is the longest argument, in bytes, and so the longest overlay that
+// is one ([OverlayAsArgument]): Linux takes none that is longer (MAX_ARG_STRLEN,
+// 131072 with its final NUL; execve(2)).
 const MaxOverlay = 128<<10 - 1
 
 // ErrInvalidSpec says that a launch was asked for what cannot be done. Nothing
@@ -30,9 +30,9 @@ type Spec struct {
 	Name string
 
 	// Overlay is TOML that the pod lays over its configuration, passed as
-	// --overlay. At most [MaxOverlay] bytes. It appears in no error and no log
-	// of this package, but every user of the machine can see it in the list of
-	// processes.
+	// --overlay, and then at most [MaxOverlay] bytes long. It appears in no error
+	// and no log of this package, but every user of the machine can see it in the
+	// list of processes, unless [Launcher.OverlayTransport] is set.
 	Overlay string
 
 	// Dir is the pod's working directory. A relative one is taken from the
@@ -64,15 +64,17 @@ type Spec struct {
 }
 
 // validate reports what is wrong with s before anything is touched.
-func (s *Spec) validate() *Error {
+func (s *Spec) validate(transport OverlayTransport) *Error {
 	if err := runtimedir.ValidateName(s.Name); err != nil {
 		return &Error{Stage: StageDir, Err: err}
 	}
 	switch {
 	case strings.IndexByte(s.Overlay, 0) >= 0:
 		return &Error{Stage: StageResolve, Err: fmt.Errorf("%w: Overlay holds a NUL at byte %d: %w", ErrInvalidSpec, strings.IndexByte(s.Overlay, 0), syscall.EINVAL)}
-	case len(s.Overlay) > MaxOverlay:
-		return &Error{Stage: StageResolve, Err: fmt.Errorf("%w: Overlay has %d bytes, the limit for an argument is %d: %w", ErrInvalidSpec, len(s.Overlay), MaxOverlay, syscall.E2BIG)}
+	case transport < OverlayAsArgument || transport > OverlayAsDescriptor:
+		return &Error{Stage: StageResolve, Err: fmt.Errorf("%w: Launcher.OverlayTransport is %v, which there is not: %w", ErrInvalidSpec, transport, syscall.EINVAL)}
+	case transport == OverlayAsArgument && len(s.Overlay) > MaxOverlay:
+		return &Error{Stage: StageResolve, Err: fmt.Errorf("%w: Overlay has %d bytes, the limit for an argument is %d; set Launcher.OverlayTransport to OverlayAsFile or OverlayAsDescriptor: %w", ErrInvalidSpec, len(s.Overlay), MaxOverlay, syscall.E2BIG)}
 	}
 	if err := checkStrings("Args", s.Args); err != nil {
 		return &Error{Stage: StageResolve, Err: fmt.Errorf("%w: %w", ErrInvalidSpec, err)}

@@ -62,6 +62,7 @@
 //	pid PATH                    write its pid into a file
 //	env PATH                    write its environment into a file, a NUL after each but the last
 //	args PATH                   write all arguments but the script's into a file, in the same way
+//	overlay PATH                write the overlay that it was given, in whichever way, into a file
 //
 // And these, where there is unix:
 //

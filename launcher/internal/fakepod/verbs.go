@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -85,7 +86,23 @@ func fileVerbs() []verb {
 		{"args", "PATH", "write all arguments but the script's into a file, in the same way", required(func(p *pod, path string) error {
 			return replace(path, strings.Join(p.rest, "\x00"))
 		})},
+		{"overlay", "PATH", "write the overlay that it was given, in whichever way, into a file", required(func(p *pod, path string) error {
+			text, err := p.overlay()
+			return errors.Join(err, replace(path, text))
+		})},
 	}
+}
+
+// overlay is what it was given with --overlay, or with --overlay-file.
+func (p *pod) overlay() (string, error) {
+	if at := slices.Index(p.rest, "--overlay"); at >= 0 && at+1 < len(p.rest) {
+		return p.rest[at+1], nil
+	}
+	if at := slices.Index(p.rest, "--overlay-file"); at >= 0 && at+1 < len(p.rest) {
+		text, err := os.ReadFile(p.rest[at+1])
+		return string(text), err
+	}
+	return "", fmt.Errorf("there is neither --overlay nor --overlay-file in %d arguments", len(p.rest))
 }
 
 // write writes on stderr at once. That nobody reads it is not the script's

@@ -96,6 +96,7 @@ func (p *Place) Launching() (bool, error) {
 type Claim struct {
 	place       *Place
 	launch, pod *lock
+	overlay     os.FileInfo // of the file that holds the overlay; nil if there is none
 }
 
 // How long is waited between two looks at a lock that another holds.
@@ -179,7 +180,7 @@ func (p *Place) take(launch **lock, record Record, state error, left *leftovers)
 		if there {
 			err = p.remove()
 		}
-		if err != nil {
+		if err := errors.Join(err, p.removeOverlay()); err != nil {
 			pod.unlock()
 			return nil, err
 		}
@@ -257,6 +258,8 @@ func (c *Claim) check() error {
 func (c *Claim) Abandon(ctx context.Context, started bool) (ended []int, err error) {
 	defer c.place.Close()
 	defer c.launch.unlock()
+	overlayErr := c.RemoveOverlay()
+	defer func() { err = errors.Join(err, overlayErr) }()
 	if c.check() == nil { // else it is another's by now
 		if err := c.place.remove(); err != nil {
 			c.pod.drop()

@@ -1,0 +1,79 @@
+package ownership
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// OverlayName is the name of the file, beside the witnesses of the pod called
+// name, that holds its overlay until it is ready.
+func OverlayName(name string) string { return "." + name + ".overlay" }
+
+// WriteOverlay writes text to a new file called OverlayName, with mode 0600
+// whatever the umask, and returns it, to be read from its beginning. The caller
+// closes it; RemoveOverlay removes it.
+func (c *Claim) WriteOverlay(text string) (*os.File, error) {
+	name := OverlayName(c.place.name)
+	f, err := c.place.createOverlay(name, text)
+	if err != nil {
+		return nil, fmt.Errorf("write the overlay, %d bytes, to %q: %w", len(text), filepath.Join(c.place.root.Name(), name), err)
+	}
+	if c.overlay, err = f.Stat(); err != nil {
+		return nil, errors.Join(err, f.Close(), c.place.removeOverlay())
+	}
+	return f, nil
+}
+
+func (p *Place) createOverlay(name, text string) (*os.File, error) {
+	// The claim has removed what an earlier launcher left, and the launch lock
+	// is ours: whatever is there now somebody else has put there.
+	f, err := p.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|nonblock, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err = f.Chmod(0o600); err == nil { // whatever the umask
+		_, err = f.WriteAt([]byte(text), 0)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close(), p.root.Remove(name))
+	}
+	return f, nil
+}
+
+// RemoveOverlay removes the file that WriteOverlay has made, if it did, and if
+// nobody has put another in its place.
+func (c *Claim) RemoveOverlay() error {
+	if c.overlay == nil {
+		return nil
+	}
+	ours := c.overlay
+	c.overlay = nil
+	there, err := c.place.root.Lstat(OverlayName(c.place.name))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(there, ours) {
+		return nil
+	}
+	if err == nil {
+		err = c.place.removeOverlay()
+	}
+	if err != nil {
+		return fmt.Errorf("the overlay is still in the file %q: %w", filepath.Join(c.place.root.Name(), OverlayName(c.place.name)), err)
+	}
+	return nil
+}
+
+// removeOverlay deletes the overlay's file, which a launcher that was killed may
+// have left. It does not follow a link.
+func (p *Place) removeOverlay() error {
+	name := OverlayName(p.name)
+	// Most often there is none, and os.Root tries two ways to remove one.
+	if _, err := p.root.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err := p.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
