@@ -64,7 +64,8 @@ type Launcher struct {
 	Grace time.Duration
 
 	// Logger gets the steps of each launch at Debug, its outcome at Info or
-	// Error. Nil means silence. No overlay is ever logged.
+	// Error, and at Warn what may be wrong: an overlay that looks as if it held
+	// a secret, for one. Nil means silence. No overlay is ever logged.
 	Logger hclog.Logger
 
 	// Observer is told of each launch, its steps and its end, for spans and

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -86,6 +87,7 @@ func checkOverlayPassed(cmd Command, path string) error {
 // that the pod has to inherit, if it is one; the caller closes it.
 func (n *launch) placeOverlay(s *started) (*os.File, error) {
 	if s.overlayPath == "" {
+		n.warnOfSecret(s.command)
 		return nil, nil
 	}
 	if s.claim == nil {
@@ -109,4 +111,47 @@ func (n *launch) placeOverlay(s *started) (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// warnOfSecret warns of an overlay that everybody can read, and that looks as
+// if it were not for everybody. Nothing of the overlay itself is logged.
+func (n *launch) warnOfSecret(cmd Command) {
+	if n.spec.Overlay == "" || !n.log.IsWarn() {
+		return
+	}
+	if !slices.ContainsFunc(cmd.Args, func(arg string) bool { return strings.Contains(arg, n.spec.Overlay) }) {
+		return
+	}
+	if line, what := findSecret(n.spec.Overlay); what != "" {
+		n.log.Warn("the overlay is an argument, which every user of the machine can read, and it looks as if it held a secret; set Launcher.OverlayTransport",
+			"line", line, "looks-like", what)
+	}
+}
+
+// A secretPattern is what a secret in an overlay looks like.
+type secretPattern struct {
+	what string
+	text *regexp.Regexp
+}
+
+// secretPatterns look for what people call secrets: a key whose name says so,
+// with a text as its value. A number (max_tokens = 4096) is none, nor is where
+// a secret can be found (password_file = "/run/secrets/db").
+var secretPatterns = []secretPattern{
+	{"a private key", regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----`)},
+	{"a password in a URL", regexp.MustCompile(`://[^/\s:@"']*:[^/\s:@"']+@`)},
+	{"a key that is called like a secret", regexp.MustCompile(
+		`(?i)(?:passw(?:or)?d|passphrase|secret|token|credentials?|bearer|authorization|(?:api|access|private|signing|encryption)[_-]?key)` +
+			`(?:[_-]?(?:id|value|key|base64|hex|pem)|s|\d+)*["']?\s*=\s*\[?\s*(?:"""|'''|"|')\s*[^"'\s]`)},
+}
+
+// findSecret returns the line, from 1, on which text looks like it holds a
+// secret, and what that looks like; "" if it does not.
+func findSecret(text string) (line int, what string) {
+	for _, p := range secretPatterns {
+		if at := p.text.FindStringIndex(text); at != nil {
+			return 1 + strings.Count(text[:at[0]], "\n"), p.what
+		}
+	}
+	return 0, ""
 }

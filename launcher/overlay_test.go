@@ -300,3 +300,36 @@ func TestOverlayIsNotDropped(t *testing.T) {
 		t.Errorf("the environment is %q", env)
 	}
 }
+
+// An overlay that is an argument and looks as if it held a secret is warned of,
+// once and without its text; one that is hidden, or nothing of the kind, is not.
+func TestWarningOfASecret(t *testing.T) {
+	for _, c := range []struct {
+		transport launcher.OverlayTransport
+		overlay   string
+		line      any // nil: no warning
+	}{
+		{launcher.OverlayAsArgument, secretOverlay, 2.0},
+		{launcher.OverlayAsArgument, "name = \"alice\"\nmax_tokens = 4096\n", nil},
+		{launcher.OverlayAsArgument, "", nil},
+		{launcher.OverlayAsFile, secretOverlay, nil},
+		{launcher.OverlayAsDescriptor, secretOverlay, nil},
+	} {
+		r := overlayRig(t, c.transport, podrig.Serve...)
+		var warnings []record
+		for _, rec := range r.records(hclog.Trace, func() {
+			mustStop(t, r.Launch(launcher.Spec{Name: "alice", Overlay: c.overlay}))
+		}) {
+			if rec["@level"] == "warn" {
+				warnings = append(warnings, rec)
+			}
+			if c.overlay != "" && strings.Contains(fmt.Sprint(rec), "s3cret") {
+				t.Errorf("the log tells the overlay: %v", rec)
+			}
+		}
+		switch {
+		case c.line == nil && warnings != nil, c.line != nil && (len(warnings) != 1 || warnings[0]["line"] != c.line):
+			t.Errorf("%v, %q: warned with %v, want one of line %v", c.transport, c.overlay, warnings, c.line)
+		}
+	}
+}
