@@ -71,11 +71,14 @@ func (f File) Open(ctx context.Context, launch Launch) (*Log, error) {
 		// The next launch could not keep it.
 		return nil, fmt.Errorf("log file name %.32q…: it has %d bytes, the limit is %d", name, len(name), limit)
 	}
-	root, err := os.OpenRoot(launch.Dir)
-	if err != nil {
-		return nil, fmt.Errorf("open the log's directory: %w", err)
+	root := launch.Root
+	if root == nil {
+		var err error
+		if root, err = openDir(launch.Dir); err != nil {
+			return nil, fmt.Errorf("open the log's directory: %w", err)
+		}
+		defer root.Close()
 	}
-	defer root.Close()
 	path := filepath.Join(launch.Dir, name)
 	sink, r, err := create(root, name)
 	if err != nil {
@@ -86,13 +89,42 @@ func (f File) Open(ctx context.Context, launch Launch) (*Log, error) {
 	return &Log{Sink: sink, Path: path, Follow: file.follow, Close: release}, nil
 }
 
+// openDir opens the directory dir, and none that a symbolic link in its place
+// leads to.
+func openDir(dir string) (*os.Root, error) {
+	there, err := os.Lstat(dir)
+	if err == nil && there.Mode()&fs.ModeSymlink != 0 {
+		err = fmt.Errorf("%q is a symbolic link; remove it", dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	here, err := root.Stat(".")
+	if err == nil && !os.SameFile(there, here) {
+		err = fmt.Errorf("%q was replaced while it was being opened", dir)
+	}
+	if err != nil {
+		root.Close()
+		return nil, err
+	}
+	return root, nil
+}
+
 // Follow follows the file at path, which may have been written by anybody for
 // any time, under the contract of [Log.Follow]: from its first byte, or else
-// from its present end. It must be a regular file. The reader keeps the file
-// open until it is closed.
+// from its present end. It must be a regular file, and no symbolic link to one:
+// what stands there instead is [ErrNotRegular]. The reader keeps the file open
+// until it is closed.
 func Follow(ctx context.Context, path string, fromStart bool) (io.ReadCloser, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|nonblock, 0)
+	file, err := os.OpenFile(path, os.O_RDONLY|nonblock|noFollow, 0)
 	if err != nil {
+		if fi, lstatErr := os.Lstat(path); lstatErr == nil && fi.Mode()&fs.ModeSymlink != 0 {
+			return nil, fmt.Errorf("%w: %q is a %s", ErrNotRegular, path, kind(fi.Mode()))
+		}
 		return nil, err
 	}
 	fi, err := file.Stat()

@@ -381,3 +381,50 @@ func TestFileOpenAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// B14, B18: the directory is not one that a symbolic link in its place leads to;
+// where it is open already, it does not matter what stands there.
+func TestFileDirectory(t *testing.T) {
+	sameDescriptors(t)
+	dir, victim := filepath.Join(t.TempDir(), "dir"), t.TempDir()
+	must(t, os.Mkdir(dir, 0o700))
+	must(t, os.WriteFile(filepath.Join(victim, logsource.DefaultName), []byte("precious"), 0o600))
+	root, err := os.OpenRoot(dir)
+	must(t, err)
+	defer root.Close()
+	must(t, os.Rename(dir, dir+".moved"))
+	must(t, os.Symlink(victim, dir))
+	before := listing(t, victim)
+
+	if log, err := (logsource.File{}).Open(t.Context(), logsource.Launch{Name: "pod", Dir: dir}); log != nil || !strings.Contains(fmt.Sprint(err), "is a symbolic link; remove it") {
+		t.Errorf("through a link Open returned %v, %v", log, err)
+	}
+	log, err := logsource.File{}.Open(t.Context(), logsource.Launch{Name: "pod", Dir: dir, Root: root})
+	must(t, err)
+	defer log.Close()
+	defer log.Sink.Close()
+	put(t, log, "text")
+	mustHold(t, filepath.Join(dir+".moved", logsource.DefaultName), "text")
+	if log.Path != filepath.Join(dir, logsource.DefaultName) {
+		t.Errorf("Path is %q", log.Path)
+	}
+	mustHold(t, filepath.Join(victim, logsource.DefaultName), "precious")
+	if after := listing(t, victim); after != before {
+		t.Errorf("the victim holds\n%s; it did hold\n%s", after, before)
+	}
+	if _, err := root.Stat("."); err != nil {
+		t.Errorf("Root is the caller's, and was closed: %v", err)
+	}
+}
+
+// B15: a log that has become a link is not followed to where that leads.
+func TestFollowOfALink(t *testing.T) {
+	sameDescriptors(t)
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "secret"), []byte("precious"), 0o600))
+	must(t, os.Symlink("secret", filepath.Join(dir, "link")))
+	r, err := logsource.Follow(t.Context(), filepath.Join(dir, "link"), true)
+	if r != nil || !errors.Is(err, logsource.ErrNotRegular) || !strings.Contains(err.Error(), "symbolic link") {
+		t.Errorf("Follow returned %v, %v, want %v", r, err, logsource.ErrNotRegular)
+	}
+}

@@ -13,6 +13,12 @@ type Launch struct {
 	Name string    // the pod's
 	Dir  string    // the pod's runtime directory; it exists, absolute
 	ID   uuid.UUID // of this launch, never the same twice
+
+	// Root is Dir, open. A Source that keeps its log there opens it relative to
+	// Root: then it does not matter what anybody puts in the place of Dir
+	// meanwhile. It is the caller's, and good until Open returns. Nil means that
+	// nobody has opened Dir.
+	Root *os.Root
 }
 
 // A Source provides the log of each launch.
