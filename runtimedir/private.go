@@ -23,12 +23,16 @@ func makePrivate(ctx context.Context, base, name string) (string, error) {
 	if err := mkdirAll(base); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
+	there, err := os.Lstat(base)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
 	root, err := os.OpenRoot(base)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	defer root.Close()
-	if err := checkBase(root); err != nil {
+	if err := checkBase(root, there); err != nil {
 		return "", err
 	}
 	path := filepath.Join(base, name)
@@ -80,9 +84,7 @@ func mkdirAll(path string) error {
 		}
 	}
 	if err == nil {
-		// A umask with bits of the user's (0777 is the usual test) has taken
-		// them away, and the next element could not be made.
-		return os.Chmod(path, 0o700)
+		return openUp(path)
 	}
 	if fi, statErr := os.Stat(path); statErr == nil && fi.IsDir() {
 		return nil
@@ -92,12 +94,38 @@ func mkdirAll(path string) error {
 	return err
 }
 
+// openUp gives the directory at path, which was just made, mode 0700: a umask
+// with bits of the user's (0777 is the usual test) has taken them away, and the
+// next element could not be made. Mostly there is nothing to do. The mode is
+// changed relative to the directory above: os.Chmod would follow a link that
+// somebody has put in its place.
+func openUp(path string) error {
+	fi, err := os.Lstat(path)
+	switch {
+	case err != nil || fi.Mode() == fs.ModeDir|0o700 || !modeMatters:
+		return err
+	case !fi.IsDir(): // somebody has taken it away
+		return &fs.PathError{Op: "mkdir", Path: path, Err: errNotDir}
+	}
+	parent, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	return parent.Chmod(filepath.Base(path), 0o700)
+}
+
 // checkBase makes sure that nobody but us can add or replace an entry of the
-// base directory that root has open.
-func checkBase(root *os.Root) error {
+// base directory that root has open, and that it is there, where its Lstat has
+// been: its links are resolved, so it is none itself, unless somebody has put one
+// in its place.
+func checkBase(root *os.Root, there fs.FileInfo) error {
 	fi, err := root.Stat(".")
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	if !os.SameFile(fi, there) {
+		return fmt.Errorf("%w: %s was replaced while it was being opened", ErrInsecure, quote(root.Name()))
 	}
 	if err := checkOwner(root.Name(), fi); err != nil {
 		return err
