@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -127,8 +128,9 @@ func (n *launch) fail(err error) error {
 // its own.
 type started struct {
 	workDir     string
-	base        string // of all runtime directories; "" while it is not known
-	dir         string // "" while it is not known
+	base        string   // of all runtime directories; "" while it is not known
+	dir         string   // "" while it is not known
+	root        *os.Root // dir, open; nil before it is claimed, and once the log is open
 	command     Command
 	resolvedFor string // the dir that command was resolved with
 	overlayPath string // where the command says that the overlay is; "": in itself
@@ -146,6 +148,7 @@ type started struct {
 func (s *started) close() {
 	s.setup.CloseFiles()
 	s.setup.Close()
+	s.closeRoot()
 	if s.log == nil {
 		return
 	}
@@ -154,6 +157,14 @@ func (s *started) close() {
 	}
 	if s.log.Close != nil {
 		s.log.Close()
+	}
+}
+
+// closeRoot closes the runtime directory, if it is open.
+func (s *started) closeRoot() {
+	if s.root != nil {
+		s.root.Close()
+		s.root = nil
 	}
 }
 
@@ -278,12 +289,18 @@ func (n *launch) makeDir(ctx context.Context, s *started) error {
 }
 
 // remakeDir makes the directory again if a pod that has ended since has removed
-// it. Now that the name is ours, none will.
-func (n *launch) remakeDir(ctx context.Context, s *started) error {
-	if _, err := os.Lstat(s.dir); err == nil {
-		return nil
+// it. Now that the name is ours, none will. It opens the directory: what is still
+// to be done in it is done in this one, whatever becomes of its name.
+func (n *launch) remakeDir(ctx context.Context, s *started) (err error) {
+	s.root, err = s.claim.OpenDir(s.dir)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	return n.makeDir(ctx, s)
+	if err := n.makeDir(ctx, s); err != nil {
+		return err
+	}
+	s.root, err = s.claim.OpenDir(s.dir)
+	return err
 }
 
 // checkSocket makes sure that the default probe's socket can be bound.
@@ -320,7 +337,8 @@ func (n *launch) resolve(ctx context.Context, s *started) error {
 }
 
 func (n *launch) openLog(ctx context.Context, s *started) error {
-	log, err := n.Log.Open(ctx, logsource.Launch{Name: n.spec.Name, Dir: s.dir, ID: n.id})
+	defer s.closeRoot()
+	log, err := n.Log.Open(ctx, logsource.Launch{Name: n.spec.Name, Dir: s.dir, Root: s.root, ID: n.id})
 	switch {
 	case err != nil:
 		return err

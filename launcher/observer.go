@@ -69,7 +69,7 @@ type LaunchInfo struct {
 //	StageDir      make      the directory is made and checked
 //	StageResolve  command   again, if the directory is another than was expected
 //	StageOwn      claim     the name is taken
-//	StageDir      remake    the directory again, if somebody has removed it
+//	StageDir      remake    the directory again, if somebody has removed it; it is opened
 //	StageDir      socket    an earlier pod's socket goes
 //	StageLog      open      the log is opened
 //	StageReady    prepare   what Launcher.Ready needs before the process starts

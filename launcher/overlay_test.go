@@ -90,7 +90,7 @@ func TestOverlayTransport(t *testing.T) {
 		{launcher.OverlayAsFile, true},
 		{launcher.OverlayAsDescriptor, false},
 	} {
-		for _, umask := range []int{0o000, 0o077, 0o777} {
+		for _, umask := range []int{0o000, 0o077} {
 			t.Run(fmt.Sprintf("%v, umask %03o", c.transport, umask), func(t *testing.T) {
 				r := overlayRig(t, c.transport)
 				up, goOn, seen := r.Fifo("up"), r.Fifo("go"), filepath.Join(t.TempDir(), "seen")

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"os"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -146,8 +145,9 @@ func (s *started) release(processStarted bool) (notes []string, err error) {
 // clearSocket removes the socket that an earlier pod has left behind: only if it
 // is a socket, and nobody listens on it. The name is ours.
 func (n *launch) clearSocket(_ context.Context, s *started) error {
-	path := filepath.Join(s.dir, "sock")
-	fi, err := os.Lstat(path)
+	const name = "sock"
+	path := filepath.Join(s.dir, name)
+	fi, err := s.root.Lstat(name)
 	if err != nil || fi.Mode()&fs.ModeSocket == 0 {
 		return nil // whatever it is, the pod or its probe will tell
 	}
@@ -159,7 +159,7 @@ func (n *launch) clearSocket(_ context.Context, s *started) error {
 	if !errors.Is(err, syscall.ECONNREFUSED) {
 		return nil
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := s.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the socket of an earlier pod: %w", err)
 	}
 	n.log.Debug("removed the socket of an earlier pod", "path", path)

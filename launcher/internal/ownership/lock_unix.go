@@ -93,7 +93,7 @@ func openLock(root *os.Root, name string) (*os.File, error) {
 }
 
 // checkOwner makes sure that nobody but us, or who may do anything anyway, has
-// written the file: what it says would be believed.
+// written the file, whose Stat is fi: what it says would be believed.
 func checkOwner(fi fs.FileInfo) error {
 	const othersMayWrite = 0o022
 	st, ok := fi.Sys().(*syscall.Stat_t)

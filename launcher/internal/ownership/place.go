@@ -17,18 +17,19 @@ import (
 // by several goroutines; each opens its own.
 type Place struct {
 	root    *os.Root // the base
+	base    fs.FileInfo
 	name    string
 	written fs.FileInfo // of the record that we have written; nil: none
 }
 
 // Open returns the Place of name, a valid one, below base, which must exist and
-// be ours.
+// be no symbolic link.
 func Open(base, name string) (*Place, error) {
-	root, err := os.OpenRoot(base)
+	root, fi, err := openBase(base)
 	if err != nil {
 		return nil, err
 	}
-	return &Place{root: root, name: name}, nil
+	return &Place{root: root, base: fi, name: name}, nil
 }
 
 // Close frees what the Place holds. Where there is a Claim, ending that does it.
@@ -112,7 +113,12 @@ const (
 // What a launcher left behind that died in the middle of a launch is ended
 // first, with SIGKILL: the process that is recorded, if it is proven to be that
 // one, and every process that holds the pod lock and goes on holding it.
+//
+// The error wraps [runtimedir.ErrInsecure] if others may write to the base.
 func (p *Place) Claim(ctx context.Context) (*Claim, error) {
+	if err := p.checkBase(); err != nil {
+		return nil, err
+	}
 	var launch *lock
 	defer func() {
 		if launch != nil {

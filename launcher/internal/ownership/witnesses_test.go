@@ -354,7 +354,7 @@ func unreadable(t *testing.T) {
 }
 
 // asNobody calls f, which does not change goroutines, as a user for whom the
-// modes of files count, and who may write to the base and the locks.
+// modes of files count, and whose the base, the locks and the record are.
 func (s *scene) asNobody(f func()) {
 	s.t.Helper()
 	if os.Geteuid() != 0 {
@@ -365,6 +365,7 @@ func (s *scene) asNobody(f func()) {
 	if err := errors.Join(
 		os.Chown(s.path(".launch"), nobody, nobody),
 		os.Chown(s.path(".pod"), nobody, nobody),
+		os.Chown(s.path(".json"), nobody, nobody),
 		os.Chown(s.base, nobody, nobody),
 		os.Chmod(filepath.Dir(s.base), 0o755),
 	); err != nil {
@@ -374,8 +375,15 @@ func (s *scene) asNobody(f func()) {
 	// (capabilities(7)).
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	unix.SetfsuidRetUid(nobody)
-	defer unix.SetfsuidRetUid(0)
+	become := func(uid int) {
+		const keep = ^uintptr(0)
+		// Not syscall.Setresuid, which changes every thread.
+		if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, keep, uintptr(uid), keep); errno != 0 {
+			s.t.Fatalf("setresuid to %d: %v", uid, errno)
+		}
+	}
+	become(nobody)
+	defer become(0)
 	f()
 }
 
