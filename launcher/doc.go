@@ -61,7 +61,8 @@
 // holds a secret should go another way: [Launcher.OverlayTransport] has it
 // handed over as a file or as a descriptor. [Spec.Env] can be read by the pod's
 // own user only. Neither overlay nor environment appear in an error, a log or a
-// record of this package; arguments do, and so does what a pod writes.
+// record of this package; arguments do, and so does what a pod writes. What else
+// is protected from whom is in docs/security.md.
 //
 // # Platforms
 //
