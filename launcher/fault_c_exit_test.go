@@ -134,10 +134,10 @@ func c19(t *testing.T) {
 // stopped.
 func c20(t *testing.T) {
 	r := newRig(t, "say one", "kill 19")
-	d := newDeadline()
+	d := podrig.NewDeadline()
 	r.L.Ready = readiness.Sequence{hook(func(target readiness.Target) {
 		awaitState(t, target.PID, unix.WSTOPPED)
-		d.pass()
+		d.Pass()
 	}), readiness.ReadyLine{}}
 	e := r.expire(d, launcher.Spec{Name: "alice"})
 	podrig.MustSay(t, e, "the process is stopped")

@@ -155,11 +155,11 @@ func c27(t *testing.T) {
 	})
 	t.Run("and is not", func(t *testing.T) {
 		r := newRig(t, "forever")
-		d := newDeadline()
+		d := podrig.NewDeadline()
 		lines := 0
 		e := r.expire(d, launcher.Spec{Name: "alice", Progress: func(string) {
 			if lines++; lines == 1000 {
-				d.pass()
+				d.Pass()
 			}
 		}})
 		// It is written to while it is read; a write across two pages is seen in

@@ -63,58 +63,12 @@ func TestFaultC(t *testing.T) {
 	}
 }
 
-// late is how long after its deadline a launch may return: ten times what is
-// promised, for a machine that is busy.
-const late = 5 * time.Second
-
-// A deadline is a context whose deadline passes when the test says so, so that
-// no test depends on how fast a pod starts.
-type deadline struct {
-	context.Context
-	done chan struct{} // closed by pass, after at is set
-	at   time.Time
-}
-
-func newDeadline() *deadline {
-	return &deadline{Context: context.Background(), done: make(chan struct{})}
-}
-
-// pass makes the deadline pass.
-func (d *deadline) pass() {
-	d.at = time.Now()
-	close(d.done)
-}
-
-// passAt makes the deadline pass when a pod takes the step "notify fifo".
-func (d *deadline) passAt(t *testing.T, fifo string) {
-	go func() {
-		f, err := os.Open(fifo) // returns once the pod has opened its end
-		if err != nil {
-			t.Error(err)
-		} else {
-			f.Close()
-		}
-		d.pass()
-	}()
-}
-
-func (d *deadline) Done() <-chan struct{} { return d.done }
-
-func (d *deadline) Err() error {
-	select {
-	case <-d.done:
-		return context.DeadlineExceeded
-	default:
-		return nil
-	}
-}
-
 // expire launches a pod that does not become ready before d has passed, and
 // checks what holds for every timeout.
-func (r *rig) expire(d *deadline, spec launcher.Spec) *launcher.Error {
+func (r *rig) expire(d *podrig.Deadline, spec launcher.Spec) *launcher.Error {
 	r.T.Helper()
 	e := r.Fail(d, spec)
-	if after := time.Since(d.at); after > late {
+	if after := time.Since(d.At); after > podrig.Late {
 		r.T.Errorf("Launch returned %v after its deadline", after)
 	}
 	podrig.MustBe(r.T, e, launcher.ErrTimeout, context.DeadlineExceeded)
@@ -130,8 +84,8 @@ func (r *rig) expireAfter(steps ...string) *launcher.Error {
 	r.T.Helper()
 	taken := r.Fifo("taken")
 	r.L.Command = podrig.Script(append(steps, "notify "+taken, "hang")...)
-	d := newDeadline()
-	d.passAt(r.T, taken)
+	d := podrig.NewDeadline()
+	d.PassAt(r.T, taken)
 	return r.expire(d, launcher.Spec{Name: "alice"})
 }
 

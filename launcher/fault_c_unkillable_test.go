@@ -47,7 +47,7 @@ func c21Refused(t *testing.T) {
 	if !errors.Is(e.Leftover, syscall.EPERM) {
 		t.Errorf("what is left: %v", e.Leftover)
 	}
-	if after := e.Elapsed - f.l.Timeout; after > late {
+	if after := e.Elapsed - f.l.Timeout; after > podrig.Late {
 		t.Errorf("Launch returned %v after its deadline", after)
 	}
 	f.proc.end(exited(0)) // in the end it does go, and is reaped
@@ -107,7 +107,7 @@ func c21Root(t *testing.T) {
 	if err := syscall.Kill(report.PID, syscall.SIGKILL); err != nil {
 		t.Errorf("the pod should still be there: %v", err)
 	}
-	if !report.Canceled || !report.NotPermitted || !report.Leftover || report.After > late ||
+	if !report.Canceled || !report.NotPermitted || !report.Leftover || report.After > podrig.Late ||
 		!strings.Contains(report.Message, "NOT CLEARED") {
 		t.Errorf("%+v", report)
 	}

@@ -35,9 +35,9 @@ var Soak = flag.Bool("soak", false, "run the soaks at full size")
 // test has started does not come to Main and has to be told.
 var Pod string
 
-// podVariable is set, to the fake pod that is built already, for the test
+// PodVariable is set, to the fake pod that is built already, for the test
 // binaries that a test runs one of its own tests in.
-const podVariable = "PODLAUNCH_TEST_POD"
+const PodVariable = "PODLAUNCH_TEST_POD"
 
 // Main is what TestMain does: it builds the fake pod, runs the tests, and makes
 // sure that the watcher of package logsource goes away after them. It does not
@@ -47,13 +47,13 @@ func Main(m *testing.M) {
 	// second under the race detector.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
 	remove := func() {}
-	if Pod = os.Getenv(podVariable); Pod == "" {
+	if Pod = os.Getenv(PodVariable); Pod == "" {
 		var err error
 		if Pod, remove, err = fakepod.Build(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
-		os.Setenv(podVariable, Pod)
+		os.Setenv(PodVariable, Pod)
 	}
 	code := m.Run()
 	if err := leaktest.CheckWatcher(); err != nil && code == 0 {
