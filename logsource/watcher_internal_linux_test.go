@@ -154,7 +154,7 @@ func TestWatch(t *testing.T) {
 
 func second(_ int, err error) error { return err }
 
-// B28: while a pod pours, its changes are told together; the last one always
+// C27: while a pod pours, its changes are told together; the last one always
 // is, and afterwards each is told again.
 func TestGathering(t *testing.T) {
 	h := newHub(t)

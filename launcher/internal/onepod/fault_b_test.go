@@ -1,0 +1,507 @@
+//go:build linux
+
+package onepod_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
+	"github.com/podlaunch/podlaunch/runtimedir"
+)
+
+// TestFaultB injects those faults of part B of the catalogue, the environment,
+// that need a system of their own: filesystems that are full or read-only,
+// limits, a kernel that refuses calls. Each case is called by its number. The
+// others are tested where what they are about is: directories in package
+// runtimedir, logs in logsource, programs that cannot be executed in
+// TestStartError….
+func TestFaultB(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		test func(t *testing.T)
+	}{
+		{"B08 read-only filesystem", b08},
+		{"B09 no space for the record", b09},
+		{"B11 limit on the size of files", b11},
+		{"B24 limit on processes", b24},
+		{"B28 no memory for a process", b28},
+		{"B31 no null device", b31},
+		{"B32 filesystem without locks or sockets", b32},
+		{"B35 hostile environment", b35},
+		{"B36 no inodes", b36},
+	} {
+		t.Run(c.name, c.test)
+	}
+}
+
+// onTmpfs runs the test in a process of its own, with the base of its rig on a
+// tmpfs that was mounted with options (tmpfs(5)), and returns the rig; nil in the
+// process that only waits for it.
+func onTmpfs(t *testing.T, options string, steps ...string) *rig {
+	t.Helper()
+	if !inNamespaces(t, syscall.CLONE_NEWNS) {
+		return nil
+	}
+	r := newRig(t, steps...)
+	base := filepath.Join(r.Base, "small")
+	if err := os.Mkdir(base, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", base, "tmpfs", 0, "mode=700,"+options); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(base, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	r.Base = base
+	r.L.Dir = runtimedir.Dir(base)
+	return r
+}
+
+// remount changes how the base is mounted.
+func (r *rig) remount(flags uintptr, options string) {
+	r.T.Helper()
+	if err := unix.Mount("", r.Base, "", unix.MS_REMOUNT|flags, options); err != nil {
+		r.T.Fatal(err)
+	}
+}
+
+// B8: on a filesystem that is read-only there is no directory, nor, where that
+// is there already, a lock.
+func b08(t *testing.T) {
+	r := onTmpfs(t, "size=1m", podrig.Serve...)
+	if r == nil {
+		return
+	}
+	r.remount(unix.MS_RDONLY, "")
+	e := r.Fail(t.Context(), alice)
+	podrig.MustBe(t, e, runtimedir.ErrUnavailable, syscall.EROFS)
+	podrig.MustSay(t, e, r.Dir("alice"))
+	if e.Stage != launcher.StageDir {
+		t.Errorf("stage %q", e.Stage)
+	}
+	r.remount(0, "")
+	r.Relaunch("alice")
+
+	if err := os.Mkdir(r.Dir("bob"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	stopAll(t, r)
+	r.remount(unix.MS_RDONLY, "")
+	e = r.Fail(t.Context(), launcher.Spec{Name: "bob"})
+	podrig.MustBe(t, e, syscall.EROFS)
+	if e.Stage != launcher.StageOwn {
+		t.Errorf("stage %q", e.Stage)
+	}
+	r.remount(0, "")
+	r.Relaunch("bob")
+}
+
+// stopAll stops the pods below the rig's base, whose files keep the filesystem
+// busy.
+func stopAll(t *testing.T, r *rig) {
+	t.Helper()
+	for s, err := range r.L.List(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.State != launcher.StateReady {
+			continue
+		}
+		pod, err := r.L.Attach(t.Context(), s.Name)
+		if err == nil {
+			err = pod.Stop(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// fill fills the filesystem that the base is on, and returns what frees it.
+func (r *rig) fill() (free func()) {
+	r.T.Helper()
+	path := filepath.Join(r.Base, "filler")
+	f, err := os.Create(path)
+	if err != nil {
+		r.T.Fatal(err)
+	}
+	defer f.Close()
+	for err == nil {
+		_, err = f.Write(make([]byte, 4<<10))
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		r.T.Fatalf("filling: %v", err)
+	}
+	return func() {
+		if err := os.Remove(path); err != nil {
+			r.T.Error(err)
+		}
+	}
+}
+
+// B9: where there is no space a process that cannot be recorded is ended, and
+// directories and files that cannot be made are errors, whatever the limit is
+// called.
+func b09(t *testing.T) {
+	t.Run("full", func(t *testing.T) {
+		r := onTmpfs(t, "size=64k", podrig.Serve...)
+		if r == nil {
+			return
+		}
+		free := r.fill()
+		e := r.Fail(t.Context(), alice)
+		podrig.MustBe(t, e, syscall.ENOSPC)
+		podrig.MustSay(t, e, "no space left on device")
+		free()
+		r.Relaunch("alice")
+	})
+	for name, errno := range map[string]syscall.Errno{"no space": syscall.ENOSPC, "quota": syscall.EDQUOT} {
+		for what, call := range map[string]refusal{
+			"directory": {call: unix.SYS_MKDIRAT, errno: errno},
+			"file":      {call: unix.SYS_OPENAT, errno: errno, arg: 2, mask: unix.O_CREAT},
+		} {
+			t.Run(what+" "+name, func(t *testing.T) {
+				if !alone(t) {
+					return
+				}
+				r := newRig(t, podrig.Serve...)
+				refuse(t, call)
+				podrig.MustBe(t, r.Fail(t.Context(), alice), errno)
+			})
+		}
+	}
+}
+
+// B11: a pod inherits the limit on the size of files, and if its log comes to
+// that it dies of a signal, which is told. The launcher itself needs a record.
+func b11(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	r := newRig(t)
+	r.L.Command = launcher.Exec("/bin/sh", "-c", "exec head -c 1000000 /dev/zero >&2")
+	limit(t, unix.RLIMIT_FSIZE, 64<<10)
+	e := r.Fail(t.Context(), alice)
+	podrig.MustBe(t, e, launcher.ErrExitedEarly)
+	podrig.MustSay(t, e, "file size limit exceeded")
+	if e.Exit == nil || e.Exit.Signal != syscall.SIGXFSZ {
+		t.Errorf("Exit is %+v", e.Exit)
+	}
+	r.L.Command = podrig.Script("hang")
+	limit(t, unix.RLIMIT_FSIZE, 0)
+	podrig.MustBe(t, r.Fail(t.Context(), alice), syscall.EFBIG)
+	limit(t, unix.RLIMIT_FSIZE, unix.RLIM_INFINITY)
+	r.Relaunch("alice")
+}
+
+// limit sets a limit of this process and those that it starts.
+func limit(t *testing.T, resource int, n uint64) {
+	t.Helper()
+	var old unix.Rlimit
+	if err := unix.Getrlimit(resource, &old); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(resource, &unix.Rlimit{Cur: min(n, old.Max), Max: old.Max}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// B24: when no more processes may be started a launch says so, and the program
+// that launches goes on. The limit is on a user, root is exempt, and only in a
+// user namespace are no others counted.
+func b24(t *testing.T) {
+	const nobody = 65534
+	uid, gid := os.Getuid(), os.Getgid()
+	if uid == 0 {
+		uid, gid = nobody, nobody
+	}
+	pod, err := filepath.Abs(podrig.Pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if os.Getenv(aloneVariable) != t.Name() && os.Getuid() == 0 {
+		pod = readableByAll(t, pod)
+	}
+	inNamespace := func(c *exec.Cmd) {
+		c.Path, c.Dir = "/proc/self/exe", "/"
+		c.Env = append(c.Env, podrig.PodVariable+"="+pod)
+		c.SysProcAttr = &syscall.SysProcAttr{
+			Cloneflags:  syscall.CLONE_NEWUSER,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: uid, HostID: uid, Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: gid, HostID: gid, Size: 1}},
+			Credential:  &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid), NoSetGroups: true},
+		}
+	}
+	if !alone(t, inNamespace) {
+		return
+	}
+	r := newRig(t, podrig.Serve...)
+	if err := r.Launch(alice).Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	keepThreads(t, 24)
+	limit(t, unix.RLIMIT_NPROC, 80)
+	release := takeProcesses(t)
+	e := r.Fail(t.Context(), alice)
+	podrig.MustBe(t, e, syscall.EAGAIN)
+	podrig.MustSay(t, e, "the limit on processes is reached")
+	if e.Stage != launcher.StageStart {
+		t.Errorf("stage %q", e.Stage)
+	}
+	release()
+	r.Relaunch("alice")
+}
+
+// readableByAll copies a program to where every user can execute it.
+func readableByAll(t *testing.T, path string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "all")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := filepath.Join(dir, "pod")
+	if err := errors.Join(os.WriteFile(to, data, 0o755), os.Chmod(dir, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+// keepThreads has Go's runtime make n threads, which it keeps: it ends the
+// program if it wants another and can have none, and that is not what is tested.
+func keepThreads(t *testing.T, n int) {
+	t.Helper()
+	var gate [2]int
+	if err := unix.Pipe2(gate[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(gate[0])
+	defer unix.Close(gate[1])
+	done := make(chan error)
+	for range n {
+		go func() {
+			_, err := unix.Read(gate[0], make([]byte, 1)) // it blocks its thread
+			done <- err
+		}()
+	}
+	for threads := 0; threads < n; runtime.Gosched() {
+		tasks, err := os.ReadDir("/proc/self/task") // there is no event
+		if err != nil {
+			t.Fatal(err)
+		}
+		threads = len(tasks)
+	}
+	if _, err := unix.Write(gate[1], make([]byte, n)); err != nil {
+		t.Fatal(err)
+	}
+	for range n {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// takeProcesses starts processes until no more may be, and returns what ends
+// them.
+func takeProcesses(t *testing.T) (release func()) {
+	t.Helper()
+	input, output, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []*exec.Cmd
+	release = func() {
+		output.Close()
+		input.Close()
+		for _, c := range all {
+			c.Wait() // it is of no matter how it ended
+		}
+		all = nil
+	}
+	for {
+		c := exec.Command("/bin/cat") // until the end of its input
+		c.Stdin = input
+		if err := c.Start(); errors.Is(err, syscall.EAGAIN) {
+			return release
+		} else if err != nil {
+			release()
+			t.Fatal(err)
+		}
+		all = append(all, c)
+	}
+}
+
+// B28: a process for which there is no memory was not started.
+func b28(t *testing.T) {
+	// Threads are made without it.
+	if !refused(t, refusal{call: unix.SYS_CLONE, errno: syscall.ENOMEM, mask: unix.CLONE_VFORK}) {
+		return
+	}
+	r := newRig(t, podrig.Serve...)
+	e := r.Fail(t.Context(), alice)
+	podrig.MustBe(t, e, syscall.ENOMEM)
+	if e.Stage != launcher.StageStart || e.PID != 0 {
+		t.Errorf("%+v", e)
+	}
+}
+
+// B31: a pod must have standard descriptors, and without a null device it is
+// not started.
+func b31(t *testing.T) {
+	if !inNamespaces(t, syscall.CLONE_NEWNS) {
+		return
+	}
+	r := newRig(t, podrig.Serve...)
+	if err := unix.Mount("tmpfs", "/dev", "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	e := r.Fail(t.Context(), alice)
+	podrig.MustBe(t, e, os.ErrNotExist)
+	podrig.MustSay(t, e, "open the null device")
+	if e.Stage != launcher.StageStart || e.PID != 0 {
+		t.Errorf("%+v", e)
+	}
+	if err := unix.Unmount("/dev", 0); err != nil {
+		t.Fatal(err)
+	}
+	r.Relaunch("alice")
+}
+
+// B32: without locks nothing is started, and the error names the file that could
+// not be locked; what a pod says that can have no socket is in the error.
+func b32(t *testing.T) {
+	for name, errno := range map[string]syscall.Errno{"ENOLCK": syscall.ENOLCK, "EOPNOTSUPP": syscall.EOPNOTSUPP} {
+		t.Run(name, func(t *testing.T) {
+			if !refused(t, refusal{call: unix.SYS_FLOCK, errno: errno}) {
+				return
+			}
+			r := newRig(t, podrig.Serve...)
+			e := r.Fail(t.Context(), alice)
+			podrig.MustBe(t, e, errno)
+			podrig.MustSay(t, e, "lock "+strconv.Quote(r.beside("alice", ".launch")))
+			if e.Stage != launcher.StageOwn || e.PID != 0 {
+				t.Errorf("%+v", e)
+			}
+		})
+	}
+	t.Run("sockets", func(t *testing.T) {
+		if !refused(t, refusal{call: unix.SYS_BIND, errno: syscall.EPERM}) {
+			return
+		}
+		r := newRig(t, podrig.Serve...)
+		e := r.Fail(t.Context(), alice)
+		podrig.MustBe(t, e, launcher.ErrExitedEarly)
+		podrig.MustSay(t, e, "bind: operation not permitted")
+	})
+}
+
+// B35: the pod's environment is the caller's unless Spec.Env says which it is to
+// be, and then it is that and nothing else. A launch obeys none of it but the
+// variables that are documented. (What the caller's service manager has told
+// the caller is always left out: TestManagerVariables.)
+func b35(t *testing.T) {
+	hostile := map[string]string{
+		"LD_PRELOAD": "/nowhere/evil.so",
+		"GODEBUG":    "inittrace=1",
+		"IFS":        "/",
+		"ENV":        "/nowhere/evil.sh",
+		"BASH_ENV":   "/nowhere/evil.sh",
+		"SHELLOPTS":  "noexec",
+		"PS4":        "$(exit 7)",
+		"TMPDIR":     "/nowhere",
+		"CDPATH":     "/nowhere",
+	}
+	r := newRig(t)
+	path := filepath.Join(r.Base, "env")
+	r.L.Command = podrig.Script("env "+path, "listen", "ready", "hang")
+	for name, value := range hostile {
+		t.Setenv(name, value)
+	}
+	seen := func() map[string]string {
+		t.Helper()
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		vars := make(map[string]string)
+		for e := range strings.SplitSeq(string(data), "\x00") {
+			name, value, _ := strings.Cut(e, "=")
+			vars[name] = value
+		}
+		return vars
+	}
+	pod := r.Launch(alice)
+	vars := seen()
+	for name, value := range hostile {
+		if vars[name] != value {
+			t.Errorf("the pod has %s=%q, want the caller's, %q", name, vars[name], value)
+		}
+	}
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	pod = r.Launch(launcher.Spec{Name: "alice", Env: []string{"PATH=/bin"}})
+	vars = seen()
+	delete(vars, "PWD") // which tells where it is
+	if fmt.Sprint(vars) != "map[PATH:/bin]" {
+		t.Errorf("the pod has %v, want what it was to have and nothing else", vars)
+	}
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// B36: with too few inodes, however many too few, a launch fails with that
+// reason and leaves nothing but what there was room for.
+func b36(t *testing.T) {
+	r := onTmpfs(t, "nr_inodes=1", podrig.Serve...)
+	if r == nil {
+		return
+	}
+	failed := 0
+	for n := 2; n < 20; n++ {
+		r.remount(0, fmt.Sprintf("nr_inodes=%d", n))
+		pod, err := r.L.Launch(t.Context(), alice)
+		if err == nil {
+			if err := pod.Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if failed < 4 {
+				t.Errorf("only %d launches failed for want of inodes", failed)
+			}
+			return
+		}
+		failed++
+		var e *launcher.Error
+		if !errors.As(err, &e) || e.Leftover != nil {
+			t.Errorf("with %d inodes: %+v", n, err)
+		}
+		if live := livePods(t, r.Dir("alice")); len(live) > 0 {
+			t.Errorf("with %d inodes there are %v", n, live)
+		}
+		// A pod that finds no inode for its socket says so.
+		if !errors.Is(err, syscall.ENOSPC) && !strings.Contains(err.Error(), "no space left on device") {
+			t.Errorf("with %d inodes: %v", n, err)
+		}
+	}
+	t.Error("there were never enough")
+}
