@@ -37,6 +37,7 @@ func TestFaultB(t *testing.T) {
 		{"B11 limit on the size of files", b11},
 		{"B24 limit on processes", b24},
 		{"B28 no memory for a process", b28},
+		{"B30 no proc", b30},
 		{"B31 no null device", b31},
 		{"B32 filesystem without locks or sockets", b32},
 		{"B35 hostile environment", b35},
@@ -362,6 +363,51 @@ func b28(t *testing.T) {
 	if e.Stage != launcher.StageStart || e.PID != 0 {
 		t.Errorf("%+v", e)
 	}
+}
+
+// B30: without /proc a process cannot be told from another that will have its
+// number, and so none is left running; the error says what is missing. One that
+// hides other users' processes is enough.
+func b30(t *testing.T) {
+	t.Run("missing", func(t *testing.T) {
+		if !inNamespaces(t, syscall.CLONE_NEWNS) {
+			return
+		}
+		r := newRig(t, podrig.Serve...)
+		if err := unix.Mount("tmpfs", "/proc", "tmpfs", 0, ""); err != nil {
+			t.Fatal(err)
+		}
+		pod, err := r.L.Launch(t.Context(), alice)
+		if err := unix.Unmount("/proc", 0); err != nil {
+			t.Fatal(err)
+		}
+		var e *launcher.Error
+		if pod != nil || !errors.As(err, &e) || e.Leftover != nil {
+			t.Fatalf("Launch returned %v, %+v", pod, err)
+		}
+		podrig.MustSay(t, e, "/proc/")
+		if live := livePods(t, r.Dir("alice")); len(live) > 0 {
+			t.Errorf("there are %v", live)
+		}
+		r.mustBeUnowned()
+		r.Relaunch("alice")
+	})
+	t.Run("hidden", func(t *testing.T) {
+		if !asInit(t) {
+			return
+		}
+		if err := unix.Mount("", "/proc", "", unix.MS_REMOUNT, "hidepid=2"); err != nil {
+			t.Fatal(err)
+		}
+		r := newRig(t, podrig.Serve...)
+		attached := r.mustAttach(r.Launch(alice))
+		podrig.Ping(t, attached)
+		if err := attached.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r.L.Command = podrig.Script("setsid hang", "exit 3")
+		podrig.MustBe(t, r.Fail(t.Context(), alice), launcher.ErrExitedEarly)
+	})
 }
 
 // B31: a pod must have standard descriptors, and without a null device it is

@@ -7,7 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -120,26 +120,43 @@ func GroupMembers(pgid int) ([]int, error) {
 	return members, nil
 }
 
-// here returns the boot id and the pid namespace, which do not change while
-// this process runs.
-func here() (boot, namespace string, err error) {
-	h, err := place()
-	return h.boot, h.namespace, err
-}
-
+// A herePlace is where this process runs, which does not change.
 type herePlace struct{ boot, namespace string }
 
-var place = sync.OnceValues(func() (herePlace, error) {
+// knownPlace is where this process runs, once that could be found out.
+var knownPlace atomic.Pointer[herePlace]
+
+// here returns the boot id and the pid namespace. What keeps it from that once,
+// the limit on descriptors for instance, need not be so the next time.
+func here() (boot, namespace string, err error) {
+	h := knownPlace.Load()
+	if h == nil {
+		if h, err = findPlace(); err != nil {
+			return "", "", err
+		}
+		knownPlace.Store(h)
+	}
+	return h.boot, h.namespace, nil
+}
+
+func findPlace() (*herePlace, error) {
 	data, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
-		return herePlace{}, err
+		return nil, err
 	}
 	// A /proc that was mounted in another pid namespace, as unshare -p without
 	// --mount-proc leaves it, shows other processes under the numbers of ours.
-	if self, err := os.Readlink("/proc/self"); err != nil || self != strconv.Itoa(os.Getpid()) {
-		return herePlace{}, fmt.Errorf("/proc is of another pid namespace (we are pid %d here, and %q there): processes cannot be told apart; mount a /proc for this namespace: %w",
-			os.Getpid(), self, errors.Join(errors.ErrUnsupported, err))
+	self, err := os.Readlink("/proc/self")
+	if err != nil {
+		return nil, err
+	}
+	if self != strconv.Itoa(os.Getpid()) {
+		return nil, fmt.Errorf("/proc is of another pid namespace (we are pid %d here, and %q there): processes cannot be told apart; mount a /proc for this namespace: %w",
+			os.Getpid(), self, errors.ErrUnsupported)
 	}
 	namespace, err := os.Readlink("/proc/self/ns/pid")
-	return herePlace{strings.TrimSpace(string(data)), namespace}, err
-})
+	if err != nil {
+		return nil, err
+	}
+	return &herePlace{strings.TrimSpace(string(data)), namespace}, nil
+}
