@@ -218,6 +218,7 @@ func (p *process) signalLocked(sig syscall.Signal) error {
 	if p.over {
 		return unix.ESRCH
 	}
+	refused := error(unix.ESRCH)
 	if p.pidfd != nil {
 		conn, err := p.pidfd.SyscallConn()
 		if err != nil {
@@ -226,12 +227,17 @@ func (p *process) signalLocked(sig syscall.Signal) error {
 		if ctlErr := conn.Control(func(fd uintptr) { err = signalGroup(int(fd), sig) }); ctlErr != nil {
 			return ctlErr
 		}
-		if !errors.Is(err, unix.EINVAL) {
+		// The kernel may be too old for it (EINVAL, ENOSYS), and the filter of a
+		// container refuses the call with an error of its choice.
+		switch {
+		case err == nil || errors.Is(err, unix.ESRCH):
 			return err
+		case !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS):
+			refused = err
 		}
 	}
 	if !p.pinned {
-		return unix.ESRCH // the number is not to be trusted
+		return refused // the number is not to be trusted
 	}
 	return unix.Kill(-p.pid, sig)
 }

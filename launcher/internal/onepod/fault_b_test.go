@@ -37,6 +37,7 @@ func TestFaultB(t *testing.T) {
 		{"B11 limit on the size of files", b11},
 		{"B24 limit on processes", b24},
 		{"B28 no memory for a process", b28},
+		{"B29 no pidfd", b29},
 		{"B30 no proc", b30},
 		{"B31 no null device", b31},
 		{"B32 filesystem without locks or sockets", b32},
@@ -362,6 +363,76 @@ func b28(t *testing.T) {
 	podrig.MustBe(t, e, syscall.ENOMEM)
 	if e.Stage != launcher.StageStart || e.PID != 0 {
 		t.Errorf("%+v", e)
+	}
+}
+
+// B29: where the kernel has no pidfd, or a filter refuses it, a launch keeps all
+// its promises: a thread waits, and signals go by number while that is the
+// pod's.
+func b29(t *testing.T) {
+	const byPidfd = 3 // P_PIDFD
+	for _, c := range []struct {
+		name  string
+		many  bool // descriptors, for then the pidfd is opened, and else it comes with the clone
+		calls []refusal
+	}{
+		{"cannot be opened", true, []refusal{{call: unix.SYS_PIDFD_OPEN, errno: syscall.ENOSYS}}},
+		{"may not be opened", true, []refusal{{call: unix.SYS_PIDFD_OPEN, errno: syscall.EPERM}}},
+		{"cannot be signalled", false, []refusal{{call: unix.SYS_PIDFD_SEND_SIGNAL, errno: syscall.ENOSYS}}},
+		{"may not be signalled", false, []refusal{{call: unix.SYS_PIDFD_SEND_SIGNAL, errno: syscall.EPERM}}},
+		{"cannot be waited for", false, []refusal{{call: unix.SYS_WAITID, errno: syscall.EINVAL, mask: byPidfd, exact: true}}},
+		{"none of it", true, []refusal{
+			{call: unix.SYS_PIDFD_OPEN, errno: syscall.ENOSYS},
+			{call: unix.SYS_PIDFD_SEND_SIGNAL, errno: syscall.ENOSYS},
+			{call: unix.SYS_WAITID, errno: syscall.EINVAL, mask: byPidfd, exact: true},
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if !refused(t, c.calls...) {
+				return
+			}
+			if c.many {
+				openMany(t)
+			}
+			r := newRig(t)
+			r.L.Grace = podrig.Short
+			r.L.Command = podrig.Script("say one", "spawn hang", "exit 3")
+			e := r.Fail(t.Context(), alice)
+			podrig.MustBe(t, e, launcher.ErrExitedEarly)
+			if e.Exit == nil || *e.Exit != (launcher.Exit{Code: 3, Known: true}) {
+				t.Errorf("Exit is %+v", e.Exit)
+			}
+			r.mustBeUnowned()
+
+			taken := r.Fifo("taken")
+			r.L.Command = podrig.Script("spawn hang", "notify "+taken, "hang")
+			d := podrig.NewDeadline()
+			d.PassAt(t, taken)
+			podrig.MustBe(t, r.Fail(d, alice), launcher.ErrTimeout)
+			r.mustBeUnowned()
+
+			r.L.Command = podrig.Script("spawn ignore 15 ; hang", "ignore 15", "listen", "ready", "hang")
+			pod := r.Launch(alice)
+			podrig.Ping(t, pod)
+			if err := pod.Stop(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			mustEndBy(t, pod, syscall.SIGKILL)
+			podrig.MustBeGone(t, pod.PID())
+		})
+	}
+}
+
+// openMany opens so many descriptors that a launch looks for another way to keep
+// them from its pod.
+func openMany(t *testing.T) {
+	t.Helper()
+	for range 300 {
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
 	}
 }
 
