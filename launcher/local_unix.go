@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"os/exec"
 	"runtime"
@@ -138,10 +139,24 @@ func explainStart(err error, req StartRequest) error {
 		return fmt.Errorf("%w: %d bytes of arguments, %d bytes of environment", err, args, env)
 	case errors.Is(err, syscall.ETXTBSY):
 		return fmt.Errorf("%w: somebody has the program open for writing", err)
+	case errors.Is(err, syscall.EBADF):
+		// All that it gets is open, but the child cannot have it where it is to
+		// be, nor on the way there.
+		return fmt.Errorf("%w: %w: the limit on descriptors (ulimit -n), %d, is too low for a process that gets one with the number %d",
+			err, syscall.EMFILE, descriptorLimit(), firstFile+len(req.Files)-1)
 	case errors.Is(err, syscall.EAGAIN):
 		return fmt.Errorf("%w: the limit on processes is reached (ulimit -u, or the cgroup's pids.max)", err)
 	}
 	return err
+}
+
+// descriptorLimit returns the number that descriptors must be below.
+func descriptorLimit() uint64 {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return math.MaxUint64
+	}
+	return uint64(limit.Cur)
 }
 
 // interpreter names what a program that exists needs in order to run.

@@ -5,6 +5,7 @@ package onepod_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
@@ -36,6 +38,7 @@ func TestFaultB(t *testing.T) {
 		{"B09 no space for the record", b09},
 		{"B11 limit on the size of files", b11},
 		{"B24 limit on processes", b24},
+		{"B26 limit on descriptors", b26},
 		{"B28 no memory for a process", b28},
 		{"B29 no pidfd", b29},
 		{"B30 no proc", b30},
@@ -350,6 +353,56 @@ func takeProcesses(t *testing.T) (release func()) {
 		}
 		all = append(all, c)
 	}
+}
+
+// B26: with too few descriptors, however many too few, a launch fails with that
+// reason and leaves nothing, or it does without those that it can do without.
+func b26(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	r := newRig(t, podrig.Serve...)
+	if err := r.Launch(alice).Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var hard unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &hard); err != nil {
+		t.Fatal(err)
+	}
+	// What we have from whoever runs the tests is closed in the pod one by one,
+	// for which there have to be numbers up to the highest of them.
+	if err := unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	failed, last := 0, error(nil)
+	for n := uint64(3); ; n++ {
+		if n > 100 {
+			t.Fatalf("a hundred descriptors are not enough: %v", last)
+		}
+		before := leaktest.Take()
+		limit(t, unix.RLIMIT_NOFILE, n)
+		pod, err := r.L.Launch(t.Context(), alice)
+		limit(t, unix.RLIMIT_NOFILE, hard.Cur)
+		if err == nil {
+			if err := pod.Stop(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			break
+		}
+		failed, last = failed+1, err
+		var e *launcher.Error
+		if !errors.As(err, &e) || e.Leftover != nil {
+			t.Errorf("with %d descriptors: %+v", n, err)
+		}
+		podrig.MustBe(t, err, syscall.EMFILE)
+		if left := before.Left(0, podrig.Pod); left != nil {
+			t.Errorf("with %d descriptors there were left:\n%s", n, strings.Join(left, "\n"))
+		}
+	}
+	if failed < 8 {
+		t.Errorf("only %d launches failed for want of descriptors", failed)
+	}
+	r.Relaunch("alice")
 }
 
 // B28: a process for which there is no memory was not started.
