@@ -163,6 +163,17 @@ func notes(s *started, w *watch, exited bool) []string {
 			found = append(found, "it has written nothing to its log")
 		}
 	}
+	if s.log.Path == "" {
+		return found
+	}
+	// A filesystem may hang.
+	full, ok := receive(spawn(func() (bool, error) { return isFull(s.log.Path), nil }), patience)
+	switch {
+	case !ok:
+		found = append(found, "the filesystem of its log does not answer")
+	case full.value:
+		found = append(found, "the filesystem of its log is full, and what it has said since may be lost")
+	}
 	return found
 }
 

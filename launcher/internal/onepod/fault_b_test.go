@@ -20,6 +20,7 @@ import (
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
+	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
@@ -36,6 +37,7 @@ func TestFaultB(t *testing.T) {
 	}{
 		{"B08 read-only filesystem", b08},
 		{"B09 no space for the record", b09},
+		{"B10 disk full while the pod writes", b10},
 		{"B11 limit on the size of files", b11},
 		{"B24 limit on processes", b24},
 		{"B26 limit on descriptors", b26},
@@ -189,6 +191,53 @@ func b09(t *testing.T) {
 				podrig.MustBe(t, r.Fail(t.Context(), alice), errno)
 			})
 		}
+	}
+}
+
+// B10: a pod whose words, and with them its ready line, are lost on a full disk
+// is not ready in time; the error says that the disk is full. A probe that asks
+// the socket as well finds it ready.
+func b10(t *testing.T) {
+	r := onTmpfs(t, "size=64k")
+	if r == nil {
+		return
+	}
+	outside, err := os.MkdirTemp("", "b10")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(outside) })
+	fifo := func(name string) string {
+		path := filepath.Join(outside, name)
+		if err := unix.Mkfifo(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	recorded, taken, sock := fifo("recorded"), fifo("taken"), filepath.Join(outside, "sock")
+	wake := probeThen(func() { podrig.Wake(t, recorded) })
+	steps := []string{"await " + recorded, "flood 100000", "listen " + sock, `write "INSOMNIA-READY\t{name}\t` + sock + `\n"`}
+	r.L.Command = podrig.Script(append(steps, "notify "+taken, "hang")...)
+	r.L.Ready = readiness.Sequence{wake, readiness.ReadyLine{}, readiness.Socket{}}
+	d := podrig.NewDeadline()
+	d.PassAt(t, taken)
+	e := r.Fail(d, alice)
+	podrig.MustBe(t, e, launcher.ErrTimeout)
+	podrig.MustSay(t, e, "the filesystem of its log is full")
+
+	// One that exits for that reason is told so, too.
+	r.L.Command = podrig.Script("await "+recorded, "flood 100000", "exit 7")
+	podrig.MustSay(t, r.Fail(t.Context(), alice), "the filesystem of its log is full", "exit status 7")
+
+	r.L.Command = podrig.Script(append(steps, "hang")...)
+	r.L.Ready = readiness.Sequence{wake, readiness.Any{
+		readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{}},
+		readiness.Unix{Path: sock},
+	}}
+	e = r.Fail(t.Context(), alice)
+	podrig.MustBe(t, e, syscall.ENOSPC) // it is ready, and that cannot be recorded
+	if e.Stage != launcher.StageOwn {
+		t.Errorf("stage %q", e.Stage)
 	}
 }
 
