@@ -3,7 +3,6 @@
 package onepod_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -416,38 +415,15 @@ func (s *sweep) table() string {
 	return text.String()
 }
 
-// livePods returns the pids of the fake pods that run in a runtime directory. A
-// zombie is none: it has no arguments any more.
+// livePods returns the pids of the fake pods that run in a runtime directory.
 func livePods(t *testing.T, dir string) []int {
 	t.Helper()
-	entries, err := os.ReadDir("/proc")
+	live, err := podrig.LivePods(dir)
 	if err != nil {
 		t.Error(err)
-	}
-	var live []int
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		args, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline")) // it may have just gone
-		if f := strings.Split(string(args), "\x00"); len(f) > 2 && f[0] == podrig.Pod && f[2] == dir {
-			live = append(live, pid)
-		}
 	}
 	return live
 }
 
 // answers has the pod answer a request over its socket.
-func answers(ctx context.Context, pod *launcher.Pod) error {
-	conn, err := pod.Dial(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	fmt.Fprintln(conn, "hello")
-	if answer, err := bufio.NewReader(conn).ReadString('\n'); err != nil || answer != "pong hello\n" {
-		return fmt.Errorf("the pod answered %q, %v", answer, err)
-	}
-	return nil
-}
+func answers(ctx context.Context, pod *launcher.Pod) error { return podrig.Answers(ctx, pod) }
