@@ -1,5 +1,5 @@
 // Package leaktest finds what a test has left behind: goroutines, descriptors,
-// children, zombies, and processes of the programs that the test starts,
+// watches, children, zombies, and processes of the programs that the test starts,
 // whoever their parent is by now.
 package leaktest
 
@@ -49,6 +49,7 @@ type Snapshot struct {
 	goroutines  goleak.Option
 	descriptors map[string]bool
 	children    map[string]string
+	watches     int
 }
 
 // Take takes a snapshot.
@@ -57,6 +58,7 @@ func Take() *Snapshot {
 		goroutines:  goleak.IgnoreCurrent(),
 		descriptors: set(descriptors()),
 		children:    children(),
+		watches:     watches(),
 	}
 }
 
@@ -74,6 +76,9 @@ func (s *Snapshot) Left(patience time.Duration, programs ...string) (left []stri
 			if _, ok := s.children[child]; !ok {
 				left = append(left, "child "+child+" state "+state)
 			}
+		}
+		if n := watches(); n > s.watches {
+			left = append(left, fmt.Sprintf("%d watches of files, and there were %d", n, s.watches))
 		}
 		left = append(left, running(programs)...)
 		if left == nil || time.Now().After(end) {
@@ -111,6 +116,21 @@ func descriptors() []string {
 }
 
 func isWatcher(link string) bool { return strings.HasSuffix(link, "anon_inode:inotify") }
+
+// watches counts what inotify descriptors watch (proc_pid_fdinfo(5)).
+func watches() (n int) {
+	for _, l := range links("/proc/self/fd") {
+		if !isWatcher(l) {
+			continue
+		}
+		fd, _, _ := strings.Cut(l, " ")
+		info, err := os.ReadFile("/proc/self/fdinfo/" + fd)
+		if err == nil { // else it was just closed
+			n += strings.Count(string(info), "inotify wd:")
+		}
+	}
+	return n
+}
 
 // links lists the symbolic links in dir and where they lead.
 func links(dir string) []string {

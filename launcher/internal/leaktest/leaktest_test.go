@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 )
 
@@ -34,6 +36,16 @@ func TestLeaksAreFound(t *testing.T) {
 				t.Fatal(err)
 			}
 			return func() { f.Close() }
+		}},
+		{"watch", "1 watches of files, and there were 0", func(t *testing.T) func() {
+			fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := unix.InotifyAddWatch(fd, "/", unix.IN_CREATE); err != nil {
+				t.Fatal(err)
+			}
+			return func() { unix.Close(fd) }
 		}},
 		{"child", "(sleep) state", func(t *testing.T) func() {
 			c := start(t, sleep, "1000")

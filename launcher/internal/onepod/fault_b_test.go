@@ -187,6 +187,7 @@ func b09(t *testing.T) {
 					return
 				}
 				r := newRig(t, podrig.Serve...)
+				r.Spoil()
 				refuse(t, call)
 				podrig.MustBe(t, r.Fail(t.Context(), alice), errno)
 			})
@@ -461,6 +462,7 @@ func b28(t *testing.T) {
 		return
 	}
 	r := newRig(t, podrig.Serve...)
+	r.Spoil()
 	e := r.Fail(t.Context(), alice)
 	podrig.MustBe(t, e, syscall.ENOMEM)
 	if e.Stage != launcher.StageStart || e.PID != 0 {
@@ -614,6 +616,7 @@ func b32(t *testing.T) {
 				return
 			}
 			r := newRig(t, podrig.Serve...)
+			r.Spoil()
 			e := r.Fail(t.Context(), alice)
 			podrig.MustBe(t, e, errno)
 			podrig.MustSay(t, e, "lock "+strconv.Quote(r.beside("alice", ".launch")))
@@ -627,6 +630,7 @@ func b32(t *testing.T) {
 			return
 		}
 		r := newRig(t, podrig.Serve...)
+		r.Spoil()
 		e := r.Fail(t.Context(), alice)
 		podrig.MustBe(t, e, launcher.ErrExitedEarly)
 		podrig.MustSay(t, e, "bind: operation not permitted")

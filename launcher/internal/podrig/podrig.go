@@ -80,6 +80,8 @@ type Rig struct {
 	T    *testing.T
 	Base string // short, so that a socket below it can be bound
 	L    launcher.Launcher
+
+	names *names // shared by copies
 }
 
 // New returns a rig whose pods follow steps.
@@ -91,11 +93,13 @@ func New(t *testing.T, steps ...string) *Rig {
 	}
 	t.Cleanup(func() { os.RemoveAll(base) })
 	leaktest.Check(t, Pod)
-	return &Rig{T: t, Base: base, L: launcher.Launcher{
+	r := &Rig{T: t, Base: base, names: &names{failed: make(map[string]string)}, L: launcher.Launcher{
 		Command: Script(steps...),
 		Dir:     runtimedir.Dir(base),
 		Timeout: Ample,
 	}}
+	t.Cleanup(func() { r.relaunchAll(t) })
+	return r
 }
 
 // Dir is where the pod called name has its runtime directory.
@@ -119,6 +123,7 @@ func (r *Rig) Launch(spec launcher.Spec) *launcher.Pod {
 	if err != nil {
 		r.T.Fatalf("launch: %v", err)
 	}
+	r.checkReady(pod)
 	r.T.Cleanup(func() {
 		r.T.Helper()
 		// The test's own context is done by now.
@@ -129,54 +134,6 @@ func (r *Rig) Launch(spec launcher.Spec) *launcher.Pod {
 		}
 	})
 	return pod
-}
-
-// Fail launches a pod that must not become ready, checks what holds for every
-// failure, and returns the error.
-func (r *Rig) Fail(ctx context.Context, spec launcher.Spec) *launcher.Error {
-	r.T.Helper()
-	before := leaktest.Take()
-	pod, err := r.L.Launch(ctx, spec)
-	if pod != nil || err == nil {
-		r.T.Fatalf("Launch returned the pod %v and the error %v, want an error alone", pod, err)
-	}
-	// Nothing may be left when Launch returns, not only when the test ends.
-	if left := before.Left(0, Pod); left != nil {
-		r.T.Errorf("when Launch had failed there were left:\n%s", strings.Join(left, "\n"))
-	}
-	var e *launcher.Error
-	if !errors.As(err, &e) {
-		r.T.Fatalf("the error is a %T, want *launcher.Error: %v", err, err)
-	}
-	if e.Name != spec.Name || e.Stage == "" || e.Err == nil || e.Elapsed <= 0 {
-		r.T.Errorf("the error lacks evidence: %+v", e)
-	}
-	if e.Leftover != nil {
-		r.T.Errorf("not cleared: %v", e.Leftover)
-	}
-	msg := e.Error()
-	if strings.ContainsFunc(msg, func(c rune) bool { return c < ' ' || c == 0x7f }) {
-		r.T.Errorf("the message holds control characters: %q", msg)
-	}
-	if spec.Overlay != "" && strings.Contains(msg+fmt.Sprintf("%+v", e.Command), spec.Overlay) {
-		r.T.Errorf("the error tells the overlay: %q %+v", msg, e.Command)
-	}
-	if e.PID != 0 {
-		if e.LogPath == "" {
-			r.T.Error("a process was started, and the error does not say where its log is")
-		}
-		MustBeGone(r.T, e.PID)
-	}
-	return e
-}
-
-// Relaunch makes sure that the name can be launched straight after a failure.
-func (r *Rig) Relaunch(name string) {
-	r.T.Helper()
-	again := *r
-	again.L.Command, again.L.Timeout = Script("listen", "ready", "hang"), Ample
-	again.L.Ready, again.L.Log, again.L.Starter = nil, nil, nil
-	again.Launch(launcher.Spec{Name: name})
 }
 
 // Script resolves to the fake pod, which follows steps.
