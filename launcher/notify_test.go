@@ -34,7 +34,7 @@ func (r *rig) python(program string) {
 	case err != nil && os.Getenv("CI") != "":
 		r.T.Fatal(err)
 	case err != nil:
-		r.T.Skipf("not run: %v", err)
+		r.T.Skipf("not run: python3 is not installed: %v", err)
 	}
 	r.L.Command = launcher.Exec(path, "-c", program)
 }
