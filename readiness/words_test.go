@@ -1,6 +1,7 @@
 package readiness_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -197,4 +198,57 @@ func TestFailedError(t *testing.T) {
 			t.Errorf("errors.Is finds the wrong things in %v", e)
 		}
 	}
+}
+
+// Whatever a pod says, of itself, it says in one line and one write, and that is
+// understood as what it was, but for line breaks and what is over 4 KiB; of
+// another pod it is nothing.
+func FuzzWords(f *testing.F) {
+	f.Fuzz(func(t *testing.T, name, text string) {
+		if strings.ContainsAny(name, "\t\r\n") {
+			return // no pod is called so
+		}
+		want := strings.NewReplacer("\r\n", " ", "\r", " ", "\n", " ").Replace(text)
+		for what, say := range map[string]func(io.Writer, string, string) error{
+			"fail": readiness.AnnounceFail, "status": readiness.AnnounceStatus,
+		} {
+			var w writes
+			if err := say(&w, name, text); err != nil || len(w) != 1 || strings.IndexByte(w[0], '\n') != len(w[0])-1 {
+				t.Fatalf("%s: %q, %v", what, w, err)
+			}
+			line := strings.TrimSuffix(w[0], "\n")
+			got, ok := "", false
+			if what == "status" {
+				var status []byte
+				status, ok = readiness.ReadyLine{}.Status(readiness.Target{Name: name}, []byte(line))
+				got = string(status)
+			} else {
+				got, ok = reasonIn(t, name, line)
+			}
+			switch whole := len(text) <= 4<<10; {
+			case !ok || whole && got != want:
+				t.Errorf("%s: %q was understood as %q, %v", what, line, got, ok)
+			case !whole && (len(got) > 4<<10+len("…") || !strings.HasSuffix(got, "…")):
+				t.Errorf("%s: of %d bytes %d were kept: %q", what, len(text), len(got), got)
+			}
+			if _, ok := (readiness.ReadyLine{}).Status(readiness.Target{Name: name + "x"}, []byte(line)); ok {
+				t.Errorf("%q is another pod's status", line)
+			}
+			if _, ok := reasonIn(t, name+"x", line); ok {
+				t.Errorf("%q is another pod's failure", line)
+			}
+		}
+	})
+}
+
+// reasonIn returns why the pod called name has failed, if line says so.
+func reasonIn(t *testing.T, name, line string) (string, bool) {
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := readiness.ReadyLine{}.Wait(done, readiness.Target{Name: name, Lines: logOf(line)})
+	var failed *readiness.FailedError
+	if !errors.As(err, &failed) {
+		return "", false
+	}
+	return failed.Reason, true
 }

@@ -283,3 +283,33 @@ func FuzzRecord(f *testing.F) {
 		}
 	})
 }
+
+// FuzzRecordIsKept: whatever bytes a record's texts hold, it is read back as it
+// was written, and it is nobody else's.
+func FuzzRecordIsKept(f *testing.F) {
+	base := f.TempDir()
+	p, err := Open(base, "alice")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { p.Close() })
+	f.Fuzz(func(t *testing.T, pid int, start uint64, ready bool, dir, log, address, arg string) {
+		want := whole()
+		want.PID, want.Start, want.Ready = max(pid, 2), start, ready
+		want.Dir, want.Log, want.Address, want.Command = dir, log, address, []string{arg, dir, arg + address}
+		if err := p.write(want); err != nil {
+			t.Fatal(err)
+		}
+		got, err := p.read()
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%v (-written +read):\n%s", err, diff)
+		}
+		data, err := os.ReadFile(filepath.Join(base, ".alice.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err := parseRecord(data, "bob"); !errors.Is(err, ErrNoRecord) {
+			t.Errorf("it is taken for bob's: %+v, %v", r, err)
+		}
+	})
+}
