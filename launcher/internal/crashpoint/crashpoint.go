@@ -6,6 +6,8 @@
 // A point is where one of the program's threads enters a system call or leaves
 // it. What a child does that the program has forked counts too, up to its exec:
 // there the program is killed, not the child, which goes on as it would have.
+//
+// It can also have any of those system calls fail, with any error.
 package crashpoint
 
 import (
@@ -49,6 +51,11 @@ type Program struct {
 	// Count says which points count. Nil: all of them.
 	Count func(Point) bool
 
+	// Fail, if it is not nil, is asked about every system call between Begin and
+	// End, one after the other, and says with which error it fails; 0: with none.
+	// It needs [CanFail].
+	Fail func(Call) syscall.Errno
+
 	// Held is called, if it is not nil, when the program was killed and is
 	// gone, while the child that it had forked, if any, is kept where it is:
 	// between its fork and its exec. The child goes on when Held returns.
@@ -86,7 +93,8 @@ func Run(p Program, n int) (Result, error) {
 	// The kernel takes requests from the thread that has begun to trace.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	t := &tracer{n: n, count: p.Count, pidfd: -1, seen: make(map[int]bool), calls: make(map[int]uint64)}
+	t := &tracer{n: n, count: p.Count, fail: p.Fail, pidfd: -1,
+		seen: make(map[int]bool), calls: make(map[int]uint64), failing: make(map[int]syscall.Errno)}
 	if t.count == nil {
 		t.count = func(Point) bool { return true }
 	}

@@ -19,13 +19,15 @@ type tracer struct {
 	pidfd    int
 	n        int // the point to kill it at
 	count    func(Point) bool
+	fail     func(Call) syscall.Errno
 	result   Result
 	counting bool
-	seen     map[int]bool   // threads that have made their first stop
-	calls    map[int]uint64 // the call that a thread, or the child, is in
-	child    int            // of the program, stopped before its exec; 0: none
-	gone     bool           // the program has ended, and is reaped
-	hung     atomic.Bool    // the guard had to end it
+	seen     map[int]bool          // threads that have made their first stop
+	calls    map[int]uint64        // the call that a thread, or the child, is in
+	failing  map[int]syscall.Errno // what that call is to return
+	child    int                   // of the program, stopped before its exec; 0: none
+	gone     bool                  // the program has ended, and is reaped
+	hung     atomic.Bool           // the guard had to end it
 }
 
 // start starts the program. It is stopped at its first instruction.
@@ -193,7 +195,11 @@ func (t *tracer) call(pid int, child bool) error {
 			t.counting = false
 		}
 		t.point(Point{Call: name(info.number), Where: "entry", Child: child})
+		return t.enter(pid, &info, child)
 	case info.op == unix.PTRACE_SYSCALL_INFO_EXIT:
+		if err := t.leave(pid); err != nil {
+			return err
+		}
 		t.point(Point{Call: name(t.calls[pid]), Where: "exit", Child: child})
 	}
 	return nil

@@ -1,0 +1,118 @@
+//go:build linux
+
+package crashpoint
+
+import (
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Call is a system call that the program is about to make, or the child that
+// it has forked and that has not come to its exec.
+type Call struct {
+	Name  string
+	On    string // what it is about, where that tells which errors it may give: see on
+	Child bool
+}
+
+func (c Call) String() string {
+	s := c.Name
+	if c.On != "" {
+		s += " " + c.On
+	}
+	if c.Child {
+		s += " in the child"
+	}
+	return s
+}
+
+// enter has Program.Fail say how the call ends that a thread, or the child, has
+// come to. A call that fails is not made, but for close(2), which on Linux frees
+// the descriptor whatever it returns.
+func (t *tracer) enter(pid int, info *syscallInfo, child bool) error {
+	if !t.counting || t.fail == nil {
+		return nil
+	}
+	errno := t.fail(Call{Name: name(info.number), On: on(pid, info), Child: child})
+	if errno == 0 {
+		return nil
+	}
+	t.failing[pid] = errno
+	if info.number == unix.SYS_CLOSE {
+		return nil
+	}
+	return ignoreGone(skipCall(pid))
+}
+
+// leave gives the call that a thread, or the child, comes back from the error
+// that it was to have.
+func (t *tracer) leave(pid int) error {
+	errno := t.failing[pid]
+	if errno == 0 {
+		return nil
+	}
+	delete(t.failing, pid)
+	return ignoreGone(setResult(pid, errno))
+}
+
+// descriptorArgument is which argument of a call is the descriptor that it is
+// about.
+var descriptorArgument = map[uint64]int{
+	unix.SYS_CLOSE:             0,
+	unix.SYS_CONNECT:           0,
+	unix.SYS_EPOLL_CTL:         2,
+	unix.SYS_FCHMOD:            0,
+	unix.SYS_FCNTL:             0,
+	unix.SYS_FLOCK:             0,
+	unix.SYS_FSTAT:             0,
+	unix.SYS_GETDENTS64:        0,
+	unix.SYS_GETPEERNAME:       0,
+	unix.SYS_GETSOCKNAME:       0,
+	unix.SYS_GETSOCKOPT:        0,
+	unix.SYS_IOCTL:             0,
+	unix.SYS_PIDFD_SEND_SIGNAL: 0,
+	unix.SYS_PREAD64:           0,
+	unix.SYS_READ:              0,
+	unix.SYS_SETSOCKOPT:        0,
+	unix.SYS_WRITE:             0,
+}
+
+// on says what a call is about: for one that has a descriptor, what that leads
+// to; for clone, whether it makes a thread or a process.
+func on(pid int, info *syscallInfo) string {
+	if info.number == unix.SYS_CLONE {
+		if info.args[0]&unix.CLONE_THREAD != 0 {
+			return "thread"
+		}
+		return "process"
+	}
+	argument, ok := descriptorArgument[info.number]
+	if !ok {
+		return ""
+	}
+	link := "/proc/" + strconv.Itoa(pid) + "/fd/" + strconv.Itoa(int(int32(info.args[argument])))
+	target, err := os.Readlink(link)
+	if err != nil {
+		return "nothing"
+	}
+	if strings.HasPrefix(target, "/") {
+		if fi, err := os.Stat(link); err == nil && fi.IsDir() {
+			return "directory"
+		} else if err == nil && !fi.Mode().IsRegular() {
+			return "device"
+		}
+		return "file"
+	}
+	// pipe:[4711], socket:[4711], pidfd:[4711], anon_inode:[eventfd], anon_inode:inotify
+	kind, rest, _ := strings.Cut(target, ":")
+	if kind == "anon_inode" {
+		return strings.Trim(rest, "[]")
+	}
+	return kind
+}
+
+// CanFail says whether calls can be made to fail on this architecture.
+const CanFail = canFail
