@@ -92,6 +92,7 @@ var names = map[uint64]string{
 	unix.SYS_SET_ROBUST_LIST:   "set_robust_list",
 	unix.SYS_SIGALTSTACK:       "sigaltstack",
 	unix.SYS_SOCKET:            "socket",
+	unix.SYS_STATFS:            "statfs",
 	unix.SYS_STATX:             "statx",
 	unix.SYS_TGKILL:            "tgkill",
 	unix.SYS_TIMER_CREATE:      "timer_create",
