@@ -2,6 +2,7 @@ package launcher
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -14,16 +15,21 @@ import (
 // a group: the one with the Identity, or proc.ErrGone or proc.ErrStranger. It is
 // somebody else's to reap.
 func adoptProcess(id proc.Identity) (Process, error) {
-	fd, err := unix.PidfdOpen(id.PID, unix.PIDFD_NONBLOCK)
+	fd, err := unix.PidfdOpen(id.PID, 0)
 	if errors.Is(err, unix.ESRCH) {
 		return nil, proc.ErrGone
 	}
 	if err != nil {
 		return nil, os.NewSyscallError("pidfd_open", err)
 	}
+	pidfd := pollable(fd)
+	if pidfd == nil {
+		// There is no other way to see the end of a process that is not our child.
+		return nil, fmt.Errorf("watch pid %d: its pidfd cannot be polled: there is no memory, or fs.epoll.max_user_watches is reached", id.PID)
+	}
 	p := &process{
 		pid:     id.PID,
-		pidfd:   os.NewFile(uintptr(fd), "pidfd"),
+		pidfd:   pidfd,
 		adopted: true,
 		pinned:  true,
 		waiting: make(chan struct{}, 1),
@@ -42,7 +48,11 @@ func adoptProcess(id proc.Identity) (Process, error) {
 // how, as far as the kernel tells somebody who is not its parent.
 func lookAdopted(pidfd int) (Exit, bool) {
 	poll := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
-	if n, err := unix.Poll(poll, 0); n == 0 || err != nil {
+	n, err := unix.Poll(poll, 0)
+	for errors.Is(err, unix.EINTR) { // the poller tells of the end only once
+		n, err = unix.Poll(poll, 0)
+	}
+	if n == 0 || err != nil {
 		return Exit{}, false
 	}
 	// How it ended can be asked for once its parent has reaped it, which takes

@@ -30,7 +30,7 @@ func sysProcAttr(pidfd *int) *syscall.SysProcAttr {
 // also the number of its group, cannot become anybody else's.
 type process struct {
 	pid   int
-	pidfd *os.File // nil where the kernel has none (before Linux 5.4): see ended
+	pidfd *os.File // nil where there is none (before Linux 5.4), or none that can be polled: see ended
 
 	// adopted says that it is not our child: we can neither ask waitid(2) about
 	// it nor reap it.
@@ -55,20 +55,33 @@ var (
 
 func newProcess(pid, pidfd int) *process {
 	p := &process{pid: pid, pinned: true, waiting: make(chan struct{}, 1), ended: make(chan struct{})}
-	// With a pidfd that is not in non-blocking mode the runtime would not use
-	// its poller.
-	if pidfd >= 0 && unix.SetNonblock(pidfd, true) == nil {
-		p.pidfd = os.NewFile(uintptr(pidfd), "pidfd")
-		return p
-	}
 	if pidfd >= 0 {
-		unix.Close(pidfd)
+		if p.pidfd = pollable(pidfd); p.pidfd != nil {
+			return p
+		}
 	}
 	// Without a pidfd a thread has to wait. The goroutine ends with the child.
 	go func() {
 		p.look(unix.P_PID, pid, 0)
 	}()
 	return p
+}
+
+// pollable returns a pidfd as a file that waits in the runtime's poller. Where
+// that cannot have it, for want of memory or because fs.epoll.max_user_watches is
+// reached (epoll_ctl(2)), the pidfd is closed, and pollable returns nil.
+func pollable(pidfd int) *os.File {
+	// In blocking mode the runtime would not try.
+	if unix.SetNonblock(pidfd, true) != nil {
+		unix.Close(pidfd)
+		return nil
+	}
+	file := os.NewFile(uintptr(pidfd), "pidfd")
+	if file.SetReadDeadline(time.Time{}) != nil { // os.ErrNoDeadline: it is not in the poller
+		file.Close()
+		return nil
+	}
+	return file
 }
 
 func (p *process) PID() int { return p.pid }

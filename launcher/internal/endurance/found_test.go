@@ -15,6 +15,12 @@ func TestErrnoFound(t *testing.T) {
 	for _, found := range []injection{
 		// Where we run was not asked again after it could not be found out.
 		{act: "launch", call: crashpoint.Call{Name: "readlinkat"}, errno: unix.ENOMEM},
+		// A pidfd that the poller could not have was taken for a pod that is gone.
+		{act: "attach", call: crashpoint.Call{Name: "fcntl", On: "pidfd"}, errno: unix.EACCES},
+		{act: "attach", call: crashpoint.Call{Name: "epoll_ctl", On: "pidfd"}, errno: unix.ENOSPC},
+		{act: "launch", call: crashpoint.Call{Name: "epoll_ctl", On: "pidfd"}, errno: unix.ENOMEM},
+		// The end of a pod that was attached to was overlooked.
+		{act: "stop attached", call: crashpoint.Call{Name: "ppoll"}, errno: unix.EINTR},
 	} {
 		t.Run(found.String(), func(t *testing.T) {
 			j := newInjector(t)
