@@ -75,6 +75,12 @@ func newNotifier() (*notifier, error) {
 		return nil, os.NewSyscallError("inotify_init1", err)
 	}
 	n := &notifier{file: os.NewFile(uintptr(fd), "inotify"), byWD: make(map[int32]*watched)}
+	if err := n.file.SetReadDeadline(time.Time{}); err != nil {
+		// It is not in the runtime's poller (epoll_ctl(2)), so that nobody could
+		// wait for its events.
+		n.file.Close()
+		return nil, err
+	}
 	go n.read()
 	return n, nil
 }

@@ -33,3 +33,14 @@ func TestErrnoFound(t *testing.T) {
 		})
 	}
 }
+
+// An inotify instance that the poller cannot have tells nobody anything: nothing
+// is watched by it, and the log is looked at instead.
+func TestErrnoInotifyWithoutPoller(t *testing.T) {
+	j := newInjector(t)
+	calls, made, r := j.run(injection{act: "launch", call: crashpoint.Call{Name: "epoll_ctl", On: "inotify"}, n: 1, errno: unix.ENOMEM})
+	watches := calls[crashpoint.Call{Name: "inotify_add_watch"}]
+	if !made || r.Err != "" || r.Faults != nil || watches != 0 {
+		t.Errorf("failed: %v; %d watches; %+v", made, watches, r)
+	}
+}
