@@ -254,29 +254,44 @@ func (c *Claim) check() error {
 			return err
 		}
 	}
-	return errors.New("both locks were deleted while they were held, and the name may be another's now")
+	return errDeleted
 }
+
+// errDeleted says that a Claim is none any more.
+var errDeleted = errors.New("both locks were deleted while they were held, and the name may be another's now")
 
 // Abandon gives the name back when no process was started, or the one that was
 // has gone. It ends the Claim, and returns once the pod lock is free: processes
 // that a failed pod has left behind, and that go on holding it, are sent
-// SIGKILL, and returned. Once ctx is done, the error names those that are left.
+// SIGKILL, and returned. Once ctx is done, the error names those that are left. An
+// error about the record says that it is still there; it proves nobody to be alive.
 func (c *Claim) Abandon(ctx context.Context, started bool) (ended []int, err error) {
 	defer c.place.Close()
 	defer c.launch.unlock()
 	overlayErr := c.RemoveOverlay()
-	defer func() { err = errors.Join(err, overlayErr) }()
-	if c.check() == nil { // else it is another's by now
-		if err := c.place.remove(); err != nil {
-			c.pod.drop()
-			return nil, err
-		}
+	recordErr := c.check()
+	switch {
+	case recordErr == nil:
+		recordErr = c.place.remove()
+	case errors.Is(recordErr, errDeleted):
+		recordErr = nil // it is another's by now
 	}
+	if recordErr != nil {
+		recordErr = fmt.Errorf("remove the record: %w", recordErr)
+	}
+	recordErr = errors.Join(recordErr, overlayErr)
 	if !started {
 		c.pod.unlock()
-		return nil, nil
+		return nil, recordErr
 	}
 	c.pod.drop()
+	ended, err = c.endHolders(ctx)
+	return ended, errors.Join(err, recordErr)
+}
+
+// endHolders ends who goes on holding the pod lock, which we have dropped, until
+// it is free.
+func (c *Claim) endHolders(ctx context.Context) (ended []int, err error) {
 	var left leftovers
 	for delay := firstLook; ; delay = min(delay*3/2, lastLook) {
 		pod, err := tryLock(c.place.root, c.place.podName())
