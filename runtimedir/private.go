@@ -86,10 +86,14 @@ func mkdirAll(path string) error {
 	if err == nil {
 		return openUp(path)
 	}
-	if fi, statErr := os.Stat(path); statErr == nil && fi.IsDir() {
+	fi, statErr := os.Stat(path)
+	switch {
+	case statErr == nil && fi.IsDir():
 		return nil
-	} else if statErr == nil {
+	case statErr == nil:
 		return &fs.PathError{Op: "mkdir", Path: path, Err: errNotDir}
+	case errors.Is(err, fs.ErrExist) && !errors.Is(statErr, fs.ErrNotExist):
+		return statErr // that it exists is no reason
 	}
 	return err
 }

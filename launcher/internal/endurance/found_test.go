@@ -21,6 +21,8 @@ func TestErrnoFound(t *testing.T) {
 		{act: "launch", call: crashpoint.Call{Name: "epoll_ctl", On: "pidfd"}, errno: unix.ENOMEM},
 		// The end of a pod that was attached to was overlooked.
 		{act: "stop attached", call: crashpoint.Call{Name: "ppoll"}, errno: unix.EINTR},
+		// The error said that the base exists, and not that it could not be looked at.
+		{act: "launch", call: crashpoint.Call{Name: "newfstatat"}, errno: unix.ENOMEM},
 		// The record of a pod that was gone stayed, and nobody said so.
 		{act: "launch that fails", call: crashpoint.Call{Name: "fstat", On: "file"}, errno: unix.EOVERFLOW},
 	} {

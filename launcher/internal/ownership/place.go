@@ -279,14 +279,14 @@ func (c *Claim) Abandon(ctx context.Context, started bool) (ended []int, err err
 	if recordErr != nil {
 		recordErr = fmt.Errorf("remove the record: %w", recordErr)
 	}
-	recordErr = errors.Join(recordErr, overlayErr)
+	leftErr := errors.Join(recordErr, overlayErr)
 	if !started {
 		c.pod.unlock()
-		return nil, recordErr
+		return nil, leftErr
 	}
 	c.pod.drop()
 	ended, err = c.endHolders(ctx)
-	return ended, errors.Join(err, recordErr)
+	return ended, errors.Join(err, leftErr)
 }
 
 // endHolders ends who goes on holding the pod lock, which we have dropped, until
