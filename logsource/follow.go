@@ -33,7 +33,7 @@ type followed struct {
 	mu     sync.Mutex
 	owners int    // the Log, and each reader; the last one closes file
 	closed bool   // the Log's share is given up, and with it follow
-	watch  *watch // nil: nobody reads, or there is nothing to be had but polling
+	watch  *watch // nil: nobody has read yet, or there is nothing to be had but polling
 
 	// The watcher's goroutine takes wakeMu, and so nobody may hold it while
 	// calling the watcher. Where both are held, mu was taken first.
@@ -70,27 +70,30 @@ func (f *followed) newReader(ctx context.Context) (*reader, error) {
 	f.readers[r] = struct{}{}
 	first := len(f.readers) == 1
 	f.wakeMu.Unlock()
-	if first && f.poll <= 0 {
+	if first && f.watch == nil && f.poll <= 0 {
 		f.watch = watchers.add(f.file, f.changed)
 	}
 	return r, nil
 }
 
-// release gives up one share in the file: the Log's, with r nil, or r's.
+// release gives up one share in the file: the Log's, with r nil, or r's. The watch
+// outlasts the readers, for to end it takes two wakes: of the watcher, to which
+// the kernel tells that, and of whoever polls, because of the timer that closes an
+// idle watcher. A launch should not have to wait for that between the ready line
+// and the dial.
 func (f *followed) release(r *reader) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closed = f.closed || r == nil
 	f.wakeMu.Lock()
 	delete(f.readers, r)
-	last := len(f.readers) == 0
 	f.wakeMu.Unlock()
-	if last && f.watch != nil {
-		f.watch.stop()
-		f.watch = nil
-	}
 	if f.owners--; f.owners > 0 {
 		return nil
+	}
+	if f.watch != nil {
+		f.watch.stop()
+		f.watch = nil
 	}
 	return f.file.Close()
 }

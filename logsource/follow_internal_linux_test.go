@@ -95,23 +95,36 @@ func TestLostWatchIsReplaced(t *testing.T) {
 	bell(b.wake).mustRing(t, "write")
 }
 
-// Rule 5: the first reader starts the watch, the last one ends it, and a later
-// one starts it again. With Poll there is none.
-func TestWatchLastsAsLongAsReaders(t *testing.T) {
-	f, _ := newLog(t, 0)
-	for range 2 {
-		a, b := newReader(t, f), newReader(t, f)
-		if f.watch == nil {
-			t.Fatal("two readers, no watch")
-		}
-		a.Close()
-		if f.watch == nil {
-			t.Fatal("one reader left, no watch")
-		}
-		b.Close()
-		if f.watch != nil {
-			t.Fatal("a watch, and nobody reads")
-		}
+// Rule 5: the first reader starts the watch, and it ends with the file, which is
+// closed by the last who has it. With Poll there is none.
+func TestWatchLastsAsLongAsTheFile(t *testing.T) {
+	r, err := os.Open(newFile(t).Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := newFollowed(r, 0)
+	if f.watch != nil {
+		t.Error("a watch, and nobody has read")
+	}
+	a := newReader(t, f)
+	watch := f.watch
+	if watch == nil {
+		t.Fatal("a reader, no watch")
+	}
+	a.Close()
+	b := newReader(t, f)
+	if f.watch != watch {
+		t.Error("another watch for another reader")
+	}
+	if err := f.release(nil); err != nil {
+		t.Error(err)
+	}
+	if f.watch == nil {
+		t.Error("one reader left, no watch")
+	}
+	b.Close()
+	if f.watch != nil {
+		t.Error("a watch, and the file is closed")
 	}
 	polled, _ := newLog(t, time.Hour)
 	newReader(t, polled)

@@ -38,11 +38,6 @@ const (
 	gather = time.Millisecond
 )
 
-// stale is how many watches that nobody wants any more may be left in the kernel.
-// To end each at once would cost a launch two wakes; so it ends with the file's
-// next change, or with the others when there are that many, or with the notifier.
-const stale = 64
-
 // A notifier tells of changes of files, by inotify(7). It takes one descriptor,
 // and one goroutine, read, which close ends.
 //
@@ -55,12 +50,11 @@ type notifier struct {
 	mu     sync.Mutex // never held while telling a watch
 	closed bool
 	byWD   map[int32]*watched
-	unused int // of byWD, without watches
 }
 
 // A watched is one file.
 type watched struct {
-	watches []*watch // never changed in place; of a file that is not in use any more none
+	watches []*watch // never changed in place
 	wd      int32    // 0 while its events are gathered
 	told    int      // of the present burst
 	last    time.Time
@@ -94,12 +88,9 @@ func (n *notifier) add(w *watch) error {
 		return err
 	}
 	on := n.byWD[wd]
-	switch {
-	case on == nil:
+	if on == nil {
 		on = &watched{wd: wd}
 		n.byWD[wd] = on
-	case len(on.watches) == 0:
-		n.unused--
 	}
 	w.on = on
 	on.watches = append(slices.Clone(on.watches), w)
@@ -112,16 +103,8 @@ func (n *notifier) remove(w *watch) {
 	defer n.mu.Unlock()
 	on := w.on
 	on.watches = slices.DeleteFunc(slices.Clone(on.watches), func(other *watch) bool { return other == w })
-	if len(on.watches) > 0 || on.wd == 0 || n.byWD[on.wd] != on {
-		return
-	}
-	if n.unused++; n.unused <= stale {
-		return
-	}
-	for _, on := range n.byWD {
-		if len(on.watches) == 0 {
-			n.unwatch(on)
-		}
+	if len(on.watches) == 0 {
+		n.unwatch(on)
 	}
 }
 
@@ -139,22 +122,16 @@ func (n *notifier) watch(path string) (wd int32, err error) {
 
 // unwatch asks the kernel to tell no more of a file. The caller holds mu.
 func (n *notifier) unwatch(on *watched) {
-	n.forget(on)
+	if on.wd == 0 {
+		return
+	}
+	delete(n.byWD, on.wd)
 	// The only error is that the watch has gone by itself, with its file.
 	_ = n.control(func(fd int) error {
 		_, err := unix.InotifyRmWatch(fd, uint32(on.wd))
 		return err
 	})
 	on.wd = 0
-}
-
-// forget takes a file out of those of which the kernel tells. The caller holds
-// mu.
-func (n *notifier) forget(on *watched) {
-	delete(n.byWD, on.wd)
-	if len(on.watches) == 0 {
-		n.unused--
-	}
 }
 
 // close ends all watches.
@@ -211,12 +188,9 @@ func (n *notifier) take(wd int32, mask uint32) (watches []*watch, lost bool) {
 	case on == nil: // it was removed since
 		return nil, false
 	case mask&unix.IN_IGNORED != 0: // its filesystem was unmounted, or it was deleted
-		n.forget(on)
+		delete(n.byWD, wd)
 		on.wd = 0
 		return on.watches, true
-	case len(on.watches) == 0:
-		n.unwatch(on)
-		return nil, false
 	}
 	now := time.Now()
 	if now.Sub(on.last) > quiet {
@@ -258,9 +232,6 @@ func (n *notifier) rewatch(on *watched) (watches []*watch, lost bool) {
 		return on.watches, false
 	}
 	// Somebody else began to watch it.
-	if len(other.watches) == 0 {
-		n.unused--
-	}
 	for _, w := range on.watches {
 		w.on = other
 	}

@@ -44,18 +44,6 @@ func (h *hub) shutNow() {
 	h.shut()
 }
 
-// inKernel counts the watches that the kernel has for h.
-func (h *hub) inKernel(t *testing.T) int {
-	t.Helper()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	data, err := os.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(int(h.watcher.file.Fd())))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.Count(string(data), "inotify wd:")
-}
-
 // newFile returns a file that is closed when the test ends.
 func newFile(t *testing.T) *os.File {
 	t.Helper()
@@ -181,42 +169,6 @@ func TestGathering(t *testing.T) {
 	for range 3 * burst {
 		write(t, file, "x")
 		b.mustRing(t, "a write that is waited for")
-	}
-	w.stop()
-}
-
-// What nobody watches any more is left to the kernel for a while, but is never
-// much, and is gone once the file changes.
-func TestStaleWatches(t *testing.T) {
-	h := newHub(t)
-	last := newFile(t)
-	b := make(bell, 1)
-	w := mustAdd(t, h, last, b.ring)
-	file := newFile(t)
-	mustAdd(t, h, file, func() { t.Error("told after stop") }).stop()
-	if n := h.inKernel(t); n != 2 {
-		t.Errorf("%d watches, want the one that is used and the one that was", n)
-	}
-	write(t, file, "x")
-	write(t, last, "x")
-	b.mustRing(t, "write")
-	if n := h.inKernel(t); n != 1 {
-		t.Errorf("%d watches after a change, want the one that is used", n)
-	}
-	a := make(bell, 1)
-	for range 2 { // the second finds the first one's watch, which nobody wanted any more
-		again := mustAdd(t, h, file, a.ring)
-		write(t, file, "x")
-		a.mustRing(t, "write to a file that is watched again")
-		again.stop()
-	}
-	for range 10 * stale {
-		file := newFile(t)
-		mustAdd(t, h, file, func() {}).stop()
-		file.Close()
-		if n := h.inKernel(t); n > 1+stale {
-			t.Fatalf("%d watches", n)
-		}
 	}
 	w.stop()
 }
