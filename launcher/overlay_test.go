@@ -17,13 +17,16 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/google/uuid"
+
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/fakepod"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 )
 
-// secretOverlay is what nobody else may see.
-const secretOverlay = "[db]\npassword = \"podlaunch-test-s3cret\"\n"
+// secretOverlay is what nobody else may see. It is this process's alone, for the
+// list of processes shows those of other tests, too.
+var secretOverlay = "[db]\npassword = \"" + uuid.NewString() + "\"\n"
 
 // overlayRig returns a rig whose pods, called alice, get a pod's arguments.
 func overlayRig(t *testing.T, transport launcher.OverlayTransport, steps ...string) *rig {
