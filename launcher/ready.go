@@ -14,14 +14,51 @@ import (
 
 // await waits until the pod of s is ready, and returns it, or clears it away
 // and returns why.
+func (n *launch) await(ctx context.Context, s *started) (*Pod, error) {
+	defer s.close()
+	began := time.Now()
+	w := n.waitUntilReady(ctx, s)
+	if !w.ready {
+		e := n.failure(ctx, s, w, StageReady)
+		n.step(StageReady, "probe", began, e.Err)
+		n.clear(s, e)
+		return nil, e
+	}
+	n.step(StageReady, "probe", began, nil)
+
+	began = time.Now()
+	err := s.settle(w.probed.value)
+	n.step(StageOwn, "record", began, err)
+	if err != nil {
+		w.probed.err = err
+		e := n.failure(ctx, s, w, StageOwn)
+		n.clear(s, e)
+		return nil, e
+	}
+	s.pod.keep(w.probed.value)
+	if dropped := w.watching.dropped(); dropped > 0 {
+		n.log.Warn("the progress callback was too slow", "lines", dropped)
+	}
+	return s.pod, nil
+}
+
+// A waited is how the wait for readiness has ended.
 //
 // The verdicts, in the order in which they win (see rule "ready, exited,
 // cancelled, out of time" in the package's documentation): the whole probe has
 // returned an endpoint and the process is alive; the probe has a verdict of
 // its own; the process has exited; ctx is done.
-func (n *launch) await(ctx context.Context, s *started) (*Pod, error) {
-	defer s.close()
-	began := time.Now()
+type waited struct {
+	ready    bool
+	exited   bool // the process has
+	joined   bool // the probe has returned
+	probed   outcome[readiness.Endpoint]
+	watching *watch
+}
+
+// waitUntilReady returns when the probe has returned, or there is no more use in
+// waiting for it. What has panicked meanwhile goes on here.
+func (n *launch) waitUntilReady(ctx context.Context, s *started) waited {
 	target := readiness.Target{
 		Name:       n.spec.Name,
 		RuntimeDir: s.dir,
@@ -29,87 +66,75 @@ func (n *launch) await(ctx context.Context, s *started) (*Pod, error) {
 		PID:        s.pod.PID(),
 		Lines:      s.lines,
 	}
-
 	// Once it is over, the probe's context ends with the reason. Its lines then
 	// still deliver what the log holds, and so a last word of the pod counts.
 	probeCtx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	probing := spawn(func() (readiness.Endpoint, error) { return s.probe.Wait(probeCtx, target) })
-	watching := n.watch(ctx, s, target)
+	w := waited{watching: n.watch(ctx, s, target)}
 
-	var probed outcome[readiness.Endpoint]
-	joined, crashed := false, false
+	crashed := false
 	select {
-	case probed = <-probing:
-		joined = true
+	case w.probed = <-probing:
+		w.joined = true
 	case <-s.pod.exited:
 		end(ErrExitedEarly)
-	case <-watching.crashed:
+	case <-w.watching.crashed:
 		crashed = true
 		end(context.Canceled)
 	case <-ctx.Done():
 	}
-	if !joined {
-		probed, joined = receive(probing, patience)
+	if !w.joined {
+		w.probed, w.joined = receive(probing, patience)
 	}
 
-	exited := s.pod.hasExited()
-	ready := joined && !crashed && probed.crash == nil && probed.err == nil && !exited
-	watching.finish(ready, exited)
-	if c := watching.crash(probed.crash); c != nil {
+	w.exited = s.pod.hasExited()
+	w.ready = w.joined && !crashed && w.probed.crash == nil && w.probed.err == nil && !w.exited
+	w.watching.finish(w.ready, w.exited)
+	if c := w.watching.crash(w.probed.crash); c != nil {
 		n.log.Error("a callback panicked; the pod is ended", "panic", c.value, "stack", string(c.stack))
 		if _, err := s.end(); err != nil {
 			n.log.Error("not cleared", "error", err)
 		}
 		c.resume()
 	}
-	stage := StageReady
-	if ready {
-		n.step(StageReady, "probe", began, nil)
-		began = time.Now()
-		if probed.err = s.settle(probed.value); probed.err != nil {
-			ready, stage = false, StageOwn
-		}
-		n.step(StageOwn, "record", began, probed.err)
-	}
-	if ready {
-		s.pod.keep(probed.value)
-		if dropped := watching.dropped(); dropped > 0 {
-			n.log.Warn("the progress callback was too slow", "lines", dropped)
-		}
-		return s.pod, nil
-	}
+	return w
+}
 
+// failure says why the launch has failed, in stage, and all that may explain it.
+func (n *launch) failure(ctx context.Context, s *started, w waited, stage Stage) *Error {
 	e := &Error{
 		Stage:   stage,
 		Command: redact(s.command, n.spec.Overlay),
 		PID:     s.pod.PID(),
 		LogPath: s.log.Path,
-		Tail:    watching.tail.lines(),
-		Dropped: watching.dropped(),
+		Tail:    w.watching.tail.lines(),
+		Dropped: w.watching.dropped(),
+		Notes:   notes(s, w.watching, w.exited),
 	}
-	e.Pending, e.Err = verdict(ctx, probed.err, joined, exited)
+	e.Pending, e.Err = verdict(ctx, w.probed.err, w.joined, w.exited)
 	switch {
-	case exited && s.pod.waitErr == nil:
+	case w.exited && s.pod.waitErr == nil:
 		exit := s.pod.exit
 		e.Exit = &exit
-	case exited && errors.Is(e.Err, ErrExitedEarly):
+	case w.exited && errors.Is(e.Err, ErrExitedEarly):
 		e.Err = fmt.Errorf("the process cannot be watched any more: %w", s.pod.waitErr)
 	}
-	if stage == StageReady {
-		n.step(StageReady, "probe", began, e.Err)
+	e.Leftover = w.watching.leftover()
+	if !w.joined {
+		e.Leftover = errors.Join(e.Leftover, fmt.Errorf("the probe (%s) has not returned", readiness.Describe(n.Ready)))
 	}
-	e.Notes = notes(s, watching, exited)
-	began = time.Now()
-	ended, endErr := s.end()
-	n.step(stage, "clear", began, endErr)
+	return e
+}
+
+// clear ends the process of a launch that has failed, gives its name back, and
+// adds to e what was found and what is left.
+func (n *launch) clear(s *started, e *Error) {
+	began := time.Now()
+	ended, err := s.end()
+	n.step(e.Stage, "clear", began, err)
 	e.Notes = append(e.Notes, ended...)
-	leftover := []error{watching.leftover(), endErr}
-	if !joined {
-		leftover = append(leftover, fmt.Errorf("the probe (%s) has not returned", readiness.Describe(n.Ready)))
-	}
-	e.Leftover = errors.Join(leftover...)
-	return nil, e
+	e.Leftover = errors.Join(e.Leftover, err)
 }
 
 // verdict says why a launch failed, and what the probe was still waiting for.
