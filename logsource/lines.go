@@ -108,7 +108,10 @@ func (f *framer) next() ([]byte, bool) {
 		f.overlong = false
 		return line[:MaxLine], true
 	}
-	return cut(bytes.TrimSuffix(line, []byte{'\r'})), true
+	if n := len(line); n > 0 && line[n-1] == '\r' {
+		line = line[:n-1]
+	}
+	return cut(line), true
 }
 
 // rest returns what follows the last newline.

@@ -64,12 +64,16 @@ func (l ReadyLine) Wait(ctx context.Context, t Target) (Endpoint, error) {
 		return Endpoint{}, errors.New("readiness.ReadyLine: the target has no lines to read")
 	}
 	var seen notes
+	begins := l.begins() // most lines do not
 	for line, err := range t.Lines(ctx) {
 		if err != nil {
 			if cause := context.Cause(ctx); cause == nil || !errors.Is(err, cause) {
 				return Endpoint{}, fmt.Errorf("read the log for the ready line: %w", err)
 			}
 			return Endpoint{}, l.pending(t, seen, err)
+		}
+		if !hasPrefix(line, begins) {
+			continue
 		}
 		failed, err := l.failure(line, t.Name)
 		if failed != nil {
@@ -101,6 +105,9 @@ func (l ReadyLine) Wait(ctx context.Context, t Target) (Endpoint, error) {
 // OwnsLine implements [LineOwner]. The line with which the pod says that it has
 // failed is owned as well: the error tells of it.
 func (l ReadyLine) OwnsLine(t Target, line []byte) bool {
+	if !hasPrefix(line, l.begins()) {
+		return false
+	}
 	if failed, _ := l.failure(line, t.Name); failed != nil {
 		return true
 	}

@@ -92,6 +92,19 @@ func (l ReadyLine) said(line []byte, word, name string) (text []byte, ok bool, e
 	return fields[2], true, nil
 }
 
+// begins is what every line begins with that is for l.
+func (l ReadyLine) begins() string {
+	if stem, ok := l.stem(); ok {
+		return stem
+	}
+	return l.prefix()
+}
+
+// hasPrefix is bytes.HasPrefix for a string.
+func hasPrefix(line []byte, prefix string) bool {
+	return len(line) >= len(prefix) && string(line[:len(prefix)]) == prefix
+}
+
 // stem is the prefix without its -READY.
 func (l ReadyLine) stem() (string, bool) {
 	stem, ok := strings.CutSuffix(l.prefix(), wordReady)
