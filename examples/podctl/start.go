@@ -30,11 +30,16 @@ CMD and its ARGs are the pod's program; --overlay with the overlay's text, and
 --session if one is resumed, are put after them. Without CMD it is the one that
 the environment names (see podctl help environment).
 
+Every user of the machine can read the arguments of a program. If the overlay
+holds a secret, and the pod knows --overlay-file, have it go another way: with
+--overlay-as file or --overlay-as descriptor.
+
 If the pod does not become ready, or podctl is interrupted, its processes are
 ended and nothing is left but the log.`,
 		Example: `  podctl start alice
   podctl start alice --overlay alice.toml -- ./my-pod --verbose
   echo 'name = "alice"' | podctl start alice --overlay -
+  podctl start alice --overlay secret.toml --overlay-as descriptor
   podctl start web --ready socket -- sh -c 'exec ./server "$INSOMNIA_RUNTIME_DIR/web/sock"'`,
 	}, func(ctx context.Context, l *launcher.Launcher, spec launcher.Spec) error {
 		pod, err := l.Launch(ctx, spec)
@@ -79,6 +84,7 @@ func (c *cli) launched(pod *launcher.Pod, how string, err error) error {
 // launchFlags are what start and ensure are told.
 type launchFlags struct {
 	overlay   string
+	overlayAs string
 	timeout   time.Duration
 	session   string
 	dir       string
@@ -106,6 +112,7 @@ func newLaunch(c *cli, cmd *cobra.Command, launch func(context.Context, *launche
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.overlay, "overlay", "", "`file` with the TOML that is laid over the pod's configuration; - is standard input")
+	flags.StringVar(&f.overlayAs, "overlay-as", "argument", "`how` the overlay gets to the pod: as an argument, as a file, or as a descriptor")
 	flags.DurationVar(&f.timeout, "timeout", launcher.DefaultTimeout, "how long it may take; 0 means as long as it takes")
 	flags.StringVar(&f.session, "session", "", "`UUID` of the session to resume")
 	flags.StringVar(&f.dir, "dir", "", "working `directory` of the pod (default: this one)")
@@ -113,6 +120,7 @@ func newLaunch(c *cli, cmd *cobra.Command, launch func(context.Context, *launche
 	flags.BoolVar(&f.logStdout, "log-stdout", false, "send the pod's standard output to its log, too")
 	flags.StringVar(&f.ready, "ready", readyLine, "`what` makes it ready: "+readyLine+" (the ready line, then its socket answers) or "+readySocket+" (the socket called sock in its directory answers)")
 	cmd.MarkFlagDirname("dir")
+	cmd.RegisterFlagCompletionFunc("overlay-as", cobra.FixedCompletions([]string{"argument", "file", "descriptor"}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("timeout", cobra.NoFileCompletions)
 	cmd.RegisterFlagCompletionFunc("session", cobra.NoFileCompletions)
 	cmd.RegisterFlagCompletionFunc("env", cobra.NoFileCompletions)
@@ -151,6 +159,15 @@ func (f *launchFlags) launcher(c *cli, cmd *cobra.Command, command []string) (la
 	}
 	if l.Timeout, err = duration("timeout", f.timeout, cmd); err != nil {
 		return l, err
+	}
+	switch f.overlayAs {
+	case "argument": // the Launcher's own
+	case "file":
+		l.OverlayTransport = launcher.OverlayAsFile
+	case "descriptor":
+		l.OverlayTransport = launcher.OverlayAsDescriptor
+	default:
+		return l, usageError(cmd, fmt.Errorf("--overlay-as is %q: it can be argument, file or descriptor", f.overlayAs))
 	}
 	switch f.ready {
 	case readyLine: // the Launcher's own
@@ -232,8 +249,8 @@ func (f *launchFlags) environment(c *cli, cmd *cobra.Command) ([]string, error) 
 	return append(os.Environ(), extra...), nil
 }
 
-// overlayText reads the overlay, but no more of it than is needed to see that
-// it is too long.
+// overlayText reads the overlay; where it is to be an argument, no more of it
+// than is needed to see that it is too long.
 func (f *launchFlags) overlayText(c *cli) (string, error) {
 	in := c.in
 	switch f.overlay {
@@ -248,7 +265,10 @@ func (f *launchFlags) overlayText(c *cli) (string, error) {
 		defer file.Close()
 		in = file
 	}
-	text, err := io.ReadAll(io.LimitReader(in, launcher.MaxOverlay+1))
+	if f.overlayAs == "argument" {
+		in = io.LimitReader(in, launcher.MaxOverlay+1)
+	}
+	text, err := io.ReadAll(in)
 	return string(text), err
 }
 
