@@ -13,22 +13,25 @@ import (
 // descriptorDir lists the descriptors of this process (proc_pid_fd(5)).
 const descriptorDir = "/proc/self/fd"
 
-// fewOpen returns the highest descriptor that is open, if it is low, and if that
-// can be found out without reading descriptorDir, which takes as long for twenty
-// descriptors as this for five hundred. The size of that directory is the number
-// of descriptors since Linux 6.2 (proc_pid_fd(5)); poll(2) says of each whether it
-// is open, and if as many are as there are then there is no higher one.
-func fewOpen() (highest int, ok bool) {
+// askDescriptors returns the highest descriptor that is open, if it is low, without
+// reading descriptorDir, which takes several times as long. The size of that
+// directory is the number of descriptors since Linux 6.2 (proc_pid_fd(5)); poll(2)
+// says of each whether it is open, and if as many are as there are then there is no
+// higher one. If it is not known to be low, known says that it is high.
+func askDescriptors() (highest int, low, known bool) {
 	var fi unix.Stat_t
-	if err := unix.Stat(descriptorDir, &fi); err != nil || fi.Size == 0 || fi.Size > fewDescriptors {
-		return 0, false
+	if err := unix.Stat(descriptorDir, &fi); err != nil || fi.Size == 0 {
+		return 0, false, false
 	}
 	all := questions.Get().(*[fewDescriptors]unix.PollFd)
 	defer questions.Put(all)
 	for _, most := range []int{64, fewDescriptors} {
+		if fi.Size > int64(most) {
+			continue
+		}
 		asked := all[:most]
 		if _, err := unix.Poll(asked, 0); err != nil {
-			return 0, false
+			return 0, false, false
 		}
 		open := int64(0)
 		for fd := range asked {
@@ -38,10 +41,10 @@ func fewOpen() (highest int, ok bool) {
 			}
 		}
 		if open == fi.Size {
-			return highest, true
+			return highest, true, true
 		}
 	}
-	return 0, false
+	return 0, false, true
 }
 
 // questions are what poll is asked of each descriptor: whether it is open, and

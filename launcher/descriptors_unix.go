@@ -28,11 +28,14 @@ type forkExec func(path string, argv []string, attr *syscall.ProcAttr) (pid int,
 // descriptorsToClose returns the highest descriptor that a child of start has to
 // close, or 0 if there is none.
 func descriptorsToClose() (highest int, start forkExec) {
-	if highest, ok := fewOpen(); ok {
+	highest, few, known := askDescriptors()
+	if few {
 		return highest, syscall.StartProcess
 	}
 	alone := canForkAlone()
-	highest, few := highestDescriptor(alone)
+	if !known || !alone {
+		highest, few = highestDescriptor(alone)
+	}
 	if alone && !few {
 		return 0, forkExecAlone
 	}

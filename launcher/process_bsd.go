@@ -98,8 +98,8 @@ func sweepReleased() {}
 // complete only where fdescfs(4) is mounted.
 const descriptorDir = "/dev/fd"
 
-// fewOpen cannot tell.
-func fewOpen() (highest int, ok bool) { return 0, false }
+// askDescriptors knows nothing: the directory has to be read.
+func askDescriptors() (highest int, low, known bool) { return 0, false, false }
 
 // forkExecAlone is not there: no thread can have descriptors of its own.
 func forkExecAlone(string, []string, *syscall.ProcAttr) (int, uintptr, error) {
