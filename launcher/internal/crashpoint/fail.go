@@ -75,6 +75,7 @@ var descriptorArgument = map[uint64]int{
 	unix.SYS_IOCTL:             0,
 	unix.SYS_PIDFD_SEND_SIGNAL: 0,
 	unix.SYS_PREAD64:           0,
+	unix.SYS_PWRITE64:          0,
 	unix.SYS_READ:              0,
 	unix.SYS_SETSOCKOPT:        0,
 	unix.SYS_WRITE:             0,

@@ -82,9 +82,11 @@ var acts = map[string]act{
 	"launch": {steps: podrig.Serve, do: launch, typed: true, clears: true},
 	"launch that fails": {steps: []string{"spawn hang", "say hello", "exit 3"}, do: launch,
 		started: true, typed: true, want: launcher.ErrExitedEarly, clears: true},
-	"attach":        {steps: podrig.Serve, before: launchAndRelease, do: attach, typed: true},
-	"stop attached": {steps: []string{"spawn hang", "listen", "ready", "hang"}, before: launchAndAttach, do: stop},
-	"stop":          {steps: []string{"spawn hang", "listen", "ready", "hang"}, before: launchOnly, do: stop},
+	"launch, overlay as a file":       {steps: readOverlay, do: launchHiding(launcher.OverlayAsFile), typed: true, clears: true},
+	"launch, overlay as a descriptor": {steps: readOverlay, do: launchHiding(launcher.OverlayAsDescriptor), typed: true, clears: true},
+	"attach":                          {steps: podrig.Serve, before: launchAndRelease, do: attach, typed: true},
+	"stop attached":                   {steps: []string{"spawn hang", "listen", "ready", "hang"}, before: launchAndAttach, do: stop},
+	"stop":                            {steps: []string{"spawn hang", "listen", "ready", "hang"}, before: launchOnly, do: stop},
 }
 
 func launch(ctx context.Context, l *launcher.Launcher, _ *launcher.Pod) (*launcher.Pod, error) {
@@ -226,7 +228,7 @@ func (o order) checkFree() error {
 	if err != nil || len(pods) > 0 {
 		faults = append(faults, fmt.Errorf("pods %v are alive, %w", pods, err))
 	}
-	may := []string{name, "." + name + ".launch", "." + name + ".pod", "stderr.log", "stderr.log.1", "sock"}
+	may := []string{name, "seen", "." + name + ".launch", "." + name + ".pod", "stderr.log", "stderr.log.1", "sock"}
 	err = filepath.WalkDir(o.Base, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && path != o.Base && !slices.Contains(may, d.Name()) {
 			err = fmt.Errorf("there is %s", strings.TrimPrefix(path, o.Base))

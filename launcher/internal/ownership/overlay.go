@@ -44,23 +44,22 @@ func (p *Place) createOverlay(name, text string) (*os.File, error) {
 }
 
 // RemoveOverlay removes the file that WriteOverlay has made, if it did, and if
-// nobody has put another in its place.
+// nobody has put another in its place. When that fails it can be tried again.
 func (c *Claim) RemoveOverlay() error {
 	if c.overlay == nil {
 		return nil
 	}
-	ours := c.overlay
-	c.overlay = nil
 	there, err := c.place.root.Lstat(OverlayName(c.place.name))
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(there, ours) {
-		return nil
-	}
-	if err == nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = nil
+	case err == nil && os.SameFile(there, c.overlay):
 		err = c.place.removeOverlay()
 	}
 	if err != nil {
 		return fmt.Errorf("the overlay is still in the file %q: %w", filepath.Join(c.place.root.Name(), OverlayName(c.place.name)), err)
 	}
+	c.overlay = nil
 	return nil
 }
 
