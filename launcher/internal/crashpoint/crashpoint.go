@@ -7,7 +7,7 @@
 // it. What a child does that the program has forked counts too, up to its exec:
 // there the program is killed, not the child, which goes on as it would have.
 //
-// It can also have any of those system calls fail, with any error.
+// It can also have any of those system calls fail, with any error, or hang.
 package crashpoint
 
 import (
@@ -56,6 +56,10 @@ type Program struct {
 	// It needs [CanFail].
 	Fail func(Call) syscall.Errno
 
+	// Hang, if it is not nil, is asked about the calls that are not to fail, but
+	// not about those of the child, and says which are not made before End.
+	Hang func(Call) bool
+
 	// Held is called, if it is not nil, when the program was killed and is
 	// gone, while the child that it had forked, if any, is kept where it is:
 	// between its fork and its exec. The child goes on when Held returns.
@@ -93,8 +97,8 @@ func Run(p Program, n int) (Result, error) {
 	// The kernel takes requests from the thread that has begun to trace.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	t := &tracer{n: n, count: p.Count, fail: p.Fail, pidfd: -1,
-		seen: make(map[int]bool), calls: make(map[int]uint64), failing: make(map[int]syscall.Errno)}
+	t := &tracer{n: n, count: p.Count, fail: p.Fail, hang: p.Hang, pidfd: -1,
+		seen: make(map[int]bool), calls: make(map[int]uint64), failing: make(map[int]syscall.Errno), hanging: make(map[int]bool)}
 	if t.count == nil {
 		t.count = func(Point) bool { return true }
 	}

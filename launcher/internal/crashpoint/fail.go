@@ -29,22 +29,38 @@ func (c Call) String() string {
 	return s
 }
 
-// enter has Program.Fail say how the call ends that a thread, or the child, has
-// come to. A call that fails is not made, but for close(2), which on Linux frees
-// the descriptor whatever it returns.
+// enter has Program.Fail and Program.Hang say what becomes of the call that a
+// thread, or the child, has come to. A call that fails is not made, but for
+// close(2), which on Linux frees the descriptor whatever it returns.
 func (t *tracer) enter(pid int, info *syscallInfo, child bool) error {
-	if !t.counting || t.fail == nil {
+	if !t.counting || t.fail == nil && t.hang == nil {
 		return nil
 	}
-	errno := t.fail(Call{Name: name(info.number), On: on(pid, info), Child: child})
-	if errno == 0 {
-		return nil
+	call := Call{Name: name(info.number), On: on(pid, info), Child: child}
+	if t.fail != nil {
+		if errno := t.fail(call); errno != 0 {
+			t.failing[pid] = errno
+			if info.number == unix.SYS_CLOSE {
+				return nil
+			}
+			return ignoreGone(skipCall(pid))
+		}
 	}
-	t.failing[pid] = errno
-	if info.number == unix.SYS_CLOSE {
-		return nil
+	if t.hang != nil && !child && t.hang(call) {
+		t.hanging[pid] = true
 	}
-	return ignoreGone(skipCall(pid))
+	return nil
+}
+
+// goOn lets the threads make their calls that hang.
+func (t *tracer) goOn() error {
+	for pid := range t.hanging {
+		delete(t.hanging, pid)
+		if err := t.resume(pid, 0); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // leave gives the call that a thread, or the child, comes back from the error

@@ -20,11 +20,13 @@ type tracer struct {
 	n        int // the point to kill it at
 	count    func(Point) bool
 	fail     func(Call) syscall.Errno
+	hang     func(Call) bool
 	result   Result
 	counting bool
 	seen     map[int]bool          // threads that have made their first stop
 	calls    map[int]uint64        // the call that a thread, or the child, is in
 	failing  map[int]syscall.Errno // what that call is to return
+	hanging  map[int]bool          // threads kept at the entry of a call
 	child    int                   // of the program, stopped before its exec; 0: none
 	gone     bool                  // the program has ended, and is reaped
 	hung     atomic.Bool           // the guard had to end it
@@ -112,7 +114,7 @@ func (t *tracer) stopped(pid int, status unix.WaitStatus) error {
 	signal := 0
 	switch cause := status.TrapCause(); {
 	case status.StopSignal() == unix.SIGTRAP|0x80:
-		if err := t.call(pid, false); err != nil {
+		if err := t.call(pid, false); err != nil || t.hanging[pid] {
 			return err
 		}
 	case cause == unix.PTRACE_EVENT_FORK, cause == unix.PTRACE_EVENT_VFORK:
@@ -193,6 +195,7 @@ func (t *tracer) call(pid int, child bool) error {
 			return nil
 		case mark == end:
 			t.counting = false
+			return t.goOn()
 		}
 		t.point(Point{Call: name(info.number), Where: "entry", Child: child})
 		return t.enter(pid, &info, child)
