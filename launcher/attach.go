@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
@@ -40,9 +41,9 @@ func (l *Launcher) Attach(ctx context.Context, name string) (*Pod, error) {
 	if err := runtimedir.ValidateName(name); err != nil {
 		return nil, n.fail(err)
 	}
-	pod, record, err := n.attach(ctx)
+	pod, err := n.attachWithin(ctx, n.attach)
 	if err != nil {
-		return nil, n.fail(&Error{Stage: StageOwn, PID: record.PID, LogPath: record.Log, Err: err})
+		return nil, n.fail(err)
 	}
 	n.log.Info("attached", "pid", pod.PID(), "endpoint", pod.Endpoint().String(), "took", time.Since(n.began))
 	return pod, nil
@@ -86,21 +87,52 @@ func (l *Launcher) Ensure(ctx context.Context, spec Spec) (p *Pod, started bool,
 func (l *Launcher) attachNow(ctx context.Context, name string) (*Pod, error) {
 	n := newLaunch(l, Spec{Name: name})
 	n.stage.Store(StageOwn)
-	place, err := n.openPlace(ctx, name)
+	pod, err := n.attachWithin(ctx, n.attachOnce)
 	if err != nil {
 		return nil, n.fail(err)
 	}
+	return pod, nil
+}
+
+// attachWithin attaches by f, but does not wait much longer than ctx for a
+// filesystem that does not answer.
+func (n *launch) attachWithin(ctx context.Context, f func(context.Context) (*Pod, ownership.Record, error)) (*Pod, error) {
+	attaching := spawn(func() (*Pod, error) {
+		pod, r, err := f(ctx)
+		if err != nil {
+			return nil, &Error{Stage: StageOwn, PID: r.PID, LogPath: r.Log, Err: err}
+		}
+		return pod, nil
+	})
+	attached, ok := within(ctx, patience, attaching)
+	if !ok {
+		go func() { // ends with f
+			if late := <-attaching; late.value != nil {
+				late.value.Release()
+			}
+		}()
+		return nil, &Error{Stage: StageOwn, Err: ended(ctx),
+			Leftover: errors.New("attaching to the pod has not returned; what it still makes is cleared when it does")}
+	}
+	if attached.crash != nil {
+		attached.crash.resume()
+	}
+	return attached.value, attached.err
+}
+
+// attachOnce is attach, but does not wait for a launch that is going on.
+func (n *launch) attachOnce(ctx context.Context) (*Pod, ownership.Record, error) {
+	place, err := n.openPlace(ctx, n.spec.Name)
+	if err != nil {
+		return nil, ownership.Record{}, err
+	}
 	defer place.Close()
 	record, err := place.Running()
-	if err == nil {
-		var pod *Pod
-		if pod, err = n.adopt(ctx, record); err == nil {
-			return pod, nil
-		}
-	} else {
-		err = notRunning(record, err, true)
+	if err != nil {
+		return nil, record, notRunning(record, err, true)
 	}
-	return nil, n.fail(&Error{Stage: StageOwn, PID: record.PID, LogPath: record.Log, Err: err})
+	pod, err := n.adopt(ctx, record)
+	return pod, record, err
 }
 
 // openPlace is place, but a base that does not exist is a pod that does not.
@@ -170,6 +202,7 @@ func (n *launch) adopt(ctx context.Context, r ownership.Record) (*Pod, error) {
 		return nil, notRunning(r, err, false)
 	}
 	p := newPod(podConfig{name: r.Name, dir: r.Dir, logPath: r.Log, grace: n.Grace, log: n.log}, process)
-	p.keep(endpoint(r))
+	logFile, _ := os.Stat(r.Log)
+	p.keep(endpoint(r), logFile)
 	return p, nil
 }

@@ -39,7 +39,9 @@ const (
 // that no context ends; run receives its outcome, or, having given up on it,
 // lets undo clear it away when it comes. The Pod has one, the wait for the
 // process's end. While the launch waits for readiness there are one for the
-// probe, one for the tail, and one for Spec.Progress; await joins them all.
+// probe, one for the tail, and one for Spec.Progress; await joins them all. So it
+// does with those that leave the name to the pod, or give it back, and close the
+// log, unless the filesystem does not answer them.
 type launch struct {
 	Launcher     // with defaults
 	defaultReady bool
@@ -141,6 +143,24 @@ type started struct {
 	progress    *progress       // gets setup.Status
 	probe       readiness.Probe // of this launch
 	pod         *Pod
+	settling    <-chan outcome[os.FileInfo] // of settle, if that was given up on
+	closed      bool                        // or about to be, by closeWithin or settle
+}
+
+// closeWithin is close, but does not wait for a filesystem that does not answer.
+func (s *started) closeWithin() error {
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	closing := spawn(func() (struct{}, error) {
+		s.close()
+		return struct{}{}, nil
+	})
+	if _, ok := receive(closing, patience); !ok {
+		return errors.New("the files of the log are not closed yet: their filesystem does not answer")
+	}
+	return nil
 }
 
 // close frees what readiness needed and a running pod does not, and what a

@@ -102,7 +102,8 @@ func (n *launch) recordStart(s *started) error {
 	return nil
 }
 
-// settle writes down that the pod is ready at e, and leaves the name to it.
+// settle writes down that the pod is ready at e, and leaves the name to it. The
+// claim is none any more if it succeeds.
 func (s *started) settle(e readiness.Endpoint) error {
 	if err := s.claim.RemoveOverlay(); err != nil {
 		return err
@@ -114,19 +115,39 @@ func (s *started) settle(e readiness.Endpoint) error {
 		}
 	}
 	s.claim.Settle()
-	s.claim = nil
 	return nil
 }
 
 // end ends the process, and gives its name back if it is gone. notes says what
-// else was ended.
+// else was ended. A filesystem that does not answer may keep the name from being
+// given back; that is done when it answers, by the goroutine that waits for it.
 func (s *started) end() (notes []string, err error) {
-	if err := s.pod.kill(); err != nil {
-		err = errors.Join(err, s.claim.RemoveOverlay())
-		s.claim.Settle() // the record stays, for whoever comes next
-		return nil, err
+	killErr := s.pod.kill()
+	wait := killPatience + patience
+	if s.settling != nil {
+		wait = 0 // it has had its time
 	}
-	return s.release(true)
+	giving := spawn(func() ([]string, error) {
+		if s.settling != nil {
+			if o := <-s.settling; o.err == nil {
+				return nil, nil
+			}
+		}
+		if killErr != nil {
+			err := s.claim.RemoveOverlay()
+			s.claim.Settle() // the record stays, for whoever comes next
+			return nil, err
+		}
+		return s.release(true)
+	})
+	given, ok := receive(giving, wait)
+	switch {
+	case !ok:
+		given.err = errors.New("the name was not given back yet: the filesystem of its locks does not answer")
+	case given.crash != nil:
+		given.crash.resume()
+	}
+	return given.value, errors.Join(killErr, given.err)
 }
 
 // release gives the name back. What has left the pod's group is found by the

@@ -106,10 +106,10 @@ func (p *Pod) follow(ctx context.Context) {
 	close(p.done)
 }
 
-// keep makes p a pod that is ready at e.
-func (p *Pod) keep(e readiness.Endpoint) {
-	p.endpoint = e
-	p.logFile, _ = os.Stat(p.logPath)
+// keep makes p a pod that is ready at e, and whose log is logFile; nil if it has
+// none here.
+func (p *Pod) keep(e readiness.Endpoint, logFile os.FileInfo) {
+	p.endpoint, p.logFile = e, logFile
 	close(p.settled)
 }
 

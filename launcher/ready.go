@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"os"
 	"time"
 
 	"github.com/podlaunch/podlaunch/logsource"
@@ -15,7 +16,7 @@ import (
 // await waits until the pod of s is ready, and returns it, or clears it away
 // and returns why.
 func (n *launch) await(ctx context.Context, s *started) (*Pod, error) {
-	defer s.close()
+	defer s.closeWithin()
 	began := time.Now()
 	w := n.waitUntilReady(ctx, s)
 	if !w.ready {
@@ -27,7 +28,7 @@ func (n *launch) await(ctx context.Context, s *started) (*Pod, error) {
 	n.step(StageReady, "probe", began, nil)
 
 	began = time.Now()
-	err := s.settle(w.probed.value)
+	logFile, err := n.settle(ctx, s, w.probed.value)
 	n.step(StageOwn, "record", began, err)
 	if err != nil {
 		w.probed.err = err
@@ -35,7 +36,7 @@ func (n *launch) await(ctx context.Context, s *started) (*Pod, error) {
 		n.clear(s, e)
 		return nil, e
 	}
-	s.pod.keep(w.probed.value)
+	s.pod.keep(w.probed.value, logFile)
 	if dropped := w.watching.dropped(); dropped > 0 {
 		n.log.Warn("the progress callback was too slow", "lines", dropped)
 	}
@@ -134,7 +135,32 @@ func (n *launch) clear(s *started, e *Error) {
 	ended, err := s.end()
 	n.step(e.Stage, "clear", began, err)
 	e.Notes = append(e.Notes, ended...)
-	e.Leftover = errors.Join(e.Leftover, err)
+	e.Leftover = errors.Join(e.Leftover, err, s.closeWithin())
+}
+
+// settle has the name left to the pod, which is ready at e, closes what a running
+// pod does not need, and returns what its log is by now. A filesystem that does not
+// answer ends with the launch's time, like a strategy; s.end sees to what comes of
+// it.
+func (n *launch) settle(ctx context.Context, s *started, e readiness.Endpoint) (logFile os.FileInfo, err error) {
+	s.closed = true // by this goroutine, which all of it has to itself
+	settling := spawn(func() (os.FileInfo, error) {
+		defer s.close()
+		if err := s.settle(e); err != nil {
+			return nil, err
+		}
+		logFile, _ := os.Stat(s.log.Path)
+		return logFile, nil
+	})
+	settled, ok := within(ctx, patience, settling)
+	switch {
+	case !ok:
+		s.settling = settling
+		return nil, fmt.Errorf("record that the pod is ready: the filesystem does not answer: %w", ended(ctx))
+	case settled.crash != nil:
+		settled.crash.resume()
+	}
+	return settled.value, settled.err
 }
 
 // verdict says why a launch failed, and what the probe was still waiting for.

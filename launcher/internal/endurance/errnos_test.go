@@ -134,6 +134,7 @@ var never = map[string]string{
 	"epoll_pwait EINVAL":      "as epoll_pwait EBADF",
 	"kill ESRCH":              "as wait4 ECHILD",
 	"mkdirat EEXIST":          "it says that something is there, which is believed",
+	"mkdirat ENOTEMPTY":       "package os takes it for EEXIST, and a directory is not made into one that is not empty",
 	"newfstatat ENOENT":       "it says that a file was deleted, which is believed; D30 makes it true",
 	"pidfd_send_signal EBADF": "nobody but the launcher has the descriptor",
 	"pidfd_send_signal ESRCH": "as wait4 ECHILD",

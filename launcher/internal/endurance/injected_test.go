@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -30,6 +31,7 @@ type order struct {
 	Base   string
 	Pod    string        // the fake pod's binary
 	Errno  syscall.Errno // that is injected
+	Hangs  bool          // a call hangs, instead of failing
 	Report string        // the file for its report
 }
 
@@ -65,6 +67,9 @@ func init() {
 
 // name is the pod's.
 const name = "alice"
+
+// patience is the deadline where a call hangs.
+const patience = time.Second
 
 // An act is what is done while system calls fail.
 type act struct {
@@ -141,10 +146,19 @@ func (o order) play() error {
 	} else {
 		crashpoint.Begin()
 	}
+	if o.Hangs {
+		l.Timeout = patience
+	}
+	began := time.Now()
 	pod, err := a.do(ctx, &l, earlier)
+	took := time.Since(began)
 	crashpoint.End()
+	l.Timeout = podrig.Ample
 
 	r.judge(o, a, pod, err)
+	if o.Hangs && took > patience+podrig.Late {
+		r.note([]string{fmt.Sprintf("with a deadline of %v it took %v", patience, took)})
+	}
 	if err != nil && a.clears && r.Left == "" {
 		r.note(before.Left(0))
 		r.noteError("the name", o.checkFree())
@@ -194,7 +208,7 @@ func (r *report) judge(o order, a act, pod *launcher.Pod, err error) {
 	if pod != nil {
 		r.note([]string{"both a pod and an error"})
 	}
-	if errors.Is(err, launcher.ErrTimeout) {
+	if errors.Is(err, launcher.ErrTimeout) && !o.Hangs {
 		r.note([]string{"it hung until its deadline: " + r.Err})
 	}
 	e, ok := err.(*launcher.Error)

@@ -25,12 +25,17 @@ import (
 type injection struct {
 	act   string
 	call  crashpoint.Call
-	n     int // the how-manieth of its kind, from 1
-	errno syscall.Errno
+	n     int           // the how-manieth of its kind, from 1
+	errno syscall.Errno // 0: it hangs
 }
 
-func (i injection) String() string {
-	return fmt.Sprintf("%s, %v %d %s", i.act, i.call, i.n, unix.ErrnoName(i.errno))
+func (i injection) String() string { return fmt.Sprintf("%s, %v %d %s", i.act, i.call, i.n, i.fate()) }
+
+func (i injection) fate() string {
+	if i.errno == 0 {
+		return "hangs"
+	}
+	return unix.ErrnoName(i.errno)
 }
 
 // An outcome is what came of some injections: a row of the table, but for their
@@ -60,13 +65,13 @@ func newInjector(t *testing.T) *injector {
 // try makes an injection, and notes what came of it.
 func (j *injector) try(i injection) {
 	_, made, r := j.run(i)
-	if r.Err != "" && !r.Named && i.act == "launch" {
+	if r.Err != "" && !r.Named && i.act == "launch" && i.errno != 0 {
 		r.note([]string{"the error does not tell of it: " + r.Err})
 	}
 	for _, fault := range r.Faults {
 		j.t.Errorf("%v: %s", i, fault)
 	}
-	o := outcome{act: i.act, call: i.call.String(), errno: unix.ErrnoName(i.errno), what: "success", stage: r.Stage}
+	o := outcome{act: i.act, call: i.call.String(), errno: i.fate(), what: "success", stage: r.Stage}
 	if r.Err != "" {
 		o.what = "error"
 		if r.Named {
@@ -89,7 +94,7 @@ func (j *injector) try(i injection) {
 }
 
 // run has this test binary do an act in which a call fails, or none if i has no
-// errno, and returns how many calls of each kind it made, whether one has failed,
+// call, and returns how many calls of each kind it made, whether one has failed,
 // and its report.
 func (j *injector) run(i injection) (calls map[crashpoint.Call]int, made bool, r report) {
 	dir, err := os.MkdirTemp("", "errno")
@@ -98,7 +103,7 @@ func (j *injector) run(i injection) (calls map[crashpoint.Call]int, made bool, r
 		return nil, false, r
 	}
 	defer os.RemoveAll(dir)
-	o := order{Act: i.act, Base: filepath.Join(dir, "base"), Pod: podrig.Pod, Errno: i.errno, Report: filepath.Join(dir, "report")}
+	o := order{Act: i.act, Base: filepath.Join(dir, "base"), Pod: podrig.Pod, Errno: i.errno, Hangs: i.n > 0 && i.errno == 0, Report: filepath.Join(dir, "report")}
 	text, err := json.Marshal(o)
 	if err == nil {
 		err = os.Mkdir(o.Base, 0o700)
@@ -125,12 +130,13 @@ func (j *injector) run(i injection) (calls map[crashpoint.Call]int, made bool, r
 				j.mu.Unlock()
 			}
 			calls[c]++
-			if i.errno == 0 || c != i.call || calls[c] != i.n {
+			if c != i.call || calls[c] != i.n {
 				return 0
 			}
 			made = true
 			return i.errno
 		},
+		Hang: func(c crashpoint.Call) bool { return i.errno == 0 && c == i.call && calls[c] == i.n },
 	}, 0)
 	if err == nil && result.Status != 0 {
 		said, _ := io.ReadAll(io.NewSectionReader(stderr, 0, 1<<20))

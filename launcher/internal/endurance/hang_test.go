@@ -1,0 +1,56 @@
+//go:build linux
+
+package endurance_test
+
+import (
+	"flag"
+	"syscall"
+	"testing"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/crashpoint"
+)
+
+var hangCount = flag.String("hangs", "", "how many `injections` TestHang makes, or \"all\"; default 8, and with -soak 60")
+
+// B33: whichever call of a launch about a file hangs, as one of a filesystem does
+// whose server is away, the launch returns soon after its deadline, with what is
+// left in the error; once the call returns that is cleared away, too, and in the
+// same program the name can be launched again. So it is for Attach.
+//
+// The call is held at its entry, by the kernel, until the launch has returned:
+// there is no need for such a filesystem, nor for the right to mount one. As with
+// TestErrno, all of it takes some minutes:
+//
+//	go test ./launcher/internal/endurance -run TestHang -hangs all -timeout 1h -v
+func TestHang(t *testing.T) {
+	j := newInjector(t)
+	all := j.list([]string{"attach", "launch", "launch that fails"}, func(c crashpoint.Call) []syscall.Errno {
+		if mayHang(c) {
+			return []syscall.Errno{0}
+		}
+		return nil
+	})
+	j.inject(j.choose(all, *hangCount, 8, 60), 8)
+	for o := range j.outcomes {
+		if o.act == "launch" && o.what != "success" {
+			return
+		}
+	}
+	t.Error("no launch has failed: did anything hang?")
+}
+
+// mayHang reports whether a filesystem may let a call hang. inotify_add_watch(2)
+// cannot: it is told the log's descriptor, by its link in /proc, and the kernel
+// looks at nothing but the permissions of the file, which is open. That NFS may
+// ask its server even for those is left out, for a base does not belong there
+// (docs/lifecycle.md). What the forked child calls is left out, too: a program
+// whose filesystem hangs holds all that its launcher held until it gets on.
+func mayHang(c crashpoint.Call) bool {
+	switch c.Name {
+	case "faccessat2", "mkdirat", "newfstatat", "openat", "readlinkat", "renameat", "renameat2", "statfs", "statx", "unlinkat":
+		return !c.Child
+	case "close", "fchmod", "flock", "fstat", "getdents64", "pread64", "read", "write":
+		return !c.Child && (c.On == "file" || c.On == "directory")
+	}
+	return false
+}

@@ -1,0 +1,131 @@
+//go:build linux
+
+package endurance_test
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"text/tabwriter"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/crashpoint"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
+)
+
+// firstCalls is how many of the calls of one kind are tried. Only where /proc is
+// read through are there more, as many as there are processes on the machine.
+const firstCalls = 30
+
+// inject makes injections, several at one time, and shows what came of them.
+func (j *injector) inject(chosen []injection, atOnce int) {
+	injections := make(chan injection)
+	var workers sync.WaitGroup
+	for range atOnce { // each waits for most of the time
+		workers.Go(func() {
+			for i := range injections {
+				j.try(i)
+			}
+		})
+	}
+	for _, i := range chosen {
+		injections <- i
+	}
+	close(injections)
+	workers.Wait()
+	j.t.Logf("%d injections; %d calls were not made this time\n%s", len(chosen), j.missed, j.table())
+	if j.missed > len(chosen)/4 {
+		j.t.Error("too many calls were not made: this proves little")
+	}
+}
+
+// list returns all injections into acts, in order; fates are what may become of a
+// call. For that it has each act done three
+// times with nothing failing, for no two launches make quite the same calls.
+func (j *injector) list(which []string, fates func(crashpoint.Call) []syscall.Errno) []injection {
+	var all []injection
+	for _, act := range which {
+		most := make(map[crashpoint.Call]int)
+		for range 3 {
+			calls, _, r := j.run(injection{act: act})
+			if r.Err != "" && acts[act].want == nil {
+				j.t.Fatalf("%s fails with no injection: %s", act, r.Err)
+			}
+			for call, n := range calls {
+				most[call] = max(most[call], n)
+			}
+		}
+		calls := slices.SortedFunc(maps.Keys(most), func(a, b crashpoint.Call) int { return cmp.Compare(a.String(), b.String()) })
+		for _, call := range calls {
+			for _, errno := range fates(call) {
+				for n := range min(most[call], firstCalls) {
+					all = append(all, injection{act, call, n + 1, errno})
+				}
+			}
+		}
+	}
+	return all
+}
+
+// choose returns those to make: as many as asked says, or else few, or with -soak
+// many, spread evenly.
+func (j *injector) choose(all []injection, asked string, few, many int) []injection {
+	count := few
+	if *podrig.Soak {
+		count = many
+	}
+	switch {
+	case asked == "all":
+		return all
+	case asked != "":
+		var err error
+		if count, err = strconv.Atoi(asked); err != nil || count < 1 {
+			j.t.Fatalf("%q injections: want a number or \"all\"", asked)
+		}
+	}
+	j.t.Logf("%d injections out of %d", min(count, len(all)), len(all))
+	count = min(count, len(all))
+	var chosen []injection
+	for i := range count {
+		chosen = append(chosen, all[i*len(all)/count])
+	}
+	return chosen
+}
+
+// table shows what came of the injections.
+func (j *injector) table() string {
+	rows := slices.SortedFunc(maps.Keys(j.outcomes), func(a, b outcome) int {
+		return cmp.Or(cmp.Compare(a.act, b.act), cmp.Compare(a.call, b.call), cmp.Compare(a.errno, b.errno), cmp.Compare(a.what, b.what), cmp.Compare(a.stage, b.stage))
+	})
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "act\tcall\terrno\tN\toutcome\tstage")
+	for _, o := range rows {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", o.act, o.call, o.errno, ranges(j.outcomes[o]), o.what, o.stage)
+	}
+	w.Flush()
+	return text.String()
+}
+
+// ranges writes numbers as 1-3,5.
+func ranges(numbers []int) string {
+	slices.Sort(numbers)
+	var parts []string
+	for i := 0; i < len(numbers); {
+		k := i
+		for k+1 < len(numbers) && numbers[k+1] == numbers[k]+1 {
+			k++
+		}
+		part := strconv.Itoa(numbers[i])
+		if k > i {
+			part += "-" + strconv.Itoa(numbers[k])
+		}
+		parts = append(parts, part)
+		i = k + 1
+	}
+	return strings.Join(parts, ",")
+}
