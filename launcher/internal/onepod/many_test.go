@@ -1,0 +1,111 @@
+//go:build linux
+
+package onepod_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime/debug"
+	"sync"
+	"testing"
+
+	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
+)
+
+// B25: five hundred pods (a hundred without -soak) take no thread each. The
+// program may have 64 of them: one more, and the Go runtime ends it.
+func TestManyPods(t *testing.T) {
+	if !alone(t, passSoak) {
+		return
+	}
+	debug.SetMaxThreads(64)
+	many := 100
+	if *podrig.Soak {
+		many = 500
+	}
+	r := newRig(t, podrig.Serve...)
+	pods := make([]*launcher.Pod, many)
+	const some = 10 // at once: each needs a thread while it waits for the filesystem
+	for from := 0; from < many; from += some {
+		r.launchAtOnce(pods[from:from+some], from)
+	}
+	t.Logf("%d pods; %d threads", many, threads(t))
+	stopAtOnce(t, pods)
+}
+
+// D16: a thousand names (two hundred without -soak) are asked for at once. All
+// are ready, and then there are but a few threads.
+func TestManyNames(t *testing.T) {
+	if !alone(t, passSoak) {
+		return
+	}
+	many, few := 200, 20
+	if *podrig.Soak {
+		many = 1000
+	}
+	r := newRig(t, podrig.Serve...)
+	pods := make([]*launcher.Pod, many)
+	before := threads(t)
+	r.launchAtOnce(pods, 0)
+	ready := threads(t)
+	t.Logf("%d pods; there were %d threads, and are %d", many, before, ready)
+	if ready > before+few {
+		t.Errorf("%d pods are ready, and there are %d threads; there were %d", many, ready, before)
+	}
+	stopAtOnce(t, pods)
+}
+
+// launchAtOnce launches pods, whose names are numbered from first on, and has
+// them answer.
+func (r *rig) launchAtOnce(pods []*launcher.Pod, first int) {
+	r.T.Helper()
+	atOnce(len(pods), func(i int) {
+		pod, err := r.L.Launch(r.T.Context(), launcher.Spec{Name: fmt.Sprintf("pod%d", first+i)})
+		if err == nil {
+			pods[i], err = pod, answers(r.T.Context(), pod)
+		}
+		if err != nil {
+			r.T.Error(err)
+		}
+	})
+}
+
+func stopAtOnce(t *testing.T, pods []*launcher.Pod) {
+	t.Helper()
+	atOnce(len(pods), func(i int) {
+		if pods[i] == nil {
+			return // it was not launched, which is an error already
+		}
+		if err := pods[i].Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// passSoak has a process that alone starts do as much as this one.
+func passSoak(c *exec.Cmd) {
+	if *podrig.Soak {
+		c.Args = append(c.Args, "-soak")
+	}
+}
+
+// atOnce calls f with 0 to n-1, each in a goroutine, and waits for all.
+func atOnce(n int, f func(i int)) {
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() { f(i) })
+	}
+	all.Wait()
+}
+
+// threads returns how many threads this process has.
+func threads(t *testing.T) int {
+	t.Helper()
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(tasks)
+}
