@@ -47,6 +47,13 @@ type ReadyLine struct {
 	// goes on for the true one, and the error tells of them if that never
 	// comes. For a pod whose output holds that of other pods.
 	Lenient bool
+
+	// Network of what the line names. Empty means "unix", and the path of a
+	// socket. With "tcp", "tcp4" or "tcp6" it is host:port instead, for a pod that
+	// may run elsewhere; a host that is empty or stands for all means the
+	// loopback, and the port must be a number other than 0. Whoever answers there
+	// is not asked who they are: put [TCP] after it.
+	Network string
 }
 
 var (
@@ -89,7 +96,7 @@ func (l ReadyLine) Wait(ctx context.Context, t Target) (Endpoint, error) {
 		socket, err := l.parse(line, t.Name)
 		switch {
 		case err == nil && socket != "":
-			return Endpoint{Network: "unix", Address: absolute(socket, t.WorkDir)}, nil
+			return l.endpoint(t, socket), nil
 		case err == nil:
 		case l.Lenient || errors.Is(err, errNotTaken):
 			seen.add(err.Error())
@@ -100,6 +107,15 @@ func (l ReadyLine) Wait(ctx context.Context, t Target) (Endpoint, error) {
 	// The log has ended and the pod has not, as far as anybody knows yet.
 	<-ctx.Done()
 	return Endpoint{}, l.pending(t, seen, context.Cause(ctx))
+}
+
+// endpoint is what the line names.
+func (l ReadyLine) endpoint(t Target, socket string) Endpoint {
+	if !isTCP(l.Network) {
+		return Endpoint{Network: "unix", Address: absolute(socket, t.WorkDir)}
+	}
+	address, _ := loopback(socket) // parse has looked at it
+	return Endpoint{Network: l.Network, Address: address}
 }
 
 // OwnsLine implements [LineOwner]. The line with which the pod says that it has
@@ -168,6 +184,9 @@ func (l ReadyLine) check() error {
 	if strings.ContainsAny(l.Prefix, "\t\r\n\x00") {
 		return fmt.Errorf("readiness.ReadyLine: the prefix %q holds a tab, a line break or a NUL", l.Prefix)
 	}
+	if l.Network != "" && l.Network != "unix" && !isTCP(l.Network) {
+		return fmt.Errorf("readiness.ReadyLine.Network: it is %q, and must be unix, tcp, tcp4 or tcp6", l.Network)
+	}
 	return nil
 }
 
@@ -197,9 +216,18 @@ func (l ReadyLine) parse(line []byte, name string) (socket string, err error) {
 		return "", fmt.Errorf("%w: %s has an empty name", ErrMalformedReadyLine, quoted(line))
 	case len(fields[2]) == 0:
 		return "", fmt.Errorf("%w: %s has an empty socket", ErrMalformedReadyLine, quoted(line))
+	case isTCP(l.Network):
+		_, err := loopback(string(fields[2]))
+		if err == nil && bytes.ContainsAny(fields[2], "\t /") {
+			err = errors.New("no host is called so")
+		}
+		if err != nil {
+			return "", fmt.Errorf("%w: %s does not end with an address, host:port: %w", ErrMalformedReadyLine, quoted(line), err)
+		}
 	case fields[2][0] == '@':
 		return "", fmt.Errorf("%w: %s names an abstract socket, which anybody may take; a path is needed", ErrMalformedReadyLine, quoted(line))
-	case string(fields[1]) != name:
+	}
+	if string(fields[1]) != name {
 		return "", fmt.Errorf("%w: the line names %s, this is %q", ErrNameMismatch, quoted(fields[1]), name)
 	}
 	return string(fields[2]), nil
@@ -219,7 +247,7 @@ func (l ReadyLine) pending(t Target, seen notes, cause error) error {
 	// The pod may be up and only have failed to say so (it closed its stderr,
 	// its disk is full). Which of the two it is decides what to do about it.
 	usual := filepath.Join(t.RuntimeDir, "sock")
-	if t.RuntimeDir == "" {
+	if t.RuntimeDir == "" || isTCP(l.Network) {
 		return e
 	}
 	if conn, err := net.DialTimeout("unix", usual, 100*time.Millisecond); err == nil {

@@ -49,6 +49,43 @@ func TestReadyLineAccepted(t *testing.T) {
 	}
 }
 
+// A pod that is reached over a network announces an address.
+func TestReadyLineTCP(t *testing.T) {
+	const prefix = "INSOMNIA-READY\tpod\t"
+	for said, want := range map[string]string{
+		"10.0.0.7:8080": "10.0.0.7:8080",
+		"[::1]:80":      "[::1]:80",
+		"web.local:80":  "web.local:80",
+		"0.0.0.0:80":    "127.0.0.1:80",
+		":80":           "127.0.0.1:80",
+	} {
+		l := readiness.ReadyLine{Network: "tcp"}
+		target := target(t, logOf("starting", prefix+said))
+		e, _, err := await(t, l, target)
+		if err != nil || e != (readiness.Endpoint{Network: "tcp", Address: want}) || !l.OwnsLine(target, []byte(prefix+said)) {
+			t.Errorf("%s: got %q, %v, want %q", said, e, err, want)
+		}
+		var line bytes.Buffer
+		if err := l.Announce(&line, "pod", said); err != nil || line.String() != prefix+said+"\n" {
+			t.Errorf("%s: it announced %q, %v", said, &line, err)
+		}
+	}
+	for _, said := range []string{"/run/pod/sock", "10.0.0.7", "10.0.0.7:0", "10.0.0.7:http", "10.0.0.7:70000", "@pod", "a\tb:80"} {
+		l := readiness.ReadyLine{Network: "tcp"}
+		_, _, err := await(t, l, target(t, logOf(prefix+said)))
+		mustBe(t, err, readiness.ErrMalformedReadyLine)
+		mustSay(t, err, fmt.Sprintf("%q", prefix+said), "host:port")
+		if err := l.Announce(io.Discard, "pod", said); err == nil {
+			t.Errorf("%s: it was announced", said)
+		}
+	}
+	l := readiness.ReadyLine{Network: "tcp"}
+	_, _, err := await(t, l, target(t, logOf("INSOMNIA-READY\tother\t10.0.0.7:80")))
+	mustBe(t, err, readiness.ErrNameMismatch)
+	_, _, err = await(t, readiness.ReadyLine{Network: "udp"}, target(t, logOf(prefix+"10.0.0.7:80")))
+	mustSay(t, err, "readiness.ReadyLine.Network", `"udp"`)
+}
+
 // A30: what only looks like a ready line is noise, strict or lenient: the wait
 // goes on, and nothing is noted.
 func TestReadyLineNoise(t *testing.T) {
