@@ -1,0 +1,337 @@
+package nomad
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// An Engine is a Nomad cluster, reached through any one of its agents. The zero
+// value is what the nomad command would talk to. It is never changed by use.
+type Engine struct {
+	// Address of the agent's HTTP API: "http://127.0.0.1:4646". Empty means
+	// $NOMAD_ADDR, and if that is not set the address just named.
+	Address string
+
+	// Token for an engine that asks for one. Empty means $NOMAD_TOKEN.
+	Token string
+
+	// Namespace of the jobs. Empty means $NOMAD_NAMESPACE, else the engine's
+	// default.
+	Namespace string
+
+	// Client makes the requests. Nil means one that all Engines share. Its
+	// Timeout must be 0, or more than a minute and a half, for the engine is
+	// asked to answer when something has changed.
+	Client *http.Client
+}
+
+var (
+	// ErrUnreachable says that no agent answers at the Engine's address, or not
+	// over HTTP as far as its end.
+	ErrUnreachable = errors.New("engine unreachable")
+
+	// ErrRefused says that the engine does not take the job; its own words follow.
+	ErrRefused = errors.New("job refused")
+
+	// ErrNoRoom says that no node of the engine can take the pod now; why, for how
+	// many of them, follows.
+	ErrNoRoom = errors.New("no node fits")
+
+	// ErrNotStarted says that a node was found and could not start the program:
+	// the driver's words follow. There is no log then.
+	ErrNotStarted = errors.New("the node could not start it")
+
+	// ErrNoPort says that a pod has no port with the label that is asked for.
+	ErrNoPort = errors.New("no port with the label")
+
+	// ErrLost says that the engine does not know any more what became of the pod:
+	// its node is lost, or the engine has forgotten the job. The program may still
+	// run.
+	ErrLost = errors.New("the engine has lost the pod")
+)
+
+// A StatusError is an answer of the engine that is not what was asked for.
+type StatusError struct {
+	Status int    // of HTTP
+	Words  string // the engine's, in one line
+}
+
+func (e *StatusError) Error() string { return fmt.Sprintf("%q (status %d)", e.Words, e.Status) }
+
+// isStatus reports whether err is an answer with one of statuses.
+func isStatus(err error, statuses ...int) bool {
+	var answer *StatusError
+	if !errors.As(err, &answer) {
+		return false
+	}
+	for _, s := range statuses {
+		if answer.Status == s {
+			return true
+		}
+	}
+	return false
+}
+
+// passing reports whether a question may have another answer in a moment: an
+// agent that is being restarted, or a cluster that is electing its leader.
+func passing(err error) bool {
+	if errors.Is(err, ErrUnreachable) {
+		return true
+	}
+	var answer *StatusError
+	if !errors.As(err, &answer) || answer.Status < 500 {
+		return false
+	}
+	for _, words := range []string{"No cluster leader", "No path to", "EOF", "connection", "rpc error", "node is not connected", "timeout"} {
+		if strings.Contains(answer.Words, words) {
+			return true
+		}
+	}
+	return false
+}
+
+// shared makes the requests of all Engines without a Client of their own. Each
+// pod has a request under way at most times, and they go to one address.
+var shared = &http.Client{Transport: &http.Transport{
+	Proxy:               http.ProxyFromEnvironment,
+	DialContext:         (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+	MaxIdleConnsPerHost: 16,
+	IdleConnTimeout:     30 * time.Second,
+	TLSHandshakeTimeout: 5 * time.Second,
+}}
+
+const (
+	// blockFor is how long the engine may wait for a change before it answers
+	// that there is none. It adds up to a sixteenth.
+	blockFor = time.Minute
+
+	// callPatience ends a call that does not wait for anything.
+	callPatience = 10 * time.Second
+
+	// maxWords is how much of an answer goes into an error.
+	maxWords = 2 << 10
+)
+
+// errNoAnswer ends a call that was made in vain.
+var errNoAnswer = fmt.Errorf("%w: no answer within %v", ErrUnreachable, callPatience)
+
+// A query is what a call says beside its path.
+type query map[string]string
+
+// open makes a request and returns the answer's body, which the caller closes.
+// An answer that is no success is a [*StatusError].
+func (e Engine) open(ctx context.Context, method, path string, q query, body any) (*http.Response, error) {
+	var sent io.Reader
+	if body != nil {
+		data, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		sent = bytes.NewReader(data)
+	}
+	target, err := e.url(path, q)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, target, sent)
+	if err != nil {
+		return nil, err
+	}
+	if token := orEnv(e.Token, "NOMAD_TOKEN"); token != "" {
+		req.Header.Set("X-Nomad-Token", token)
+	}
+	client := e.Client
+	if client == nil {
+		client = shared
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return nil, cause
+		}
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		words, _ := io.ReadAll(io.LimitReader(resp.Body, maxWords))
+		return nil, &StatusError{Status: resp.StatusCode, Words: strings.Join(strings.Fields(string(words)), " ")}
+	}
+	return resp, nil
+}
+
+// url is where a call goes; the elements of path are escaped.
+func (e Engine) url(path string, q query) (string, error) {
+	address := orEnv(e.Address, "NOMAD_ADDR")
+	if address == "" {
+		address = "http://127.0.0.1:4646"
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return "", fmt.Errorf("nomad.Engine.Address: %w", err)
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return "", fmt.Errorf("nomad.Engine.Address: it is %q, and must be a URL such as http://127.0.0.1:4646", address)
+	}
+	values := url.Values{}
+	for k, v := range q {
+		values.Set(k, v)
+	}
+	if ns := orEnv(e.Namespace, "NOMAD_NAMESPACE"); ns != "" {
+		values.Set("namespace", ns)
+	}
+	return strings.TrimSuffix(u.String(), "/") + path + "?" + values.Encode(), nil
+}
+
+func orEnv(value, name string) string {
+	if value == "" {
+		return os.Getenv(name)
+	}
+	return value
+}
+
+// call makes a request whose answer is JSON, and returns the index of what it
+// tells about, to ask for a later one with.
+func (e Engine) call(ctx context.Context, method, path string, q query, body, answer any) (index uint64, err error) {
+	resp, err := e.open(ctx, method, path, q, body)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return 0, cause
+		}
+		return 0, fmt.Errorf("%w: its answer to %s %s has no end: %w", ErrUnreachable, method, path, err)
+	}
+	index, _ = strconv.ParseUint(resp.Header.Get("X-Nomad-Index"), 10, 64) // 0 asks for what there is
+	return index, nil
+}
+
+// soon is a context for a call that does not wait for anything, and is to be
+// made whether ctx is done or not.
+func soon(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(context.WithoutCancel(ctx), callPatience, errNoAnswer)
+}
+
+// since asks for what comes after index; 0 asks for what there is.
+func since(index uint64) query {
+	if index == 0 {
+		return query{}
+	}
+	return query{"index": strconv.FormatUint(index, 10), "wait": blockFor.String()}
+}
+
+// register registers a job, and returns the id of the evaluation that places
+// it.
+func (e Engine) register(ctx context.Context, j job) (evaluation string, err error) {
+	var answer struct{ EvalID string }
+	_, err = e.call(ctx, http.MethodPut, "/v1/jobs", nil, struct{ Job job }{j}, &answer)
+	return answer.EvalID, err
+}
+
+// deregister ends what runs of a job, and has the engine forget it. That there
+// is no such job is no error. The evaluation is empty then.
+func (e Engine) deregister(ctx context.Context, id string) (evaluation string, err error) {
+	var answer struct{ EvalID string }
+	_, err = e.call(ctx, http.MethodDelete, "/v1/job/"+url.PathEscape(id), query{"purge": "true"}, nil, &answer)
+	if isStatus(err, http.StatusNotFound) {
+		err = nil
+	}
+	return answer.EvalID, err
+}
+
+// allocations returns those of a job: none as long as it is not placed, and one
+// then. It waits until there is something later than index.
+func (e Engine) allocations(ctx context.Context, id string, index uint64) (all []allocation, next uint64, err error) {
+	next, err = e.call(ctx, http.MethodGet, "/v1/job/"+url.PathEscape(id)+"/allocations", since(index), nil, &all)
+	return all, next, err
+}
+
+// allocation returns one. It waits until there is something later than index.
+func (e Engine) allocation(ctx context.Context, id string, index uint64) (a allocation, next uint64, err error) {
+	next, err = e.call(ctx, http.MethodGet, "/v1/allocation/"+url.PathEscape(id), since(index), nil, &a)
+	return a, next, err
+}
+
+// evaluated waits until an evaluation is over.
+func (e Engine) evaluated(ctx context.Context, id string) (v evaluation, err error) {
+	for index, delay := uint64(0), newDelay(); ; {
+		v = evaluation{}
+		next, err := e.call(ctx, http.MethodGet, "/v1/evaluation/"+url.PathEscape(id), since(index), nil, &v)
+		switch {
+		case err == nil && v.Status != "pending":
+			return v, nil
+		case err == nil:
+			index = later(index, next)
+		case !passing(err):
+			return v, err
+		default:
+			if !pause(ctx, delay.NextBackOff()) {
+				return v, fmt.Errorf("%w; %w", context.Cause(ctx), err)
+			}
+		}
+	}
+}
+
+// signal sends a signal, by its name, to the process that an allocation is.
+func (e Engine) signal(ctx context.Context, allocation, name string) error {
+	body := struct{ Signal, Task string }{name, taskName}
+	_, err := e.call(ctx, http.MethodPut, "/v1/client/allocation/"+url.PathEscape(allocation)+"/signal", nil, body, &struct{}{})
+	return err
+}
+
+// logs opens a log. The answer is a stream of frames, which has an end unless it
+// is to be followed.
+func (e Engine) logs(ctx context.Context, q logQuery) (*http.Response, error) {
+	origin := "start"
+	if q.fromEnd {
+		origin = "end"
+	}
+	return e.open(ctx, http.MethodGet, "/v1/client/fs/logs/"+url.PathEscape(q.allocation), query{
+		"task": taskName, "type": q.stream, "origin": origin,
+		"offset": strconv.FormatInt(q.offset, 10), "follow": strconv.FormatBool(q.follow),
+	}, nil)
+}
+
+// later is the index to go on with. One that is smaller than the last is that of
+// an engine which has begun anew.
+func later(last, next uint64) uint64 {
+	if next < last {
+		return 0
+	}
+	return next
+}
+
+// newDelay is how long to wait between the attempts to reach an engine.
+func newDelay() *backoff.ExponentialBackOff {
+	return backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(20*time.Millisecond),
+		backoff.WithMaxInterval(time.Second),
+		backoff.WithMaxElapsedTime(0),
+	)
+}
+
+// pause waits for d, and reports whether ctx is still good.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,602 @@
+// Package fakeengine is the part of a Nomad agent's HTTP API that a launch uses,
+// in memory, and does on demand what a real agent does rarely: it refuses, loses
+// an allocation, cuts a log, sends nothing but heartbeats, hangs, goes away and
+// comes back.
+package fakeengine
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// An Engine is the fake. Its fields are set before it is used, or under Change.
+type Engine struct {
+	// Run plays the program of each job, in a goroutine of its own. When it
+	// returns, the program has exited with that code. Nil: it does nothing until a
+	// signal ends it.
+	Run func(t *Task) int
+
+	Refuse   string // is why jobs are refused; empty: they are not
+	NoRoom   bool   // no node fits
+	Broken   string // is why no program can be started, in the driver's words
+	Pending  bool   // nodes do not get to the point of starting a program
+	Hang     bool   // nothing is answered until the question is given up
+	Leader   bool   // false: there is one; true: the cluster is electing it
+	FirstLog int    // the number of a log's oldest file: 0 unless some are gone
+	CutLogs  int    // each stream ends after so many bytes; 0: none does
+	MuteLogs bool   // streams that are followed bring heartbeats only
+
+	t       *testing.T
+	address string
+	mu      sync.Mutex
+	changed chan struct{} // closed at the next change
+	index   uint64
+	jobs    map[string]*Task // by the job's id, those that are registered
+	allocs  map[string]*Task // by the allocation's id, all that ever were
+	calls   map[string]int
+	streams int // that are open
+	server  *http.Server
+	tasks   sync.WaitGroup
+}
+
+// A Task is the program of one job.
+type Task struct {
+	Job     string
+	Command string
+	Args    []string
+	Env     map[string]string
+
+	// Signals brings what is sent, but for SIGKILL, which ends the task. It has
+	// room for some.
+	Signals chan string
+
+	// Done is closed when the task has ended.
+	Done chan struct{}
+
+	e       *Engine
+	alloc   string
+	ports   []string
+	state   string // pending, running, dead
+	status  string // of the allocation
+	created uint64
+	index   uint64
+	started time.Time
+	events  []map[string]any
+	logs    map[string][]byte
+}
+
+// New returns an Engine that listens, and stops with the test.
+func New(t *testing.T) *Engine {
+	e := &Engine{t: t, changed: make(chan struct{}), index: 1, jobs: map[string]*Task{}, allocs: map[string]*Task{}, calls: map[string]int{}}
+	e.address = "127.0.0.1:0"
+	e.Up()
+	t.Cleanup(func() {
+		e.Down()
+		e.Forget()
+		e.tasks.Wait()
+	})
+	return e
+}
+
+// URL is where it listens.
+func (e *Engine) URL() string { return "http://" + e.address }
+
+// Up lets it listen, again if it has before.
+func (e *Engine) Up() {
+	listener, err := net.Listen("tcp", e.address)
+	if err != nil {
+		e.t.Error(err)
+		return
+	}
+	server := &http.Server{Handler: e.handler(), ReadHeaderTimeout: time.Minute}
+	e.mu.Lock()
+	e.address, e.server = listener.Addr().String(), server
+	e.mu.Unlock()
+	go server.Serve(listener) // ends with Down
+}
+
+// Down is the agent's death: whoever is connected is cut off.
+func (e *Engine) Down() {
+	e.mu.Lock()
+	server := e.server
+	e.mu.Unlock()
+	server.Close()
+}
+
+// Forget ends all programs, and makes it an engine that knows of nothing.
+func (e *Engine) Forget() {
+	for _, t := range e.Tasks() {
+		t.end(0, syscall.SIGKILL)
+	}
+	e.Change(func() {
+		clear(e.jobs)
+		clear(e.allocs)
+		e.index = 1
+	})
+}
+
+// Change changes what the fields say while it is used.
+func (e *Engine) Change(f func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	f()
+	e.change(nil)
+}
+
+// change wakes whoever waits; the caller holds mu. t is what was changed.
+func (e *Engine) change(t *Task) {
+	e.index++
+	if t != nil {
+		t.index = e.index
+	}
+	close(e.changed)
+	e.changed = make(chan struct{})
+}
+
+// Tasks returns those that there were.
+func (e *Engine) Tasks() []*Task {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.SortedFunc(maps.Values(e.allocs), func(a, b *Task) int { return cmp.Compare(a.created, b.created) })
+}
+
+// Jobs returns the ids of the jobs that are registered.
+func (e *Engine) Jobs() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Sorted(maps.Keys(e.jobs))
+}
+
+// Calls returns how often each call was made.
+func (e *Engine) Calls() map[string]int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return maps.Clone(e.calls)
+}
+
+// Await waits until f, which is called whenever something has changed, is true.
+func (e *Engine) Await(f func() bool) {
+	for {
+		e.mu.Lock()
+		changed := e.changed
+		e.mu.Unlock()
+		if f() {
+			return
+		}
+		select {
+		case <-changed:
+		case <-e.t.Context().Done():
+			e.t.Error("what was waited for has not come")
+			return
+		}
+	}
+}
+
+// Write writes to a stream of the task, "stdout" or "stderr".
+func (t *Task) Write(stream string, data []byte) {
+	t.e.mu.Lock()
+	defer t.e.mu.Unlock()
+	t.logs[stream] = append(t.logs[stream], data...)
+	t.e.change(nil)
+}
+
+// Say writes a line to stderr.
+func (t *Task) Say(format string, args ...any) {
+	t.Write("stderr", fmt.Appendf(nil, format+"\n", args...))
+}
+
+// Exit ends the task.
+func (t *Task) Exit(code int) { t.end(code, 0) }
+
+// Lose makes its node one that does not answer.
+func (t *Task) Lose() {
+	t.e.mu.Lock()
+	defer t.e.mu.Unlock()
+	t.status = "lost"
+	t.e.change(t)
+}
+
+// start starts the program; the caller holds mu.
+func (t *Task) start() {
+	e := t.e
+	if e.Broken != "" {
+		t.state, t.status = "dead", "failed"
+		t.events = append(t.events, map[string]any{"Type": "Driver Failure", "DisplayMessage": e.Broken}, map[string]any{"Type": "Not Restarting", "DisplayMessage": "Policy allows no restarts"})
+		close(t.Done)
+		return
+	}
+	t.state, t.status, t.started = "running", "running", time.Now()
+	t.events = append(t.events, map[string]any{"Type": "Started"})
+	run := e.Run
+	if run == nil {
+		run = func(t *Task) int {
+			select {
+			case <-t.Signals:
+			case <-t.Done:
+			}
+			return 143
+		}
+	}
+	e.tasks.Go(func() { t.end(run(t), 0) })
+}
+
+// end ends it, if it has not ended.
+func (t *Task) end(code int, signal syscall.Signal) {
+	t.e.mu.Lock()
+	defer t.e.mu.Unlock()
+	if t.state == "dead" {
+		return
+	}
+	if signal != 0 {
+		code = 128 + int(signal)
+	}
+	if t.state == "running" {
+		t.events = append(t.events, map[string]any{"Type": "Terminated", "ExitCode": code, "Signal": int(signal)})
+	}
+	t.state = "dead"
+	if t.status != "lost" {
+		t.status = "failed"
+		if code == 0 {
+			t.status = "complete"
+		}
+	}
+	close(t.Done)
+	t.e.change(t)
+}
+
+// Add registers a job that was not asked for, whose program runs.
+func (e *Engine) Add(job string) *Task {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.add(job)
+}
+
+// add is Add; the caller holds mu.
+func (e *Engine) add(job string) *Task {
+	e.index++
+	t := &Task{
+		Job: job, Signals: make(chan string, 16), Done: make(chan struct{}),
+		e: e, state: "pending", status: "pending", created: e.index, logs: map[string][]byte{},
+	}
+	t.alloc = fmt.Sprintf("%08d-0000-0000-0000-000000000000", e.index)
+	e.jobs[job], e.allocs[t.alloc] = t, t
+	if !e.Pending {
+		t.start()
+	}
+	e.change(t)
+	return t
+}
+
+// Start has the nodes get on with what is pending.
+func (e *Engine) Start() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.Pending = false
+	for _, t := range e.allocs {
+		if t.state == "pending" {
+			t.start()
+			e.change(t)
+		}
+	}
+}
+
+// handler has all the calls.
+func (e *Engine) handler() http.Handler {
+	mux := http.NewServeMux()
+	for pattern, handle := range map[string]http.HandlerFunc{
+		"PUT /v1/jobs":                          e.register,
+		"DELETE /v1/job/{id}":                   e.deregister,
+		"GET /v1/job/{id}/allocations":          e.allocations,
+		"GET /v1/evaluation/{id}":               e.evaluation,
+		"GET /v1/allocation/{id}":               e.allocation,
+		"GET /v1/client/fs/logs/{id}":           e.log,
+		"PUT /v1/client/allocation/{id}/signal": e.signal,
+	} {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			e.mu.Lock()
+			e.calls[pattern]++
+			hang, leader := e.Hang, e.Leader
+			e.mu.Unlock()
+			switch {
+			case hang:
+				<-r.Context().Done()
+			case leader:
+				http.Error(w, "No cluster leader", http.StatusInternalServerError)
+			default:
+				handle(w, r)
+			}
+		})
+	}
+	return mux
+}
+
+func (e *Engine) register(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Job struct {
+			ID         string
+			TaskGroups []struct {
+				Networks []struct {
+					DynamicPorts []struct{ Label string }
+				}
+				Tasks []struct {
+					Config struct {
+						Command string
+						Args    []string
+					}
+					Env map[string]string
+				}
+			}
+		}
+	}
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	j := body.Job
+	switch {
+	case e.Refuse != "":
+		http.Error(w, e.Refuse, http.StatusInternalServerError)
+		return
+	case e.NoRoom:
+		e.jobs[j.ID] = nil
+		e.change(nil)
+		answer(w, e.index, map[string]any{"EvalID": "no-room"})
+		return
+	case e.jobs[j.ID] == nil:
+		pending := e.Pending
+		e.Pending = true // until it knows what to run
+		t := e.add(j.ID)
+		e.Pending = pending
+		group := j.TaskGroups[0]
+		t.Command, t.Args, t.Env = group.Tasks[0].Config.Command, group.Tasks[0].Config.Args, group.Tasks[0].Env
+		for _, n := range group.Networks {
+			for _, p := range n.DynamicPorts {
+				t.ports = append(t.ports, p.Label)
+			}
+		}
+		if !pending {
+			t.start()
+			e.change(t)
+		}
+	}
+	answer(w, e.index, map[string]any{"EvalID": "placed"})
+}
+
+func (e *Engine) deregister(w http.ResponseWriter, r *http.Request) {
+	e.mu.Lock()
+	t, ok := e.jobs[r.PathValue("id")]
+	delete(e.jobs, r.PathValue("id"))
+	e.change(t)
+	pending := t != nil && t.state == "pending"
+	answer(w, e.index, map[string]any{"EvalID": map[bool]string{true: "ended"}[ok]})
+	e.mu.Unlock()
+	switch {
+	case pending:
+		t.end(0, 0)
+	case t != nil:
+		t.sent("SIGTERM")
+	}
+}
+
+// sent brings a signal to the task.
+func (t *Task) sent(name string) {
+	if name == "SIGKILL" {
+		t.end(0, syscall.SIGKILL)
+		return
+	}
+	select {
+	case t.Signals <- name:
+	default:
+	}
+}
+
+func (e *Engine) signal(w http.ResponseWriter, r *http.Request) {
+	var body struct{ Signal string }
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	e.mu.Lock()
+	t := e.allocs[r.PathValue("id")]
+	running := t != nil && t.state == "running"
+	e.mu.Unlock()
+	switch {
+	case t == nil:
+		http.Error(w, fmt.Sprintf("Unknown allocation %q", r.PathValue("id")), http.StatusNotFound)
+	case !running:
+		http.Error(w, "Task not running", http.StatusInternalServerError)
+	default:
+		t.sent(body.Signal)
+		answer(w, 0, map[string]any{"Index": 0})
+	}
+}
+
+// wait waits as a question with an index wants it; latest is called with mu held.
+func (e *Engine) wait(r *http.Request, latest func() uint64) {
+	index, _ := strconv.ParseUint(r.FormValue("index"), 10, 64)
+	patience, err := time.ParseDuration(r.FormValue("wait"))
+	if index == 0 || err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	for {
+		e.mu.Lock()
+		changed, now := e.changed, latest()
+		e.mu.Unlock()
+		if now > index {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (e *Engine) allocations(w http.ResponseWriter, r *http.Request) {
+	of := func() (all []*Task, latest uint64) {
+		for _, t := range e.allocs {
+			if t.Job == r.PathValue("id") {
+				all = append(all, t)
+				latest = max(latest, t.index)
+			}
+		}
+		return all, max(latest, 1)
+	}
+	e.wait(r, func() uint64 { _, latest := of(); return latest })
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all, latest := of()
+	stubs := []map[string]any{}
+	for _, t := range all {
+		stubs = append(stubs, map[string]any{"ID": t.alloc, "CreateIndex": t.created, "ClientStatus": t.status})
+	}
+	answer(w, latest, stubs)
+}
+
+func (e *Engine) evaluation(w http.ResponseWriter, r *http.Request) {
+	v := map[string]any{"Status": "complete"}
+	if r.PathValue("id") == "no-room" {
+		v["FailedTGAllocs"] = map[string]any{"pod": map[string]any{
+			"NodesEvaluated": 2, "NodesExhausted": 1, "NodesAvailable": map[string]int{"dc1": 2},
+			"ConstraintFiltered": map[string]int{"missing drivers": 1}, "DimensionExhausted": map[string]int{"memory": 1},
+		}}
+	}
+	answer(w, 1, v)
+}
+
+func (e *Engine) allocation(w http.ResponseWriter, r *http.Request) {
+	e.mu.Lock()
+	t := e.allocs[r.PathValue("id")]
+	e.mu.Unlock()
+	if t == nil {
+		http.Error(w, "alloc not found", http.StatusNotFound)
+		return
+	}
+	e.wait(r, func() uint64 {
+		if e.allocs[t.alloc] == nil {
+			return ^uint64(0)
+		}
+		return t.index
+	})
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.allocs[t.alloc] == nil {
+		http.Error(w, "alloc not found", http.StatusNotFound)
+		return
+	}
+	var ports []map[string]any
+	for i, label := range t.ports {
+		ports = append(ports, map[string]any{"Label": label, "HostIP": "127.0.0.1", "Value": 20000 + i})
+	}
+	if addr := t.Env["FAKE_ADDR"]; addr != "" { // where the test's own listener is
+		host, port, _ := net.SplitHostPort(addr)
+		number, _ := strconv.Atoi(port)
+		ports = []map[string]any{{"Label": "pod", "HostIP": host, "Value": number}}
+	}
+	answer(w, t.index, map[string]any{
+		"ID": t.alloc, "NodeID": "node-1", "NodeName": "here", "ClientStatus": t.status, "CreateIndex": t.created,
+		"TaskStates":         map[string]any{"pod": map[string]any{"State": t.state, "StartedAt": t.started, "Events": t.events}},
+		"AllocatedResources": map[string]any{"Shared": map[string]any{"Ports": ports}},
+	})
+}
+
+// heartbeat is how often a stream that is followed has something to say.
+const heartbeat = 10 * time.Millisecond
+
+// frameSize is how much is in one frame at most.
+const frameSize = 64 << 10
+
+func (e *Engine) log(w http.ResponseWriter, r *http.Request) {
+	offset, _ := strconv.Atoi(r.FormValue("offset"))
+	follow, stream := r.FormValue("follow") == "true", r.FormValue("type")
+	e.mu.Lock()
+	t := e.allocs[r.PathValue("id")]
+	var started bool
+	if t != nil {
+		started = !t.started.IsZero()
+		if r.FormValue("origin") == "end" {
+			offset = max(0, len(t.logs[stream])-offset)
+		}
+	}
+	e.mu.Unlock()
+	if !started {
+		http.Error(w, `task "pod" not started yet. No logs available`, http.StatusNotFound)
+		return
+	}
+	e.opened(1)
+	defer e.opened(-1)
+	frames, cut := json.NewEncoder(w), 0
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	for {
+		e.mu.Lock()
+		data, changed := t.logs[stream], e.changed
+		mute, limit, first := e.MuteLogs && follow, e.CutLogs, e.FirstLog
+		gone := e.allocs[t.alloc] == nil
+		e.mu.Unlock()
+		switch piece := data[min(offset, len(data)):min(offset+frameSize, len(data))]; {
+		case gone:
+			return
+		case len(piece) > 0 && !mute:
+			if limit > 0 {
+				if cut >= limit {
+					panic(http.ErrAbortHandler) // the connection goes
+				}
+				piece = piece[:min(len(piece), limit-cut)]
+			}
+			offset, cut = offset+len(piece), cut+len(piece)
+			if frames.Encode(map[string]any{"Data": piece, "File": fmt.Sprintf("alloc/logs/pod.%s.%d", stream, first), "Offset": offset}) != nil {
+				return
+			}
+			http.NewResponseController(w).Flush()
+			continue
+		case !follow:
+			return
+		}
+		select {
+		case <-changed:
+		case <-beat.C:
+			if frames.Encode(struct{}{}) != nil {
+				return
+			}
+			http.NewResponseController(w).Flush()
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+func (e *Engine) opened(n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.streams += n
+	e.change(nil)
+}
+
+// Streams returns how many logs are being read.
+func (e *Engine) Streams() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.streams
+}
+
+func answer(w http.ResponseWriter, index uint64, v any) {
+	w.Header().Set("X-Nomad-Index", strconv.FormatUint(index, 10))
+	json.NewEncoder(w).Encode(v) // to somebody who is gone: nobody minds
+}

@@ -1,0 +1,323 @@
+package nomad
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/podlaunch/podlaunch/logsource"
+)
+
+// Log reads what a pod writes from the engine, which keeps it on the pod's node:
+// so it has neither a Sink nor a Path. The zero value is ready to use. It is to be
+// used with a [Starter] of the same Engine.
+//
+// What is read is a stream that the node sends. It comes in batches, up to half
+// a second after it was written, and does not end when the pod does; so the
+// engine is asked what has become of the pod whenever nothing has come for a
+// second. A stream that is cut, or falls silent, is opened again where it broke
+// off. The node keeps the last 50 MiB; to have missed some is [ErrLogGap].
+type Log struct {
+	Engine Engine
+
+	// Stream is which of the pod's two is read: "stderr" or "stdout". Empty means
+	// stderr, where a pod says that it is ready. Spec.LogStdout makes no difference:
+	// the engine keeps the two apart.
+	Stream string
+}
+
+var _ logsource.Source = Log{}
+
+// ErrLogGap says that the engine has thrown away output that was not read yet.
+var ErrLogGap = errors.New("the engine has thrown away output that was not read")
+
+const (
+	// silence is how long a stream may be without as much as a heartbeat, of
+	// which there is one each second, before it is taken for broken.
+	silence = 5 * time.Second
+
+	// lastLook is how long it may take, once a reader's context is done, to read
+	// what was written by then.
+	lastLook = time.Second
+)
+
+// Open implements [logsource.Source]. It does not ask the engine for anything.
+func (l Log) Open(ctx context.Context, launch logsource.Launch) (*logsource.Log, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	switch l.Stream {
+	case "":
+		l.Stream = "stderr"
+	case "stdout", "stderr":
+	default:
+		return nil, fmt.Errorf("nomad.Log.Stream: it is %q, and must be stdout or stderr", l.Stream)
+	}
+	return &logsource.Log{Follow: func(ctx context.Context) (io.ReadCloser, error) {
+		r := &reader{Log: l, ctx: ctx, job: JobID(launch.Name, launch.ID), delay: newDelay(), free: func() {}}
+		r.closing, r.close = context.WithCancelCause(ctx)
+		return r, nil
+	}}, nil
+}
+
+// A reader is one follower of a log. No goroutine belongs to it.
+type reader struct {
+	Log
+	ctx     context.Context // the caller's
+	closing context.Context // ends with it, or by Close
+	close   context.CancelCauseFunc
+	job     string
+	skip    int64 // begin with so many bytes before the end; 0: with the first
+
+	alloc  string // empty as long as it is not known
+	index  uint64 // of what was last heard of it
+	stream *stream
+	begun  bool   // something was read
+	total  int64  // bytes that were
+	file   int    // in which of the node's files that ended
+	rest   []byte // was read, and not delivered yet
+	delay  *backoff.ExponentialBackOff
+
+	end   error           // what Read returns after what there still is; nil: there may be more
+	bound context.Context // of that; nil: closing
+	free  func()          // bound
+	err   error           // what Read returns from now on
+}
+
+// Close implements [io.Closer].
+func (r *reader) Close() error {
+	r.close(fs.ErrClosed)
+	r.hangUp()
+	r.free()
+	return nil
+}
+
+// SkipToLast implements [logsource.Skipper].
+func (r *reader) SkipToLast(n int64) error {
+	r.skip = n
+	return nil
+}
+
+// Read implements [logsource.Log.Follow].
+func (r *reader) Read(p []byte) (int, error) {
+	for len(r.rest) == 0 && r.err == nil {
+		r.advance()
+	}
+	n := copy(p, r.rest)
+	r.rest = r.rest[n:]
+	if n > 0 || len(p) == 0 {
+		return n, nil
+	}
+	return 0, r.err
+}
+
+// advance takes one step: to the allocation, to its log, or on in it.
+func (r *reader) advance() {
+	if r.bound == nil && r.closing.Err() != nil {
+		r.hangUp()
+		r.end = context.Cause(r.closing)
+		r.bound, r.free = context.WithTimeout(context.WithoutCancel(r.ctx), lastLook)
+	}
+	ctx := r.closing
+	if r.bound != nil {
+		ctx = r.bound
+	}
+	err := r.step(ctx)
+	switch {
+	case err == nil:
+	case r.bound != nil:
+		r.err = r.end // what could be had was had
+	case r.closing.Err() != nil: // the next step is the last look
+	case passing(err):
+		pause(r.closing, r.delay.NextBackOff())
+	case isStatus(err, http.StatusNotFound):
+		r.err = fmt.Errorf("%w: it does not know the allocation %s of the job %s", ErrLost, r.alloc, r.job)
+	default:
+		r.err = err
+	}
+}
+
+func (r *reader) step(ctx context.Context) error {
+	switch {
+	case r.alloc == "":
+		return r.find(ctx)
+	case r.stream == nil:
+		return r.connect(ctx)
+	}
+	f, err := r.stream.next()
+	switch {
+	case err == io.EOF && r.end != nil:
+		r.err = r.end
+		return nil
+	case err != nil:
+		r.hangUp()
+		return fmt.Errorf("%w: the log was cut: %w", ErrUnreachable, err)
+	case len(f.Data) > 0:
+		return r.take(f)
+	case r.end == nil && f.heartbeat():
+		return r.lookUp(ctx, 0)
+	}
+	return nil
+}
+
+// find learns the allocation, if there is one, or waits until there is.
+func (r *reader) find(ctx context.Context) error {
+	if r.end != nil {
+		r.index = 0 // there is no time to wait
+	}
+	all, next, err := r.Engine.allocations(ctx, r.job, r.index)
+	if err != nil {
+		return err
+	}
+	r.index = later(r.index, next)
+	switch a := newest(all); {
+	case a.ID != "":
+		r.alloc, r.index = a.ID, 0
+	case r.end != nil:
+		r.err = r.end
+	}
+	return nil
+}
+
+// connect opens the log where it was left, or waits until there is one.
+func (r *reader) connect(ctx context.Context) error {
+	from := logQuery{allocation: r.alloc, stream: r.Stream, offset: r.total, follow: r.end == nil}
+	if r.skip > 0 {
+		if r.begun {
+			return fmt.Errorf("%w: the log was cut, and only its end was being read", ErrLogGap)
+		}
+		from.offset, from.fromEnd = r.skip, true
+	}
+	s, err := dial(ctx, r.Engine, from)
+	switch {
+	case isStatus(err, http.StatusNotFound) && r.end != nil:
+		r.err = r.end // it was never started
+		return nil
+	case isStatus(err, http.StatusNotFound):
+		return r.lookUp(ctx, r.index)
+	case err != nil && errors.As(err, new(*StatusError)) && !isStatus(err, http.StatusBadRequest, http.StatusForbidden):
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	case err != nil:
+		return err
+	}
+	r.stream = s
+	return nil
+}
+
+// lookUp finds out whether the pod has ended; then what it wrote has an end too.
+// It waits until there is something later than index.
+func (r *reader) lookUp(ctx context.Context, index uint64) error {
+	a, next, err := r.Engine.allocation(ctx, r.alloc, index)
+	if err != nil {
+		return err
+	}
+	r.index = later(index, next)
+	if a.terminal() {
+		r.hangUp()
+		r.end = io.EOF
+	}
+	return nil
+}
+
+// take takes what a frame brings. The node names the file from which it is, one
+// of those into which it divides the log and of which it throws the oldest away;
+// so it shows whether any were missed.
+func (r *reader) take(f frame) error {
+	file, err := f.file()
+	if err != nil {
+		return err
+	}
+	resumed := !r.stream.begun && r.begun
+	missed := !r.begun && file != 0 ||
+		r.begun && file != r.file && file != r.file+1 ||
+		resumed && file >= logFiles // and so nobody knows from where the node counts
+	if missed && r.skip == 0 {
+		return fmt.Errorf("%w: %d bytes were, and then came %s", ErrLogGap, r.total, f.File)
+	}
+	r.begun, r.stream.begun = true, true
+	r.delay.Reset()
+	r.file, r.rest = file, f.Data
+	r.total += int64(len(f.Data))
+	return nil
+}
+
+func (r *reader) hangUp() {
+	if r.stream != nil {
+		r.stream.close()
+		r.stream = nil
+	}
+}
+
+// A logQuery says what is wanted of a log.
+type logQuery struct {
+	allocation, stream string
+	offset             int64 // from the first byte, or back from the last
+	fromEnd            bool
+	follow             bool
+}
+
+// A stream is one answer of the node.
+type stream struct {
+	body   io.ReadCloser
+	frames *json.Decoder
+	begun  bool        // it has brought something
+	guard  *time.Timer // ends it when it is silent for too long
+	free   context.CancelFunc
+}
+
+// A frame is a piece of it: of a file, or a heartbeat.
+type frame struct {
+	Data      []byte
+	File      string // alloc/logs/pod.stderr.0
+	FileEvent string
+}
+
+func (f frame) heartbeat() bool { return f.File == "" && f.FileEvent == "" }
+
+// file returns the number with which the name of the file ends.
+func (f frame) file() (int, error) {
+	n, err := strconv.Atoi(f.File[strings.LastIndexByte(f.File, '.')+1:])
+	if err != nil {
+		return 0, fmt.Errorf("the engine sends the file %q, and such names should end with a number", f.File)
+	}
+	return n, nil
+}
+
+var errSilent = fmt.Errorf("%w: nothing has come for %v", ErrUnreachable, silence)
+
+func dial(ctx context.Context, e Engine, q logQuery) (*stream, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	s := &stream{free: func() { cancel(nil) }}
+	s.guard = time.AfterFunc(silence, func() { cancel(errSilent) })
+	resp, err := e.logs(ctx, q)
+	if err != nil {
+		s.guard.Stop()
+		s.free()
+		return nil, err
+	}
+	s.body, s.frames = resp.Body, json.NewDecoder(resp.Body)
+	return s, nil
+}
+
+// next returns the next frame, or io.EOF where the node has ended the stream
+// between two.
+func (s *stream) next() (f frame, err error) {
+	s.guard.Reset(silence)
+	err = s.frames.Decode(&f)
+	return f, err
+}
+
+func (s *stream) close() {
+	s.guard.Stop()
+	s.free()
+	s.body.Close()
+}
