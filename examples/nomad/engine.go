@@ -192,7 +192,11 @@ func (e Engine) url(path string, q query) (string, error) {
 	if ns := orEnv(e.Namespace, "NOMAD_NAMESPACE"); ns != "" {
 		values.Set("namespace", ns)
 	}
-	return strings.TrimSuffix(u.String(), "/") + path + "?" + values.Encode(), nil
+	target := strings.TrimSuffix(u.String(), "/") + path
+	if len(values) > 0 {
+		target += "?" + values.Encode()
+	}
+	return target, nil
 }
 
 func orEnv(value, name string) string {

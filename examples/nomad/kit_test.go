@@ -18,7 +18,7 @@ import (
 func TestStarter(t *testing.T) {
 	launchertest.TestStarter(t, func(t *testing.T) launchertest.StarterCase {
 		return launchertest.StarterCase{
-			Starter: nomad.Starter{Engine: nomad.Engine{Address: fakeengine.New(t).URL()}},
+			Starter: nomad.Starter{Engine: engine(t, fakeengine.New(t).URL())},
 			Lacks:   launchertest.Programs,
 		}
 	})
@@ -49,7 +49,7 @@ func (w writer) Close() error {
 func TestLog(t *testing.T) {
 	logsourcetest.Test(t, func(t *testing.T) logsource.Source {
 		e := fakeengine.New(t)
-		return delivered{nomad.Log{Engine: nomad.Engine{Address: e.URL()}}, e}
+		return delivered{nomad.Log{Engine: engine(t, e.URL())}, e}
 	})
 }
 
@@ -58,7 +58,7 @@ func TestLogCut(t *testing.T) {
 	logsourcetest.Test(t, func(t *testing.T) logsource.Source {
 		e := fakeengine.New(t)
 		e.CutLogs = 50 << 10
-		return delivered{nomad.Log{Engine: nomad.Engine{Address: e.URL()}}, e}
+		return delivered{nomad.Log{Engine: engine(t, e.URL())}, e}
 	})
 }
 

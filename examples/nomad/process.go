@@ -36,10 +36,12 @@ type process struct {
 	mu    sync.Mutex
 	alloc allocation         // as last heard of; without an ID if there is none yet
 	told  bool               // that it runs
+	made  bool               // the job is registered, or may be
 	look  context.CancelFunc // ends the question that is under way
 
 	ending, ended bool   // the job is to be deregistered, and is
 	evaluation    string // of that, once it is
+	asking        bool   // somebody is at it
 	killing       bool   // the program is to get SIGKILL
 }
 
@@ -61,6 +63,9 @@ func (p *process) start(j job) {
 	defer close(p.done)
 	defer p.cancel()
 	evaluation, unsure, err := p.register(j)
+	p.mu.Lock()
+	p.made = err == nil || unsure
+	p.mu.Unlock()
 	close(p.registered)
 	if err != nil && !unsure {
 		p.err = err
@@ -195,7 +200,7 @@ func newest(all []allocation) (a allocation) {
 func (p *process) tell(ctx context.Context) {
 	p.mu.Lock()
 	kill := p.killing && p.alloc.running()
-	deregister := p.ending && !p.ended
+	deregister := p.ending && !p.ended && !p.asking
 	id := p.alloc.ID
 	p.mu.Unlock()
 	if kill {
@@ -232,12 +237,17 @@ func (p *process) isEnding() bool {
 
 // deregister has the engine end the job and forget it.
 func (p *process) deregister(ctx context.Context) error {
+	p.mu.Lock()
+	p.asking = true
+	p.mu.Unlock()
 	evaluation, err := p.engine.deregister(ctx, p.job)
-	if err != nil {
-		return fmt.Errorf("deregister the job %s: %w", p.job, err)
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.asking = false
+	if err != nil {
+		p.look() // the goroutine goes on with it
+		return fmt.Errorf("deregister the job %s: %w", p.job, err)
+	}
 	p.ended = true
 	if evaluation != "" {
 		p.evaluation = evaluation
@@ -249,7 +259,7 @@ func (p *process) deregister(ctx context.Context) error {
 // undo ends what a Start that fails has made, and returns why it does.
 func (p *process) undo(ctx context.Context) error {
 	defer p.Release()
-	if errors.Is(p.err, ErrRefused) || isDial(p.err) {
+	if p.isCleared() {
 		return p.err
 	}
 	why := p.err
@@ -312,16 +322,17 @@ func (p *process) Signal(ctx context.Context, sig os.Signal) error {
 			return err
 		}
 	}
-	if p.isEnded() {
+	if p.isCleared() {
 		return nil
 	}
 	return p.deregister(ctx)
 }
 
-func (p *process) isEnded() bool {
+// isCleared reports whether the engine has no job of ours, as far as it has said.
+func (p *process) isCleared() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.ended
+	return p.ended || !p.made
 }
 
 // send sends a signal to the program, if it runs.
@@ -339,7 +350,7 @@ func (p *process) send(ctx context.Context, name string) error {
 // Reap implements [launcher.Reaper]: the engine forgets the job, unless it has
 // done so already.
 func (p *process) Reap(ctx context.Context) error {
-	if p.isEnded() || errors.Is(p.err, ErrRefused) || isDial(p.err) {
+	if p.isCleared() {
 		return nil
 	}
 	return p.deregister(ctx)

@@ -47,6 +47,7 @@ type Engine struct {
 	calls   map[string]int
 	streams int // that are open
 	server  *http.Server
+	socket  net.Listener
 	tasks   sync.WaitGroup
 }
 
@@ -101,7 +102,7 @@ func (e *Engine) Up() {
 	}
 	server := &http.Server{Handler: e.handler(), ReadHeaderTimeout: time.Minute}
 	e.mu.Lock()
-	e.address, e.server = listener.Addr().String(), server
+	e.address, e.server, e.socket = listener.Addr().String(), server, listener
 	e.mu.Unlock()
 	go server.Serve(listener) // ends with Down
 }
@@ -109,8 +110,9 @@ func (e *Engine) Up() {
 // Down is the agent's death: whoever is connected is cut off.
 func (e *Engine) Down() {
 	e.mu.Lock()
-	server := e.server
+	server, socket := e.server, e.socket
 	e.mu.Unlock()
+	socket.Close() // the server has it only once it serves
 	server.Close()
 }
 
@@ -140,6 +142,11 @@ func (e *Engine) change(t *Task) {
 	if t != nil {
 		t.index = e.index
 	}
+	e.wake()
+}
+
+// wake wakes whoever waits; the caller holds mu.
+func (e *Engine) wake() {
 	close(e.changed)
 	e.changed = make(chan struct{})
 }
@@ -306,6 +313,7 @@ func (e *Engine) handler() http.Handler {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			e.mu.Lock()
 			e.calls[pattern]++
+			e.wake()
 			hang, leader := e.Hang, e.Leader
 			e.mu.Unlock()
 			switch {

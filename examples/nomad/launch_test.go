@@ -1,0 +1,446 @@
+package nomad_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/podlaunch/podlaunch/examples/nomad"
+	"github.com/podlaunch/podlaunch/examples/nomad/internal/fakeengine"
+	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/readiness"
+)
+
+// announces returns a program that says where the pod is, and runs until it gets
+// SIGTERM.
+func announces(address string) func(*fakeengine.Task) int {
+	return func(task *fakeengine.Task) int {
+		task.Say("getting ready")
+		name, _, _ := strings.Cut(task.Job, "-")
+		task.Say("INSOMNIA-READY\t%s\t%s", name, address)
+		select {
+		case <-task.Signals:
+		case <-task.Done:
+		}
+		return 0
+	}
+}
+
+func TestLaunch(t *testing.T) {
+	address := server(t)
+	e := fakeengine.New(t)
+	e.Run = announces(address)
+	l := newLauncher(t, engine(t, e.URL()))
+	l.Ready = onlyLine
+	var lines []string
+	pod, err := l.Launch(t.Context(), launcher.Spec{Name: "web", Args: []string{"-c", "echo ${HOME} %{x}"}, Env: []string{"A=1", "A=2"}, Progress: func(line string) { lines = append(lines, line) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := pod.Endpoint(); got != (readiness.Endpoint{Network: "tcp", Address: address}) || pod.PID() != 0 || pod.LogPath() != "" {
+		t.Errorf("it is at %v, pid %d, log %q", got, pod.PID(), pod.LogPath())
+	}
+	if !slices.Equal(lines, []string{"getting ready"}) {
+		t.Errorf("it said %q", lines)
+	}
+	task := e.Tasks()[0]
+	if task.Command != "/bin/sh" || !slices.Equal(task.Args, []string{"-c", "echo $${HOME} %%{x}"}) || task.Env["A"] != "2" || len(task.Env) != 1 {
+		t.Errorf("the job is %q %q %q", task.Command, task.Args, task.Env)
+	}
+	place, err := nomad.ReadPlacement(pod.RuntimeDir())
+	if err != nil || place.Job != task.Job || place.Node != "here" || place.Addresses["pod"] == "" {
+		t.Errorf("the placement is %+v, %v", place, err)
+	}
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if exit, err := pod.Wait(t.Context()); exit != (launcher.Exit{Known: true}) || err != nil {
+		t.Errorf("it ended with %v, %v", exit, err)
+	}
+	nothingLeft(t, e)
+}
+
+// Bad input, and an engine that cannot take the pod: the stage, the reason, and
+// the engine's own words.
+func TestRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		engine func(e *fakeengine.Engine)
+		change func(l *launcher.Launcher)
+		stage  launcher.Stage
+		reason error
+		says   []string
+		never  string
+	}{
+		"engine unreachable": {
+			engine: func(e *fakeengine.Engine) { e.Down() },
+			stage:  launcher.StageStart, reason: nomad.ErrUnreachable, says: []string{"connection refused"},
+		},
+		"address is none": {
+			change: func(l *launcher.Launcher) { l.Starter = nomad.Starter{Engine: nomad.Engine{Address: "here:4646"}} },
+			stage:  launcher.StageStart, says: []string{"nomad.Engine.Address", `"here:4646"`}, never: "still there",
+		},
+		"job refused": {
+			engine: func(e *fakeengine.Engine) { e.Refuse = "1 error occurred:\n\t* Job ID contains a space\n\n" },
+			stage:  launcher.StageStart, reason: nomad.ErrRefused, says: []string{"1 error occurred: * Job ID contains a space"},
+		},
+		"no node fits": {
+			engine: func(e *fakeengine.Engine) { e.NoRoom = true },
+			stage:  launcher.StageStart, reason: nomad.ErrNoRoom,
+			says: []string{`constraint "missing drivers" filtered 1 of 2 nodes`, `dimension "memory" exhausted on 1 of 2 nodes`},
+		},
+		"missing binary": {
+			engine: func(e *fakeengine.Engine) { e.Broken = `binary "/bin/sh" could not be found` },
+			stage:  launcher.StageStart, reason: nomad.ErrNotStarted, says: []string{`binary "/bin/sh" could not be found`},
+		},
+		"port label missing": {
+			change: func(l *launcher.Launcher) { l.Ready = nomad.Address{Port: "http"} },
+			stage:  launcher.StageReady, reason: nomad.ErrNoPort, says: []string{`"http"`, "has these: pod", "Starter.Ports"},
+		},
+		"a probe that hands files over": {
+			change: func(l *launcher.Launcher) { l.Ready = readiness.NotifyFD{} },
+			stage:  launcher.StageStart, reason: errors.ErrUnsupported, says: []string{"descriptor 3"},
+		},
+		"a stream that is none": {
+			change: func(l *launcher.Launcher) { l.Log = nomad.Log{Stream: "stdlog"} },
+			stage:  launcher.StageLog, says: []string{"nomad.Log.Stream", `"stdlog"`},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := fakeengine.New(t)
+			l := newLauncher(t, engine(t, e.URL()))
+			if c.engine != nil {
+				c.engine(e)
+			}
+			if c.change != nil {
+				c.change(l)
+			}
+			err := failed(t, t.Context(), l, e, launcher.Spec{})
+			if c.reason != nil {
+				mustBe(t, err, c.stage, c.reason)
+			} else if err.Stage != c.stage {
+				t.Errorf("stage %s, want %s", err.Stage, c.stage)
+			}
+			mustSay(t, err, c.says...)
+			if c.never != "" && strings.Contains(err.Error(), c.never) {
+				t.Errorf("it says %q: %v", c.never, err)
+			}
+		})
+	}
+}
+
+func TestExitsEarly(t *testing.T) {
+	e := fakeengine.New(t)
+	e.Run = func(task *fakeengine.Task) int {
+		task.Say("cannot, because of this")
+		return 3
+	}
+	for _, mute := range []bool{false, true} { // what is followed may lag behind the end
+		e.Change(func() { e.MuteLogs = mute })
+		err := failed(t, t.Context(), newLauncher(t, engine(t, e.URL())), e, launcher.Spec{})
+		mustBe(t, err, launcher.StageReady, launcher.ErrExitedEarly)
+		if err.Exit == nil || *err.Exit != (launcher.Exit{Code: 3, Known: true}) || !slices.Equal(err.Tail, []string{"cannot, because of this"}) {
+			t.Errorf("exit %v, tail %q", err.Exit, err.Tail)
+		}
+	}
+}
+
+// A launch that is cancelled leaves no job: before there is an allocation that
+// runs, and after.
+func TestCancelled(t *testing.T) {
+	gone := errors.New("the caller has gone")
+	for _, pending := range []bool{true, false} {
+		e := fakeengine.New(t)
+		e.Pending = pending
+		l := newLauncher(t, engine(t, e.URL()))
+		l.Ready = onlyLine
+		ctx, cancel := context.WithCancelCause(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			e.Await(func() bool { return len(e.Tasks()) == 1 && (pending || e.Streams() == 1) })
+			cancel(gone)
+		}()
+		err := failed(t, ctx, l, e, launcher.Spec{})
+		<-ended
+		mustBe(t, err, launcher.StageReady, gone)
+	}
+}
+
+func TestTimeout(t *testing.T) {
+	e := fakeengine.New(t)
+	e.Run = func(task *fakeengine.Task) int {
+		task.Say("still at it")
+		<-task.Done // it minds no SIGTERM
+		return 0
+	}
+	l := newLauncher(t, engine(t, e.URL()))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	spec := launcher.Spec{Progress: func(string) { cancel(context.DeadlineExceeded) }}
+	err := failed(t, ctx, l, e, spec)
+	mustBe(t, err, launcher.StageReady, context.DeadlineExceeded)
+	mustSay(t, err, "still waiting for", "ready line", "an answer on 127.0.0.1:20000")
+	if !slices.Equal(err.Tail, []string{"still at it"}) {
+		t.Errorf("tail %q", err.Tail)
+	}
+}
+
+// The log is cut, or brings nothing but heartbeats, or lags: the address answers.
+func TestAddressWinsOverTheLine(t *testing.T) {
+	e := fakeengine.New(t)
+	e.MuteLogs = true
+	e.Run = announces(server(t))
+	address := server(t)
+	l := newLauncher(t, engine(t, e.URL()))
+	pod, err := l.Launch(t.Context(), launcher.Spec{Name: "web", Env: []string{"FAKE_ADDR=" + address}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pod.Endpoint().Address != address {
+		t.Errorf("it is at %v, want %s", pod.Endpoint(), address)
+	}
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	nothingLeft(t, e)
+}
+
+func TestCutStream(t *testing.T) {
+	e := fakeengine.New(t)
+	e.CutLogs = 7
+	e.Run = announces(server(t))
+	l := newLauncher(t, engine(t, e.URL()))
+	l.Ready = onlyLine
+	pod, err := l.Launch(t.Context(), launcher.Spec{Name: "web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := e.Calls()["GET /v1/client/fs/logs/{id}"]; n < 4 {
+		t.Errorf("the log was opened %d times", n)
+	}
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	nothingLeft(t, e)
+}
+
+// Output that the engine has thrown away is missed, and not silently.
+func TestLogGap(t *testing.T) {
+	e := fakeengine.New(t)
+	e.FirstLog = 2
+	e.Run = announces(server(t))
+	l := newLauncher(t, engine(t, e.URL()))
+	l.Ready = onlyLine
+	err := failed(t, t.Context(), l, e, launcher.Spec{})
+	mustBe(t, err, launcher.StageReady, nomad.ErrLogGap)
+	if len(err.Tail) == 0 { // its end is there all the same
+		t.Error("there is no tail")
+	}
+}
+
+// waiting launches a pod, lets happen f once its launch waits for it, and returns
+// how the launch ended.
+func waiting(t *testing.T, l *launcher.Launcher, e *fakeengine.Engine, f func(task *fakeengine.Task)) (*launcher.Pod, error) {
+	t.Helper()
+	type result struct {
+		pod *launcher.Pod
+		err error
+	}
+	launched := make(chan result, 1)
+	go func() {
+		pod, err := l.Launch(t.Context(), launcher.Spec{Name: "web"})
+		launched <- result{pod, err}
+	}()
+	e.Await(func() bool { return e.Streams() == 1 })
+	f(e.Tasks()[0])
+	r := <-launched
+	return r.pod, r.err
+}
+
+// The agent dies while a launch waits, and comes back.
+func TestAgentComesBack(t *testing.T) {
+	e := fakeengine.New(t)
+	l := newLauncher(t, engine(t, e.URL()))
+	l.Ready = onlyLine
+	address := server(t)
+	pod, err := waiting(t, l, e, func(task *fakeengine.Task) {
+		e.Down()
+		task.Say("INSOMNIA-READY\tweb\t%s", address)
+		e.Up()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Down()
+	e.Up()
+	e.Tasks()[0].Exit(4) // it has ended by itself
+	<-pod.Done()
+	if exit, err := pod.Wait(t.Context()); exit != (launcher.Exit{Code: 4, Known: true}) || err != nil {
+		t.Errorf("it ended with %v, %v", exit, err)
+	}
+	nothingLeft(t, e)
+}
+
+// The agent comes back, and knows of nothing.
+func TestAgentForgets(t *testing.T) {
+	e := fakeengine.New(t)
+	l := newLauncher(t, engine(t, e.URL()))
+	l.Ready = onlyLine
+	_, err := waiting(t, l, e, func(*fakeengine.Task) {
+		e.Down()
+		e.Forget()
+		e.Up()
+	})
+	var failure *launcher.Error
+	if !errors.As(err, &failure) || !errors.Is(err, nomad.ErrLost) || failure.Leftover != nil {
+		t.Fatalf("%v", err)
+	}
+	mustSay(t, err, "does not know the allocation")
+}
+
+// The node is lost: the pod is, and the engine must not start another.
+func TestAllocationLost(t *testing.T) {
+	e := fakeengine.New(t)
+	l := newLauncher(t, engine(t, e.URL()))
+	l.Ready = onlyLine
+	_, err := waiting(t, l, e, func(task *fakeengine.Task) { task.Lose() })
+	if !errors.Is(err, nomad.ErrLost) {
+		t.Fatal(err)
+	}
+	mustSay(t, err, "the node here")
+	if jobs := e.Jobs(); len(jobs) > 0 {
+		t.Errorf("the engine still has the jobs %q", jobs)
+	}
+}
+
+// The agent is away when the launch fails: the error says what may be left, and
+// it is cleared as soon as the agent is back.
+func TestNotCleared(t *testing.T) {
+	e := fakeengine.New(t)
+	l := newLauncher(t, engine(t, e.URL()))
+	l.Ready = onlyLine
+	ctx, cancel := context.WithCancel(t.Context())
+	l.Observer = &launcher.Observer{Step: func(_ context.Context, s launcher.StepInfo) {
+		if s.Name == "process" {
+			e.Down()
+			cancel()
+		}
+	}}
+	_, err := l.Launch(ctx, launcher.Spec{Name: "web"})
+	var failure *launcher.Error
+	if !errors.As(err, &failure) || failure.Leftover == nil || !errors.Is(failure.Leftover, nomad.ErrUnreachable) {
+		t.Fatalf("%v", err)
+	}
+	t.Log(err)
+	e.Up()
+	e.Await(func() bool { return len(e.Jobs()) == 0 })
+	<-e.Tasks()[0].Done
+}
+
+// An engine that does not answer is waited for as long as the launch may take,
+// and a job that it registers later goes.
+func TestHangs(t *testing.T) {
+	e := fakeengine.New(t)
+	e.Hang = true
+	l := newLauncher(t, engine(t, e.URL()))
+	l.Timeout = 100 * time.Millisecond
+	_, err := l.Launch(t.Context(), launcher.Spec{Name: "web"})
+	var failure *launcher.Error
+	if !errors.As(err, &failure) || !errors.Is(err, launcher.ErrTimeout) || failure.Leftover == nil {
+		t.Fatalf("%v", err)
+	}
+	mustSay(t, err, "has not said whether the job web-")
+	e.Change(func() { e.Hang = false })
+	e.Down() // whoever waits asks again
+	e.Up()
+	e.Await(func() bool { return e.Calls()["DELETE /v1/job/{id}"] > 0 && len(e.Jobs()) == 0 })
+}
+
+// A cluster that elects its leader takes the job a moment later.
+func TestElection(t *testing.T) {
+	e := fakeengine.New(t)
+	e.Leader = true
+	e.Run = announces(server(t))
+	l := newLauncher(t, engine(t, e.URL()))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		e.Await(func() bool { return e.Calls()["PUT /v1/jobs"] > 1 })
+		e.Change(func() { e.Leader = false })
+	}()
+	pod, err := l.Launch(t.Context(), launcher.Spec{Name: "web"})
+	<-ended
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	nothingLeft(t, e)
+}
+
+// Stop: SIGTERM and its grace, then SIGKILL; it returns when the pod is gone.
+func TestStopKills(t *testing.T) {
+	address := server(t)
+	e := fakeengine.New(t)
+	e.Run = func(task *fakeengine.Task) int {
+		task.Say("INSOMNIA-READY\tweb\t%s", address)
+		<-task.Done
+		return 0
+	}
+	l := newLauncher(t, engine(t, e.URL()))
+	l.Ready, l.Grace = onlyLine, time.Millisecond
+	pod, err := l.Launch(t.Context(), launcher.Spec{Name: "web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if exit, err := pod.Wait(t.Context()); exit.Signal != syscall.SIGKILL || err != nil {
+		t.Errorf("it ended with %v, %v", exit, err)
+	}
+	nothingLeft(t, e)
+}
+
+// What a launch costs the engine, which docs/engines.md calculates with: so many
+// calls, and one question that is open as long as the pod lives.
+func TestCalls(t *testing.T) {
+	e := fakeengine.New(t)
+	e.Run = announces(server(t))
+	la := newLauncher(t, engine(t, e.URL()))
+	la.Ready = onlyLine
+	pod, err := la.Launch(t.Context(), launcher.Spec{Name: "web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]int{
+		"PUT /v1/jobs":                 1,
+		"GET /v1/evaluation/{id}":      1,
+		"GET /v1/job/{id}/allocations": 2, // for the process, and for the log
+		"GET /v1/allocation/{id}":      2, // it runs; and the question that is open
+		"GET /v1/client/fs/logs/{id}":  1,
+	}
+	e.Await(func() bool { return e.Streams() == 0 && maps.Equal(e.Calls(), want) })
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	// To that come the deregistration, SIGCONT unless the pod is gone by then, and
+	// the question once more if it was cut short so that something could be told.
+	calls := e.Calls()
+	if n := calls["DELETE /v1/job/{id}"]; n != 1 {
+		t.Errorf("the job was deregistered %d times", n)
+	}
+	if n := calls["PUT /v1/client/allocation/{id}/signal"]; n > 1 {
+		t.Errorf("the stop sent %d signals", n)
+	}
+	if n := calls["GET /v1/allocation/{id}"]; n > 4 {
+		t.Errorf("the stop asked %d times what had become of the pod", n-2)
+	}
+}
