@@ -46,7 +46,9 @@ const (
 	silence = 5 * time.Second
 
 	// lastLook is how long it may take, once a reader's context is done, to read
-	// what was written by then.
+	// what was written by then. For a few megabytes it is enough. A launcher waits
+	// less for a probe: one that still has more than that to read is named in the
+	// error, and ends a moment later.
 	lastLook = time.Second
 )
 
@@ -138,6 +140,7 @@ func (r *reader) advance() {
 		r.err = r.end // what could be had was had
 	case r.closing.Err() != nil: // the next step is the last look
 	case passing(err):
+		r.index = 0 // an agent that comes back may have begun anew
 		pause(r.closing, r.delay.NextBackOff())
 	case isStatus(err, http.StatusNotFound):
 		r.err = fmt.Errorf("%w: it does not know the allocation %s of the job %s", ErrLost, r.alloc, r.job)

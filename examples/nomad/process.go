@@ -126,6 +126,7 @@ func (p *process) follow() (launcher.Exit, error) {
 		case errors.Is(err, errNoAllocation):
 			return launcher.Exit{}, nil
 		case err != nil:
+			index = 0                       // an agent that comes back may have begun anew
 			pause(ctx, delay.NextBackOff()) // it is cut short if something is to be told
 			continue
 		}

@@ -1,0 +1,176 @@
+package nomad_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/podlaunch/podlaunch/examples/nomad"
+	"github.com/podlaunch/podlaunch/examples/nomad/internal/agent"
+	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/readiness"
+	"github.com/podlaunch/podlaunch/runtimedir"
+)
+
+// A realAgent is a Nomad agent, server and client in one, which this library has
+// launched and waited for.
+type realAgent struct {
+	t       *testing.T
+	pod     *launcher.Pod
+	engine  nomad.Engine
+	launch  func() *launcher.Pod
+	mark    string // is in the environment of all that it starts
+	dataDir string
+
+	launches int
+}
+
+// newAgent launches an agent. One with a memory knows after its death what it
+// knew before; the others are in dev mode, and forget.
+func newAgent(t *testing.T, memory bool) *realAgent {
+	t.Helper()
+	path, err := agent.Path(t.Context())
+	if err != nil {
+		needed(t, err)
+	}
+	a := &realAgent{t: t, mark: "PODLAUNCH_TEST_AGENT=" + uuid.NewString(), dataDir: t.TempDir()}
+	ip := loopback()
+	config := filepath.Join(a.dataDir, "agent.json")
+	settings := map[string]any{
+		"bind_addr":            ip,
+		"disable_update_check": true,
+		"client": map[string]any{
+			"enabled":           true,
+			"network_interface": "lo",
+			"options": map[string]string{
+				"driver.allowlist":     "raw_exec",
+				"fingerprint.denylist": "env_aws,env_gce,env_azure,env_digitalocean,consul,vault,cni,bridge",
+			},
+		},
+		"plugin": []any{map[string]any{"raw_exec": []any{map[string]any{"config": []any{map[string]any{"enabled": true}}}}}},
+	}
+	args := []string{"agent", "-config=" + config}
+	if memory {
+		settings["data_dir"] = filepath.Join(a.dataDir, "data")
+		settings["server"] = map[string]any{"enabled": true, "bootstrap_expect": 1}
+		settings["advertise"] = map[string]string{"http": ip, "rpc": ip, "serf": ip}
+	} else {
+		args = append(args, "-dev")
+	}
+	data, err := json.Marshal(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(config, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	address := net.JoinHostPort(ip, "4646")
+	a.engine = engine(t, "http://"+address)
+	l := launcher.Launcher{
+		Command: launcher.Exec(path, args...),
+		Dir:     runtimedir.Dir(filepath.Join(a.dataDir, "run")),
+		// It answers long before it can run anything.
+		Ready:   readiness.HTTP{URL: "http://" + address + "/v1/nodes", Body: nodeIsReady},
+		Timeout: 2 * time.Minute, // a guard: it takes two seconds
+	}
+	a.launch = func() *launcher.Pod {
+		// What a dead agent leaves behind holds its name, as descendants of a pod do.
+		a.launches++
+		name := fmt.Sprintf("nomad-%d", a.launches)
+		pod, err := l.Launch(context.Background(), launcher.Spec{Name: name, LogStdout: true, Env: append(os.Environ(), a.mark)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pod
+	}
+	a.pod = a.launch()
+	t.Cleanup(a.stop)
+	return a
+}
+
+// nodeIsReady looks for a node that can run programs, in what the agent says of
+// its nodes.
+func nodeIsReady(body []byte) error {
+	var nodes []struct {
+		Status  string
+		Drivers map[string]struct{ Healthy bool }
+	}
+	if err := json.Unmarshal(body, &nodes); err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		if n.Status == "ready" && n.Drivers["raw_exec"].Healthy {
+			return nil
+		}
+	}
+	return fmt.Errorf("of %d nodes none can run programs yet", len(nodes))
+}
+
+// loopback is an address that nobody else has who is there at the same time: all
+// of 127.0.0.0/8 is this machine's, and so an agent can have its usual ports.
+func loopback() string {
+	pid := os.Getpid()
+	agents.Lock()
+	defer agents.Unlock()
+	agents.n++
+	return fmt.Sprintf("127.%d.%d.%d", 1+agents.n%250, 1+pid>>8%250, 1+pid%250)
+}
+
+var agents struct {
+	sync.Mutex
+	n int
+}
+
+// stop ends the agent, and makes sure that it has left nothing: what it starts
+// outlives it unless all allocations are terminal by then.
+func (a *realAgent) stop() {
+	if err := a.pod.Stop(context.Background()); err != nil {
+		a.t.Error(err)
+	}
+	for pid, command := range a.left() {
+		a.t.Errorf("the agent has left process %d: %s", pid, command)
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+	unmount(filepath.Join(a.dataDir, "data"))
+}
+
+// left are the processes that have the agent's mark.
+func (a *realAgent) left() map[int]string {
+	found := make(map[int]string)
+	entries, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	for _, entry := range entries {
+		env, err := os.ReadFile(entry)
+		if err != nil || !strings.Contains("\x00"+string(env), "\x00"+a.mark+"\x00") {
+			continue
+		}
+		var pid int
+		fmt.Sscanf(entry, "/proc/%d/", &pid)
+		command, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		found[pid] = strings.ReplaceAll(string(command), "\x00", " ")
+	}
+	return found
+}
+
+// unmount takes away what the engine has mounted below dir for its tasks, where
+// that is root's: t.TempDir could not be removed.
+func unmount(dir string) {
+	mounts, _ := os.ReadFile("/proc/self/mounts")
+	for line := range strings.Lines(string(mounts)) {
+		if f := strings.Fields(line); len(f) > 1 && strings.HasPrefix(f[1], dir+"/") {
+			syscall.Unmount(f[1], syscall.MNT_DETACH)
+		}
+	}
+}

@@ -1,0 +1,288 @@
+package nomad_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/podlaunch/podlaunch/examples/nomad"
+	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/launchertest"
+)
+
+// worker resolves to a fake pod in whose steps {nomad} is the address that the
+// engine has given it. Only on the node is that known, so a shell puts it in.
+func worker(steps ...string) launcher.CommandResolver {
+	return launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
+		c, err := launchertest.FakePod(steps...).ResolveCommand(ctx, req)
+		script := "exec " + quoted(c.Path)
+		for _, arg := range c.Args {
+			script += " " + strings.ReplaceAll(quoted(arg), "{nomad}", `'"$NOMAD_ADDR_pod"'`)
+		}
+		return launcher.Command{Path: "/bin/sh", Args: []string{"-c", script}, Env: c.Env}, err
+	})
+}
+
+// quoted is a word for a shell.
+func quoted(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
+
+// ready are the steps of a pod that serves, and says so.
+var ready = []string{"say getting ready", "tcp {nomad}", `write "INSOMNIA-READY\t{name}\t{addr}\n"`, "hang"}
+
+func realLauncher(t *testing.T, a *realAgent, steps ...string) *launcher.Launcher {
+	l := newLauncher(t, a.engine)
+	l.Command = worker(steps...)
+	return l
+}
+
+// TestRealStarter: the kit on a real agent. What the program gets as stdout and
+// stderr the engine keeps, so the rules that read it there do not apply.
+func TestRealStarter(t *testing.T) {
+	a := newAgent(t, false)
+	launchertest.TestStarter(t, func(t *testing.T) launchertest.StarterCase {
+		return launchertest.StarterCase{
+			Starter: nomad.Starter{Engine: a.engine},
+			Lacks:   launchertest.Output | launchertest.Files | launchertest.Sessions,
+		}
+	})
+}
+
+func TestReal(t *testing.T) {
+	a := newAgent(t, false)
+
+	t.Run("ready line", func(t *testing.T) {
+		l := realLauncher(t, a, ready...)
+		l.Ready = onlyLine
+		var lines []string
+		pod := mustLaunch(t, l, launcher.Spec{Name: "web", Progress: func(line string) { lines = append(lines, line) }})
+		place, err := nomad.ReadPlacement(pod.RuntimeDir())
+		if err != nil || place.Addresses["pod"] != pod.Endpoint().Address {
+			t.Errorf("it is at %v, and the placement is %+v, %v", pod.Endpoint(), place, err)
+		}
+		if !slices.Equal(lines, []string{"getting ready"}) {
+			t.Errorf("it said %q", lines)
+		}
+		ask(t, pod)
+		mustStop(t, pod)
+		if exit, err := pod.Wait(t.Context()); exit.Signal != syscall.SIGTERM || err != nil {
+			t.Errorf("SIGTERM has ended it, and Wait says %v, %v", exit, err)
+		}
+	})
+
+	t.Run("address", func(t *testing.T) { // a pod that says nothing
+		l := realLauncher(t, a, "tcp {nomad}", "hang")
+		pod := mustLaunch(t, l, launcher.Spec{Name: "web"})
+		ask(t, pod)
+		mustStop(t, pod)
+	})
+
+	t.Run("killed", func(t *testing.T) {
+		pod := mustLaunch(t, realLauncher(t, a, append([]string{"spawn hang"}, ready...)...), launcher.Spec{Name: "web"})
+		for pid, command := range a.left() {
+			if strings.Contains(command, "podlaunch-fake-pod") {
+				syscall.Kill(pid, syscall.SIGKILL)
+				break
+			}
+		}
+		<-pod.Done()
+		if exit, err := pod.Wait(t.Context()); err != nil || !exit.Known {
+			t.Errorf("it was killed, and Wait says %v, %v", exit, err)
+		}
+	})
+
+	t.Run("arguments arrive as they are", func(t *testing.T) {
+		args := []string{"${NOMAD_JOB_ID}", "$${x}", "%{if true}", "%%{x}", "$HOME", "a b", "", `"\'`, "é ☃", "-x", "${attr.kernel.name}"}
+		l := newLauncher(t, a.engine)
+		l.Command = launcher.Exec("/bin/sh", "-c", `printf '%s\n' "$@" >&2; exit 7`, "sh")
+		err := mustFail(t, t.Context(), l, launcher.Spec{Name: "web", Args: args[:7]})
+		if !slices.Equal(err.Tail, args[:7]) {
+			t.Errorf("the arguments were %q, and it got %q", args[:7], err.Tail)
+		}
+		err = mustFail(t, t.Context(), l, launcher.Spec{Name: "web", Args: args[7:]})
+		if !slices.Equal(err.Tail, args[7:]) {
+			t.Errorf("the arguments were %q, and it got %q", args[7:], err.Tail)
+		}
+		if err.Exit == nil || *err.Exit != (launcher.Exit{Code: 7, Known: true}) {
+			t.Errorf("it ended with %v", err.Exit)
+		}
+	})
+
+	t.Run("the last byte of a log", func(t *testing.T) {
+		l := realLauncher(t, a, "repeat 20000 this is line %d", "say the end", "exit 3")
+		n := 0
+		err := mustFail(t, t.Context(), l, launcher.Spec{Name: "web", Progress: func(string) { n++ }})
+		if last := err.Tail[len(err.Tail)-1]; last != "the end" || n+err.Dropped != 20001 {
+			t.Errorf("%d lines came, %d were dropped, the last is %q", n, err.Dropped, last)
+		}
+	})
+
+	t.Run("a long log's end", func(t *testing.T) { // more than a file of the engine's holds
+		l := realLauncher(t, a, fmt.Sprintf("flood %d", 12<<20), "say the end", "exit 3")
+		l.Ready = nomad.Address{} // a probe that reads it all would need longer than it has
+		err := mustFail(t, t.Context(), l, launcher.Spec{Name: "web"})
+		if last := err.Tail[len(err.Tail)-1]; !strings.HasSuffix(last, "the end") {
+			t.Errorf("the last line is %q", last)
+		}
+	})
+
+	t.Run("missing binary", func(t *testing.T) {
+		l := newLauncher(t, a.engine)
+		l.Command = launcher.CommandResolverFunc(func(context.Context, launcher.Request) (launcher.Command, error) {
+			return launcher.Command{Path: "/no/such/program"}, nil
+		})
+		err := mustFail(t, t.Context(), l, launcher.Spec{Name: "web"})
+		mustBe(t, err, launcher.StageStart, nomad.ErrNotStarted)
+		mustSay(t, err, `binary "/no/such/program" could not be found`)
+	})
+
+	t.Run("wrong driver", func(t *testing.T) {
+		l := realLauncher(t, a, ready...)
+		l.Starter = nomad.Starter{Engine: a.engine, Driver: "punched_cards"}
+		err := mustFail(t, t.Context(), l, launcher.Spec{Name: "web"})
+		mustBe(t, err, launcher.StageStart, nomad.ErrNoRoom)
+		mustSay(t, err, `constraint "missing drivers" filtered 1 of 1 nodes`)
+	})
+
+	t.Run("no node fits", func(t *testing.T) {
+		l := realLauncher(t, a, ready...)
+		l.Starter = nomad.Starter{Engine: a.engine, MemoryMB: 100 << 20}
+		err := mustFail(t, t.Context(), l, launcher.Spec{Name: "web"})
+		mustBe(t, err, launcher.StageStart, nomad.ErrNoRoom)
+		mustSay(t, err, `dimension "memory" exhausted on 1 of 1 nodes`)
+	})
+
+	t.Run("a name that the engine does not allow", func(t *testing.T) {
+		err := mustFail(t, t.Context(), realLauncher(t, a, ready...), launcher.Spec{Name: "my web"})
+		mustBe(t, err, launcher.StageStart, nomad.ErrRefused)
+		mustSay(t, err, "Job ID contains a space")
+	})
+
+	t.Run("port label missing", func(t *testing.T) {
+		l := realLauncher(t, a, ready...)
+		l.Ready = nomad.Address{Port: "http"}
+		mustBe(t, mustFail(t, t.Context(), l, launcher.Spec{Name: "web"}), launcher.StageReady, nomad.ErrNoPort)
+	})
+
+	t.Run("cancelled", func(t *testing.T) {
+		gone := errors.New("the caller has gone")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		l := realLauncher(t, a, "ignore TERM", "say waiting", "hang")
+		err := mustFail(t, ctx, l, launcher.Spec{Name: "web", Progress: func(string) { cancel(gone) }})
+		mustBe(t, err, launcher.StageReady, gone)
+	})
+
+	for pid, command := range a.left() {
+		if strings.Contains(command, "podlaunch-fake-pod") {
+			t.Errorf("process %d is left: %s", pid, command)
+		}
+	}
+}
+
+// The agent is killed in the middle of a launch, and comes back with what it
+// knew: the launch goes on, and the pod was never touched.
+func TestRealAgentComesBack(t *testing.T) {
+	a := newAgent(t, true)
+	l := realLauncher(t, a, "say waiting", "sleep 1s", "tcp {nomad}", `write "INSOMNIA-READY\t{name}\t{addr}\n"`, "hang")
+	l.Ready = onlyLine
+	var pod *launcher.Pod
+	err := a.restartIn(l, func(p *launcher.Pod) { pod = p })
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask(t, pod)
+	mustStop(t, pod)
+}
+
+// One in dev mode comes back and knows of nothing: the pod is lost, and the
+// error says so. What the dead agent has left is not the launcher's to find.
+func TestRealAgentForgets(t *testing.T) {
+	a := newAgent(t, false)
+	l := realLauncher(t, a, "say waiting", "hang")
+	l.Ready = onlyLine
+	err := a.restartIn(l, func(*launcher.Pod) {})
+	var failure *launcher.Error
+	if !errors.As(err, &failure) || !errors.Is(err, nomad.ErrLost) || failure.Leftover != nil {
+		t.Errorf("%v", err)
+	}
+	left := a.left()
+	delete(left, a.pod.PID())
+	if len(left) == 0 {
+		t.Error("the agent that was killed has left nothing behind; docs/engines.md says that it does")
+	}
+	for pid := range left {
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
+
+// restartIn launches a pod, and kills the agent and launches another as soon as
+// the pod has said something.
+func (a *realAgent) restartIn(l *launcher.Launcher, ready func(*launcher.Pod)) error {
+	said, restarted := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(restarted)
+		<-said
+		syscall.Kill(a.pod.PID(), syscall.SIGKILL)
+		<-a.pod.Done()
+		a.pod = a.launch()
+	}()
+	pod, err := l.Launch(a.t.Context(), launcher.Spec{Name: "web", Progress: func(string) { close(said) }})
+	if err == nil {
+		ready(pod)
+	}
+	<-restarted
+	return err
+}
+
+func mustLaunch(t *testing.T, l *launcher.Launcher, spec launcher.Spec) *launcher.Pod {
+	t.Helper()
+	pod, err := l.Launch(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pod
+}
+
+func mustStop(t *testing.T, pod *launcher.Pod) {
+	t.Helper()
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// mustFail launches a pod that must not become ready.
+func mustFail(t *testing.T, ctx context.Context, l *launcher.Launcher, spec launcher.Spec) *launcher.Error {
+	t.Helper()
+	pod, err := l.Launch(ctx, spec)
+	if err == nil {
+		mustStop(t, pod)
+		t.Fatalf("it was launched, at %v", pod.Endpoint())
+	}
+	t.Log(err)
+	var failure *launcher.Error
+	if !errors.As(err, &failure) {
+		t.Fatalf("it is a %T: %v", err, err)
+	}
+	if failure.Leftover != nil {
+		t.Errorf("left over: %v", failure.Leftover)
+	}
+	return failure
+}
+
+// ask makes sure that the pod answers.
+func ask(t *testing.T, pod *launcher.Pod) {
+	t.Helper()
+	conn, err := pod.Dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	var answer string
+	fmt.Fprintln(conn, "hello")
+	if _, err := fmt.Fscan(conn, &answer); err != nil || answer != "pong" {
+		t.Errorf("it answered %q, %v", answer, err)
+	}
+}
