@@ -9,6 +9,7 @@ go 1.25.0
 require (
 	github.com/cenkalti/backoff/v4 v4.3.0
 	github.com/google/uuid v1.6.0
+	github.com/mattn/go-isatty v0.0.14
 	github.com/podlaunch/podlaunch v0.0.0
 	go.uber.org/goleak v1.3.0
 	golang.org/x/sys v0.44.0
@@ -19,7 +20,6 @@ require (
 	github.com/fsnotify/fsnotify v1.10.1 // indirect
 	github.com/hashicorp/go-hclog v1.6.3 // indirect
 	github.com/mattn/go-colorable v0.1.12 // indirect
-	github.com/mattn/go-isatty v0.0.14 // indirect
 )
 
 replace github.com/podlaunch/podlaunch => ../..

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -148,13 +147,4 @@ func listen(t *testing.T, address string) {
 			conn.Close()
 		}
 	}()
-}
-
-// needed skips a test for want of something, which under CI is a failure.
-func needed(t *testing.T, why error) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
 }

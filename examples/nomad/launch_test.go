@@ -319,12 +319,32 @@ func TestAllocationLost(t *testing.T) {
 	}
 }
 
+// A keeper keeps the process that a Starter has started.
+type keeper struct {
+	launcher.Starter
+	process launcher.Process
+}
+
+func (k *keeper) Start(ctx context.Context, req launcher.StartRequest) (p launcher.Process, err error) {
+	k.process, err = k.Starter.Start(ctx, req)
+	return k.process, err
+}
+
+// cleared waits until nobody minds the process any more.
+func (k *keeper) cleared(t *testing.T) {
+	if _, err := k.process.Wait(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // The agent is away when the launch fails: the error says what may be left, and
 // it is cleared as soon as the agent is back.
 func TestNotCleared(t *testing.T) {
 	e := fakeengine.New(t)
 	l := newLauncher(t, engine(t, e.URL()))
 	l.Ready = onlyLine
+	keep := &keeper{Starter: l.Starter}
+	l.Starter = keep
 	ctx, cancel := context.WithCancel(t.Context())
 	l.Observer = &launcher.Observer{Step: func(_ context.Context, s launcher.StepInfo) {
 		if s.Name == "process" {
@@ -340,7 +360,7 @@ func TestNotCleared(t *testing.T) {
 	t.Log(err)
 	e.Up()
 	e.Await(func() bool { return len(e.Jobs()) == 0 })
-	<-e.Tasks()[0].Done
+	keep.cleared(t)
 }
 
 // An engine that does not answer is waited for as long as the launch may take,
@@ -350,6 +370,8 @@ func TestHangs(t *testing.T) {
 	e.Hang = true
 	l := newLauncher(t, engine(t, e.URL()))
 	l.Timeout = 100 * time.Millisecond
+	keep := &keeper{Starter: l.Starter}
+	l.Starter = keep
 	_, err := l.Launch(t.Context(), launcher.Spec{Name: "web"})
 	var failure *launcher.Error
 	if !errors.As(err, &failure) || !errors.Is(err, launcher.ErrTimeout) || failure.Leftover == nil {
@@ -360,6 +382,7 @@ func TestHangs(t *testing.T) {
 	e.Down() // whoever waits asks again
 	e.Up()
 	e.Await(func() bool { return e.Calls()["DELETE /v1/job/{id}"] > 0 && len(e.Jobs()) == 0 })
+	keep.cleared(t)
 }
 
 // A cluster that elects its leader takes the job a moment later.

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/podlaunch/podlaunch/examples/nomad"
+	"github.com/podlaunch/podlaunch/examples/nomad/internal/agenttest"
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/launchertest"
 )
@@ -33,8 +34,8 @@ func quoted(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\
 // ready are the steps of a pod that serves, and says so.
 var ready = []string{"say getting ready", "tcp {nomad}", `write "INSOMNIA-READY\t{name}\t{addr}\n"`, "hang"}
 
-func realLauncher(t *testing.T, a *realAgent, steps ...string) *launcher.Launcher {
-	l := newLauncher(t, a.engine)
+func realLauncher(t *testing.T, a *agenttest.Agent, steps ...string) *launcher.Launcher {
+	l := newLauncher(t, engine(t, a.URL))
 	l.Command = worker(steps...)
 	return l
 }
@@ -42,17 +43,17 @@ func realLauncher(t *testing.T, a *realAgent, steps ...string) *launcher.Launche
 // TestRealStarter: the kit on a real agent. What the program gets as stdout and
 // stderr the engine keeps, so the rules that read it there do not apply.
 func TestRealStarter(t *testing.T) {
-	a := newAgent(t, false)
+	a := agenttest.New(t, false)
 	launchertest.TestStarter(t, func(t *testing.T) launchertest.StarterCase {
 		return launchertest.StarterCase{
-			Starter: nomad.Starter{Engine: a.engine},
+			Starter: nomad.Starter{Engine: engine(t, a.URL)},
 			Lacks:   launchertest.Output | launchertest.Files | launchertest.Sessions,
 		}
 	})
 }
 
 func TestReal(t *testing.T) {
-	a := newAgent(t, false)
+	a := agenttest.New(t, false)
 
 	t.Run("ready line", func(t *testing.T) {
 		l := realLauncher(t, a, ready...)
@@ -82,7 +83,7 @@ func TestReal(t *testing.T) {
 
 	t.Run("killed", func(t *testing.T) {
 		pod := mustLaunch(t, realLauncher(t, a, append([]string{"spawn hang"}, ready...)...), launcher.Spec{Name: "web"})
-		for pid, command := range a.left() {
+		for pid, command := range a.Left() {
 			if strings.Contains(command, "podlaunch-fake-pod") {
 				syscall.Kill(pid, syscall.SIGKILL)
 				break
@@ -96,7 +97,7 @@ func TestReal(t *testing.T) {
 
 	t.Run("arguments arrive as they are", func(t *testing.T) {
 		args := []string{"${NOMAD_JOB_ID}", "$${x}", "%{if true}", "%%{x}", "$HOME", "a b", "", `"\'`, "é ☃", "-x", "${attr.kernel.name}"}
-		l := newLauncher(t, a.engine)
+		l := newLauncher(t, engine(t, a.URL))
 		l.Command = launcher.Exec("/bin/sh", "-c", `printf '%s\n' "$@" >&2; exit 7`, "sh")
 		err := mustFail(t, t.Context(), l, launcher.Spec{Name: "web", Args: args[:7]})
 		if !slices.Equal(err.Tail, args[:7]) {
@@ -130,7 +131,7 @@ func TestReal(t *testing.T) {
 	})
 
 	t.Run("missing binary", func(t *testing.T) {
-		l := newLauncher(t, a.engine)
+		l := newLauncher(t, engine(t, a.URL))
 		l.Command = launcher.CommandResolverFunc(func(context.Context, launcher.Request) (launcher.Command, error) {
 			return launcher.Command{Path: "/no/such/program"}, nil
 		})
@@ -141,7 +142,7 @@ func TestReal(t *testing.T) {
 
 	t.Run("wrong driver", func(t *testing.T) {
 		l := realLauncher(t, a, ready...)
-		l.Starter = nomad.Starter{Engine: a.engine, Driver: "punched_cards"}
+		l.Starter = nomad.Starter{Engine: engine(t, a.URL), Driver: "punched_cards"}
 		err := mustFail(t, t.Context(), l, launcher.Spec{Name: "web"})
 		mustBe(t, err, launcher.StageStart, nomad.ErrNoRoom)
 		mustSay(t, err, `constraint "missing drivers" filtered 1 of 1 nodes`)
@@ -149,7 +150,7 @@ func TestReal(t *testing.T) {
 
 	t.Run("no node fits", func(t *testing.T) {
 		l := realLauncher(t, a, ready...)
-		l.Starter = nomad.Starter{Engine: a.engine, MemoryMB: 100 << 20}
+		l.Starter = nomad.Starter{Engine: engine(t, a.URL), MemoryMB: 100 << 20}
 		err := mustFail(t, t.Context(), l, launcher.Spec{Name: "web"})
 		mustBe(t, err, launcher.StageStart, nomad.ErrNoRoom)
 		mustSay(t, err, `dimension "memory" exhausted on 1 of 1 nodes`)
@@ -175,7 +176,7 @@ func TestReal(t *testing.T) {
 		mustBe(t, err, launcher.StageReady, gone)
 	})
 
-	for pid, command := range a.left() {
+	for pid, command := range a.Left() {
 		if strings.Contains(command, "podlaunch-fake-pod") {
 			t.Errorf("process %d is left: %s", pid, command)
 		}
@@ -185,11 +186,11 @@ func TestReal(t *testing.T) {
 // The agent is killed in the middle of a launch, and comes back with what it
 // knew: the launch goes on, and the pod was never touched.
 func TestRealAgentComesBack(t *testing.T) {
-	a := newAgent(t, true)
+	a := agenttest.New(t, true)
 	l := realLauncher(t, a, "say waiting", "sleep 1s", "tcp {nomad}", `write "INSOMNIA-READY\t{name}\t{addr}\n"`, "hang")
 	l.Ready = onlyLine
 	var pod *launcher.Pod
-	err := a.restartIn(l, func(p *launcher.Pod) { pod = p })
+	err := restartIn(t, a, l, func(p *launcher.Pod) { pod = p })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,16 +201,15 @@ func TestRealAgentComesBack(t *testing.T) {
 // One in dev mode comes back and knows of nothing: the pod is lost, and the
 // error says so. What the dead agent has left is not the launcher's to find.
 func TestRealAgentForgets(t *testing.T) {
-	a := newAgent(t, false)
+	a := agenttest.New(t, false)
 	l := realLauncher(t, a, "say waiting", "hang")
 	l.Ready = onlyLine
-	err := a.restartIn(l, func(*launcher.Pod) {})
+	err := restartIn(t, a, l, func(*launcher.Pod) {})
 	var failure *launcher.Error
 	if !errors.As(err, &failure) || !errors.Is(err, nomad.ErrLost) || failure.Leftover != nil {
 		t.Errorf("%v", err)
 	}
-	left := a.left()
-	delete(left, a.pod.PID())
+	left := a.Left()
 	if len(left) == 0 {
 		t.Error("the agent that was killed has left nothing behind; docs/engines.md says that it does")
 	}
@@ -220,16 +220,15 @@ func TestRealAgentForgets(t *testing.T) {
 
 // restartIn launches a pod, and kills the agent and launches another as soon as
 // the pod has said something.
-func (a *realAgent) restartIn(l *launcher.Launcher, ready func(*launcher.Pod)) error {
+func restartIn(t *testing.T, a *agenttest.Agent, l *launcher.Launcher, ready func(*launcher.Pod)) error {
 	said, restarted := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(restarted)
 		<-said
-		syscall.Kill(a.pod.PID(), syscall.SIGKILL)
-		<-a.pod.Done()
-		a.pod = a.launch()
+		a.Kill()
+		a.Restart()
 	}()
-	pod, err := l.Launch(a.t.Context(), launcher.Spec{Name: "web", Progress: func(string) { close(said) }})
+	pod, err := l.Launch(t.Context(), launcher.Spec{Name: "web", Progress: func(string) { close(said) }})
 	if err == nil {
 		ready(pod)
 	}

@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -318,6 +319,7 @@ func (e *Engine) handler() http.Handler {
 			e.mu.Unlock()
 			switch {
 			case hang:
+				io.Copy(io.Discard, r.Body) // only then the end of the connection is seen
 				<-r.Context().Done()
 			case leader:
 				http.Error(w, "No cluster leader", http.StatusInternalServerError)

@@ -1,4 +1,6 @@
-package nomad_test
+// Package agenttest runs a real Nomad agent for tests. It is launched, waited for
+// and stopped by the library itself.
+package agenttest
 
 import (
 	"context"
@@ -15,37 +17,39 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/podlaunch/podlaunch/examples/nomad"
 	"github.com/podlaunch/podlaunch/examples/nomad/internal/agent"
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
-// A realAgent is a Nomad agent, server and client in one, which this library has
-// launched and waited for.
-type realAgent struct {
-	t       *testing.T
-	pod     *launcher.Pod
-	engine  nomad.Engine
-	launch  func() *launcher.Pod
-	mark    string // is in the environment of all that it starts
-	dataDir string
+// An Agent is a server and a client in one.
+type Agent struct {
+	URL string // of its API
 
+	t        *testing.T
+	l        launcher.Launcher
+	pod      *launcher.Pod
+	mark     string // is in the environment of all that it starts
+	dir      string
 	launches int
 }
 
-// newAgent launches an agent. One with a memory knows after its death what it
-// knew before; the others are in dev mode, and forget.
-func newAgent(t *testing.T, memory bool) *realAgent {
+// New launches an agent, which is stopped with the test. One with a memory knows
+// after its death what it knew before; the others are in dev mode, and forget.
+// The test is skipped if the agent is not built, and under CI fails.
+func New(t *testing.T, memory bool) *Agent {
 	t.Helper()
 	path, err := agent.Path(t.Context())
 	if err != nil {
-		needed(t, err)
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
 	}
-	a := &realAgent{t: t, mark: "PODLAUNCH_TEST_AGENT=" + uuid.NewString(), dataDir: t.TempDir()}
+	a := &Agent{t: t, mark: "PODLAUNCH_TEST_AGENT=" + uuid.NewString(), dir: t.TempDir()}
 	ip := loopback()
-	config := filepath.Join(a.dataDir, "agent.json")
+	config := filepath.Join(a.dir, "agent.json")
 	settings := map[string]any{
 		"bind_addr":            ip,
 		"disable_update_check": true,
@@ -61,7 +65,7 @@ func newAgent(t *testing.T, memory bool) *realAgent {
 	}
 	args := []string{"agent", "-config=" + config}
 	if memory {
-		settings["data_dir"] = filepath.Join(a.dataDir, "data")
+		settings["data_dir"] = filepath.Join(a.dir, "data")
 		settings["server"] = map[string]any{"enabled": true, "bootstrap_expect": 1}
 		settings["advertise"] = map[string]string{"http": ip, "rpc": ip, "serf": ip}
 	} else {
@@ -74,28 +78,42 @@ func newAgent(t *testing.T, memory bool) *realAgent {
 	if err := os.WriteFile(config, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	address := net.JoinHostPort(ip, "4646")
-	a.engine = engine(t, "http://"+address)
-	l := launcher.Launcher{
+	a.URL = "http://" + net.JoinHostPort(ip, "4646")
+	a.l = launcher.Launcher{
 		Command: launcher.Exec(path, args...),
-		Dir:     runtimedir.Dir(filepath.Join(a.dataDir, "run")),
+		Dir:     runtimedir.Dir(filepath.Join(a.dir, "run")),
 		// It answers long before it can run anything.
-		Ready:   readiness.HTTP{URL: "http://" + address + "/v1/nodes", Body: nodeIsReady},
+		Ready:   readiness.HTTP{URL: a.URL + "/v1/nodes", Body: nodeIsReady},
 		Timeout: 2 * time.Minute, // a guard: it takes two seconds
 	}
-	a.launch = func() *launcher.Pod {
-		// What a dead agent leaves behind holds its name, as descendants of a pod do.
-		a.launches++
-		name := fmt.Sprintf("nomad-%d", a.launches)
-		pod, err := l.Launch(context.Background(), launcher.Spec{Name: name, LogStdout: true, Env: append(os.Environ(), a.mark)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return pod
+	if err := a.launch(); err != nil {
+		t.Fatal(err)
 	}
-	a.pod = a.launch()
 	t.Cleanup(a.stop)
 	return a
+}
+
+func (a *Agent) launch() (err error) {
+	// What a dead agent leaves behind holds its name, as descendants of a pod do.
+	a.launches++
+	a.pod, err = a.l.Launch(context.Background(), launcher.Spec{
+		Name: fmt.Sprintf("nomad-%d", a.launches), LogStdout: true, Env: append(os.Environ(), a.mark),
+	})
+	return err
+}
+
+// Kill kills the agent, and nothing that it has started.
+func (a *Agent) Kill() {
+	syscall.Kill(a.pod.PID(), syscall.SIGKILL)
+	<-a.pod.Done()
+}
+
+// Restart launches one in the place of one that was killed. It may be called from
+// any goroutine.
+func (a *Agent) Restart() {
+	if err := a.launch(); err != nil {
+		a.t.Error(err)
+	}
 }
 
 // nodeIsReady looks for a node that can run programs, in what the agent says of
@@ -133,19 +151,22 @@ var agents struct {
 
 // stop ends the agent, and makes sure that it has left nothing: what it starts
 // outlives it unless all allocations are terminal by then.
-func (a *realAgent) stop() {
-	if err := a.pod.Stop(context.Background()); err != nil {
-		a.t.Error(err)
+func (a *Agent) stop() {
+	if a.pod != nil { // nil: it could not be launched again
+		if err := a.pod.Stop(context.Background()); err != nil {
+			a.t.Error(err)
+		}
 	}
-	for pid, command := range a.left() {
+	for pid, command := range a.Left() {
 		a.t.Errorf("the agent has left process %d: %s", pid, command)
 		syscall.Kill(pid, syscall.SIGKILL)
 	}
-	unmount(filepath.Join(a.dataDir, "data"))
+	unmount(filepath.Join(a.dir, "data"))
 }
 
-// left are the processes that have the agent's mark.
-func (a *realAgent) left() map[int]string {
+// Left are the processes that the agent has started, and those that it has left,
+// by their ids, with their commands.
+func (a *Agent) Left() map[int]string {
 	found := make(map[int]string)
 	entries, err := filepath.Glob("/proc/[0-9]*/environ")
 	if err != nil {
@@ -158,6 +179,9 @@ func (a *realAgent) left() map[int]string {
 		}
 		var pid int
 		fmt.Sscanf(entry, "/proc/%d/", &pid)
+		if a.pod != nil && pid == a.pod.PID() {
+			continue
+		}
 		command, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 		found[pid] = strings.ReplaceAll(string(command), "\x00", " ")
 	}
