@@ -197,7 +197,7 @@ func (n *launch) adopt(ctx context.Context, r ownership.Record) (*Pod, error) {
 	if err := readiness.Verify(ctx, n.Ready, target); errors.Is(err, readiness.ErrForeignPeer) {
 		return nil, fmt.Errorf("%w: %w", ErrNotOurs, err)
 	}
-	process, err := adoptProcess(r.Identity)
+	process, err := n.adoptProcess(ctx, r)
 	if err != nil {
 		return nil, notRunning(r, err, false)
 	}
@@ -205,4 +205,16 @@ func (n *launch) adopt(ctx context.Context, r ownership.Record) (*Pod, error) {
 	logFile, _ := os.Stat(r.Log)
 	p.keep(endpoint(r), logFile)
 	return p, nil
+}
+
+// adoptProcess returns the process of r, which is not this program's child.
+func (n *launch) adoptProcess(ctx context.Context, r ownership.Record) (Process, error) {
+	if !r.Elsewhere {
+		return adoptProcess(r.Identity)
+	}
+	finder, ok := n.Starter.(Finder)
+	if !ok {
+		return nil, errors.ErrUnsupported // Place.Running has said so before
+	}
+	return found{ctx, finder}.process(r)
 }

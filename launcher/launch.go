@@ -411,6 +411,9 @@ func (n *launch) start(ctx context.Context, s *started) error {
 		defer overlay.Close()
 		req.Files = append(req.Files, overlay) // it is overlayDescriptor
 	}
+	if err := n.recordAhead(s); err != nil {
+		return err
+	}
 	proc, err := n.Starter.Start(ctx, req)
 	switch {
 	case err != nil:

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
+	"github.com/podlaunch/podlaunch/launcher/internal/proc"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
@@ -30,7 +31,7 @@ type Status struct {
 	Name       string
 	State      State
 	Why        error              // why it is unreachable or gone; nil otherwise
-	PID        int                // 0 if there is no process yet
+	PID        int                // 0 if there is no process yet, or it runs elsewhere
 	Endpoint   readiness.Endpoint // where it answers, or did; zero if it never was ready
 	Session    uuid.UUID          // that it resumed; uuid.Nil: a fresh one
 	Launch     uuid.UUID          // the launch that started it
@@ -84,6 +85,7 @@ func (l *Launcher) status(ctx context.Context, base, name string) (Status, error
 		return Status{Name: name}, err
 	}
 	defer place.Close()
+	place.Elsewhere = l.elsewhere(ctx)
 	r, err := place.Running()
 	s := Status{
 		Name:       name,
@@ -110,6 +112,8 @@ func (l *Launcher) status(ctx context.Context, base, name string) (Status, error
 		return Status{Name: name}, lockErr
 	case launching:
 		s.State = StateStarting
+	case r.Elsewhere && !errors.Is(err, proc.ErrGone) && !errors.Is(err, ownership.ErrNotReady):
+		return Status{Name: name}, err // it may well run
 	case !errors.Is(err, ownership.ErrNoRecord):
 		s.State, s.Why = StateGone, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"os"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -38,6 +39,7 @@ func (n *launch) own(ctx context.Context, s *started) error {
 	if err != nil {
 		return err
 	}
+	place.Elsewhere = n.elsewhere(ctx)
 	s.claim, err = place.Claim(ctx)
 	if err == nil {
 		return nil
@@ -61,7 +63,68 @@ func (l *Launcher) place(ctx context.Context, name string) (*ownership.Place, er
 	if err != nil {
 		return nil, err
 	}
-	return ownership.Open(base, name)
+	place, err := ownership.Open(base, name)
+	if err == nil {
+		place.Elsewhere = l.elsewhere(ctx)
+	}
+	return place, err
+}
+
+// elsewhere is who knows the processes of other machines; nil if nobody does.
+func (l *Launcher) elsewhere(ctx context.Context) ownership.Elsewhere {
+	finder, ok := l.Starter.(Finder)
+	if !ok {
+		return nil
+	}
+	return found{ctx, finder}
+}
+
+// found asks a Finder, for as long as ctx lasts.
+type found struct {
+	ctx context.Context
+	Finder
+}
+
+// process returns that of r; the error is proc.ErrGone if there is none.
+func (f found) process(r ownership.Record) (Process, error) {
+	p, err := f.Find(f.ctx, r.Name, r.Launch)
+	switch {
+	case errors.Is(err, os.ErrProcessDone):
+		return nil, fmt.Errorf("%w: %w", proc.ErrGone, err)
+	case err != nil:
+		return nil, fmt.Errorf("find launch %v of it: %w", r.Launch, err)
+	case p == nil:
+		return nil, errors.New("the starter's Find returned neither a process nor an error")
+	}
+	return p, nil
+}
+
+// Check implements [ownership.Elsewhere].
+func (f found) Check(r ownership.Record) error {
+	p, err := f.process(r)
+	if err == nil {
+		release(p)
+	}
+	return err
+}
+
+// End implements [ownership.Elsewhere].
+func (f found) End(r ownership.Record) error {
+	p, err := f.process(r)
+	if err != nil {
+		return err
+	}
+	defer release(p)
+	if err := p.Signal(f.ctx, syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return nil
+}
+
+func release(p Process) {
+	if r, ok := p.(Releaser); ok {
+		r.Release()
+	}
 }
 
 // base returns the directory of all runtime directories.
@@ -71,6 +134,32 @@ func (l *Launcher) base(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("Launcher.Dir is a %T, which is no runtimedir.Baser: pods cannot be locked or listed without a base directory: %w", l.Dir, errors.ErrUnsupported)
 	}
 	return baser.Base(ctx)
+}
+
+// recordAhead writes down, before there is a process, that one will run elsewhere:
+// it does not hold the name, as one of this machine does from its first instant.
+func (n *launch) recordAhead(s *started) error {
+	if _, ok := n.Starter.(Finder); !ok || s.claim == nil {
+		return nil
+	}
+	s.record = n.newRecord(s)
+	s.record.Elsewhere = true
+	if err := s.claim.Record(s.record); err != nil {
+		return fmt.Errorf("record launch %v: %w", n.id, err)
+	}
+	return nil
+}
+
+func (n *launch) newRecord(s *started) ownership.Record {
+	command := redact(s.command, n.spec.Overlay)
+	return ownership.Record{
+		Launch:  n.id,
+		Session: n.spec.Session,
+		Command: append([]string{command.Path}, command.Args...),
+		Dir:     s.dir,
+		Log:     s.log.Path,
+		Started: time.Now(),
+	}
 }
 
 // recordStart writes down who the process is that was just started. One that
@@ -86,16 +175,8 @@ func (n *launch) recordStart(s *started) error {
 	if s.pod.hasExited() {
 		return nil // somebody else may have reaped it, and the pid be a stranger's
 	}
-	command := redact(s.command, n.spec.Overlay)
-	s.record = ownership.Record{
-		Identity: id,
-		Launch:   n.id,
-		Session:  n.spec.Session,
-		Command:  append([]string{command.Path}, command.Args...),
-		Dir:      s.dir,
-		Log:      s.log.Path,
-		Started:  time.Now(),
-	}
+	s.record = n.newRecord(s)
+	s.record.Identity = id
 	if err := s.claim.Record(s.record); err != nil {
 		return fmt.Errorf("record pid %d: %w", id.PID, err)
 	}
@@ -108,10 +189,10 @@ func (s *started) settle(e readiness.Endpoint) error {
 	if err := s.claim.RemoveOverlay(); err != nil {
 		return err
 	}
-	if s.record.PID != 0 {
+	if s.record.PID != 0 || s.record.Elsewhere {
 		s.record.Answer = ownership.Answer{Ready: true, Network: e.Network, Address: e.Address}
 		if err := s.claim.RecordReady(s.record); err != nil {
-			return fmt.Errorf("record that pid %d is ready: %w", s.record.PID, err)
+			return fmt.Errorf("record that launch %v is ready: %w", s.record.Launch, err)
 		}
 	}
 	s.claim.Settle()

@@ -133,6 +133,9 @@ func (p *Pod) kill() error {
 	if err == nil {
 		err = fmt.Errorf("it has not gone within %v of SIGKILL", killPatience)
 	}
+	if p.PID() == 0 {
+		return fmt.Errorf("its process may still be running: %w", err)
+	}
 	return fmt.Errorf("process %d may still be running: %w", p.PID(), err)
 }
 
@@ -286,7 +289,11 @@ func (p *Pod) Wait(ctx context.Context) (Exit, error) {
 func (p *Pod) Stop(ctx context.Context) error {
 	err := p.stop(ctx)
 	if err != nil {
-		return fmt.Errorf("stop pod %s (pid %d): %w", printable(p.name, 256), p.PID(), err)
+		who := printable(p.name, 256)
+		if p.PID() != 0 {
+			who += fmt.Sprintf(" (pid %d)", p.PID())
+		}
+		return fmt.Errorf("stop pod %s: %w", who, err)
 	}
 	return nil
 }

@@ -71,6 +71,20 @@ type Releaser interface {
 	Release()
 }
 
+// A Finder is a [Starter] whose processes run elsewhere, have no pid here, and can
+// be found again. It is optional. With it there is one pod per name for them too:
+// a launch that finds one running fails with [ErrRunning], [Launcher.Attach] and
+// [Launcher.List] know it, and what a launcher that died has left behind is ended.
+// Without it nothing is recorded of a process that has no pid.
+type Finder interface {
+	// Find returns the process that was started, or was about to be, for the
+	// launch with id of the pod called name, by this program or another. The error
+	// wraps [os.ErrProcessDone] if there is none any more; any other says that this
+	// cannot be told now, and then nobody is started in its place. It may be called
+	// from any number of goroutines.
+	Find(ctx context.Context, name string, id uuid.UUID) (Process, error)
+}
+
 // An Exit is how a process ended.
 type Exit struct {
 	Code       int            // exit status; meaningless if a signal ended it

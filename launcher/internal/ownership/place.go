@@ -16,10 +16,24 @@ import (
 // A Place is where the witnesses of one name are kept. It is not safe for use
 // by several goroutines; each opens its own.
 type Place struct {
+	// Elsewhere is asked about processes of other machines. Nil: nobody can say
+	// anything about them.
+	Elsewhere Elsewhere
+
 	root    *os.Root // the base
 	base    fs.FileInfo
 	name    string
 	written fs.FileInfo // of the record that we have written; nil: none
+}
+
+// Elsewhere knows the processes that run on other machines.
+type Elsewhere interface {
+	// Check returns nil if the process of r is alive, an error wrapping
+	// proc.ErrGone if it is not, and any other if that cannot be told.
+	Check(r Record) error
+
+	// End begins to end it. The error wraps proc.ErrGone if it is gone already.
+	End(r Record) error
 }
 
 // Open returns the Place of name, a valid one, below base, which must exist and
@@ -43,6 +57,9 @@ func (p *Place) podName() string    { return "." + p.name + ".pod" }
 type RunningError struct{ Record Record }
 
 func (e *RunningError) Error() string {
+	if e.Record.Elsewhere {
+		return fmt.Sprintf("it runs already, on another machine, since launch %v", e.Record.Launch)
+	}
 	return fmt.Sprintf("it runs already, as pid %d", e.Record.PID)
 }
 
@@ -74,13 +91,24 @@ func (p *Place) Running() (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	if err := r.Check(); err != nil {
+	if err := p.check(r); err != nil {
 		return r, err
 	}
 	if !r.Ready {
 		return r, ErrNotReady
 	}
 	return r, nil
+}
+
+// check returns nil if the process of r is alive.
+func (p *Place) check(r Record) error {
+	switch {
+	case !r.Elsewhere:
+		return r.Check()
+	case p.Elsewhere == nil:
+		return fmt.Errorf("launch %v of it was started on another machine, and whoever asks now cannot find out whether it runs there: %w", r.Launch, errors.ErrUnsupported)
+	}
+	return p.Elsewhere.Check(r)
 }
 
 // ErrNotReady says that the pod is recorded and alive, and has not been ready
@@ -169,11 +197,14 @@ func (p *Place) take(launch **lock, record Record, state error, left *leftovers)
 		// Its launcher is dead, for we have the launch lock: nobody will make it
 		// ready. It need not hold the pod lock any more, so that is not what tells
 		// that it is gone.
-		err := endGroup(record.Identity)
+		err := p.end(record)
 		if err == nil {
 			return nil, nil
 		}
 		if !errors.Is(err, proc.ErrGone) {
+			if record.Elsewhere {
+				return nil, fmt.Errorf("end what launch %v, whose launcher died, has left behind: %w", record.Launch, err)
+			}
 			return nil, fmt.Errorf("end pid %d, which a launcher that died has left behind: %w", record.PID, err)
 		}
 	case !noWitness(state):
@@ -209,6 +240,14 @@ func (p *Place) take(launch **lock, record Record, state error, left *leftovers)
 		return nil, nil
 	}
 	return nil, left.end(p)
+}
+
+// end ends the process of r, and its group.
+func (p *Place) end(r Record) error {
+	if r.Elsewhere {
+		return p.Elsewhere.End(r) // which has said that it is alive
+	}
+	return endGroup(r.Identity)
 }
 
 // noWitness reports whether the error of Running says that the record proves

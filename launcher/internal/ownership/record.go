@@ -24,6 +24,10 @@ import (
 // record of a later version is believed as far as it can be read.
 const Version = 1
 
+// versionElsewhere is that of a record of a process elsewhere. Whoever knows only
+// version 1 must not take it for no record.
+const versionElsewhere = 2
+
 // A Record says who the pod of a name is. It holds neither the overlay's text
 // nor the environment.
 //
@@ -39,6 +43,11 @@ type Record struct {
 	Dir     string    `json:"dir"`     // the runtime directory
 	Log     string    `json:"log"`     // where the log is
 	Started time.Time `json:"started"` // for people; nothing is decided by it
+
+	// Elsewhere is set of a process that has no Identity: it was started for the
+	// launch on another machine, or is about to be.
+	Elsewhere bool `json:"elsewhere,omitempty"`
+
 	Answer
 }
 
@@ -94,9 +103,11 @@ func parseRecord(data []byte, name string) (Record, error) {
 	switch {
 	case err == nil && r.Version >= 1 && r.Name == name && r.PID > 1 && r.Boot != "":
 		return r, nil
+	case err == nil && r.Version >= versionElsewhere && r.Name == name && r.Elsewhere && r.Launch != uuid.Nil:
+		return r, nil
 	case valid && r.Version > Version:
 		// It means something to somebody, and its pod may well run.
-		return Record{}, fmt.Errorf("the record is of version %d, and this program knows only version %d: %w", r.Version, Version, errors.Join(errors.ErrUnsupported, err))
+		return Record{}, fmt.Errorf("the record is of version %d, and this program knows only version %d, and %d of what runs elsewhere: %w", r.Version, Version, versionElsewhere, errors.Join(errors.ErrUnsupported, err))
 	case err != nil:
 		return Record{}, fmt.Errorf("%w: %w", ErrNoRecord, err)
 	}
@@ -143,6 +154,9 @@ func decodeText(s string) (string, error) {
 // reads it while it is written finds one that is torn, and so none.
 func (p *Place) write(r Record) error {
 	r.Version, r.Name = Version, p.name
+	if r.Elsewhere {
+		r.Version = versionElsewhere
+	}
 	if err := r.eachText(encodeText); err != nil {
 		return err
 	}

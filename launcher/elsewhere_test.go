@@ -1,0 +1,265 @@
+//go:build unix
+
+package launcher_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/launchertest"
+	"github.com/podlaunch/podlaunch/logsource/logsourcetest"
+	"github.com/podlaunch/podlaunch/readiness"
+	"github.com/podlaunch/podlaunch/runtimedir"
+)
+
+// A cluster starts processes elsewhere, and finds them again.
+type cluster struct {
+	mu        sync.Mutex
+	away      error // is what everything fails with
+	processes map[uuid.UUID]*launchertest.Process
+	started   int
+}
+
+func (c *cluster) Start(_ context.Context, req launcher.StartRequest) (launcher.Process, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.away != nil {
+		return nil, c.away
+	}
+	p := &launchertest.Process{Request: req}
+	if c.processes == nil {
+		c.processes = make(map[uuid.UUID]*launchertest.Process)
+	}
+	c.processes[req.ID] = p
+	c.started++
+	return &remote{p, c}, nil
+}
+
+func (c *cluster) Find(_ context.Context, name string, id uuid.UUID) (launcher.Process, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.away != nil {
+		return nil, c.away
+	}
+	if p := c.processes[id]; p != nil && p.Request.Name == name {
+		select {
+		case <-p.Done():
+		default:
+			return &remote{p, c}, nil
+		}
+	}
+	return nil, fmt.Errorf("launch %v of %s: %w", id, name, os.ErrProcessDone)
+}
+
+func (c *cluster) setAway(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.away = err
+}
+
+func (c *cluster) starts() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.started
+}
+
+// A remote process cannot be signalled while its cluster is away.
+type remote struct {
+	*launchertest.Process
+	cluster *cluster
+}
+
+func (r *remote) Signal(ctx context.Context, sig os.Signal) error {
+	r.cluster.mu.Lock()
+	away := r.cluster.away
+	r.cluster.mu.Unlock()
+	if away != nil {
+		return away
+	}
+	return r.Process.Signal(ctx, sig)
+}
+
+// elsewhere returns a launcher of pods on c, which answer on an address of the
+// test's.
+func elsewhere(t *testing.T, c launcher.Starter) *launcher.Launcher {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	at := readiness.Endpoint{Network: "tcp", Address: listener.Addr().String()}
+	return &launcher.Launcher{
+		Command: launcher.Path("/bin/sh"),
+		Dir:     runtimedir.Dir(t.TempDir()),
+		Log:     new(logsourcetest.Memory),
+		Ready: readiness.ProbeFunc(func(context.Context, readiness.Target) (readiness.Endpoint, error) {
+			return at, nil
+		}),
+		Starter: c,
+	}
+}
+
+// One pod per name, also where it has no pid here: whoever asks, and by whichever
+// Launcher of the same base.
+func TestElsewhere(t *testing.T) {
+	ctx, c := t.Context(), new(cluster)
+	l := elsewhere(t, c)
+	spec := launcher.Spec{Name: "web"}
+	pod, err := l.Launch(ctx, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod.Release() // its launcher has gone
+
+	_, err = l.Launch(ctx, spec)
+	var failure *launcher.Error
+	if !errors.Is(err, launcher.ErrRunning) || !errors.As(err, &failure) || failure.Endpoint != pod.Endpoint() {
+		t.Errorf("a second launch: %v", err)
+	}
+	if _, started, err := l.Ensure(ctx, spec); err != nil || started {
+		t.Errorf("Ensure: started %v, %v", started, err)
+	}
+	for status, err := range l.List(ctx) {
+		if err != nil || status.Name != "web" || status.State != launcher.StateReady || status.PID != 0 || status.Endpoint != pod.Endpoint() {
+			t.Errorf("List: %+v, %v", status, err)
+		}
+	}
+	again, err := l.Attach(ctx, "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.Endpoint() != pod.Endpoint() {
+		t.Errorf("it is at %v, want %v", again.Endpoint(), pod.Endpoint())
+	}
+	if err := again.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+	if _, err := l.Attach(ctx, "web"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it was stopped, and Attach says %v", err)
+	}
+	for status, err := range l.List(ctx) {
+		if err != nil || status.State != launcher.StateGone {
+			t.Errorf("it was stopped, and List says %+v, %v", status, err)
+		}
+	}
+	if pod, err = l.Launch(ctx, spec); err != nil {
+		t.Fatal(err)
+	}
+	if err := pod.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+	if n := c.starts(); n != 2 {
+		t.Errorf("%d processes were started, want 2", n)
+	}
+}
+
+// Whoever cannot ask does not start another: neither while the engine is away,
+// nor with a Launcher that does not know it, nor with an earlier version of this
+// library, which has to take the record for one of a later version.
+func TestElsewhereUnknown(t *testing.T) {
+	ctx, c := t.Context(), new(cluster)
+	l := elsewhere(t, c)
+	spec := launcher.Spec{Name: "web"}
+	pod, err := l.Launch(ctx, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	away := errors.New("the engine is away")
+	c.setAway(away)
+	_, err = l.Launch(ctx, spec)
+	var failure *launcher.Error
+	if !errors.Is(err, away) || !errors.As(err, &failure) || failure.Stage != launcher.StageOwn {
+		t.Errorf("a second launch: %v", err)
+	}
+	if _, err := l.Attach(ctx, "web"); !errors.Is(err, away) {
+		t.Errorf("Attach: %v", err)
+	}
+	for status, err := range l.List(ctx) {
+		if !errors.Is(err, away) || status.Name != "web" {
+			t.Errorf("List: %+v, %v", status, err)
+		}
+	}
+	c.setAway(nil)
+
+	local := *l
+	local.Starter = nil
+	if _, err := local.Launch(ctx, spec); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("by a launcher that does not know the engine: %v", err)
+	}
+	if n := c.starts(); n != 1 {
+		t.Errorf("%d processes were started, want 1", n)
+	}
+	base, err := l.Dir.(runtimedir.Baser).Base(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record, err := os.ReadFile(filepath.Join(base, ".web.json"))
+	if err != nil || !strings.Contains(string(record), `"version": 2`) {
+		t.Errorf("the record is %s, %v", record, err)
+	}
+	if err := pod.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// What a launch has left that could not clear it, or whose launcher died, the
+// next one ends: before it starts another.
+func TestElsewhereLeftBehind(t *testing.T) {
+	ctx, c := t.Context(), new(cluster)
+	l := elsewhere(t, c)
+	ready := l.Ready
+	away := errors.New("the engine is away")
+	l.Ready = readiness.ProbeFunc(func(context.Context, readiness.Target) (readiness.Endpoint, error) {
+		c.setAway(away)
+		return readiness.Endpoint{}, errors.New("no good")
+	})
+	spec := launcher.Spec{Name: "web"}
+	_, err := l.Launch(ctx, spec)
+	var failure *launcher.Error
+	if !errors.As(err, &failure) || !errors.Is(failure.Leftover, away) {
+		t.Fatalf("the first launch: %v", err)
+	}
+	c.setAway(nil)
+	var left *launchertest.Process
+	for _, p := range c.processes {
+		left = p
+	}
+	l.Ready = ready
+	pod, err := l.Launch(ctx, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-left.Done():
+	default:
+		t.Error("what the first launch left is still there")
+	}
+	if err := pod.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// A launch that fails leaves no record of what never was.
+func TestElsewhereNotStarted(t *testing.T) {
+	ctx, c := t.Context(), &cluster{away: errors.New("the engine is away")}
+	l := elsewhere(t, c)
+	if _, err := l.Launch(ctx, launcher.Spec{Name: "web"}); !errors.Is(err, c.away) {
+		t.Errorf("%v", err)
+	}
+	for status, err := range l.List(ctx) {
+		t.Errorf("List: %+v, %v", status, err)
+	}
+}
