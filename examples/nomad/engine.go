@@ -257,6 +257,12 @@ func (e Engine) deregister(ctx context.Context, id string) (evaluation string, e
 	return answer.EvalID, err
 }
 
+// exists asks for a job; the error says that there is none, or is about the asking.
+func (e Engine) exists(ctx context.Context, id string) error {
+	_, err := e.call(ctx, http.MethodGet, "/v1/job/"+url.PathEscape(id), nil, nil, &struct{}{})
+	return err
+}
+
 // allocations returns those of a job: none as long as it is not placed, and one
 // then. It waits until there is something later than index.
 func (e Engine) allocations(ctx context.Context, id string, index uint64) (all []allocation, next uint64, err error) {

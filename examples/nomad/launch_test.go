@@ -432,6 +432,87 @@ func TestStopKills(t *testing.T) {
 	nothingLeft(t, e)
 }
 
+// One pod per name: as long as the job runs, whatever has become of who launched
+// it, and of the engine's agent.
+func TestOnePodPerName(t *testing.T) {
+	e := fakeengine.New(t)
+	e.Run = announces(server(t))
+	l := newLauncher(t, engine(t, e.URL()))
+	pod, err := l.Launch(t.Context(), launcher.Spec{Name: "web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod.Release() // as if its launcher had died
+	_, err = l.Launch(t.Context(), launcher.Spec{Name: "web"})
+	if !errors.Is(err, launcher.ErrRunning) {
+		t.Errorf("a second launch: %v", err)
+	}
+	e.Down()
+	_, err = l.Launch(t.Context(), launcher.Spec{Name: "web"})
+	if !errors.Is(err, nomad.ErrUnreachable) {
+		t.Errorf("while the agent is away: %v", err)
+	}
+	e.Up()
+	again, err := l.Attach(t.Context(), "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.Endpoint() != pod.Endpoint() || len(e.Tasks()) != 1 {
+		t.Errorf("attached to %v, want %v; there were %d jobs", again.Endpoint(), pod.Endpoint(), len(e.Tasks()))
+	}
+	if err := again.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	nothingLeft(t, e)
+	if pod, err = l.Launch(t.Context(), launcher.Spec{Name: "web"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	nothingLeft(t, e)
+}
+
+// A job that was registered, and whose launcher died before there was an
+// allocation, is ended by the next launch of the name.
+func TestLeftBehind(t *testing.T) {
+	e := fakeengine.New(t)
+	e.Pending = true
+	e.Run = announces(server(t))
+	l := newLauncher(t, engine(t, e.URL()))
+	keep := &keeper{Starter: l.Starter}
+	l.Starter = finder{keep, l.Starter.(launcher.Finder)}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		e.Await(func() bool { return len(e.Tasks()) == 1 })
+		e.Down() // so that the launch cannot clear it
+		cancel()
+	}()
+	_, err := l.Launch(ctx, launcher.Spec{Name: "web"})
+	var failure *launcher.Error
+	if !errors.As(err, &failure) || failure.Leftover == nil {
+		t.Fatalf("%v", err)
+	}
+	keep.process.(launcher.Releaser).Release() // the launcher has died
+	e.Up()
+	e.Start()
+	pod, err := l.Launch(t.Context(), launcher.Spec{Name: "web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-e.Tasks()[0].Done
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	nothingLeft(t, e)
+}
+
+// A finder is a Starter with somebody else's Find.
+type finder struct {
+	launcher.Starter
+	launcher.Finder
+}
+
 // What a launch costs the engine, which docs/engines.md calculates with: so many
 // calls, and one question that is open as long as the pod lives.
 func TestCalls(t *testing.T) {

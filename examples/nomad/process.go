@@ -81,6 +81,13 @@ func (p *process) start(j job) {
 	p.exit, p.err = p.follow()
 }
 
+// adopted is the goroutine of a job that was registered before.
+func (p *process) adopted() {
+	defer close(p.done)
+	defer p.cancel()
+	p.exit, p.err = p.follow()
+}
+
 // register asks for the job until there is an answer: to ask twice for the same
 // job is to ask for it once. unsure is true if there was none in the end, and the
 // engine may have heard all the same.

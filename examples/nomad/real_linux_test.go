@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"syscall"
@@ -166,6 +167,22 @@ func TestReal(t *testing.T) {
 		l := realLauncher(t, a, ready...)
 		l.Ready = nomad.Address{Port: "http"}
 		mustBe(t, mustFail(t, t.Context(), l, launcher.Spec{Name: "web"}), launcher.StageReady, nomad.ErrNoPort)
+	})
+
+	t.Run("one pod per name", func(t *testing.T) {
+		l := realLauncher(t, a, ready...)
+		pod := mustLaunch(t, l, launcher.Spec{Name: "web"})
+		pod.Release() // as if its launcher had died
+		mustBe(t, mustFail(t, t.Context(), l, launcher.Spec{Name: "web"}), launcher.StageOwn, launcher.ErrRunning)
+		again, err := l.Attach(t.Context(), "web")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask(t, again)
+		mustStop(t, again)
+		if _, err := l.Attach(t.Context(), "web"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("it was stopped, and Attach says %v", err)
+		}
 	})
 
 	t.Run("cancelled", func(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"os"
 	"time"
 
 	"github.com/google/uuid"
@@ -55,7 +57,10 @@ type Starter struct {
 	KillTimeout time.Duration
 }
 
-var _ launcher.Starter = Starter{}
+var (
+	_ launcher.Starter = Starter{}
+	_ launcher.Finder  = Starter{}
+)
 
 // DefaultPort is the label of the port that a pod has unless Starter.Ports says
 // otherwise.
@@ -119,5 +124,31 @@ func (s Starter) Start(ctx context.Context, req launcher.StartRequest) (launcher
 	if err := p.placement().write(req.RuntimeDir); err != nil {
 		return nil, errors.Join(err, p.undo(ctx))
 	}
+	return p, nil
+}
+
+// Find implements [launcher.Finder]. A job that is registered and has no
+// allocation yet counts as a process too: it may get one.
+func (s Starter) Find(ctx context.Context, name string, id uuid.UUID) (launcher.Process, error) {
+	job := JobID(name, id)
+	all, _, err := s.Engine.allocations(ctx, job, 0)
+	if err != nil {
+		return nil, err
+	}
+	a := newest(all)
+	if a.ID == "" {
+		if err := s.Engine.exists(ctx, job); isStatus(err, http.StatusNotFound) {
+			return nil, fmt.Errorf("the engine has no job %s: %w", job, os.ErrProcessDone)
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	if a.terminal() {
+		return nil, fmt.Errorf("the allocation %s of the job %s is %s: %w", a.ID, job, a.ClientStatus, os.ErrProcessDone)
+	}
+	p := newProcess(s.Engine, job)
+	p.made = true
+	close(p.registered)
+	go p.adopted()
 	return p, nil
 }

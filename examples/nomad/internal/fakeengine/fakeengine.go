@@ -305,6 +305,7 @@ func (e *Engine) handler() http.Handler {
 	for pattern, handle := range map[string]http.HandlerFunc{
 		"PUT /v1/jobs":                          e.register,
 		"DELETE /v1/job/{id}":                   e.deregister,
+		"GET /v1/job/{id}":                      e.job,
 		"GET /v1/job/{id}/allocations":          e.allocations,
 		"GET /v1/evaluation/{id}":               e.evaluation,
 		"GET /v1/allocation/{id}":               e.allocation,
@@ -383,6 +384,16 @@ func (e *Engine) register(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	answer(w, e.index, map[string]any{"EvalID": "placed"})
+}
+
+func (e *Engine) job(w http.ResponseWriter, r *http.Request) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if _, ok := e.jobs[r.PathValue("id")]; !ok {
+		http.Error(w, "job not found", http.StatusNotFound)
+		return
+	}
+	answer(w, 1, map[string]any{"ID": r.PathValue("id")})
 }
 
 func (e *Engine) deregister(w http.ResponseWriter, r *http.Request) {
