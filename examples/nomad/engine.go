@@ -86,14 +86,15 @@ func isStatus(err error, statuses ...int) bool {
 }
 
 // passing reports whether a question may have another answer in a moment: an
-// agent that is being restarted, or a cluster that is electing its leader.
+// agent that is being restarted or has too many connections, a cluster that is
+// electing its leader.
 func passing(err error) bool {
 	if errors.Is(err, ErrUnreachable) {
 		return true
 	}
 	var answer *StatusError
 	if !errors.As(err, &answer) || answer.Status < 500 {
-		return false
+		return answer != nil && answer.Status == http.StatusTooManyRequests
 	}
 	for _, words := range []string{"No cluster leader", "No path to", "EOF", "connection", "rpc error", "node is not connected", "timeout"} {
 		if strings.Contains(answer.Words, words) {

@@ -385,27 +385,35 @@ func TestHangs(t *testing.T) {
 	keep.cleared(t)
 }
 
-// A cluster that elects its leader takes the job a moment later.
-func TestElection(t *testing.T) {
-	e := fakeengine.New(t)
-	e.Leader = true
-	e.Run = announces(server(t))
-	l := newLauncher(t, engine(t, e.URL()))
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		e.Await(func() bool { return e.Calls()["PUT /v1/jobs"] > 1 })
-		e.Change(func() { e.Leader = false })
-	}()
-	pod, err := l.Launch(t.Context(), launcher.Spec{Name: "web"})
-	<-ended
-	if err != nil {
-		t.Fatal(err)
+// A cluster that elects its leader takes the job a moment later, and so does an
+// agent that has too many connections.
+func TestTakesItLater(t *testing.T) {
+	for name, on := range map[string]func(e *fakeengine.Engine, is bool){
+		"election": func(e *fakeengine.Engine, is bool) { e.Election = is },
+		"busy":     func(e *fakeengine.Engine, is bool) { e.Busy = is },
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := fakeengine.New(t)
+			on(e, true)
+			e.Run = announces(server(t))
+			l := newLauncher(t, engine(t, e.URL()))
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				e.Await(func() bool { return e.Calls()["PUT /v1/jobs"] > 1 })
+				e.Change(func() { on(e, false) })
+			}()
+			pod, err := l.Launch(t.Context(), launcher.Spec{Name: "web"})
+			<-ended
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := pod.Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+			nothingLeft(t, e)
+		})
 	}
-	if err := pod.Stop(t.Context()); err != nil {
-		t.Error(err)
-	}
-	nothingLeft(t, e)
 }
 
 // Stop: SIGTERM and its grace, then SIGKILL; it returns when the pod is gone.

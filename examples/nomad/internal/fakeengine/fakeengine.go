@@ -33,7 +33,8 @@ type Engine struct {
 	Broken   string // is why no program can be started, in the driver's words
 	Pending  bool   // nodes do not get to the point of starting a program
 	Hang     bool   // nothing is answered until the question is given up
-	Leader   bool   // false: there is one; true: the cluster is electing it
+	Election bool   // the cluster has no leader
+	Busy     bool   // there are too many connections
 	FirstLog int    // the number of a log's oldest file: 0 unless some are gone
 	CutLogs  int    // each stream ends after so many bytes; 0: none does
 	MuteLogs bool   // streams that are followed bring heartbeats only
@@ -316,13 +317,15 @@ func (e *Engine) handler() http.Handler {
 			e.mu.Lock()
 			e.calls[pattern]++
 			e.wake()
-			hang, leader := e.Hang, e.Leader
+			hang, election, busy := e.Hang, e.Election, e.Busy
 			e.mu.Unlock()
 			switch {
 			case hang:
 				io.Copy(io.Discard, r.Body) // only then the end of the connection is seen
 				<-r.Context().Done()
-			case leader:
+			case busy:
+				http.Error(w, "", http.StatusTooManyRequests)
+			case election:
 				http.Error(w, "No cluster leader", http.StatusInternalServerError)
 			default:
 				handle(w, r)
