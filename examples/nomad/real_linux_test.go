@@ -14,6 +14,7 @@ import (
 	"github.com/podlaunch/podlaunch/examples/nomad/internal/agenttest"
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/launchertest"
+	"github.com/podlaunch/podlaunch/readiness"
 )
 
 // worker resolves to a fake pod in whose steps {nomad} is the address that the
@@ -129,6 +130,21 @@ func TestReal(t *testing.T) {
 		if last := err.Tail[len(err.Tail)-1]; !strings.HasSuffix(last, "the end") {
 			t.Errorf("the last line is %q", last)
 		}
+	})
+
+	t.Run("a log in several files", func(t *testing.T) { // the engine begins a new one every 10 MiB
+		steps := append([]string{fmt.Sprintf("flood %d", 25<<20), "say"}, ready...)
+		l := realLauncher(t, a, steps...)
+		l.Ready = onlyLine
+		mustStop(t, mustLaunch(t, l, launcher.Spec{Name: "web"}))
+	})
+
+	t.Run("a log that was thrown away in part", func(t *testing.T) {
+		steps := append([]string{fmt.Sprintf("flood %d", 75<<20), "say"}, ready...)
+		l := realLauncher(t, a, steps...)
+		l.Ready = readiness.Sequence{nomad.Address{}, onlyLine} // by then the beginning is gone
+		err := mustFail(t, t.Context(), l, launcher.Spec{Name: "web"})
+		mustBe(t, err, launcher.StageReady, nomad.ErrLogGap)
 	})
 
 	t.Run("missing binary", func(t *testing.T) {
