@@ -3,6 +3,7 @@ package nomad_test
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"maps"
 
 	"slices"
@@ -11,9 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/podlaunch/podlaunch/examples/nomad"
 	"github.com/podlaunch/podlaunch/examples/nomad/internal/fakeengine"
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
@@ -242,6 +246,34 @@ func TestLogGap(t *testing.T) {
 	if len(err.Tail) == 0 { // its end is there all the same
 		t.Error("there is no tail")
 	}
+}
+
+// A reader may be closed while somebody reads, who then gets no more.
+func TestLogClosed(t *testing.T) {
+	e := fakeengine.New(t)
+	launch := logsource.Launch{Name: "web", ID: uuid.New()}
+	e.Add(nomad.JobID(launch.Name, launch.ID))
+	log, err := nomad.Log{Engine: engine(t, e.URL())}.Open(t.Context(), launch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := log.Follow(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan error, 1)
+	go func() {
+		_, err := r.Read(make([]byte, 1))
+		read <- err
+	}()
+	e.Await(func() bool { return e.Streams() == 1 })
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-read; !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("the reader was closed, and Read returned %v", err)
+	}
+	e.Await(func() bool { return e.Streams() == 0 })
 }
 
 // waiting launches a pod, lets happen f once its launch waits for it, and returns

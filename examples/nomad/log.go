@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -78,7 +79,9 @@ type reader struct {
 	closing context.Context // ends with it, or by Close
 	close   context.CancelCauseFunc
 	job     string
-	skip    int64 // begin with so many bytes before the end; 0: with the first
+
+	mu   sync.Mutex // what is below belongs to whoever reads
+	skip int64      // begin with so many bytes before the end; 0: with the first
 
 	alloc  string // empty as long as it is not known
 	index  uint64 // of what was last heard of it
@@ -95,9 +98,11 @@ type reader struct {
 	err   error           // what Read returns from now on
 }
 
-// Close implements [io.Closer].
+// Close implements [io.Closer]. A Read that waits returns.
 func (r *reader) Close() error {
 	r.close(fs.ErrClosed)
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.hangUp()
 	r.free()
 	return nil
@@ -105,12 +110,16 @@ func (r *reader) Close() error {
 
 // SkipToLast implements [logsource.Skipper].
 func (r *reader) SkipToLast(n int64) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.skip = n
 	return nil
 }
 
 // Read implements [logsource.Log.Follow].
 func (r *reader) Read(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for len(r.rest) == 0 && r.err == nil {
 		r.advance()
 	}
@@ -124,7 +133,12 @@ func (r *reader) Read(p []byte) (int, error) {
 
 // advance takes one step: to the allocation, to its log, or on in it.
 func (r *reader) advance() {
-	if r.bound == nil && r.closing.Err() != nil {
+	switch {
+	case r.bound != nil || r.closing.Err() == nil:
+	case r.ctx.Err() == nil: // by Close
+		r.err = context.Cause(r.closing)
+		return
+	default:
 		r.hangUp()
 		r.end = context.Cause(r.closing)
 		r.bound, r.free = context.WithTimeout(context.WithoutCancel(r.ctx), lastLook)

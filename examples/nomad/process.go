@@ -326,9 +326,9 @@ func (p *process) Signal(ctx context.Context, sig os.Signal) error {
 		return fmt.Errorf("the engine has not said whether the job %s is registered; it is removed as soon as that is known: %w", p.job, context.Cause(ctx))
 	}
 	if number == syscall.SIGKILL {
-		if err := p.send(ctx, "SIGKILL"); err != nil && passing(err) {
-			return err
-		}
+		// If that does not reach it, deregistering ends it too, only later; and
+		// the goroutine tries again.
+		_ = p.send(ctx, "SIGKILL")
 	}
 	if p.isCleared() {
 		return nil
