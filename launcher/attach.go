@@ -201,7 +201,7 @@ func (n *launch) adopt(ctx context.Context, r ownership.Record) (*Pod, error) {
 	if err != nil {
 		return nil, notRunning(r, err, false)
 	}
-	p := newPod(podConfig{name: r.Name, dir: r.Dir, logPath: r.Log, grace: n.Grace, log: n.log}, process)
+	p := newPod(podConfig{name: r.Name, dir: r.Dir, logPath: r.Log, ready: n.Ready, grace: n.Grace, log: n.log}, process)
 	logFile, _ := os.Stat(r.Log)
 	p.keep(endpoint(r), logFile)
 	return p, nil

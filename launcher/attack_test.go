@@ -260,6 +260,54 @@ func TestSocketSquatted(t *testing.T) {
 	}
 }
 
+// C15: another user takes the path of a socket outside the runtime directory when
+// the pod is ready. Whoever dials the pod does not talk to him, if the launch
+// would not have; the pod goes on.
+func TestSocketTakenByAnother(t *testing.T) {
+	asRoot(t)
+	for name, c := range map[string]struct {
+		peer func(readiness.Peer, readiness.Target) error
+		may  bool
+	}{
+		"default": {nil, false}, "SameUser": {readiness.SameUser, false}, "AnyPeer": {readiness.AnyPeer, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			path := filepath.Join(r.Base, "shared")
+			r.L.Command = podrig.Script("listen "+path, "ready "+path, "hang")
+			r.L.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{Peer: c.peer}}
+			launched := r.Launch(launcher.Spec{Name: "alice"})
+			attached, err := r.L.Attach(t.Context(), "alice")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer attached.Release()
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			listenAs(t, anotherUser, path)
+			for _, pod := range []*launcher.Pod{launched, attached} {
+				conn, err := pod.Dial(t.Context())
+				if c.may {
+					if err != nil {
+						t.Fatal(err)
+					}
+					conn.Close()
+					continue
+				}
+				if conn != nil || err == nil {
+					t.Fatalf("Dial returned %v, %v", conn, err)
+				}
+				podrig.MustBe(t, err, launcher.ErrNotOurs, readiness.ErrForeignPeer)
+				podrig.MustSay(t, err, path, fmt.Sprintf("of user %d", anotherUser))
+			}
+			if err := syscall.Kill(launched.PID(), 0); err != nil {
+				t.Errorf("the pod is gone: %v", err)
+			}
+		})
+	}
+}
+
 // B19: with a umask of 000 everything that the library makes is its user's
 // alone, while the pod starts and when it is ready.
 func TestNothingIsForOthers(t *testing.T) {

@@ -68,12 +68,13 @@ type podConfig struct {
 	name    string
 	dir     string
 	logPath string
+	ready   readiness.Probe // knows who may answer
 	grace   time.Duration
 	log     hclog.Logger
 }
 
 func (n *launch) podConfig(s *started) podConfig {
-	return podConfig{name: n.spec.Name, dir: s.dir, logPath: s.log.Path, grace: n.Grace, log: n.log}
+	return podConfig{name: n.spec.Name, dir: s.dir, logPath: s.log.Path, ready: n.Ready, grace: n.Grace, log: n.log}
 }
 
 // follow is the Pod's goroutine: it waits for the process to end, clears away
@@ -179,11 +180,20 @@ func (p *Pod) RuntimeDir() string { return p.dir }
 func (p *Pod) LogPath() string { return p.logPath }
 
 // Dial connects to the pod's endpoint. Closing the connection is the caller's.
+//
+// If a process of another user serves a unix socket there by now, who may not by
+// the launcher's probe ([readiness.CheckConn]), Dial fails with [ErrNotOurs].
+// A process of our own user may be the pod, or not: [Launcher.Attach] asks.
 func (p *Pod) Dial(ctx context.Context) (net.Conn, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, p.endpoint.Network, p.endpoint.Address)
 	if err != nil {
 		return nil, fmt.Errorf("dial pod %s: %w", printable(p.name, 256), err)
+	}
+	target := readiness.Target{Name: p.name, RuntimeDir: p.dir, PID: p.PID(), Endpoint: p.endpoint}
+	if err := readiness.CheckConn(p.ready, conn, target); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("dial pod %s: %w: %w", printable(p.name, 256), ErrNotOurs, err)
 	}
 	return conn, nil
 }

@@ -73,8 +73,13 @@ func (l Listener) Wait(context.Context, Target) (Endpoint, error) {
 
 // Verify implements [Verifier].
 func (l Listener) Verify(ctx context.Context, t Target) error {
-	return socketWith(l.Peer, SameUser, "readiness.Listener.Peer").Verify(ctx, t)
+	return l.socket().Verify(ctx, t)
 }
+
+// CheckPeer implements [PeerChecker].
+func (l Listener) CheckPeer(p Peer, t Target) error { return l.socket().CheckPeer(p, t) }
+
+func (l Listener) socket() Socket { return socketWith(l.Peer, SameUser, "readiness.Listener.Peer") }
 
 // String describes the probe.
 func (l Listener) String() string {
@@ -132,6 +137,9 @@ func (l listening) Wait(context.Context, Target) (Endpoint, error) { return l.en
 
 // Verify implements [Verifier].
 func (l listening) Verify(ctx context.Context, t Target) error { return l.l.Verify(ctx, t) }
+
+// CheckPeer implements [PeerChecker].
+func (l listening) CheckPeer(p Peer, t Target) error { return l.l.CheckPeer(p, t) }
 
 // String describes the probe.
 func (l listening) String() string { return "the listener on " + l.endpoint.String() }

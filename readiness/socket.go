@@ -67,6 +67,14 @@ func (s Socket) Verify(ctx context.Context, t Target) error {
 	return s.dial(ctx, t)
 }
 
+// CheckPeer implements [PeerChecker].
+func (s Socket) CheckPeer(p Peer, t Target) error {
+	if s.Peer == nil {
+		return SamePod(p, t)
+	}
+	return s.Peer(p, t)
+}
+
 // String describes the probe.
 func (s Socket) String() string { return "an answer on the socket" }
 
@@ -86,11 +94,7 @@ func (s Socket) dial(ctx context.Context, t Target) error {
 	if err != nil {
 		return explain(err, t.Endpoint)
 	}
-	check := s.Peer
-	if check == nil {
-		check = SamePod
-	}
-	if err := check(peer, t); err != nil {
+	if err := s.CheckPeer(peer, t); err != nil {
 		return refusal{fmt.Errorf("%v: %w", t.Endpoint, err)}
 	}
 	return nil

@@ -44,6 +44,9 @@ func (u Unix) Wait(ctx context.Context, t Target) (_ Endpoint, err error) {
 // Verify implements [Verifier].
 func (u Unix) Verify(ctx context.Context, t Target) error { return u.socket().Verify(ctx, t) }
 
+// CheckPeer implements [PeerChecker].
+func (u Unix) CheckPeer(p Peer, t Target) error { return u.socket().CheckPeer(p, t) }
+
 // String describes the probe.
 func (u Unix) String() string { return "an answer on the socket " + u.path() }
 
