@@ -24,6 +24,11 @@
 //	free      free             process proven alive          it runs (it closed its descriptors)
 //	free      free             stale, or none                nobody has the name
 //
+// Of a process on another machine the record is the only witness: nobody there
+// holds the lock. It is written before the start, names the launch, and whoever
+// started that is asked whether it runs ([Elsewhere]). If that cannot be told the
+// name is not given to anybody.
+//
 // # Which call releases what
 //
 // The launch lock is released by LOCK_UN. Closing alone does not do it while a

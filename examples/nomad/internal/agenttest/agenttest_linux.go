@@ -48,6 +48,9 @@ func New(t *testing.T, memory bool) *Agent {
 		t.Skip(err)
 	}
 	a := &Agent{t: t, mark: "PODLAUNCH_TEST_AGENT=" + uuid.NewString(), dir: t.TempDir()}
+	if err := os.Mkdir(a.temp(), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	ip := loopback()
 	config := filepath.Join(a.dir, "agent.json")
 	settings := map[string]any{
@@ -97,10 +100,13 @@ func (a *Agent) launch() (err error) {
 	// What a dead agent leaves behind holds its name, as descendants of a pod do.
 	a.launches++
 	a.pod, err = a.l.Launch(context.Background(), launcher.Spec{
-		Name: fmt.Sprintf("nomad-%d", a.launches), LogStdout: true, Env: append(os.Environ(), a.mark),
+		Name: fmt.Sprintf("nomad-%d", a.launches), LogStdout: true, Env: append(os.Environ(), a.mark, "TMPDIR="+a.temp()),
 	})
 	return err
 }
+
+// temp is where the agent puts what it does not clear away when it is killed.
+func (a *Agent) temp() string { return filepath.Join(a.dir, "tmp") }
 
 // Kill kills the agent, and nothing that it has started.
 func (a *Agent) Kill() {
@@ -161,7 +167,7 @@ func (a *Agent) stop() {
 		a.t.Errorf("the agent has left process %d: %s", pid, command)
 		syscall.Kill(pid, syscall.SIGKILL)
 	}
-	unmount(filepath.Join(a.dir, "data"))
+	unmount(a.dir)
 }
 
 // Left are the processes that the agent has started, and those that it has left,
