@@ -75,10 +75,14 @@ func (n *launch) waitUntilReady(ctx context.Context, s *started) waited {
 	w := waited{watching: n.watch(ctx, s, target)}
 
 	crashed := false
+	wait := patience
 	select {
 	case w.probed = <-probing:
 		w.joined = true
 	case <-s.pod.exited:
+		// The pod's last word may be behind all that it has written before, and the
+		// probe not have come to that.
+		wait = drainPatience
 		end(ErrExitedEarly)
 	case <-w.watching.crashed:
 		crashed = true
@@ -86,7 +90,7 @@ func (n *launch) waitUntilReady(ctx context.Context, s *started) waited {
 	case <-ctx.Done():
 	}
 	if !w.joined {
-		w.probed, w.joined = receive(probing, patience)
+		w.probed, w.joined = receive(probing, wait)
 	}
 
 	w.exited = s.pod.hasExited()

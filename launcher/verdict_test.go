@@ -46,6 +46,26 @@ func TestVerdictOfTheProbeCarriesTheExit(t *testing.T) {
 	})
 }
 
+// A pod's last word may be behind gigabytes that the probe has still to read, or
+// on another machine: the probe has as long for it as the tail.
+func TestLastWordTakesTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		verdict := errors.New("the database is corrupt")
+		f.l.Ready = readiness.ProbeFunc(func(ctx context.Context, _ readiness.Target) (readiness.Endpoint, error) {
+			<-ctx.Done()
+			time.Sleep(1500 * time.Millisecond)
+			return readiness.Endpoint{}, verdict
+		})
+		f.proc.endAt(time.Now().Add(time.Second), launcher.Exit{Code: 4, Known: true})
+		e := f.mustFail(t, t.Context())
+		podrig.MustBe(t, e, verdict)
+		if e.Leftover != nil {
+			t.Errorf("left over: %v", e.Leftover)
+		}
+	})
+}
+
 // Rule: a probe that returned what ended its context has no verdict, however
 // it is wrapped.
 func TestExitIsTheVerdictOfAProbeThatGaveUp(t *testing.T) {
