@@ -15,6 +15,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 
+	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/logsource"
 )
 
@@ -47,10 +48,11 @@ const (
 	silence = 5 * time.Second
 
 	// lastLook is how long it may take, once a reader's context is done, to read
-	// what was written by then. For a few megabytes it is enough. A launcher waits
-	// less for a probe: one that still has more than that to read is named in the
-	// error, and ends a moment later.
-	lastLook = time.Second
+	// what was written by then: all of it if the pod has ended, or the last bytes
+	// if no more are wanted. Otherwise the launch is over and nobody waits long
+	// for a probe: briefLook.
+	lastLook  = 1500 * time.Millisecond
+	briefLook = 300 * time.Millisecond
 )
 
 // Open implements [logsource.Source]. It does not ask the engine for anything.
@@ -141,7 +143,11 @@ func (r *reader) advance() {
 	default:
 		r.hangUp()
 		r.end = context.Cause(r.closing)
-		r.bound, r.free = context.WithTimeout(context.WithoutCancel(r.ctx), lastLook)
+		look := briefLook
+		if r.skip > 0 || errors.Is(r.end, launcher.ErrExitedEarly) {
+			look = lastLook
+		}
+		r.bound, r.free = context.WithTimeout(context.WithoutCancel(r.ctx), look)
 	}
 	ctx := r.closing
 	if r.bound != nil {

@@ -156,8 +156,11 @@ var agents struct {
 }
 
 // stop ends the agent, and makes sure that it has left nothing: what it starts
-// outlives it unless all allocations are terminal by then.
+// outlives it unless all allocations are terminal by then. Their helpers go a
+// moment later, and nobody tells of that.
 func (a *Agent) stop() {
+	for end := time.Now().Add(time.Minute); len(a.Left()) > 0 && time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	}
 	if a.pod != nil { // nil: it could not be launched again
 		if err := a.pod.Stop(context.Background()); err != nil {
 			a.t.Error(err)
