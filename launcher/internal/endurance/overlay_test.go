@@ -36,7 +36,12 @@ func launchHiding(transport launcher.OverlayTransport) func(context.Context, *la
 		if err != nil {
 			return pod, err
 		}
-		if got, err := os.ReadFile(filepath.Join(pod.RuntimeDir(), "seen")); err != nil || string(got) != overlay {
+		seen := filepath.Join(pod.RuntimeDir(), "seen")
+		got, err := os.ReadFile(seen)
+		if err != nil { // the call that failed may have been this one
+			got, err = os.ReadFile(seen)
+		}
+		if err != nil || string(got) != overlay {
 			return pod, fmt.Errorf("the pod has read %q, %v", got, err)
 		}
 		if _, err := os.Lstat(filepath.Join(base, "."+name+".overlay")); err == nil {
