@@ -28,6 +28,8 @@ var starterRules = []rule[starting]{
 	{name: "files-open", says: "Start does not close the files of the request.", run: startKeepsFiles},
 	{name: "leaves-nothing", says: "Once a process has ended, and was reaped, no descriptor is left.", run: startLeavesNothing},
 
+	{name: "find", says: "A Finder finds the process of a launch as long as it runs, and returns os.ErrProcessDone otherwise.", run: findsAgain},
+
 	{name: "killed", needs: Status, says: "Wait tells the signal that has ended the process.", run: killed},
 	{name: "exit-code", needs: Programs | Status, says: "Wait tells the exit status.", run: exitCode},
 	{name: "exit-signal", needs: Programs | Status, says: "Wait tells the signal with which the process has ended itself.", run: exitSignal},
@@ -304,6 +306,42 @@ func openDescriptors() int {
 		return 0
 	}
 	return len(entries)
+}
+
+func findsAgain(s *starting) error {
+	finder, ok := s.Starter.(launcher.Finder)
+	if !ok {
+		return inapplicable("the Starter is no Finder")
+	}
+	req := s.request(forever, nil)
+	if p, err := finder.Find(context.Background(), req.Name, req.ID); !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("nothing was started, and Find returned %v, %v", p, err)
+	}
+	r, err := s.startRequest(context.Background(), req)
+	if err != nil {
+		return err
+	}
+	p, err := finder.Find(context.Background(), req.Name, req.ID)
+	if err != nil || p == nil {
+		return fmt.Errorf("the process runs, and Find returned %v, %v", p, err)
+	}
+	err = p.Signal(context.Background(), syscall.SIGKILL)
+	if releaser, ok := p.(launcher.Releaser); ok {
+		releaser.Release()
+	}
+	if err != nil {
+		return fmt.Errorf("SIGKILL for the process that was found: %w", err)
+	}
+	if _, err := r.wait(); err != nil {
+		return err
+	}
+	if err := r.reap(); err != nil {
+		return err
+	}
+	if p, err := finder.Find(context.Background(), req.Name, req.ID); !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("the process has ended, and Find returned %v, %v", p, err)
+	}
+	return nil
 }
 
 func killed(s *starting) error {

@@ -535,6 +535,13 @@ func mixed(ctx context.Context, s launcher.Starter, req launcher.StartRequest) (
 	return s.Start(ctx, req)
 }
 
+// findsNobody is a Finder that has forgotten what it has started.
+type findsNobody struct{ launcher.Starter }
+
+func (findsNobody) Find(context.Context, string, uuid.UUID) (launcher.Process, error) {
+	return nil, os.ErrProcessDone
+}
+
 // Every wrong Starter is found by the rule that is there for it, and by no
 // other; and there is one for each rule.
 func TestWrongStarters(t *testing.T) {
@@ -545,6 +552,11 @@ func TestWrongStarters(t *testing.T) {
 		kept = nil
 	}()
 	unused := maps.Collect(launchertest.StarterRules())
+	t.Run("finds nobody", func(t *testing.T) {
+		caught(t, "find", launchertest.BrokenInMemory(t, func(*testing.T) launchertest.StarterCase {
+			return launchertest.StarterCase{Starter: findsNobody{new(launchertest.Starter)}, Lacks: launchertest.Programs}
+		}), unused)
+	})
 	for _, c := range wrongInMemory {
 		t.Run(c.fault, func(t *testing.T) {
 			caught(t, c.rule, launchertest.BrokenInMemory(t, func(*testing.T) launchertest.StarterCase {
