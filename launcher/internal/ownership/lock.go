@@ -40,6 +40,9 @@ func (l *lock) isAt(root *os.Root, name string) (bool, error) {
 	return os.SameFile(there, l.info), nil
 }
 
+// errNotRegular says that something else is where a lock should be.
+var errNotRegular = errors.New("it is not a regular file")
+
 func notRegular(fi fs.FileInfo) error {
-	return fmt.Errorf("it is not a regular file (%v); remove it", fi.Mode())
+	return fmt.Errorf("%w (%v); remove it", errNotRegular, fi.Mode())
 }

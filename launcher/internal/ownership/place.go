@@ -289,7 +289,8 @@ func (c *Claim) RecordReady(r Record) error {
 // files away that we have locked; either of them keeps others from the name.
 func (c *Claim) check() error {
 	for name, l := range map[string]*lock{c.place.launchName(): c.launch, c.place.podName(): c.pod} {
-		if same, err := l.isAt(c.place.root, name); err != nil || same {
+		same, err := l.isAt(c.place.root, name)
+		if same || err != nil && !errors.Is(err, errNotRegular) { // that is somebody else's, too
 			return err
 		}
 	}
