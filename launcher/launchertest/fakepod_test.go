@@ -137,7 +137,7 @@ func TestVerbsAreDocumented(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the documentation is that of unix, which has more verbs")
 	}
-	file, err := parser.ParseFile(token.NewFileSet(), "fakepod.go", nil, parser.ParseComments|parser.PackageClauseOnly)
+	file, err := parser.ParseFile(token.NewFileSet(), "doc.go", nil, parser.ParseComments|parser.PackageClauseOnly)
 	if err != nil {
 		t.Fatal(err)
 	}
