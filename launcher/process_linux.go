@@ -126,11 +126,6 @@ func (p *process) lookNow() bool {
 
 // poll waits on the pidfd. The caller holds waiting.
 func (p *process) poll(ctx context.Context) (Exit, error) {
-	// A ctx that is done from the start must not keep us from looking, and Read
-	// may see its deadline before it calls look.
-	if p.lookNow() {
-		return p.exit, nil
-	}
 	conn, err := p.pidfd.SyscallConn()
 	if err != nil {
 		return Exit{}, err
@@ -152,7 +147,7 @@ func (p *process) poll(ctx context.Context) (Exit, error) {
 		return gone
 	})
 	switch {
-	case gone:
+	case gone || p.lookNow(): // Read may see its deadline before it calls look
 		return p.exit, nil
 	case ctx.Err() != nil:
 		return Exit{}, context.Cause(ctx)
