@@ -14,6 +14,7 @@ import (
 	"github.com/podlaunch/podlaunch/examples/nomad/internal/agenttest"
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/launchertest"
+	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
@@ -124,11 +125,39 @@ func TestReal(t *testing.T) {
 	})
 
 	t.Run("a long log's end", func(t *testing.T) { // more than a file of the engine's holds
-		l := realLauncher(t, a, fmt.Sprintf("flood %d", 12<<20), "say the end", "exit 3")
-		l.Ready = nomad.Address{} // a probe that reads it all would need longer than it has
-		err := mustFail(t, t.Context(), l, launcher.Spec{Name: "web"})
-		if last := err.Tail[len(err.Tail)-1]; !strings.HasSuffix(last, "the end") {
-			t.Errorf("the last line is %q", last)
+		l := realLauncher(t, a, fmt.Sprintf("flood %d", 12<<20), "say", "say the end", "tcp {nomad}", "hang")
+		l.Ready = nomad.Address{} // it need not read all that
+		launch := logsource.Launch{Name: "web"}
+		l.Observer = &launcher.Observer{Start: func(ctx context.Context, info launcher.LaunchInfo) context.Context {
+			launch.ID = info.ID
+			return ctx
+		}}
+		pod := mustLaunch(t, l, launcher.Spec{Name: "web"})
+		defer mustStop(t, pod)
+		log, err := nomad.Log{Engine: engine(t, a.URL)}.Open(t.Context(), launch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := log.Follow(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		const last = 64 << 10
+		if err := r.(logsource.Skipper).SkipToLast(last); err != nil {
+			t.Fatal(err)
+		}
+		read := 0
+		for line, err := range logsource.Lines(r) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if read += len(line) + 1; string(line) == "the end" {
+				break
+			}
+		}
+		if read != last {
+			t.Errorf("%d bytes were read, want %d", read, last)
 		}
 	})
 
