@@ -165,7 +165,9 @@ func (o order) play() error {
 	}
 	if err != nil && !a.clears {
 		pod, err = a.do(ctx, &l, earlier)
-		r.noteError("once more", err)
+		if a.typed || !errors.Is(err, o.Errno) { // Stop says each time whom it could not end
+			r.noteError("once more", err)
+		}
 	}
 	r.noteError("the pod", answerAndStop(ctx, pod))
 
