@@ -244,7 +244,7 @@ func (o order) checkFree() error {
 	if err != nil || len(pods) > 0 {
 		faults = append(faults, fmt.Errorf("pods %v are alive, %w", pods, err))
 	}
-	may := []string{name, "seen", "." + name + ".launch", "." + name + ".pod", "stderr.log", "stderr.log.1", "sock"}
+	may := []string{name, "seen", "seen.tmp", "." + name + ".launch", "." + name + ".pod", "stderr.log", "stderr.log.1", "sock"}
 	err = filepath.WalkDir(o.Base, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && path != o.Base && !slices.Contains(may, d.Name()) {
 			err = fmt.Errorf("there is %s", strings.TrimPrefix(path, o.Base))
