@@ -15,7 +15,7 @@ import (
 	"github.com/podlaunch/podlaunch/launcher/internal/crashpoint"
 )
 
-var errnoCount = flag.String("errnos", "", "how many `injections` TestErrno makes, or \"all\"; default 40, and with -soak 250")
+var errnoCount = flag.String("errnos", "", "how many `injections` TestErrno makes, or \"all\"; default 8, and with -soak 250")
 
 // Whichever system call of a launch fails, and with whichever error that it may
 // give, the launch succeeds or returns an *Error that wraps it, nothing is left
@@ -35,7 +35,7 @@ func TestErrno(t *testing.T) {
 		list, _ := errnosOf(c)
 		return list
 	})
-	j.inject(j.choose(all, *errnoCount, 40, 250), 4)
+	j.inject(j.choose(all, *errnoCount, 8, 250), 4)
 	for call := range j.unknown {
 		t.Errorf("a launch makes the call %q, which is neither in errnos nor in spared", call)
 	}

@@ -20,7 +20,7 @@ import (
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 )
 
-var launches = flag.Int("launches", 0, "how many `launches` TestSoak makes; default 500, and with -soak 20000")
+var launches = flag.Int("launches", 0, "how many `launches` TestSoak makes; default 200, and with -soak 20000")
 
 // A program may launch pods for as long as it likes: after very many launches it
 // has the descriptors, goroutines, threads, children and memory that it had when
@@ -30,7 +30,7 @@ var launches = flag.Int("launches", 0, "how many `launches` TestSoak makes; defa
 //
 //	go test ./launcher/internal/endurance -run TestSoak -launches 100000 -timeout 2h -v
 func TestSoak(t *testing.T) {
-	count := 500
+	count := 200
 	if *podrig.Soak {
 		count = 20_000
 	}
@@ -38,7 +38,7 @@ func TestSoak(t *testing.T) {
 		count = *launches
 	}
 	s := &soak{podrig.New(t)}
-	s.launch(max(200, count/10))
+	s.launch(max(100, count/10))
 	snapshot, before := leaktest.Take(), use(t)
 	began := time.Now()
 	s.launch(count)
