@@ -44,21 +44,11 @@ func (j *injector) inject(chosen []injection, atOnce int) {
 }
 
 // list returns all injections into acts, in order; fates are what may become of a
-// call. For that it has each act done three
-// times with nothing failing, for no two launches make quite the same calls.
+// call.
 func (j *injector) list(which []string, fates func(crashpoint.Call) []syscall.Errno) []injection {
 	var all []injection
 	for _, act := range which {
-		most := make(map[crashpoint.Call]int)
-		for range 3 {
-			calls, _, r := j.run(injection{act: act})
-			if r.Err != "" && acts[act].want == nil {
-				j.t.Fatalf("%s fails with no injection: %s", act, r.Err)
-			}
-			for call, n := range calls {
-				most[call] = max(most[call], n)
-			}
-		}
+		most := j.callsOf(act)
 		calls := slices.SortedFunc(maps.Keys(most), func(a, b crashpoint.Call) int { return cmp.Compare(a.String(), b.String()) })
 		for _, call := range calls {
 			for _, errno := range fates(call) {
@@ -69,6 +59,31 @@ func (j *injector) list(which []string, fates func(crashpoint.Call) []syscall.Er
 		}
 	}
 	return all
+}
+
+// made is what callsOf has found out, for all tests of this process: none of them
+// runs in parallel with another.
+var made = make(map[string]map[crashpoint.Call]int)
+
+// callsOf returns how many calls of each kind an act makes at most. For that it has
+// the act done three times with nothing failing, for no two launches make quite the
+// same calls.
+func (j *injector) callsOf(act string) map[crashpoint.Call]int {
+	if most := made[act]; most != nil {
+		return most
+	}
+	most := make(map[crashpoint.Call]int)
+	for range 3 {
+		calls, _, r := j.run(injection{act: act})
+		if r.Err != "" && acts[act].want == nil {
+			j.t.Fatalf("%s fails with no injection: %s", act, r.Err)
+		}
+		for call, n := range calls {
+			most[call] = max(most[call], n)
+		}
+	}
+	made[act] = most
+	return most
 }
 
 // choose returns those to make: as many as asked says, or else few, or with -soak
