@@ -35,13 +35,13 @@ func TestManyPods(t *testing.T) {
 	stopAtOnce(t, pods)
 }
 
-// D16: a thousand names (two hundred without -soak) are asked for at once. All
+// D16: a thousand names (sixty without -soak) are asked for at once. All
 // are ready, and then there are but a few threads.
 func TestManyNames(t *testing.T) {
 	if !alone(t, passSoak) {
 		return
 	}
-	many, few := 200, 20
+	many, few := 60, 20
 	if *podrig.Soak {
 		many = 1000
 	}

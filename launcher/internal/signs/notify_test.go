@@ -1,6 +1,6 @@
 //go:build linux
 
-package launcher_test
+package signs_test
 
 import (
 	"context"
@@ -172,7 +172,10 @@ func (a afterExit) Wait(ctx context.Context, t readiness.Target) (readiness.Endp
 func TestStatusLines(t *testing.T) {
 	t.Run("ready", func(t *testing.T) {
 		r := newRig(t, "say one", "status two", `write "INSOMNIA-STATUS\tbob\tthree\n"`, "listen", "ready", "hang")
-		if said, want := r.progressOf("alice"), []string{"one", "two", "INSOMNIA-STATUS\tbob\tthree"}; !slices.Equal(said, want) {
+		var said []string
+		pod := r.Launch(launcher.Spec{Name: "alice", Progress: func(line string) { said = append(said, line) }})
+		podrig.Ping(t, pod)
+		if want := []string{"one", "two", "INSOMNIA-STATUS\tbob\tthree"}; !slices.Equal(said, want) {
 			t.Errorf("progress: %q, want %q", said, want)
 		}
 	})
@@ -343,7 +346,9 @@ func TestListenerRestart(t *testing.T) {
 		if word := greeting(t, pod.Endpoint())(); word != "first" {
 			t.Errorf("greeted with %q", word)
 		}
-		mustStop(t, pod)
+		if err := pod.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		between := greeting(t, pod.Endpoint())
 		pod, err = r.L.Launch(t.Context(), launcher.Spec{Name: "alice", Args: []string{"second"}})
 		if err != nil {
@@ -352,7 +357,9 @@ func TestListenerRestart(t *testing.T) {
 		if word := between(); word != "second" {
 			t.Errorf("who came between is greeted with %q", word)
 		}
-		mustStop(t, pod)
+		if err := pod.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		l.Close()
 	}
 	if left := before.Left(0); left != nil {

@@ -1,6 +1,6 @@
 //go:build linux
 
-package launcher_test
+package signs_test
 
 import (
 	"context"
