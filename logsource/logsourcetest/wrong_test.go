@@ -422,19 +422,23 @@ func sharedEnd(begin func(ctx context.Context, r io.ReadCloser, end func()) (clo
 	return &bent{log: func(_ context.Context, _ logsource.Launch, log *logsource.Log) {
 		follow := log.Follow
 		var mu sync.Mutex
-		var stops []context.CancelCauseFunc
+		var stops []func()
 		end := func() {
 			mu.Lock()
 			defer mu.Unlock()
 			for _, stop := range stops {
-				stop(errors.New("another reader has ended"))
+				stop()
 			}
 			stops = nil
 		}
 		log.Follow = func(own context.Context) (io.ReadCloser, error) {
 			ctx, stop := context.WithCancelCause(own)
 			mu.Lock()
-			stops = append(stops, stop)
+			stops = append(stops, func() {
+				if own.Err() == nil { // else own's cause is on its way to ctx
+					stop(errors.New("another reader has ended"))
+				}
+			})
 			mu.Unlock()
 			r, err := follow(ctx)
 			return changed{r, r.Read, begin(own, r, end)}, err
