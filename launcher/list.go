@@ -80,12 +80,11 @@ func (l *Launcher) List(ctx context.Context) iter.Seq2[Status, error] {
 
 // status looks at one pod.
 func (l *Launcher) status(ctx context.Context, base, name string) (Status, error) {
-	place, err := ownership.Open(base, name)
+	place, err := l.placeBelow(ctx, base, name)
 	if err != nil {
 		return Status{Name: name}, err
 	}
 	defer place.Close()
-	place.Elsewhere = l.elsewhere(ctx)
 	r, err := place.Running()
 	s := Status{
 		Name:       name,

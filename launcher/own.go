@@ -32,14 +32,13 @@ func (n *launch) own(ctx context.Context, s *started) error {
 	var place *ownership.Place
 	var err error
 	if s.base != "" {
-		place, err = ownership.Open(s.base, n.spec.Name)
+		place, err = n.placeBelow(ctx, s.base, n.spec.Name)
 	} else {
 		place, err = n.place(ctx, n.spec.Name)
 	}
 	if err != nil {
 		return err
 	}
-	place.Elsewhere = n.elsewhere(ctx)
 	s.claim, err = place.Claim(ctx)
 	if err == nil {
 		return nil
@@ -63,6 +62,11 @@ func (l *Launcher) place(ctx context.Context, name string) (*ownership.Place, er
 	if err != nil {
 		return nil, err
 	}
+	return l.placeBelow(ctx, base, name)
+}
+
+// placeBelow is place where the base is known.
+func (l *Launcher) placeBelow(ctx context.Context, base, name string) (*ownership.Place, error) {
 	place, err := ownership.Open(base, name)
 	if err == nil {
 		place.Elsewhere = l.elsewhere(ctx)
