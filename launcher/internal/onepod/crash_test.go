@@ -149,7 +149,7 @@ func TestLaunchLockDeleted(t *testing.T) {
 			if !errors.Is(err, launcher.ErrHeld) {
 				first.Process.Kill()
 				t.Errorf("another launcher got %v; the first: %v", err, first.Wait())
-				for _, pid := range livePods(t, r.Dir("alice")) {
+				for _, pid := range podrig.Alive(t, r.Dir("alice")) {
 					syscall.Kill(pid, syscall.SIGKILL)
 				}
 				return
@@ -353,11 +353,11 @@ func (s *sweep) check(name string, pod *launcher.Pod, err error) error {
 	}
 	ctx := s.T.Context()
 	err = answers(ctx, pod)
-	if live := livePods(s.T, s.Dir(name)); !slices.Equal(live, []int{pod.PID()}) {
+	if live := podrig.Alive(s.T, s.Dir(name)); !slices.Equal(live, []int{pod.PID()}) {
 		err = errors.Join(err, fmt.Errorf("alive are %v, and Ensure said %d", live, pod.PID()))
 	}
 	err = errors.Join(err, pod.Stop(ctx))
-	if live := livePods(s.T, s.Dir(name)); len(live) > 0 {
+	if live := podrig.Alive(s.T, s.Dir(name)); len(live) > 0 {
 		err = errors.Join(err, fmt.Errorf("when it was stopped there were still %v", live))
 	}
 	return err
@@ -366,7 +366,7 @@ func (s *sweep) check(name string, pod *launcher.Pod, err error) error {
 // clear ends what a launcher has left behind that has failed, so that the other
 // points can be tried.
 func (s *sweep) clear(name string) {
-	for _, pid := range livePods(s.T, s.Dir(name)) {
+	for _, pid := range podrig.Alive(s.T, s.Dir(name)) {
 		syscall.Kill(pid, syscall.SIGKILL)
 	}
 }
@@ -413,16 +413,6 @@ func (s *sweep) table() string {
 	row("all", sum)
 	w.Flush()
 	return text.String()
-}
-
-// livePods returns the pids of the fake pods that run in a runtime directory.
-func livePods(t *testing.T, dir string) []int {
-	t.Helper()
-	live, err := podrig.LivePods(dir)
-	if err != nil {
-		t.Error(err)
-	}
-	return live
 }
 
 // answers has the pod answer a request over its socket.

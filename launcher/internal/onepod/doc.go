@@ -1,7 +1,6 @@
 // Package onepod has only tests: those of package launcher that are about one
 // name having one pod, whoever asks for it, however many ask, and whatever dies
-// meanwhile (Ensure, Attach, List, the locks and the record), and about what the
-// launching program may do or suffer, and a pod without its launcher.
+// meanwhile (Ensure, Attach, List, the locks and the record).
 //
 // They are apart from package launcher's other tests because many of them wait
 // for processes, locks and deadlines, and none may run in parallel with another

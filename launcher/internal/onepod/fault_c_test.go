@@ -82,7 +82,7 @@ func c12(t *testing.T) {
 			if c.gone {
 				r.mustKeepWithoutName(path)
 			}
-			podrig.MustBe(t, r.Fail(t.Context(), alice), launcher.ErrExitedEarly)
+			podrig.MustBe(t, r.Fail(t.Context(), podrig.Alice), launcher.ErrExitedEarly)
 			if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) != c.gone {
 				t.Errorf("Lstat: %v, want it gone: %v", err, c.gone)
 			}
@@ -94,12 +94,12 @@ func c12(t *testing.T) {
 // removes path.
 func (r *rig) mustKeepWithoutName(path string) {
 	r.T.Helper()
-	lock, err := r.lock(".launch")
+	lock, err := r.Lock(".launch")
 	if err != nil {
 		r.T.Fatal(err)
 	}
 	defer lock.Close()
-	r.mustRefuse(r.T.Context(), r.impatient(), launcher.ErrHeld)
+	r.MustRefuse(r.T.Context(), r.Impatient(), launcher.ErrHeld)
 	if _, err := os.Lstat(path); err != nil {
 		r.T.Errorf("it was removed without the name: %v", err)
 	}
@@ -134,7 +134,7 @@ func c16(t *testing.T) {
 	r := newRig(t)
 	pid, up := filepath.Join(r.Base, "pid"), r.Fifo("up")
 	r.L.Command = podrig.Script("setsid listen ; pid "+pid+" ; notify "+up+" ; hang", "await "+up, "exit 0")
-	e := r.Fail(t.Context(), alice)
+	e := r.Fail(t.Context(), podrig.Alice)
 	podrig.MustBe(t, e, launcher.ErrExitedEarly)
 	podrig.MustSay(t, e, "exit status 0", "["+readPID(t, pid)+"]", "still held its name", "ended")
 	r.mustBeDead(pid)
@@ -158,7 +158,7 @@ func c18(t *testing.T) {
 	r := newRig(t)
 	pid, up := filepath.Join(r.Base, "pid"), r.Fifo("up")
 	r.L.Command = podrig.Script("setsid ignore 15 ; pid "+pid+" ; notify "+up+" ; hang", "await "+up, "kill 9")
-	e := r.Fail(t.Context(), alice)
+	e := r.Fail(t.Context(), podrig.Alice)
 	podrig.MustBe(t, e, launcher.ErrExitedEarly)
 	podrig.MustSay(t, e, "["+readPID(t, pid)+"]", "had left its group")
 	if e.Exit == nil || e.Exit.Signal != syscall.SIGKILL {
@@ -176,18 +176,18 @@ func c29(t *testing.T) {
 	r := newRig(t)
 	pid, wake := filepath.Join(r.Base, "pid"), r.Fifo("wake")
 	r.L.Command = podrig.Script("setsid pid "+pid+" ; listen ; ready ; await "+wake, "hang")
-	e := r.Fail(t.Context(), alice)
+	e := r.Fail(t.Context(), podrig.Alice)
 	podrig.MustBe(t, e, readiness.ErrForeignPeer)
 	podrig.MustSay(t, e, "["+readPID(t, pid)+"]")
 	r.mustBeDead(pid)
 
 	r.L.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{Peer: readiness.SameUser}}
-	pod := r.Launch(alice)
-	podrig.Ping(t, r.mustAttach(pod))
+	pod := r.Launch(podrig.Alice)
+	podrig.Ping(t, r.MustAttach(pod))
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	podrig.MustSay(t, r.mustRefuse(t.Context(), r.impatient(), launcher.ErrHeld), "["+readPID(t, pid)+"]")
+	podrig.MustSay(t, r.MustRefuse(t.Context(), r.Impatient(), launcher.ErrHeld), "["+readPID(t, pid)+"]")
 	podrig.Wake(t, wake) // it would block if its reader were dead
 	r.Relaunch("alice")
 }

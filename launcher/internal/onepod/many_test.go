@@ -17,7 +17,7 @@ import (
 // B25: five hundred pods (a hundred without -soak) take no thread each. The
 // program may have 64 of them: one more, and the Go runtime ends it.
 func TestManyPods(t *testing.T) {
-	if !alone(t, passSoak) {
+	if !podrig.Alone(t, passSoak) {
 		return
 	}
 	debug.SetMaxThreads(64)
@@ -39,7 +39,7 @@ func TestManyPods(t *testing.T) {
 // are ready, and none has a thread of its own. How many threads there are by chance
 // depends on how many launches waited for the filesystem at the same time.
 func TestManyNames(t *testing.T) {
-	if !alone(t, passSoak) {
+	if !podrig.Alone(t, passSoak) {
 		return
 	}
 	many := 200
@@ -85,7 +85,7 @@ func stopAtOnce(t *testing.T, pods []*launcher.Pod) {
 	})
 }
 
-// passSoak has a process that alone starts do as much as this one.
+// passSoak has a process that [podrig.Alone] starts do as much as this one.
 func passSoak(c *exec.Cmd) {
 	if *podrig.Soak {
 		c.Args = append(c.Args, "-soak")

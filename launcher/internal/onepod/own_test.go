@@ -5,7 +5,6 @@ package onepod_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,139 +17,11 @@ import (
 	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
-
-// alice is the pod that most tests are about.
-var alice = launcher.Spec{Name: "alice"}
-
-// A second launcher of the same pods, with a deadline that it is meant to run
-// into.
-func (r *rig) impatient() *launcher.Launcher {
-	l := r.L
-	l.Timeout = podrig.Short
-	return &l
-}
-
-// beside is the path of a file that the launcher keeps for the pod called name:
-// its suffix is .launch, .pod or .json.
-func (r *rig) beside(name, suffix string) string { return filepath.Join(r.Base, "."+name+suffix) }
-
-// lock takes a lock of alice, past the package. It is given back when the test
-// is over, or the file is closed.
-func (r *rig) lock(suffix string) (*os.File, error) {
-	r.T.Helper()
-	f, err := os.OpenFile(r.beside("alice", suffix), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		r.T.Fatal(err)
-	}
-	r.T.Cleanup(func() { f.Close() })
-	return f, unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-}
-
-// editRecord changes what the record of alice says.
-func (r *rig) editRecord(edit func(record map[string]any)) {
-	r.T.Helper()
-	r.editRecordOf("alice", "alice", edit)
-}
-
-// editRecordOf makes the record of one pod that of another, and changes it.
-func (r *rig) editRecordOf(from, to string, edit func(record map[string]any)) {
-	r.T.Helper()
-	data, err := os.ReadFile(r.beside(from, ".json"))
-	if err != nil {
-		r.T.Fatal(err)
-	}
-	var record map[string]any
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber()
-	for decoder.More() { // each adds to what the earlier ones say
-		if err := decoder.Decode(&record); err != nil {
-			r.T.Fatal(err)
-		}
-	}
-	edit(record)
-	if data, err = json.Marshal(record); err != nil {
-		r.T.Fatal(err)
-	}
-	if err := os.WriteFile(r.beside(to, ".json"), data, 0o600); err != nil {
-		r.T.Fatal(err)
-	}
-}
-
-// mustRefuse fails the test unless l does not launch alice, for all reasons, in
-// the stage of the name, and leaves nothing of its own.
-func (r *rig) mustRefuse(ctx context.Context, l *launcher.Launcher, reasons ...error) *launcher.Error {
-	r.T.Helper()
-	pod, err := l.Launch(ctx, alice)
-	var e *launcher.Error
-	if !errors.As(err, &e) {
-		r.T.Fatalf("Launch returned %v, %v", pod, err)
-	}
-	podrig.MustBe(r.T, e, reasons...)
-	if e.Stage != launcher.StageOwn || e.Leftover != nil {
-		r.T.Errorf("%+v", e)
-	}
-	return e
-}
-
-// mustAttach attaches to alice, which must be want, until the test is over.
-func (r *rig) mustAttach(want *launcher.Pod) *launcher.Pod {
-	r.T.Helper()
-	pod, err := r.L.Attach(r.T.Context(), "alice")
-	if err != nil {
-		r.T.Fatal(err)
-	}
-	r.T.Cleanup(pod.Release)
-	if pod.PID() != want.PID() || pod.Endpoint() != want.Endpoint() || pod.LogPath() != want.LogPath() ||
-		pod.RuntimeDir() != want.RuntimeDir() || pod.Name() != want.Name() {
-		r.T.Errorf("attached to %d at %v, want %d at %v", pod.PID(), pod.Endpoint(), want.PID(), want.Endpoint())
-	}
-	return pod
-}
-
-// mustLive fails the test if the pod has ended.
-func mustLive(t *testing.T, pod *launcher.Pod) {
-	t.Helper()
-	now, cancel := context.WithCancel(context.Background())
-	cancel()
-	if exit, err := pod.Wait(now); err == nil {
-		t.Errorf("pid %d has ended: %v", pod.PID(), exit)
-	}
-	if err := syscall.Kill(pod.PID(), 0); err != nil {
-		t.Errorf("pid %d: %v", pod.PID(), err)
-	}
-}
-
-// mustEndBy waits until the pod has ended, by sig.
-func mustEndBy(t *testing.T, pod *launcher.Pod, sig syscall.Signal) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), podrig.Ample)
-	defer cancel()
-	// How it ended is not told everywhere to who is not its parent.
-	if exit, err := pod.Wait(ctx); err != nil || exit.Known && exit.Signal != sig {
-		t.Errorf("Wait returned %v, %v, want %v", exit, err, sig)
-	}
-}
-
-// state is what List says of alice; empty if it does not.
-func (r *rig) state() launcher.State {
-	r.T.Helper()
-	for s, err := range r.L.List(r.T.Context()) {
-		if err != nil {
-			r.T.Fatal(err)
-		}
-		if s.Name == "alice" {
-			return s.State
-		}
-	}
-	return ""
-}
 
 // TestWitnesses has a test for each row of the table in the documentation of
 // package ownership, in its order.
@@ -175,25 +46,25 @@ func TestWitnesses(t *testing.T) {
 // keep anybody from it.
 func itRuns(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
-	pod := r.Launch(alice)
+	pod := r.Launch(podrig.Alice)
 	check := func() {
 		t.Helper()
-		e := r.mustRefuse(t.Context(), &r.L, launcher.ErrRunning)
+		e := r.MustRefuse(t.Context(), &r.L, launcher.ErrRunning)
 		if e.PID != pod.PID() || e.Endpoint != pod.Endpoint() || e.LogPath != pod.LogPath() {
 			t.Errorf("%+v", e)
 		}
-		same, started, err := r.L.Ensure(t.Context(), alice)
+		same, started, err := r.L.Ensure(t.Context(), podrig.Alice)
 		if err != nil || started || same.PID() != pod.PID() {
 			t.Fatalf("Ensure returned %v, %v, %v", same, started, err)
 		}
 		same.Release()
-		podrig.Ping(t, r.mustAttach(pod))
-		if got := r.state(); got != launcher.StateReady {
+		podrig.Ping(t, r.MustAttach(pod))
+		if got := r.State(); got != launcher.StateReady {
 			t.Errorf("List says %q", got)
 		}
 	}
 	check()
-	if _, err := r.lock(".launch"); err != nil {
+	if _, err := r.Lock(".launch"); err != nil {
 		t.Fatal(err)
 	}
 	check()
@@ -208,7 +79,7 @@ func itIsLaunched(t *testing.T) {
 	r.L.Command = podrig.Script("notify "+up, "await "+goOn, "listen", "ready", "hang")
 	launching := make(chan *launcher.Pod)
 	go func() {
-		pod, err := r.L.Launch(context.Background(), alice)
+		pod, err := r.L.Launch(context.Background(), podrig.Alice)
 		if err != nil {
 			t.Error(err)
 		}
@@ -219,18 +90,18 @@ func itIsLaunched(t *testing.T) {
 	// Who cannot wait any longer is told what for.
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		podrig.MustSay(t, r.mustRefuse(t.Context(), r.impatient(), launcher.ErrHeld, launcher.ErrTimeout), "is launching it")
+		podrig.MustSay(t, r.MustRefuse(t.Context(), r.Impatient(), launcher.ErrHeld, launcher.ErrTimeout), "is launching it")
 	})
 	wg.Go(func() {
-		_, _, err := r.impatient().Ensure(t.Context(), alice)
+		_, _, err := r.Impatient().Ensure(t.Context(), podrig.Alice)
 		podrig.MustBe(t, err, launcher.ErrHeld, launcher.ErrTimeout)
 	})
 	wg.Go(func() {
-		_, err := r.impatient().Attach(t.Context(), "alice")
+		_, err := r.Impatient().Attach(t.Context(), "alice")
 		podrig.MustBe(t, err, launcher.ErrTimeout, context.DeadlineExceeded)
 	})
 	wg.Wait()
-	if got := r.state(); got != launcher.StateStarting {
+	if got := r.State(); got != launcher.StateStarting {
 		t.Errorf("List says %q", got)
 	}
 
@@ -244,13 +115,13 @@ func itIsLaunched(t *testing.T) {
 		got <- pod
 	})
 	wg.Go(func() {
-		pod, started, err := r.L.Ensure(t.Context(), alice)
+		pod, started, err := r.L.Ensure(t.Context(), podrig.Alice)
 		if err != nil || started {
 			t.Errorf("Ensure returned %v, %v", started, err)
 		}
 		got <- pod
 	})
-	wg.Go(func() { r.mustRefuse(t.Context(), &r.L, launcher.ErrRunning) })
+	wg.Go(func() { r.MustRefuse(t.Context(), &r.L, launcher.ErrRunning) })
 	podrig.Wake(t, goOn)
 	first := <-launching
 	wg.Wait()
@@ -270,25 +141,25 @@ func itIsLaunched(t *testing.T) {
 // ended by the next launch.
 func itsLauncherDied(t *testing.T) {
 	for name, spoil := range map[string]func(r *rig){
-		"not ready": func(r *rig) { r.editRecord(func(m map[string]any) { m["ready"] = false }) },
+		"not ready": func(r *rig) { r.EditRecord(func(m map[string]any) { m["ready"] = false }) },
 		"none": func(r *rig) {
-			if err := os.Remove(r.beside("alice", ".json")); err != nil {
+			if err := os.Remove(r.Beside("alice", ".json")); err != nil {
 				r.T.Fatal(err)
 			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, podrig.Serve...)
-			left := r.Launch(alice)
+			left := r.Launch(podrig.Alice)
 			spoil(r)
 			_, err := r.L.Attach(t.Context(), "alice")
 			podrig.MustBe(t, err, fs.ErrNotExist)
-			mustLive(t, left)
-			pod, started, err := r.L.Ensure(t.Context(), alice)
+			podrig.MustLive(t, left)
+			pod, started, err := r.L.Ensure(t.Context(), podrig.Alice)
 			if err != nil || !started {
 				t.Fatalf("Ensure returned %v, %v, %v", pod, started, err)
 			}
-			mustEndBy(t, left, syscall.SIGKILL)
+			podrig.MustEndBy(t, left, syscall.SIGKILL)
 			podrig.Ping(t, pod)
 			if err := pod.Stop(t.Context()); err != nil {
 				t.Error(err)
@@ -303,17 +174,17 @@ func itsDescendantsLive(t *testing.T) {
 	r := newRig(t)
 	pid, up, wake := filepath.Join(r.Base, "pid"), r.Fifo("up"), r.Fifo("wake")
 	r.L.Command = podrig.Script("setsid pid "+pid+" ; notify "+up+" ; await "+wake, "await "+up, "listen", "ready", "hang")
-	pod := r.Launch(alice)
+	pod := r.Launch(podrig.Alice)
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	e := r.mustRefuse(t.Context(), r.impatient(), launcher.ErrHeld, launcher.ErrTimeout)
+	e := r.MustRefuse(t.Context(), r.Impatient(), launcher.ErrHeld, launcher.ErrTimeout)
 	podrig.MustSay(t, e, "["+readPID(t, pid)+"]", "left behind")
-	_, _, err := r.impatient().Ensure(t.Context(), alice)
+	_, _, err := r.Impatient().Ensure(t.Context(), podrig.Alice)
 	podrig.MustBe(t, err, launcher.ErrHeld)
 	_, err = r.L.Attach(t.Context(), "alice")
 	podrig.MustBe(t, err, fs.ErrNotExist)
-	if got := r.state(); got != launcher.StateGone {
+	if got := r.State(); got != launcher.StateGone {
 		t.Errorf("List says %q", got)
 	}
 	podrig.Wake(t, wake) // it would block if its reader were dead
@@ -334,22 +205,22 @@ func readPID(t *testing.T, path string) string {
 // all the same, by its record.
 func itRunsWithoutLock(t *testing.T) {
 	r := newRig(t, "closefrom 3", "listen", "ready", "hang")
-	pod := r.Launch(alice)
-	f, err := r.lock(".pod")
+	pod := r.Launch(podrig.Alice)
+	f, err := r.Lock(".pod")
 	if err != nil {
 		t.Fatalf("the pod has not dropped its lock: %v", err)
 	}
 	f.Close()
-	if e := r.mustRefuse(t.Context(), &r.L, launcher.ErrRunning); e.PID != pod.PID() {
+	if e := r.MustRefuse(t.Context(), &r.L, launcher.ErrRunning); e.PID != pod.PID() {
 		t.Errorf("%+v", e)
 	}
-	same, started, err := r.L.Ensure(t.Context(), alice)
+	same, started, err := r.L.Ensure(t.Context(), podrig.Alice)
 	if err != nil || started || same.PID() != pod.PID() {
 		t.Fatalf("Ensure returned %v, %v, %v", same, started, err)
 	}
 	same.Release()
 	podrig.Ping(t, pod)
-	if err := r.mustAttach(pod).Stop(t.Context()); err != nil {
+	if err := r.MustAttach(pod).Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	r.Relaunch("alice")
@@ -368,11 +239,11 @@ func nobodyHasIt(t *testing.T) {
 		}
 	}
 	gone()
-	if got := r.state(); got != "" {
+	if got := r.State(); got != "" {
 		t.Errorf("List says %q of a pod that never was", got)
 	}
 	for range 2 {
-		pod, started, err := r.L.Ensure(t.Context(), alice)
+		pod, started, err := r.L.Ensure(t.Context(), podrig.Alice)
 		if err != nil || !started {
 			t.Fatalf("Ensure returned %v, %v, %v", pod, started, err)
 		}
@@ -380,7 +251,7 @@ func nobodyHasIt(t *testing.T) {
 			t.Fatal(err)
 		}
 		gone()
-		if got := r.state(); got != launcher.StateGone {
+		if got := r.State(); got != launcher.StateGone {
 			t.Errorf("List says %q", got)
 		}
 	}
@@ -398,7 +269,7 @@ func TestEnsure(t *testing.T) {
 	var wg sync.WaitGroup
 	for range cap(answers) {
 		wg.Go(func() {
-			pod, started, err := r.L.Ensure(t.Context(), alice)
+			pod, started, err := r.L.Ensure(t.Context(), podrig.Alice)
 			if err != nil {
 				t.Error(err)
 				return
@@ -435,7 +306,7 @@ func TestAttachToAFailure(t *testing.T) {
 	r.L.Command = podrig.Script("notify "+up, "await "+goOn, "exit 3")
 	launching := make(chan error)
 	go func() {
-		_, err := r.L.Launch(context.Background(), alice)
+		_, err := r.L.Launch(context.Background(), podrig.Alice)
 		launching <- err
 	}()
 	podrig.Await(t, up)
@@ -477,7 +348,7 @@ func TestAttachMakesNothing(t *testing.T) {
 // taken for what it was; nobody is signalled.
 func TestSquatter(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
-	pod := r.Launch(alice)
+	pod := r.Launch(podrig.Alice)
 	path := pod.Endpoint().Address
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
@@ -486,16 +357,16 @@ func TestSquatter(t *testing.T) {
 	squatter := r.Launch(launcher.Spec{Name: "squatter"})
 	_, err := r.L.Attach(t.Context(), "alice")
 	podrig.MustBe(t, err, launcher.ErrNotOurs, readiness.ErrForeignPeer)
-	_, _, err = r.L.Ensure(t.Context(), alice)
+	_, _, err = r.L.Ensure(t.Context(), podrig.Alice)
 	podrig.MustBe(t, err, launcher.ErrNotOurs)
-	if got := r.state(); got != launcher.StateUnreachable {
+	if got := r.State(); got != launcher.StateUnreachable {
 		t.Errorf("List says %q", got)
 	}
-	mustLive(t, pod)
+	podrig.MustLive(t, pod)
 	podrig.Ping(t, squatter)
 	// Whom the launcher's probe lets answer may answer.
 	r.L.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{Peer: readiness.SameUser}}
-	r.mustAttach(pod)
+	r.MustAttach(pod)
 }
 
 // A resolver without a base cannot keep names apart: everything that would have
@@ -509,8 +380,8 @@ func TestWithoutBase(t *testing.T) {
 		}
 		return dir, nil
 	})
-	podrig.MustSay(t, r.mustRefuse(t.Context(), &r.L, errors.ErrUnsupported), "runtimedir.ResolverFunc", "Baser")
-	_, _, err := r.L.Ensure(t.Context(), alice)
+	podrig.MustSay(t, r.MustRefuse(t.Context(), &r.L, errors.ErrUnsupported), "runtimedir.ResolverFunc", "Baser")
+	_, _, err := r.L.Ensure(t.Context(), podrig.Alice)
 	podrig.MustBe(t, err, errors.ErrUnsupported)
 	_, err = r.L.Attach(t.Context(), "alice")
 	podrig.MustBe(t, err, errors.ErrUnsupported)
@@ -538,7 +409,7 @@ func TestRecord(t *testing.T) {
 	})
 	const overlay, secret = "token = 'sesame'", "PASSWORD=swordfish"
 	pod := r.Launch(launcher.Spec{Name: "alice", Overlay: overlay, Env: append(os.Environ(), secret)})
-	data, err := os.ReadFile(r.beside("alice", ".json"))
+	data, err := os.ReadFile(r.Beside("alice", ".json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -562,8 +433,8 @@ func TestRecord(t *testing.T) {
 func TestBaseOfAnyBytes(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
 	r.L.Dir = runtimedir.Dir(filepath.Join(r.Base, "\xff<&>"))
-	pod := r.Launch(alice)
-	again := r.mustAttach(pod)
+	pod := r.Launch(podrig.Alice)
+	again := r.MustAttach(pod)
 	podrig.Ping(t, again)
 	if _, err := os.Stat(again.LogPath()); err != nil {
 		t.Error(err)
@@ -574,7 +445,7 @@ func TestBaseOfAnyBytes(t *testing.T) {
 // pod is passed over.
 func TestList(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
-	pod := r.Launch(alice)
+	pod := r.Launch(podrig.Alice)
 	r.Launch(launcher.Spec{Name: "bob"})
 	if err := os.Remove(pod.Endpoint().Address); err != nil {
 		t.Fatal(err)
@@ -583,7 +454,7 @@ func TestList(t *testing.T) {
 	if err := carol.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(os.Mkdir(r.Dir("dave"), 0o700), os.WriteFile(r.beside("eve", ".json"), []byte("{}"), 0o600)); err != nil {
+	if err := errors.Join(os.Mkdir(r.Dir("dave"), 0o700), os.WriteFile(r.Beside("eve", ".json"), []byte("{}"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
@@ -612,14 +483,14 @@ func TestList(t *testing.T) {
 // Two who list at the same time do not take each other's look for a launch.
 func TestListsAtOnce(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
-	if err := r.Launch(alice).Stop(t.Context()); err != nil {
+	if err := r.Launch(podrig.Alice).Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
 			for range 100 {
-				if got := r.state(); got != launcher.StateGone {
+				if got := r.State(); got != launcher.StateGone {
 					t.Errorf("List says %q", got)
 					return
 				}
@@ -635,8 +506,8 @@ func TestFollow(t *testing.T) {
 	r := newRig(t)
 	wake := r.Fifo("wake")
 	r.L.Command = podrig.Script("say one", "listen", "ready", "await "+wake, "say two", "exit 0")
-	pod := r.Launch(alice)
-	attached := r.mustAttach(pod)
+	pod := r.Launch(podrig.Alice)
+	attached := r.MustAttach(pod)
 	var readers []io.ReadCloser
 	for _, p := range []*launcher.Pod{pod, attached} {
 		for _, fromStart := range []bool{true, false} {

@@ -283,11 +283,11 @@ func (s *storm) watch(stop <-chan struct{}) {
 			return
 		case <-tick.C:
 		}
-		live := livePods(s.T, s.Dir(stormName))
+		live := podrig.Alive(s.T, s.Dir(stormName))
 		if len(live) > 1 {
 			// The first may have ended before the second began, which was found
 			// later. If both are still there, it has not.
-			again := livePods(s.T, s.Dir(stormName))
+			again := podrig.Alive(s.T, s.Dir(stormName))
 			both := slices.DeleteFunc(live, func(pid int) bool { return !slices.Contains(again, pid) })
 			if len(both) > 1 {
 				s.T.Errorf("there were several pods at once: %v", both)
@@ -369,13 +369,13 @@ func (s *storm) check(n int, got []answer) {
 	if err := answers(s.T.Context(), pod); err != nil {
 		s.T.Errorf("round %d: %v", n, err)
 	}
-	if live := livePods(s.T, s.Dir(stormName)); !slices.Equal(live, []int{pod.PID()}) {
+	if live := podrig.Alive(s.T, s.Dir(stormName)); !slices.Equal(live, []int{pod.PID()}) {
 		s.T.Errorf("round %d: alive are %v, want %d alone", n, live, pod.PID())
 	}
 	if err := pod.Stop(s.T.Context()); err != nil {
 		s.T.Errorf("round %d: %v", n, err)
 	}
-	if live := livePods(s.T, s.Dir(stormName)); len(live) > 0 {
+	if live := podrig.Alive(s.T, s.Dir(stormName)); len(live) > 0 {
 		s.T.Errorf("round %d: when the pod was stopped there were still %v", n, live)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"testing"
 
 	"github.com/podlaunch/podlaunch/launcher"
 )
@@ -33,6 +34,16 @@ func LivePods(dir string) ([]int, error) {
 		}
 	}
 	return live, nil
+}
+
+// Alive returns the pids of the fake pods that run in a runtime directory.
+func Alive(t *testing.T, dir string) []int {
+	t.Helper()
+	live, err := LivePods(dir)
+	if err != nil {
+		t.Error(err)
+	}
+	return live
 }
 
 // Answers has the pod answer a request over its socket. Unlike [Ping] it can be

@@ -1,6 +1,6 @@
 //go:build linux
 
-package onepod_test
+package faults_test
 
 import (
 	"os/exec"
@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 )
 
 // A refusal is a system call that the kernel refuses with errno, as a filter of
@@ -71,7 +73,7 @@ func refuse(t *testing.T, calls ...refusal) {
 // calls, and reports whether this is that process.
 func refused(t *testing.T, calls ...refusal) bool {
 	t.Helper()
-	if !alone(t, func(*exec.Cmd) {}) {
+	if !podrig.Alone(t, func(*exec.Cmd) {}) {
 		return false
 	}
 	refuse(t, calls...)

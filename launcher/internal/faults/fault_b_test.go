@@ -1,6 +1,6 @@
 //go:build linux
 
-package onepod_test
+package faults_test
 
 import (
 	"errors"
@@ -95,7 +95,7 @@ func b08(t *testing.T) {
 		return
 	}
 	r.remount(unix.MS_RDONLY, "")
-	e := r.Fail(t.Context(), alice)
+	e := r.Fail(t.Context(), podrig.Alice)
 	podrig.MustBe(t, e, runtimedir.ErrUnavailable, syscall.EROFS)
 	podrig.MustSay(t, e, r.Dir("alice"))
 	if e.Stage != launcher.StageDir {
@@ -175,7 +175,7 @@ func b09(t *testing.T) {
 			return
 		}
 		free := r.fill()
-		e := r.Fail(t.Context(), alice)
+		e := r.Fail(t.Context(), podrig.Alice)
 		podrig.MustBe(t, e, syscall.ENOSPC)
 		podrig.MustSay(t, e, "no space left on device")
 		free()
@@ -187,13 +187,13 @@ func b09(t *testing.T) {
 			"file":      {call: unix.SYS_OPENAT, errno: errno, arg: 2, mask: unix.O_CREAT},
 		} {
 			t.Run(what+" "+name, func(t *testing.T) {
-				if !alone(t) {
+				if !podrig.Alone(t) {
 					return
 				}
 				r := newRig(t, podrig.Serve...)
 				r.Spoil()
 				refuse(t, call)
-				podrig.MustBe(t, r.Fail(t.Context(), alice), errno)
+				podrig.MustBe(t, r.Fail(t.Context(), podrig.Alice), errno)
 			})
 		}
 	}
@@ -226,20 +226,20 @@ func b10(t *testing.T) {
 	r.L.Ready = readiness.Sequence{wake, readiness.ReadyLine{}, readiness.Socket{}}
 	d := podrig.NewDeadline()
 	d.PassAt(t, taken)
-	e := r.Fail(d, alice)
+	e := r.Fail(d, podrig.Alice)
 	podrig.MustBe(t, e, launcher.ErrTimeout)
 	podrig.MustSay(t, e, "the filesystem of its log is full")
 
 	// One that exits for that reason is told so, too.
 	r.L.Command = podrig.Script("await "+recorded, "flood 100000", "exit 7")
-	podrig.MustSay(t, r.Fail(t.Context(), alice), "the filesystem of its log is full", "exit status 7")
+	podrig.MustSay(t, r.Fail(t.Context(), podrig.Alice), "the filesystem of its log is full", "exit status 7")
 
 	r.L.Command = podrig.Script(append(steps, "hang")...)
 	r.L.Ready = readiness.Sequence{wake, readiness.Any{
 		readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{}},
 		readiness.Unix{Path: sock},
 	}}
-	pod := r.Launch(alice)
+	pod := r.Launch(podrig.Alice)
 	podrig.Ping(t, pod)
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Error(err)
@@ -249,13 +249,13 @@ func b10(t *testing.T) {
 // B11: a pod inherits the limit on the size of files, and if its log comes to
 // that it dies of a signal, which is told. The launcher itself needs a record.
 func b11(t *testing.T) {
-	if !alone(t) {
+	if !podrig.Alone(t) {
 		return
 	}
 	r := newRig(t)
 	r.L.Command = launcher.Exec("/bin/sh", "-c", "exec head -c 1000000 /dev/zero >&2")
 	limit(t, unix.RLIMIT_FSIZE, 64<<10)
-	e := r.Fail(t.Context(), alice)
+	e := r.Fail(t.Context(), podrig.Alice)
 	podrig.MustBe(t, e, launcher.ErrExitedEarly)
 	podrig.MustSay(t, e, "file size limit exceeded")
 	if e.Exit == nil || e.Exit.Signal != syscall.SIGXFSZ {
@@ -263,7 +263,7 @@ func b11(t *testing.T) {
 	}
 	r.L.Command = podrig.Script("hang")
 	limit(t, unix.RLIMIT_FSIZE, 0)
-	podrig.MustBe(t, r.Fail(t.Context(), alice), syscall.EFBIG)
+	podrig.MustBe(t, r.Fail(t.Context(), podrig.Alice), syscall.EFBIG)
 	limit(t, unix.RLIMIT_FSIZE, unix.RLIM_INFINITY)
 	r.Relaunch("alice")
 }
@@ -293,7 +293,7 @@ func b24(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if os.Getenv(aloneVariable) != t.Name() && os.Getuid() == 0 {
+	if os.Getenv(podrig.AloneVariable) != t.Name() && os.Getuid() == 0 {
 		pod = readableByAll(t, pod)
 	}
 	inNamespace := func(c *exec.Cmd) {
@@ -306,17 +306,17 @@ func b24(t *testing.T) {
 			Credential:  &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid), NoSetGroups: true},
 		}
 	}
-	if !alone(t, inNamespace) {
+	if !podrig.Alone(t, inNamespace) {
 		return
 	}
 	r := newRig(t, podrig.Serve...)
-	if err := r.Launch(alice).Stop(t.Context()); err != nil {
+	if err := r.Launch(podrig.Alice).Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	keepThreads(t, 24)
 	limit(t, unix.RLIMIT_NPROC, 80)
 	release := takeProcesses(t)
-	e := r.Fail(t.Context(), alice)
+	e := r.Fail(t.Context(), podrig.Alice)
 	podrig.MustBe(t, e, syscall.EAGAIN)
 	podrig.MustSay(t, e, "the limit on processes is reached")
 	if e.Stage != launcher.StageStart {
@@ -412,11 +412,11 @@ func takeProcesses(t *testing.T) (release func()) {
 // B26: with too few descriptors, however many too few, a launch fails with that
 // reason and leaves nothing, or it does without those that it can do without.
 func b26(t *testing.T) {
-	if !alone(t) {
+	if !podrig.Alone(t) {
 		return
 	}
 	r := newRig(t, podrig.Serve...)
-	if err := r.Launch(alice).Stop(t.Context()); err != nil {
+	if err := r.Launch(podrig.Alice).Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	var hard unix.Rlimit
@@ -435,7 +435,7 @@ func b26(t *testing.T) {
 		}
 		before := leaktest.Take()
 		limit(t, unix.RLIMIT_NOFILE, n)
-		pod, err := r.L.Launch(t.Context(), alice)
+		pod, err := r.L.Launch(t.Context(), podrig.Alice)
 		limit(t, unix.RLIMIT_NOFILE, hard.Cur)
 		if err == nil {
 			if err := pod.Stop(t.Context()); err != nil {
@@ -467,7 +467,7 @@ func b28(t *testing.T) {
 	}
 	r := newRig(t, podrig.Serve...)
 	r.Spoil()
-	e := r.Fail(t.Context(), alice)
+	e := r.Fail(t.Context(), podrig.Alice)
 	podrig.MustBe(t, e, syscall.ENOMEM)
 	if e.Stage != launcher.StageStart || e.PID != 0 {
 		t.Errorf("%+v", e)
@@ -505,7 +505,7 @@ func b29(t *testing.T) {
 			r := newRig(t)
 			r.L.Grace = podrig.Short
 			r.L.Command = podrig.Script("say one", "spawn hang", "exit 3")
-			e := r.Fail(t.Context(), alice)
+			e := r.Fail(t.Context(), podrig.Alice)
 			podrig.MustBe(t, e, launcher.ErrExitedEarly)
 			if e.Exit == nil || *e.Exit != (launcher.Exit{Code: 3, Known: true}) {
 				t.Errorf("Exit is %+v", e.Exit)
@@ -516,16 +516,16 @@ func b29(t *testing.T) {
 			r.L.Command = podrig.Script("spawn hang", "notify "+taken, "hang")
 			d := podrig.NewDeadline()
 			d.PassAt(t, taken)
-			podrig.MustBe(t, r.Fail(d, alice), launcher.ErrTimeout)
+			podrig.MustBe(t, r.Fail(d, podrig.Alice), launcher.ErrTimeout)
 			r.mustBeUnowned()
 
 			r.L.Command = podrig.Script("spawn ignore 15 ; hang", "ignore 15", "listen", "ready", "hang")
-			pod := r.Launch(alice)
+			pod := r.Launch(podrig.Alice)
 			podrig.Ping(t, pod)
 			if err := pod.Stop(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			mustEndBy(t, pod, syscall.SIGKILL)
+			podrig.MustEndBy(t, pod, syscall.SIGKILL)
 			podrig.MustBeGone(t, pod.PID())
 		})
 	}
@@ -556,7 +556,7 @@ func b30(t *testing.T) {
 		if err := unix.Mount("tmpfs", "/proc", "tmpfs", 0, ""); err != nil {
 			t.Fatal(err)
 		}
-		pod, err := r.L.Launch(t.Context(), alice)
+		pod, err := r.L.Launch(t.Context(), podrig.Alice)
 		if err := unix.Unmount("/proc", 0); err != nil {
 			t.Fatal(err)
 		}
@@ -565,7 +565,7 @@ func b30(t *testing.T) {
 			t.Fatalf("Launch returned %v, %+v", pod, err)
 		}
 		podrig.MustSay(t, e, "/proc/")
-		if live := livePods(t, r.Dir("alice")); len(live) > 0 {
+		if live := podrig.Alive(t, r.Dir("alice")); len(live) > 0 {
 			t.Errorf("there are %v", live)
 		}
 		r.mustBeUnowned()
@@ -579,13 +579,13 @@ func b30(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := newRig(t, podrig.Serve...)
-		attached := r.mustAttach(r.Launch(alice))
+		attached := r.MustAttach(r.Launch(podrig.Alice))
 		podrig.Ping(t, attached)
 		if err := attached.Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		r.L.Command = podrig.Script("setsid hang", "exit 3")
-		podrig.MustBe(t, r.Fail(t.Context(), alice), launcher.ErrExitedEarly)
+		podrig.MustBe(t, r.Fail(t.Context(), podrig.Alice), launcher.ErrExitedEarly)
 	})
 }
 
@@ -599,7 +599,7 @@ func b31(t *testing.T) {
 	if err := unix.Mount("tmpfs", "/dev", "tmpfs", 0, ""); err != nil {
 		t.Fatal(err)
 	}
-	e := r.Fail(t.Context(), alice)
+	e := r.Fail(t.Context(), podrig.Alice)
 	podrig.MustBe(t, e, os.ErrNotExist)
 	podrig.MustSay(t, e, "open the null device")
 	if e.Stage != launcher.StageStart || e.PID != 0 {
@@ -621,9 +621,9 @@ func b32(t *testing.T) {
 			}
 			r := newRig(t, podrig.Serve...)
 			r.Spoil()
-			e := r.Fail(t.Context(), alice)
+			e := r.Fail(t.Context(), podrig.Alice)
 			podrig.MustBe(t, e, errno)
-			podrig.MustSay(t, e, "lock "+strconv.Quote(r.beside("alice", ".launch")))
+			podrig.MustSay(t, e, "lock "+strconv.Quote(r.Beside("alice", ".launch")))
 			if e.Stage != launcher.StageOwn || e.PID != 0 {
 				t.Errorf("%+v", e)
 			}
@@ -635,7 +635,7 @@ func b32(t *testing.T) {
 		}
 		r := newRig(t, podrig.Serve...)
 		r.Spoil()
-		e := r.Fail(t.Context(), alice)
+		e := r.Fail(t.Context(), podrig.Alice)
 		podrig.MustBe(t, e, launcher.ErrExitedEarly)
 		podrig.MustSay(t, e, "bind: operation not permitted")
 	})
@@ -676,7 +676,7 @@ func b35(t *testing.T) {
 		}
 		return vars
 	}
-	pod := r.Launch(alice)
+	pod := r.Launch(podrig.Alice)
 	vars := seen()
 	for name, value := range hostile {
 		if vars[name] != value {
@@ -707,7 +707,7 @@ func b36(t *testing.T) {
 	failed := 0
 	for n := 2; n < 20; n++ {
 		r.remount(0, fmt.Sprintf("nr_inodes=%d", n))
-		pod, err := r.L.Launch(t.Context(), alice)
+		pod, err := r.L.Launch(t.Context(), podrig.Alice)
 		if err == nil {
 			if err := pod.Stop(t.Context()); err != nil {
 				t.Error(err)
@@ -722,7 +722,7 @@ func b36(t *testing.T) {
 		if !errors.As(err, &e) || e.Leftover != nil {
 			t.Errorf("with %d inodes: %+v", n, err)
 		}
-		if live := livePods(t, r.Dir("alice")); len(live) > 0 {
+		if live := podrig.Alive(t, r.Dir("alice")); len(live) > 0 {
 			t.Errorf("with %d inodes there are %v", n, live)
 		}
 		// A pod that finds no inode for its socket says so.

@@ -1,6 +1,6 @@
 //go:build linux
 
-package onepod_test
+package faults_test
 
 import (
 	"context"
@@ -56,7 +56,7 @@ func TestFaultE(t *testing.T) {
 func e01(t *testing.T) {
 	for range 10 {
 		r := newRig(t, "listen", "ready", "exit 7")
-		pod, err := r.L.Launch(t.Context(), alice)
+		pod, err := r.L.Launch(t.Context(), podrig.Alice)
 		if err != nil {
 			podrig.MustBe(t, err, launcher.ErrExitedEarly)
 			continue
@@ -80,7 +80,7 @@ func e02(t *testing.T) {
 		return
 	}
 	r := newRig(t, podrig.Serve...)
-	pod := r.Launch(alice)
+	pod := r.Launch(podrig.Alice)
 	before, err := proc.ReadStat(pod.PID())
 	if err != nil {
 		t.Fatal(err)
@@ -93,15 +93,15 @@ func e02(t *testing.T) {
 		_, err := r.L.Attach(t.Context(), "alice")
 		podrig.MustBe(t, err, launcher.ErrNotOurs, proc.ErrStranger)
 	}
-	if got := r.state(); got != launcher.StateGone {
+	if got := r.State(); got != launcher.StateGone {
 		t.Errorf("List says %q", got)
 	}
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
 	// A launcher that died would have left the record like this.
-	r.editRecord(func(m map[string]any) { m["ready"] = false })
-	next, started, err := r.L.Ensure(t.Context(), alice)
+	r.EditRecord(func(m map[string]any) { m["ready"] = false })
+	next, started, err := r.L.Ensure(t.Context(), podrig.Alice)
 	if err != nil || !started {
 		t.Fatalf("Ensure returned %v, %v, %v", next, started, err)
 	}
@@ -206,7 +206,7 @@ func e03(t *testing.T) {
 				t.Errorf("attached to %d, want %d", pod.PID(), pid)
 			}
 			podrig.Ping(t, pod)
-			mustLive(t, pod)
+			podrig.MustLive(t, pod)
 			log, err := pod.Follow(t.Context(), true)
 			if err != nil {
 				t.Fatal(err)
@@ -219,7 +219,7 @@ func e03(t *testing.T) {
 			if err := pod.Stop(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			mustEndBy(t, pod, syscall.SIGTERM)
+			podrig.MustEndBy(t, pod, syscall.SIGTERM)
 			podrig.MustBeGone(t, pid)
 			r.Relaunch("alice")
 		})
@@ -229,8 +229,8 @@ func e03(t *testing.T) {
 // E4: who has attached stops the pod, and its launcher sees it.
 func e04(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
-	pod := r.Launch(alice)
-	attached := r.mustAttach(pod)
+	pod := r.Launch(podrig.Alice)
+	attached := r.MustAttach(pod)
 	if err := attached.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -239,8 +239,8 @@ func e04(t *testing.T) {
 	default:
 		t.Error("Done is open after Stop")
 	}
-	mustEndBy(t, attached, syscall.SIGTERM)
-	mustEndBy(t, pod, syscall.SIGTERM)
+	podrig.MustEndBy(t, attached, syscall.SIGTERM)
+	podrig.MustEndBy(t, pod, syscall.SIGTERM)
 	podrig.MustBeGone(t, pod.PID())
 }
 
@@ -248,21 +248,21 @@ func e04(t *testing.T) {
 func e05(t *testing.T) {
 	r := newRig(t, append([]string{"ignore 15"}, podrig.Serve...)...)
 	r.L.Grace = podrig.Short
-	pod := r.Launch(alice)
-	attached := r.mustAttach(pod)
+	pod := r.Launch(podrig.Alice)
+	attached := r.MustAttach(pod)
 	if err := attached.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	mustEndBy(t, attached, syscall.SIGKILL)
+	podrig.MustEndBy(t, attached, syscall.SIGKILL)
 }
 
 // E6: it does not matter who stops it, and how many do.
 func e06(t *testing.T) {
 	r := newRig(t, append([]string{"ignore 15"}, podrig.Serve...)...)
 	r.L.Grace = podrig.Short
-	pods := []*launcher.Pod{r.Launch(alice)}
+	pods := []*launcher.Pod{r.Launch(podrig.Alice)}
 	for range 3 {
-		pods = append(pods, r.mustAttach(pods[0]))
+		pods = append(pods, r.MustAttach(pods[0]))
 	}
 	var wg sync.WaitGroup
 	for _, pod := range pods {
@@ -279,7 +279,7 @@ func e06(t *testing.T) {
 		if err := pod.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
-		mustEndBy(t, pod, syscall.SIGKILL)
+		podrig.MustEndBy(t, pod, syscall.SIGKILL)
 	}
 }
 
@@ -287,7 +287,7 @@ func e06(t *testing.T) {
 // signalled for it.
 func e07(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
-	if err := r.Launch(alice).Stop(t.Context()); err != nil {
+	if err := r.Launch(podrig.Alice).Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	other := r.startStranger()
@@ -305,16 +305,16 @@ func e07(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("%s, ready %v", what, ready), func(t *testing.T) {
 				r.T = t
-				r.editRecord(func(m map[string]any) { m["pid"], m["ready"], m["start"] = c.pid, ready, 1 })
+				r.EditRecord(func(m map[string]any) { m["pid"], m["ready"], m["start"] = c.pid, ready, 1 })
 				pod, err := r.L.Attach(t.Context(), "alice")
 				if pod != nil || err == nil {
 					t.Fatalf("Attach returned %v, %v", pod, err)
 				}
 				podrig.MustBe(t, err, c.want)
-				if got := r.state(); got == launcher.StateReady || got == launcher.StateUnreachable {
+				if got := r.State(); got == launcher.StateReady || got == launcher.StateUnreachable {
 					t.Errorf("List says %q", got)
 				}
-				next, started, err := r.L.Ensure(t.Context(), alice)
+				next, started, err := r.L.Ensure(t.Context(), podrig.Alice)
 				if err != nil || !started {
 					t.Fatalf("Ensure returned %v, %v, %v", next, started, err)
 				}
@@ -332,8 +332,8 @@ func e07(t *testing.T) {
 func e08(t *testing.T) {
 	t.Run("stopped", func(t *testing.T) {
 		r := newRig(t, "spawn ignore 15 ; hang", "spawn hang", "listen", "ready", "hang")
-		pod := r.Launch(alice)
-		if err := r.mustAttach(pod).Stop(t.Context()); err != nil {
+		pod := r.Launch(podrig.Alice)
+		if err := r.MustAttach(pod).Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		podrig.MustBeGone(t, pod.PID())
@@ -342,8 +342,8 @@ func e08(t *testing.T) {
 		r := newRig(t)
 		up, wake, alive := r.Fifo("up"), r.Fifo("wake"), r.Fifo("alive")
 		r.L.Command = podrig.Script("spawn notify "+up+" ; await "+alive, "await "+up, "listen", "ready", "await "+wake, "exit 7")
-		pod := r.Launch(alice)
-		attached := r.mustAttach(pod)
+		pod := r.Launch(podrig.Alice)
+		attached := r.MustAttach(pod)
 		podrig.Wake(t, wake)
 		<-attached.Done()
 		if err := attached.Stop(t.Context()); err != nil {
@@ -357,12 +357,12 @@ func e08(t *testing.T) {
 // there is nothing to attach to.
 func e09(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
-	pod := r.Launch(alice)
-	attached := r.mustAttach(pod)
+	pod := r.Launch(podrig.Alice)
+	attached := r.MustAttach(pod)
 	if err := errors.Join(syscall.Kill(pod.PID(), syscall.SIGKILL), os.RemoveAll(r.Dir("alice"))); err != nil {
 		t.Fatal(err)
 	}
-	mustEndBy(t, attached, syscall.SIGKILL)
+	podrig.MustEndBy(t, attached, syscall.SIGKILL)
 	for range 2 {
 		if err := attached.Stop(t.Context()); err != nil {
 			t.Error(err)
@@ -380,18 +380,18 @@ func e10(t *testing.T) {
 		r := newRig(t)
 		up, goOn := r.Fifo("up"), r.Fifo("go")
 		r.L.Command = podrig.Script("onterm notify "+up+" ; await "+goOn+" ; sleep 300ms ; rmdir", "listen", "ready", "hang")
-		pod := r.Launch(alice)
+		pod := r.Launch(podrig.Alice)
 		if err := syscall.Kill(pod.PID(), syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
 		podrig.Await(t, up)
 		r.L.Command = podrig.Script(podrig.Serve...)
 		// It is still there, and may be for long.
-		r.mustRefuse(t.Context(), &r.L, launcher.ErrRunning)
+		r.MustRefuse(t.Context(), &r.L, launcher.ErrRunning)
 		podrig.Wake(t, goOn)
 		r.keepsItsFiles(func() (*launcher.Pod, error) {
 			for {
-				next, err := r.L.Launch(t.Context(), alice)
+				next, err := r.L.Launch(t.Context(), podrig.Alice)
 				if !errors.Is(err, launcher.ErrRunning) {
 					return next, err
 				}
@@ -402,13 +402,13 @@ func e10(t *testing.T) {
 		r := newRig(t)
 		up, goOn := r.Fifo("up"), r.Fifo("go")
 		r.L.Command = podrig.Script("setsid notify "+up+" ; await "+goOn+" ; sleep 300ms ; rmdir", "await "+up, "listen", "ready", "hang")
-		if err := r.Launch(alice).Stop(t.Context()); err != nil {
+		if err := r.Launch(podrig.Alice).Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		r.mustRefuse(t.Context(), r.impatient(), launcher.ErrHeld)
+		r.MustRefuse(t.Context(), r.Impatient(), launcher.ErrHeld)
 		podrig.Wake(t, goOn)
 		r.L.Command = podrig.Script(podrig.Serve...)
-		r.keepsItsFiles(func() (*launcher.Pod, error) { return r.L.Launch(t.Context(), alice) })
+		r.keepsItsFiles(func() (*launcher.Pod, error) { return r.L.Launch(t.Context(), podrig.Alice) })
 	})
 }
 
@@ -436,7 +436,7 @@ func e11(t *testing.T) {
 	r := newRig(t)
 	for _, word := range []string{"one", "two"} {
 		r.L.Command = podrig.Script("say "+word, "listen", "ready", "hang")
-		if err := r.Launch(alice).Stop(t.Context()); err != nil {
+		if err := r.Launch(podrig.Alice).Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -449,15 +449,15 @@ func e11(t *testing.T) {
 // E12: a pod whose socket was removed cannot be reached, and can be stopped.
 func e12(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
-	pod := r.Launch(alice)
+	pod := r.Launch(podrig.Alice)
 	if err := os.RemoveAll(r.Dir("alice")); err != nil {
 		t.Fatal(err)
 	}
-	if got := r.state(); got != launcher.StateUnreachable {
+	if got := r.State(); got != launcher.StateUnreachable {
 		t.Errorf("List says %q", got)
 	}
-	r.mustRefuse(t.Context(), &r.L, launcher.ErrRunning)
-	attached := r.mustAttach(pod)
+	r.MustRefuse(t.Context(), &r.L, launcher.ErrRunning)
+	attached := r.MustAttach(pod)
 	if _, err := attached.Dial(t.Context()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Dial returned %v", err)
 	}
@@ -474,7 +474,7 @@ func e14(t *testing.T) {
 		t.Run(field, func(t *testing.T) {
 			r := newRig(t, "closefrom 3", "listen", "ready", "hang")
 			stranger := r.Launch(launcher.Spec{Name: "stranger"})
-			r.editRecordOf("stranger", "alice", func(m map[string]any) { m["name"], m[field] = "alice", value })
+			r.EditRecordOf("stranger", "alice", func(m map[string]any) { m["name"], m[field] = "alice", value })
 			_, err := r.L.Attach(t.Context(), "alice")
 			if err == nil {
 				t.Fatal("attached")
@@ -482,14 +482,14 @@ func e14(t *testing.T) {
 			if field == "boot" {
 				podrig.MustBe(t, err, fs.ErrNotExist)
 			}
-			pod, started, err := r.L.Ensure(t.Context(), alice)
+			pod, started, err := r.L.Ensure(t.Context(), podrig.Alice)
 			if err != nil || !started || pod.PID() == stranger.PID() {
 				t.Fatalf("Ensure returned %v, %v, %v", pod, started, err)
 			}
 			if err := pod.Stop(t.Context()); err != nil {
 				t.Error(err)
 			}
-			mustLive(t, stranger)
+			podrig.MustLive(t, stranger)
 		})
 	}
 }
@@ -498,25 +498,25 @@ func e14(t *testing.T) {
 // believed, and left as it is; so is nobody's pod ended that we cannot read of.
 func e16(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
-	pod := r.Launch(alice)
-	r.editRecord(func(m map[string]any) { m["version"], m["cgroup"] = 2, map[string]any{"path": "/pods"} })
-	before, err := os.ReadFile(r.beside("alice", ".json"))
+	pod := r.Launch(podrig.Alice)
+	r.EditRecord(func(m map[string]any) { m["version"], m["cgroup"] = 2, map[string]any{"path": "/pods"} })
+	before, err := os.ReadFile(r.Beside("alice", ".json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.mustRefuse(t.Context(), &r.L, launcher.ErrRunning)
-	podrig.Ping(t, r.mustAttach(pod))
-	if got := r.state(); got != launcher.StateReady {
+	r.MustRefuse(t.Context(), &r.L, launcher.ErrRunning)
+	podrig.Ping(t, r.MustAttach(pod))
+	if got := r.State(); got != launcher.StateReady {
 		t.Errorf("List says %q", got)
 	}
-	if after, err := os.ReadFile(r.beside("alice", ".json")); err != nil || string(after) != string(before) {
+	if after, err := os.ReadFile(r.Beside("alice", ".json")); err != nil || string(after) != string(before) {
 		t.Errorf("the record became %q, %v", after, err)
 	}
-	r.editRecord(func(m map[string]any) { m["pid"] = map[string]any{"number": pod.PID()} })
-	r.mustRefuse(t.Context(), &r.L, errors.ErrUnsupported)
-	_, _, err = r.L.Ensure(context.Background(), alice)
+	r.EditRecord(func(m map[string]any) { m["pid"] = map[string]any{"number": pod.PID()} })
+	r.MustRefuse(t.Context(), &r.L, errors.ErrUnsupported)
+	_, _, err = r.L.Ensure(context.Background(), podrig.Alice)
 	podrig.MustBe(t, err, errors.ErrUnsupported)
 	_, err = r.L.Attach(t.Context(), "alice")
 	podrig.MustBe(t, err, errors.ErrUnsupported)
-	mustLive(t, pod)
+	podrig.MustLive(t, pod)
 }

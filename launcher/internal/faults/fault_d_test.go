@@ -1,13 +1,12 @@
 //go:build linux
 
-package onepod_test
+package faults_test
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -83,7 +82,7 @@ var errGivenUp = errors.New("the caller gives up")
 // for every cancelled launch, and that the name is free.
 func (r *rig) mustGiveUp(ctx context.Context, stage launcher.Stage) *launcher.Error {
 	r.T.Helper()
-	e := r.Fail(ctx, alice)
+	e := r.Fail(ctx, podrig.Alice)
 	podrig.MustBe(r.T, e, errGivenUp, context.Canceled)
 	if e.Stage != stage {
 		r.T.Errorf("stage %q, want %q: %v", e.Stage, stage, e)
@@ -95,11 +94,11 @@ func (r *rig) mustGiveUp(ctx context.Context, stage launcher.Stage) *launcher.Er
 // mustBeUnowned fails the test unless nobody has the name, now.
 func (r *rig) mustBeUnowned() {
 	r.T.Helper()
-	if _, err := os.Lstat(r.beside("alice", ".json")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(r.Beside("alice", ".json")); !errors.Is(err, fs.ErrNotExist) {
 		r.T.Errorf("there is a record: %v", err)
 	}
 	for _, suffix := range []string{".launch", ".pod"} {
-		f, err := r.lock(suffix)
+		f, err := r.Lock(suffix)
 		if err != nil {
 			r.T.Errorf("the lock %s: %v", suffix, err)
 		}
@@ -114,7 +113,7 @@ func d01(t *testing.T) {
 		r := newRig(t, podrig.Serve...)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(errGivenUp)
-		e := r.Fail(ctx, alice)
+		e := r.Fail(ctx, podrig.Alice)
 		podrig.MustBe(t, e, errGivenUp, context.Canceled)
 		if entries, err := os.ReadDir(r.Base); err != nil || len(entries) > 0 {
 			t.Errorf("there are %v, %v", entries, err)
@@ -182,7 +181,7 @@ func atEachStep(t *testing.T) {
 				cancel(errGivenUp)
 			}
 		})})
-		pod, err := r.L.Launch(ctx, alice)
+		pod, err := r.L.Launch(ctx, podrig.Alice)
 		if err == nil {
 			if n < 8 {
 				t.Errorf("ready although it was cancelled at message %d", n)
@@ -216,13 +215,13 @@ func (f writerFunc) Write(p []byte) (int, error) {
 // D2: who gives up waiting for a name says that it is held, and why it gave up.
 func d02(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
-	lock, err := r.lock(".launch")
+	lock, err := r.Lock(".launch")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	time.AfterFunc(podrig.Short, func() { cancel(errGivenUp) })
-	e := r.Fail(ctx, alice)
+	e := r.Fail(ctx, podrig.Alice)
 	podrig.MustBe(t, e, launcher.ErrHeld, errGivenUp, context.Canceled)
 	if e.Stage != launcher.StageOwn || errors.Is(e, launcher.ErrTimeout) {
 		t.Errorf("%+v", e)
@@ -285,12 +284,12 @@ func d06(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	r.L.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{}, probeThen(func() { cancel(errGivenUp) })}
-	pod, err := r.L.Launch(ctx, alice)
+	pod, err := r.L.Launch(ctx, podrig.Alice)
 	if err != nil {
 		t.Fatal(err)
 	}
 	podrig.Ping(t, pod)
-	r.mustRefuse(t.Context(), &r.L, launcher.ErrRunning)
+	r.MustRefuse(t.Context(), &r.L, launcher.ErrRunning)
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -345,7 +344,7 @@ func init() {
 func (o launcherOrder) launch() (*launcher.Pod, error) {
 	podrig.Pod = o.Pod
 	l := launcher.Launcher{Command: podrig.Script(o.Steps...), Dir: runtimedir.Dir(o.Base), Timeout: o.Timeout}
-	return l.Launch(context.Background(), alice)
+	return l.Launch(context.Background(), podrig.Alice)
 }
 
 // An otherLauncher is a process that launches alice.
@@ -492,7 +491,7 @@ func (r *rig) stopWhenUp(o launcherOrder, up string) (*otherLauncher, time.Time)
 		return l, stopped
 	}
 	l.kill(syscall.SIGKILL)
-	for _, pid := range livePods(r.T, r.Dir("alice")) {
+	for _, pid := range podrig.Alive(r.T, r.Dir("alice")) {
 		syscall.Kill(pid, syscall.SIGKILL)
 	}
 	return nil, time.Time{}
@@ -502,47 +501,18 @@ func (r *rig) stopWhenUp(o launcherOrder, up string) (*otherLauncher, time.Time)
 // people.
 func d12(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
-	pod := r.Launch(alice)
+	pod := r.Launch(podrig.Alice)
 	for _, days := range []int{-365, 365} {
 		then := time.Now().AddDate(0, 0, days)
-		r.editRecord(func(m map[string]any) { m["started"] = then })
-		r.mustRefuse(t.Context(), &r.L, launcher.ErrRunning)
-		podrig.Ping(t, r.mustAttach(pod))
+		r.EditRecord(func(m map[string]any) { m["started"] = then })
+		r.MustRefuse(t.Context(), &r.L, launcher.ErrRunning)
+		podrig.Ping(t, r.MustAttach(pod))
 		for s, err := range r.L.List(t.Context()) {
 			if err != nil || s.State != launcher.StateReady || !s.Started.Equal(then) {
 				t.Errorf("List yields %+v, %v", s, err)
 			}
 		}
 	}
-}
-
-// aloneVariable is set, to the test's name, for the process that alone starts.
-const aloneVariable = "PODLAUNCH_TEST_ALONE"
-
-// alone runs the test in a process of its own, which change may change, and
-// reports whether this is that process.
-func alone(t *testing.T, change ...func(*exec.Cmd)) bool {
-	t.Helper()
-	if os.Getenv(aloneVariable) == t.Name() {
-		return true
-	}
-	pattern := "^" + strings.ReplaceAll(t.Name(), "/", "$/^") + "$"
-	c := exec.Command(os.Args[0], "-test.run="+pattern, "-test.v", "-test.timeout=5m")
-	if dir := flag.Lookup("test.gocoverdir").Value.String(); dir != "" {
-		c.Args = append(c.Args, "-test.gocoverdir="+dir) // what it reaches counts, too
-	}
-	c.Env = append(os.Environ(), aloneVariable+"="+t.Name())
-	for _, f := range change {
-		f(c)
-	}
-	out, err := c.CombinedOutput()
-	if testing.CoverMode() != "" {
-		err = nil // what it has reached it may not have been able to write down
-	}
-	if err != nil || !bytes.Contains(out, []byte("--- PASS: "+t.Name())) {
-		t.Errorf("%v\n%s", err, out)
-	}
-	return false
 }
 
 // asInit runs the test as PID 1 of a pid namespace of its own, which has its own
@@ -571,7 +541,7 @@ func inNamespaces(t *testing.T, flags uintptr) bool {
 		attr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
 		attr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
 	}
-	if os.Getenv(aloneVariable) != t.Name() {
+	if os.Getenv(podrig.AloneVariable) != t.Name() {
 		try := exec.Command("/proc/self/exe", "-test.run=^$")
 		try.Env = append(os.Environ(), launcherVariable+"={}") // ends at once
 		try.SysProcAttr = attr
@@ -581,7 +551,7 @@ func inNamespaces(t *testing.T, flags uintptr) bool {
 			t.Skipf("NOT RUN: no namespace can be made here: %v", err)
 		}
 	}
-	if !alone(t, func(c *exec.Cmd) { c.SysProcAttr = attr }) {
+	if !podrig.Alone(t, func(c *exec.Cmd) { c.SysProcAttr = attr }) {
 		return false
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
@@ -593,7 +563,7 @@ func inNamespaces(t *testing.T, flags uintptr) bool {
 // D18: a program that waits for every child takes ours away. Their end is
 // noticed all the same, and never made up, and the group can still be ended.
 func d18(t *testing.T) {
-	if !alone(t) {
+	if !podrig.Alone(t) {
 		return
 	}
 	go func() {
@@ -606,7 +576,7 @@ func d18(t *testing.T) {
 	r := newRig(t)
 	for range 10 {
 		r.L.Command = podrig.Script("say bye", "exit 3")
-		e := r.Fail(t.Context(), alice)
+		e := r.Fail(t.Context(), podrig.Alice)
 		podrig.MustBe(t, e, launcher.ErrExitedEarly)
 		podrig.MustSay(t, e, "bye")
 		if e.Exit == nil || e.Exit.Known && e.Exit.Code != 3 {
@@ -614,11 +584,11 @@ func d18(t *testing.T) {
 		}
 		r.mustBeUnowned()
 		r.L.Command = podrig.Script("spawn ignore 15 ; hang", "listen", "ready", "hang")
-		pod := r.Launch(alice)
+		pod := r.Launch(podrig.Alice)
 		if err := pod.Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		mustEndBy(t, pod, syscall.SIGTERM)
+		podrig.MustEndBy(t, pod, syscall.SIGTERM)
 		podrig.MustBeGone(t, pod.PID())
 	}
 }
@@ -635,13 +605,13 @@ func d19(t *testing.T) {
 		steps := []string{family + " notify " + up + " ; hang", "await " + up, "spawn spawn hang ; hang"}
 		r.L.Command = podrig.Script(append(steps, "exit 3")...)
 		for range 5 {
-			podrig.MustBe(t, r.Fail(t.Context(), alice), launcher.ErrExitedEarly)
+			podrig.MustBe(t, r.Fail(t.Context(), podrig.Alice), launcher.ErrExitedEarly)
 			r.mustBeUnowned()
 		}
 	}
 	r.L.Command = podrig.Script("spawn notify "+up+" ; hang", "await "+up, "listen", "ready", "hang")
 	other := r.startStranger()
-	pod := r.Launch(alice)
+	pod := r.Launch(podrig.Alice)
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -666,7 +636,7 @@ func d20(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	mustEndBy(t, pod, syscall.SIGKILL)
+	podrig.MustEndBy(t, pod, syscall.SIGKILL)
 	if st, err := proc.ReadStat(pid); err != nil || st.State != 'Z' {
 		t.Errorf("the pod is no zombie: %+v, %v", st, err)
 	}
@@ -696,11 +666,11 @@ func d21(t *testing.T) {
 	r := newRig(t)
 	for range 3 {
 		r.L.Command = podrig.Script("repeat 100 line %d", "exit 3")
-		podrig.MustBe(t, r.Fail(t.Context(), alice), launcher.ErrExitedEarly)
+		podrig.MustBe(t, r.Fail(t.Context(), podrig.Alice), launcher.ErrExitedEarly)
 		r.L.Command = podrig.Script(podrig.Serve...)
-		pod := r.Launch(alice)
-		r.mustRefuse(t.Context(), &r.L, launcher.ErrRunning)
-		again := r.mustAttach(pod)
+		pod := r.Launch(podrig.Alice)
+		r.MustRefuse(t.Context(), &r.L, launcher.ErrRunning)
+		again := r.MustAttach(pod)
 		podrig.Ping(t, again)
 		if err := again.Stop(t.Context()); err != nil {
 			t.Error(err)
@@ -737,16 +707,16 @@ func d23(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
 	forkStorm(t)
 	for range 10 {
-		pod, err := r.L.Launch(t.Context(), alice)
+		pod, err := r.L.Launch(t.Context(), podrig.Alice)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f, err := r.lock(".launch"); err != nil {
+		if f, err := r.Lock(".launch"); err != nil {
 			t.Errorf("the launch lock: %v", err)
 		} else {
 			f.Close()
 		}
-		if f, err := r.lock(".pod"); !errors.Is(err, syscall.EWOULDBLOCK) {
+		if f, err := r.Lock(".pod"); !errors.Is(err, syscall.EWOULDBLOCK) {
 			t.Errorf("the pod's lock: %v", err)
 		} else {
 			f.Close()
@@ -773,7 +743,7 @@ func d24(t *testing.T) {
 	for _, want := range []string{
 		"0 " + os.DevNull, "1 " + os.DevNull,
 		"2 " + filepath.Join(r.Dir("alice"), logsource.DefaultName),
-		"20 " + r.beside("alice", ".pod"),
+		"20 " + r.Beside("alice", ".pod"),
 	} {
 		if !slices.Contains(strings.Split(string(data), "\n"), want) {
 			t.Errorf("the pod lacks %q; it has:\n%s", want, data)
@@ -786,7 +756,7 @@ func d24(t *testing.T) {
 // D25: a pod inherits that signals are ignored, as every process does. One that
 // does not undo it is ended by SIGKILL.
 func d25(t *testing.T) {
-	if !alone(t) { // for os/signal cannot undo Ignore
+	if !podrig.Alone(t) { // for os/signal cannot undo Ignore
 		return
 	}
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
@@ -801,11 +771,11 @@ func d25(t *testing.T) {
 			Args: append([]string{"-c", `"$0" "$@"; read line < "` + never + `"`, podrig.Pod}, args...),
 		}, nil
 	})
-	pod := r.Launch(alice)
+	pod := r.Launch(podrig.Alice)
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	mustEndBy(t, pod, syscall.SIGKILL)
+	podrig.MustEndBy(t, pod, syscall.SIGKILL)
 	podrig.MustBeGone(t, pod.PID())
 }
 
@@ -958,9 +928,9 @@ func d29(t *testing.T) {
 		for path, want := range map[string]fs.FileMode{
 			pod.RuntimeDir():             fs.ModeDir | 0o700,
 			pod.LogPath():                0o600,
-			r.beside("alice", ".json"):   0o600,
-			r.beside("alice", ".pod"):    0o600,
-			r.beside("alice", ".launch"): 0o600,
+			r.Beside("alice", ".json"):   0o600,
+			r.Beside("alice", ".pod"):    0o600,
+			r.Beside("alice", ".launch"): 0o600,
 		} {
 			if fi, err := os.Lstat(path); err != nil || fi.Mode() != want {
 				t.Errorf("%s: mode %v, %v, want %v", path, fi.Mode(), err, want)
@@ -977,12 +947,12 @@ func d29(t *testing.T) {
 // protects it.
 func d30(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
-	pod := r.Launch(alice)
-	if err := errors.Join(os.Remove(r.beside("alice", ".launch")), os.Remove(r.beside("alice", ".pod"))); err != nil {
+	pod := r.Launch(podrig.Alice)
+	if err := errors.Join(os.Remove(r.Beside("alice", ".launch")), os.Remove(r.Beside("alice", ".pod"))); err != nil {
 		t.Fatal(err)
 	}
-	r.mustRefuse(t.Context(), &r.L, launcher.ErrRunning)
-	if err := r.mustAttach(pod).Stop(t.Context()); err != nil {
+	r.MustRefuse(t.Context(), &r.L, launcher.ErrRunning)
+	if err := r.MustAttach(pod).Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	r.Relaunch("alice")
@@ -1001,8 +971,8 @@ func d31(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			r.T = t
-			left := r.Launch(alice)
-			path := r.beside("alice", ".json")
+			left := r.Launch(podrig.Alice)
+			path := r.Beside("alice", ".json")
 			record, err := os.ReadFile(path)
 			if err == nil {
 				err = os.WriteFile(path, spoil(record), 0o600)
@@ -1015,9 +985,9 @@ func d31(t *testing.T) {
 			for s, err := range r.L.List(t.Context()) {
 				t.Errorf("List yields %+v, %v", s, err)
 			}
-			pod := r.Launch(alice)
-			mustEndBy(t, left, syscall.SIGKILL)
-			r.mustAttach(pod)
+			pod := r.Launch(podrig.Alice)
+			podrig.MustEndBy(t, left, syscall.SIGKILL)
+			r.MustAttach(pod)
 			podrig.Ping(t, pod)
 		})
 	}
@@ -1038,11 +1008,11 @@ func d33(t *testing.T) {
 	for range 3 {
 		<-alarms
 		r.L.Command = podrig.Script("repeat 100 line %d", "exit 3")
-		podrig.MustBe(t, r.Fail(t.Context(), alice), launcher.ErrExitedEarly)
+		podrig.MustBe(t, r.Fail(t.Context(), podrig.Alice), launcher.ErrExitedEarly)
 		r.L.Command = podrig.Script(podrig.Serve...)
-		pod := r.Launch(alice)
-		r.mustRefuse(t.Context(), &r.L, launcher.ErrRunning)
-		if err := r.mustAttach(pod).Stop(t.Context()); err != nil {
+		pod := r.Launch(podrig.Alice)
+		r.MustRefuse(t.Context(), &r.L, launcher.ErrRunning)
+		if err := r.MustAttach(pod).Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
 	}
@@ -1055,14 +1025,14 @@ func d34(t *testing.T) {
 	forkStorm(t)
 	for range 10 {
 		r.L.Command = podrig.Script("exit 3")
-		_, err := r.L.Launch(t.Context(), alice)
+		_, err := r.L.Launch(t.Context(), podrig.Alice)
 		podrig.MustBe(t, err, launcher.ErrExitedEarly)
 		var e *launcher.Error
 		if !errors.As(err, &e) || e.Leftover != nil || len(e.Notes) > 0 && strings.Contains(e.Error(), "were ended") {
 			t.Errorf("%+v", err)
 		}
 		r.L.Command = podrig.Script(podrig.Serve...)
-		pod, err := r.L.Launch(t.Context(), alice)
+		pod, err := r.L.Launch(t.Context(), podrig.Alice)
 		if err != nil {
 			t.Fatal(err)
 		}
