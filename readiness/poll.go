@@ -163,8 +163,6 @@ func (s Schedule) longest() time.Duration {
 // is.
 func (s Schedule) repeat(ctx context.Context, what string, attempt func(context.Context) error) error {
 	delays := s.backOff()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
 	var good run
 	var last error // of an attempt
 	for attempts := 1; ; attempts++ {
@@ -183,13 +181,16 @@ func (s Schedule) repeat(ctx context.Context, what string, attempt func(context.
 		default:
 			good, last = run{}, err
 		}
-		timer.Reset(min(delays.NextBackOff(), s.longest())) // its jitter goes past its own limit
+		// Made only now: most checks of a socket succeed at once, and a timer that is
+		// due wakes whoever polls. The jitter goes past its own limit.
+		timer := time.NewTimer(min(delays.NextBackOff(), s.longest()))
 		select {
 		case <-timer.C:
 			if ctx.Err() == nil {
 				continue
 			}
 		case <-ctx.Done():
+			timer.Stop()
 		}
 		return &PendingError{Waiting: what, Attempts: attempts, Last: last, Cause: context.Cause(ctx)}
 	}
