@@ -20,10 +20,12 @@ func makePrivate(ctx context.Context, base, name string) (string, error) {
 	if err := context.Cause(ctx); err != nil {
 		return "", err
 	}
-	if err := mkdirAll(base); err != nil {
-		return "", fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
 	there, err := os.Lstat(base)
+	if err != nil || !there.IsDir() {
+		if err = mkdirAll(base); err == nil {
+			there, err = os.Lstat(base)
+		}
+	}
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
