@@ -207,7 +207,7 @@ func TestElsewhereUnknown(t *testing.T) {
 		t.Fatal(err)
 	}
 	record, err := os.ReadFile(filepath.Join(base, ".web.json"))
-	if err != nil || !strings.Contains(string(record), `"version": 2`) {
+	if err != nil || !strings.Contains(string(record), `"version":2`) {
 		t.Errorf("the record is %s, %v", record, err)
 	}
 	if err := pod.Stop(ctx); err != nil {

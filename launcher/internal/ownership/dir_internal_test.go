@@ -4,7 +4,6 @@ package ownership
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -29,20 +28,14 @@ func TestSwapBeforeOpening(t *testing.T) {
 		if err := errors.Join(os.Mkdir(path, 0o700), os.Mkdir(filepath.Join(base, "bob"), 0o700)); err != nil {
 			t.Fatal(err)
 		}
-		parent, err := os.OpenRoot(base)
-		if err != nil {
+		there, err := anywhere.lstat(path)
+		if err := errors.Join(err, os.Rename(path, path+".away"), swap(path)); err != nil {
 			t.Fatal(err)
 		}
-		defer parent.Close()
-		lookAndSwap := func(name string) (fs.FileInfo, error) {
-			fi, err := parent.Lstat(name)
-			return fi, errors.Join(err, os.Rename(path, path+".away"), swap(path))
-		}
-		root, _, err := openDir("alice", lookAndSwap, parent.OpenRoot)
+		root, err := openRoot(path, there, nil)
 		if root != nil || err == nil {
-			t.Errorf("%s: openDir returned %v, %v", what, root, err)
+			t.Errorf("%s: openRoot returned %v, %v", what, root, err)
 		}
-		// Package os has an error of its own for a file, which does not tell what it is.
 		if !errors.Is(err, runtimedir.ErrInsecure) {
 			t.Errorf("%s: the error is %v, want %v", what, err, runtimedir.ErrInsecure)
 		}

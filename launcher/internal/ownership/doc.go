@@ -8,13 +8,14 @@
 //	.NAME.json     the record: who the pod is, and where it answers
 //
 // The locks are flock(2) locks. They are never unlinked: somebody may wait for
-// the one while another locks its successor. The record is replaced by rename.
+// the one while another locks its successor. The record is created when the process
+// was started, and added to when it is ready.
 //
 // # What the two witnesses mean
 //
 // Neither witness is enough. A pod may close its descriptors, and so drop its
 // lock; a record may be left of a process that died, whose pid is another's by
-// now. Together they decide (see [Place.Inspect] and [Place.Claim]):
+// now. Together they decide (see [Place.Running] and [Place.Claim]):
 //
 //	pod lock  launch lock      record                        verdict
 //	held      any              ready, process proven alive   it runs

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -18,7 +17,7 @@ import (
 // holders returns the processes of ours that hold the pod lock, but for this
 // one. /proc/locks would only name who took the lock, not who inherited it.
 func (p *Place) holders() ([]proc.Identity, error) {
-	fi, err := p.root.Lstat(p.podName())
+	there, err := p.base.lstat(p.podName())
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +27,7 @@ func (p *Place) holders() ([]proc.Identity, error) {
 	}
 	var found []proc.Identity
 	for _, pid := range pids {
-		if pid == os.Getpid() || !holdsLock(pid, p.podName(), fi) {
+		if pid == os.Getpid() || !holdsLock(pid, p.podName(), there) {
 			continue
 		}
 		if id, err := proc.Identify(pid); err == nil {
@@ -40,14 +39,14 @@ func (p *Place) holders() ([]proc.Identity, error) {
 
 // holds reports whether the process still holds the pod lock.
 func (p *Place) holds(id proc.Identity) bool {
-	fi, err := p.root.Lstat(p.podName())
-	return err == nil && holdsLock(id.PID, p.podName(), fi)
+	there, err := p.base.lstat(p.podName())
+	return err == nil && holdsLock(id.PID, p.podName(), there)
 }
 
 // takerLives reports whether the process that took the pod lock is alive and
 // still has it. That is a launcher, never a pod: a pod has inherited it.
 func (p *Place) takerLives() (bool, error) {
-	fi, err := p.root.Lstat(p.podName())
+	there, err := p.base.lstat(p.podName())
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -58,7 +57,7 @@ func (p *Place) takerLives() (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("find out who has taken the lock: %w", err)
 	}
-	inode := ":" + strconv.FormatUint(fi.Sys().(*syscall.Stat_t).Ino, 10)
+	inode := ":" + strconv.FormatUint(there.ino, 10)
 	for line := range strings.Lines(string(locks)) {
 		// 1: FLOCK ADVISORY WRITE 4711 fe:00:131074 0 EOF; not all filesystems
 		// give the device number here that stat(2) gives.
@@ -66,18 +65,18 @@ func (p *Place) takerLives() (bool, error) {
 		if len(f) != 8 || f[1] != "FLOCK" || !strings.HasSuffix(f[5], inode) {
 			continue
 		}
-		if pid, err := strconv.Atoi(f[4]); err == nil && holdsLock(pid, p.podName(), fi) {
+		if pid, err := strconv.Atoi(f[4]); err == nil && holdsLock(pid, p.podName(), there) {
 			return true, nil
 		}
 	}
 	return false, nil
 }
 
-// holdsLock reports whether the process holds the lock that is the file fi,
+// holdsLock reports whether the process holds the lock that is the file lock,
 // called name. To have the file open is not enough: that may be a backup, or
 // somebody who looks. It is false for a process that we may not look into: one
 // of another user.
-func holdsLock(pid int, name string, fi os.FileInfo) bool {
+func holdsLock(pid int, name string, lock status) bool {
 	dir := "/proc/" + strconv.Itoa(pid) + "/fd"
 	fds, err := os.ReadDir(dir)
 	if err != nil {
@@ -89,7 +88,7 @@ func holdsLock(pid int, name string, fi os.FileInfo) bool {
 		if err != nil || !strings.HasSuffix(target, "/"+name) {
 			continue
 		}
-		if got, err := os.Stat(path); err == nil && os.SameFile(got, fi) && locked(pid, fd.Name()) {
+		if got, err := os.Stat(path); err == nil && lock.is(got) && locked(pid, fd.Name()) {
 			return true
 		}
 	}

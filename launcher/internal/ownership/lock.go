@@ -11,7 +11,7 @@ import (
 // the process: a child that inherits the descriptor holds it as well.
 type lock struct {
 	file *os.File
-	info fs.FileInfo // of file, when it was locked
+	was  status // file's, when it was locked
 }
 
 // errBusy says that somebody else holds a lock.
@@ -27,22 +27,22 @@ func (l *lock) unlock() {
 func (l *lock) drop() { l.file.Close() }
 
 // isAt reports whether l is still the file called name.
-func (l *lock) isAt(root *os.Root, name string) (bool, error) {
-	there, err := root.Lstat(name)
+func (l *lock) isAt(base *dir, name string) (bool, error) {
+	there, err := base.lstat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
 	case err != nil:
 		return false, err
-	case !there.Mode().IsRegular():
+	case !there.mode.IsRegular():
 		return false, notRegular(there)
 	}
-	return os.SameFile(there, l.info), nil
+	return there.same(l.was), nil
 }
 
 // errNotRegular says that something else is where a lock should be.
 var errNotRegular = errors.New("it is not a regular file")
 
-func notRegular(fi fs.FileInfo) error {
-	return fmt.Errorf("%w (%v); remove it", errNotRegular, fi.Mode())
+func notRegular(s status) error {
+	return fmt.Errorf("%w (%v); remove it", errNotRegular, s.mode)
 }

@@ -4,7 +4,6 @@ package ownership
 
 import (
 	"errors"
-	"os"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -13,18 +12,18 @@ import (
 // D30: somebody deletes the lock's file between another's open and its lock.
 // The other must not take the deleted one for the lock.
 func TestLockOfADeletedFile(t *testing.T) {
-	root, err := os.OpenRoot(t.TempDir())
+	base, _, err := openDirectory(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer root.Close()
+	defer base.close()
 	var inside, entered atomic.Int32
 	done := make(chan error)
 	const workers, rounds = 4, 150
 	for range workers {
 		go func() {
 			for n := 0; n < rounds; {
-				l, err := tryLock(root, "lock")
+				l, err := tryLock(base, "lock")
 				if err == errBusy {
 					runtime.Gosched()
 					continue
@@ -41,7 +40,7 @@ func TestLockOfADeletedFile(t *testing.T) {
 				}
 				inside.Add(-1)
 				// The last act under the lock: whoever waits has the old file open.
-				if err := root.Remove("lock"); err != nil {
+				if err := base.remove("lock"); err != nil {
 					done <- err
 					return
 				}

@@ -2,18 +2,10 @@
 
 package ownership
 
-import (
-	"errors"
-	"io/fs"
-	"os"
-)
+import "errors"
 
-const nonblock = 0
+func tryLock(*dir, string) (*lock, error) { return nil, errors.ErrUnsupported }
 
-func tryLock(*os.Root, string) (*lock, error) { return nil, errors.ErrUnsupported }
-
-func isLocked(*os.Root, string) (bool, error) { return false, errors.ErrUnsupported }
-
-func checkOwner(fs.FileInfo) error { return errors.ErrUnsupported }
+func isLocked(*dir, string) (bool, error) { return false, errors.ErrUnsupported }
 
 func (l *lock) free() {}

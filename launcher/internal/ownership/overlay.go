@@ -19,18 +19,20 @@ func (c *Claim) WriteOverlay(text string) (*os.File, error) {
 	name := OverlayName(c.place.name)
 	f, err := c.place.createOverlay(name, text)
 	if err != nil {
-		return nil, fmt.Errorf("write the overlay, %d bytes, to %q: %w", len(text), filepath.Join(c.place.root.Name(), name), err)
+		return nil, fmt.Errorf("write the overlay, %d bytes, to %q: %w", len(text), filepath.Join(c.place.base.path, name), err)
 	}
-	if c.overlay, err = f.Stat(); err != nil {
+	made, err := fileStatus(f)
+	if err != nil {
 		return nil, errors.Join(err, f.Close(), c.place.removeOverlay())
 	}
+	c.overlay = &made
 	return f, nil
 }
 
 func (p *Place) createOverlay(name, text string) (*os.File, error) {
 	// The claim has removed what an earlier launcher left, and the launch lock
 	// is ours: whatever is there now somebody else has put there.
-	f, err := p.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|nonblock, 0o600)
+	f, err := p.base.open(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +40,7 @@ func (p *Place) createOverlay(name, text string) (*os.File, error) {
 		_, err = f.WriteAt([]byte(text), 0)
 	}
 	if err != nil {
-		return nil, errors.Join(err, f.Close(), p.root.Remove(name))
+		return nil, errors.Join(err, f.Close(), p.base.remove(name))
 	}
 	return f, nil
 }
@@ -49,15 +51,15 @@ func (c *Claim) RemoveOverlay() error {
 	if c.overlay == nil {
 		return nil
 	}
-	there, err := c.place.root.Lstat(OverlayName(c.place.name))
+	there, err := c.place.base.lstat(OverlayName(c.place.name))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		err = nil
-	case err == nil && os.SameFile(there, c.overlay):
+	case err == nil && there.same(*c.overlay):
 		err = c.place.removeOverlay()
 	}
 	if err != nil {
-		return fmt.Errorf("the overlay is still in the file %q: %w", filepath.Join(c.place.root.Name(), OverlayName(c.place.name)), err)
+		return fmt.Errorf("the overlay is still in the file %q: %w", filepath.Join(c.place.base.path, OverlayName(c.place.name)), err)
 	}
 	c.overlay = nil
 	return nil
@@ -65,14 +67,4 @@ func (c *Claim) RemoveOverlay() error {
 
 // removeOverlay deletes the overlay's file, which a launcher that was killed may
 // have left. It does not follow a link.
-func (p *Place) removeOverlay() error {
-	name := OverlayName(p.name)
-	// Most often there is none, and os.Root tries two ways to remove one.
-	if _, err := p.root.Lstat(name); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err := p.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
+func (p *Place) removeOverlay() error { return p.base.remove(OverlayName(p.name)) }

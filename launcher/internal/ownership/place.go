@@ -20,10 +20,10 @@ type Place struct {
 	// anything about them.
 	Elsewhere Elsewhere
 
-	root    *os.Root // the base
-	base    fs.FileInfo
+	base    *dir
+	baseIs  status // when it was opened
 	name    string
-	written fs.FileInfo // of the record that we have written; nil: none
+	written *status // of the record that we have written; nil: none
 }
 
 // Elsewhere knows the processes that run on other machines.
@@ -39,15 +39,15 @@ type Elsewhere interface {
 // Open returns the Place of name, a valid one, below base, which must exist and
 // be no symbolic link.
 func Open(base, name string) (*Place, error) {
-	root, fi, err := openBase(base)
+	d, s, err := openBase(base)
 	if err != nil {
 		return nil, err
 	}
-	return &Place{root: root, base: fi, name: name}, nil
+	return &Place{base: d, baseIs: s, name: name}, nil
 }
 
 // Close frees what the Place holds. Where there is a Claim, ending that does it.
-func (p *Place) Close() error { return p.root.Close() }
+func (p *Place) Close() { p.base.close() }
 
 func (p *Place) recordName() string { return "." + p.name + ".json" }
 func (p *Place) launchName() string { return "." + p.name + ".launch" }
@@ -118,14 +118,14 @@ var ErrNotReady = errors.New("it has not been ready yet")
 // Launching reports whether somebody is launching the pod, or ending what is
 // left of it. It makes no file, and those who only ask do not see each other.
 func (p *Place) Launching() (bool, error) {
-	return isLocked(p.root, p.launchName())
+	return isLocked(p.base, p.launchName())
 }
 
 // A Claim is the right to launch the pod: both locks are ours.
 type Claim struct {
 	place       *Place
 	launch, pod *lock
-	overlay     os.FileInfo // of the file that holds the overlay; nil if there is none
+	overlay     *status // of the file that holds the overlay; nil if there is none
 }
 
 // How long is waited between two looks at a lock that another holds.
@@ -161,7 +161,7 @@ func (p *Place) Claim(ctx context.Context) (*Claim, error) {
 			return nil, &RunningError{record}
 		}
 		if launch == nil {
-			if launch, err = tryLock(p.root, p.launchName()); err != nil && err != errBusy {
+			if launch, err = tryLock(p.base, p.launchName()); err != nil && err != errBusy {
 				return nil, err
 			}
 			launching = launch == nil
@@ -210,7 +210,7 @@ func (p *Place) take(launch **lock, record Record, state error, left *leftovers)
 	case !noWitness(state):
 		return nil, state // it may well run
 	}
-	pod, err := tryLock(p.root, p.podName())
+	pod, err := tryLock(p.base, p.podName())
 	switch {
 	case err == nil:
 		there := !errors.Is(state, ErrNoRecord) || !errors.Is(state, fs.ErrNotExist)
@@ -288,13 +288,14 @@ func (c *Claim) RecordReady(r Record) error {
 // check makes sure that the name is still ours. Somebody may have cleaned the
 // files away that we have locked; either of them keeps others from the name.
 func (c *Claim) check() error {
-	for name, l := range map[string]*lock{c.place.launchName(): c.launch, c.place.podName(): c.pod} {
-		same, err := l.isAt(c.place.root, name)
-		if same || err != nil && !errors.Is(err, errNotRegular) { // that is somebody else's, too
-			return err
-		}
+	same, err := c.launch.isAt(c.place.base, c.place.launchName())
+	if !same && (err == nil || errors.Is(err, errNotRegular)) { // that is somebody else's, too
+		same, err = c.pod.isAt(c.place.base, c.place.podName())
 	}
-	return errDeleted
+	if !same && (err == nil || errors.Is(err, errNotRegular)) {
+		return errDeleted
+	}
+	return err
 }
 
 // errDeleted says that a Claim is none any more.
@@ -334,7 +335,7 @@ func (c *Claim) Abandon(ctx context.Context, started bool) (ended []int, err err
 func (c *Claim) endHolders(ctx context.Context) (ended []int, err error) {
 	var left leftovers
 	for delay := firstLook; ; delay = min(delay*3/2, lastLook) {
-		pod, err := tryLock(c.place.root, c.place.podName())
+		pod, err := tryLock(c.place.base, c.place.podName())
 		if err == nil {
 			pod.unlock()
 			return left.killed, nil

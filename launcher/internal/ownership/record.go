@@ -6,11 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -31,8 +32,8 @@ const versionElsewhere = 2
 // A Record says who the pod of a name is. It holds neither the overlay's text
 // nor the environment.
 //
-// Its file holds two JSON objects: one from when the process was started, and one
-// that is added once it is ready. A second one that is torn says nothing.
+// Its file has two lines, each a JSON object: one from when the process was started,
+// and one that is added once it is ready. A second one that is torn says nothing.
 type Record struct {
 	Version int    `json:"version"`
 	Name    string `json:"name"`
@@ -69,23 +70,36 @@ var ErrNoRecord = errors.New("no record")
 // has written it or it is torn, counts as none: the locks still protect the
 // name.
 func (p *Place) read() (Record, error) {
-	fi, err := p.root.Lstat(p.recordName())
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	f, err := p.base.open(p.recordName(), os.O_RDONLY|nonblock)
+	if errors.Is(err, fs.ErrNotExist) {
 		return Record{}, fmt.Errorf("%w: %w", ErrNoRecord, err)
+	}
+	if err != nil {
+		if there, statErr := p.base.lstat(p.recordName()); statErr == nil && !there.mode.IsRegular() {
+			return Record{}, p.noRecord(there)
+		}
+		return Record{}, err
+	}
+	defer f.Close()
+	there, err := fileStatus(f)
+	switch {
 	case err != nil:
 		return Record{}, err
-	case !fi.Mode().IsRegular() || fi.Size() > maxRecord:
-		return Record{}, fmt.Errorf("%w: %q is not a record (%v, %d bytes)", ErrNoRecord, p.recordName(), fi.Mode(), fi.Size())
+	case !there.mode.IsRegular() || there.size > maxRecord:
+		return Record{}, p.noRecord(there)
 	}
-	if err := checkOwner(fi); err != nil {
-		return Record{}, fmt.Errorf("the record %q: %w", filepath.Join(p.root.Name(), p.recordName()), err)
+	if err := there.checkOwner(); err != nil {
+		return Record{}, fmt.Errorf("the record %q: %w", f.Name(), err)
 	}
-	data, err := p.root.ReadFile(p.recordName())
+	data, err := io.ReadAll(io.LimitReader(f, maxRecord))
 	if err != nil {
 		return Record{}, err
 	}
 	return parseRecord(data, p.name)
+}
+
+func (p *Place) noRecord(there status) error {
+	return fmt.Errorf("%w: %q is not a record (%v, %d bytes)", ErrNoRecord, p.recordName(), there.mode, there.size)
 }
 
 func parseRecord(data []byte, name string) (Record, error) {
@@ -160,7 +174,7 @@ func (p *Place) write(r Record) error {
 	if err := r.eachText(encodeText); err != nil {
 		return err
 	}
-	data, err := json.MarshalIndent(r, "", "\t")
+	data, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
@@ -169,16 +183,21 @@ func (p *Place) write(r Record) error {
 		return err
 	}
 	p.written = nil
-	if err = f.Chmod(0o600); err == nil { // whatever the umask
-		if _, err = f.Write(append(data, '\n')); err == nil {
-			p.written, err = f.Stat()
-		}
+	made, err := fileStatus(f)
+	if err == nil && made.mode.Perm() != 0o600 { // by the umask
+		err = f.Chmod(0o600)
+	}
+	if err == nil {
+		_, err = f.Write(append(data, '\n'))
+	}
+	if err == nil {
+		p.written = &made
 	}
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}
 	if err != nil {
-		p.root.Remove(p.recordName())
+		p.base.remove(p.recordName())
 	}
 	return err
 }
@@ -187,11 +206,11 @@ func (p *Place) write(r Record) error {
 // does; what is in the way goes.
 func (p *Place) create(name string) (*os.File, error) {
 	for {
-		f, err := p.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|nonblock, 0o600)
+		f, err := p.base.open(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
 		if !errors.Is(err, fs.ErrExist) {
 			return f, err
 		}
-		if err := p.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := p.base.remove(name); err != nil {
 			return nil, err
 		}
 	}
@@ -211,25 +230,16 @@ func (p *Place) add(a Answer) (err error) {
 	if err != nil {
 		return err
 	}
-	f, err := p.root.OpenFile(p.recordName(), os.O_WRONLY|os.O_APPEND|nonblock, 0)
-	if errors.Is(err, fs.ErrNotExist) {
+	if p.written == nil {
 		return errNotWritten
 	}
-	if err != nil {
+	switch err := p.base.add(p.recordName(), *p.written, append(data, '\n')); {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ELOOP):
+		return errNotWritten
+	default:
 		return err
 	}
-	defer f.Close()
-	if fi, err := f.Stat(); err != nil || p.written == nil || !os.SameFile(fi, p.written) {
-		return errors.Join(errNotWritten, err)
-	}
-	_, err = f.Write(append(data, '\n'))
-	return err
 }
 
 // remove deletes the record.
-func (p *Place) remove() error {
-	if err := p.root.Remove(p.recordName()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
+func (p *Place) remove() error { return p.base.remove(p.recordName()) }

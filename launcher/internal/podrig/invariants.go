@@ -213,7 +213,7 @@ func (r *Rig) checkReady(pod *launcher.Pod) {
 	}
 	if base, ok := r.base(context.Background()); ok {
 		record := readRecord(base, pod.Name())
-		if !strings.Contains(record, fmt.Sprintf("\t\"pid\": %d,", pod.PID())) || !strings.Contains(record, `"ready":true`) {
+		if !strings.Contains(record, fmt.Sprintf(`"pid":%d,`, pod.PID())) || !strings.Contains(record, `"ready":true`) {
 			r.T.Errorf("the record of a pod with pid %d that is ready: %s", pod.PID(), record)
 		}
 	}
