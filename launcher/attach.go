@@ -203,7 +203,7 @@ func (n *launch) adopt(ctx context.Context, r ownership.Record) (*Pod, error) {
 	}
 	p := newPod(podConfig{name: r.Name, dir: r.Dir, logPath: r.Log, ready: n.Ready, grace: n.Grace, log: n.log}, process)
 	logFile, _ := os.Stat(r.Log)
-	p.keep(endpoint(r), logFile)
+	p.keep(endpoint(r), logFile, nil)
 	return p, nil
 }
 

@@ -40,8 +40,9 @@ const (
 // lets undo clear it away when it comes. The Pod has one, the wait for the
 // process's end. While the launch waits for readiness there are one for the
 // probe, one for the tail, and one for Spec.Progress; await joins them all. So it
-// does with those that leave the name to the pod, or give it back, and close the
-// log, unless the filesystem does not answer them.
+// does with those that leave the name to the pod, or give it back, unless the
+// filesystem does not answer them. The one that closes the log of a pod that is ready
+// ends by itself, before the Pod's.
 type launch struct {
 	Launcher     // with defaults
 	defaultReady bool
@@ -143,8 +144,8 @@ type started struct {
 	progress    *progress       // gets setup.Status
 	probe       readiness.Probe // of this launch
 	pod         *Pod
-	settling    <-chan outcome[os.FileInfo] // of settle, if that was given up on
-	closed      bool                        // or about to be, by closeWithin or settle
+	settling    <-chan outcome[finalLog] // of settle, if that was given up on
+	closed      bool                     // or about to be, by closeWithin or settle
 }
 
 // closeWithin is close, but does not wait for a filesystem that does not answer.
@@ -166,9 +167,19 @@ func (s *started) closeWithin() error {
 // close frees what readiness needed and a running pod does not, and what a
 // process that was not started did not take.
 func (s *started) close() {
+	s.closeSetup()
+	s.closeLog()
+}
+
+// closeSetup is close but for the log.
+func (s *started) closeSetup() {
 	s.setup.CloseFiles()
 	s.setup.Close()
 	s.closeRoot()
+}
+
+// closeLog closes the log, as far as it is open.
+func (s *started) closeLog() {
 	if s.log == nil {
 		return
 	}

@@ -27,7 +27,8 @@ import (
 type Pod struct {
 	podConfig
 	endpoint readiness.Endpoint
-	logFile  os.FileInfo // what logPath led to when the pod was ready; nil if nothing
+	logFile  os.FileInfo     // what logPath led to when the pod was ready; nil if nothing
+	closing  <-chan struct{} // closed when what the launch has read the log by is; nil if nothing is
 	proc     Process
 
 	// follow, the Pod's goroutine, closes these in this order; the launch
@@ -103,14 +104,19 @@ func (p *Pod) follow(ctx context.Context) {
 	if r, ok := p.proc.(Reaper); ok {
 		p.reapErr = errors.Join(p.reapErr, r.Reap(bound))
 	}
+	if p.closing != nil {
+		// It was over long ago, unless the filesystem does not answer. Who waits for
+		// the end may want to unmount it.
+		receive(p.closing, patience)
+	}
 	p.log.Debug("process is gone", "pid", p.PID(), "exit", p.exit.String())
 	close(p.done)
 }
 
 // keep makes p a pod that is ready at e, and whose log is logFile; nil if it has
-// none here.
-func (p *Pod) keep(e readiness.Endpoint, logFile os.FileInfo) {
-	p.endpoint, p.logFile = e, logFile
+// none here. Until closing is closed, the launch still has the log open.
+func (p *Pod) keep(e readiness.Endpoint, logFile os.FileInfo, closing <-chan struct{}) {
+	p.endpoint, p.logFile, p.closing = e, logFile, closing
 	close(p.settled)
 }
 

@@ -28,7 +28,7 @@ func (n *launch) await(ctx context.Context, s *started) (*Pod, error) {
 	n.step(StageReady, "probe", began, nil)
 
 	began = time.Now()
-	logFile, err := n.settle(ctx, s, w.probed.value)
+	final, err := n.settle(ctx, s, w.probed.value)
 	n.step(StageOwn, "record", began, err)
 	if err != nil {
 		w.probed.err = err
@@ -36,7 +36,7 @@ func (n *launch) await(ctx context.Context, s *started) (*Pod, error) {
 		n.clear(s, e)
 		return nil, e
 	}
-	s.pod.keep(w.probed.value, logFile)
+	s.pod.keep(w.probed.value, final.file, final.closing)
 	if dropped := w.watching.dropped(); dropped > 0 {
 		n.log.Warn("the progress callback was too slow", "lines", dropped)
 	}
@@ -142,25 +142,41 @@ func (n *launch) clear(s *started, e *Error) {
 	e.Leftover = errors.Join(e.Leftover, err, s.closeWithin())
 }
 
-// settle has the name left to the pod, which is ready at e, closes what a running
-// pod does not need, and returns what its log is by now. A filesystem that does not
-// answer ends with the launch's time, like a strategy; s.end sees to what comes of
-// it.
-func (n *launch) settle(ctx context.Context, s *started, e readiness.Endpoint) (logFile os.FileInfo, err error) {
+// A finalLog is the log of a pod that is ready: what its path leads to, and what is
+// closed when the launch does not have it open any more.
+type finalLog struct {
+	file    os.FileInfo
+	closing <-chan struct{}
+}
+
+// settle has the name left to the pod, which is ready at e, and closes what a running
+// pod does not need. A filesystem that does not answer ends with the launch's time,
+// like a strategy; s.end sees to what comes of it.
+//
+// The log is closed in a goroutine, and the launch is over before it has ended: it
+// takes a tenth of the time between the ready line and the return to tell the kernel
+// that nobody watches the log any more. The pod's end waits for it (Pod.follow).
+func (n *launch) settle(ctx context.Context, s *started, e readiness.Endpoint) (finalLog, error) {
 	s.closed = true // by this goroutine, which all of it has to itself
-	settling := spawn(func() (os.FileInfo, error) {
-		defer s.close()
+	settling := spawn(func() (finalLog, error) {
 		if err := s.settle(e); err != nil {
-			return nil, err
+			s.close()
+			return finalLog{}, err
 		}
-		logFile, _ := os.Stat(s.log.Path)
-		return logFile, nil
+		s.closeSetup()
+		file, _ := os.Stat(s.log.Path)
+		closing := make(chan struct{})
+		go func() {
+			defer close(closing)
+			s.closeLog()
+		}()
+		return finalLog{file, closing}, nil
 	})
 	settled, ok := within(ctx, patience, settling)
 	switch {
 	case !ok:
 		s.settling = settling
-		return nil, fmt.Errorf("record that the pod is ready: the filesystem does not answer: %w", ended(ctx))
+		return finalLog{}, fmt.Errorf("record that the pod is ready: the filesystem does not answer: %w", ended(ctx))
 	case settled.crash != nil:
 		settled.crash.resume()
 	}

@@ -67,6 +67,7 @@ type Log struct {
 
 	// Close frees what Open holds for the sake of later calls of Follow. It
 	// leaves Sink and the readers that Follow returned alone. Whoever called
-	// Open calls it once. Nil if there is nothing to free.
+	// Open calls it once; a launch whose pod is ready does so in a goroutine that
+	// it does not wait for. Nil if there is nothing to free.
 	Close func() error
 }
