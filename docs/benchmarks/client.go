@@ -24,7 +24,9 @@ type client struct {
 	enc  *json.Encoder
 	dec  *json.Decoder
 	root string
-	hung bool // it was given up
+	hung bool // it was killed because an order took too long
+
+	givenUp bool // it gets no more orders
 }
 
 // startWorker starts this program again, as the worker of one peer.

@@ -52,13 +52,15 @@ type peer struct {
 	listed string
 }
 
-// floor is the peer that all others are compared with.
-const floor = "pipe"
+const (
+	ourName = "podlaunch"
+	floor   = "pipe" // the peer that all others are compared with
+)
 
 // peers returns all of them, ours first.
 func peers() []peer {
 	return []peer{
-		{name: "podlaunch", style: "ready", start: ours, listed: "this library, every default on: locks, record, log file, tail, peer check"},
+		{name: ourName, style: "ready", start: ours, listed: "this library, every default on: locks, record, log file, tail, peer check"},
 		{name: floor, style: "ready", start: pipe, listed: "os/exec, stderr a pipe, blocking read, one dial; cmd.Wait in a goroutine"},
 		{name: "fork", style: "ready", start: fork, listed: "syscall.ForkExec, stderr a pipe, read(2) in a thread, one dial"},
 		{name: "go-plugin", style: "plugin", start: goPlugin, listed: "hashicorp/go-plugin 1.8, handshake on stdout, one dial"},

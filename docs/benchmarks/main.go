@@ -67,10 +67,18 @@ func run() error {
 	flag.BoolVar(&b.short, "short", false, "fewer samples and smaller sizes: a minute or two")
 	flag.StringVar(&b.base, "base", defaultBase(), "where the runtime directories are made")
 	flag.IntVar(&b.pods, "pods", 10_000, "how many pods the part many has at most")
+	again := flag.Bool("again", false, "measure nothing, and write the report of -out anew from its samples")
 	flag.DurationVar(&b.idle, "idle", time.Minute, "how long idle pods are looked at")
 	flag.Parse()
 	if *worker != "" {
 		return work(*worker, b.base)
+	}
+	if *again {
+		r, err := readReport(*out)
+		if err != nil {
+			return err
+		}
+		return r.write(*out)
 	}
 	if err := keepDescriptors(); err != nil {
 		return err

@@ -21,16 +21,16 @@ func (r *report) pictures() map[string]string {
 		}
 	}
 	latency := chart{title: "From the pod's ready line to the launcher's return", x: "µs, pod ready at once", y: "share of launches", logX: true}
-	for i, p := range r.b.peers {
-		v := slices.Sorted(slices.Values(r.launches("detect", "C, 0 ms", p.name, detectOf)))
+	for i, name := range r.Peers {
+		v := slices.Sorted(slices.Values(r.launches("detect", "C, 0 ms", name, detectOf)))
 		var l line
 		for k, x := range v {
 			l.points = append(l.points, [2]float64{max(x, 1), float64(k+1) / float64(len(v))})
 		}
-		latency.add(l, p.name, i)
+		latency.add(l, name, i)
 	}
 	add("latency.svg", latency)
-	add("throughput.svg", r.overCases("launches per second", "Launches per second", "launches at once", "per second", false))
+	add("throughput.svg", r.overCases(tableRate, "Launches per second", "launches at once", "per second", false))
 	add("threads.svg", r.overCases("many: threads, ready", "Threads of the launcher", "pods that are ready", "threads", true))
 	add("memory.svg", r.overCases("many: Go memory each, pending, KiB", "Memory of the launcher for each pod", "pods that are pending", "KiB", true))
 	add("log-size.svg", r.overCases("flood: time, ms", "Time to readiness behind a log", "bytes of log before the ready line", "ms", true))
@@ -45,7 +45,7 @@ func pictureNames(pictures map[string]string) []string {
 // or sizes.
 func (r *report) overCases(table, title, x, y string, logY bool) chart {
 	c := chart{title: title, x: x, y: y, logX: true, logY: logY}
-	for i, p := range r.b.peers {
+	for i, name := range r.Peers {
 		var l line
 		for _, g := range r.grids() {
 			if g.title != table {
@@ -53,12 +53,12 @@ func (r *report) overCases(table, title, x, y string, logY bool) chart {
 			}
 			for _, key := range g.cases {
 				at, ok := number(key)
-				if v, has := g.cell(key, p.name); ok && has && (v > 0 || !logY) {
+				if v, has := g.cell(key, name); ok && has && (v > 0 || !logY) {
 					l.points = append(l.points, [2]float64{at, v})
 				}
 			}
 		}
-		c.add(l, p.name, i)
+		c.add(l, name, i)
 	}
 	return c
 }

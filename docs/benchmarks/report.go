@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,12 +18,14 @@ import (
 // A report gathers what was measured. Everything is kept in the order in which
 // it came.
 type report struct {
-	b       *bench
-	began   time.Time
-	machine string
-	Samples []launchSample
-	Values  []value
+	Began   time.Time
+	Machine string
+	Base    string // of the runtime directories
+	Short   bool
+	Peers   []string
 	Notes   []string
+	Values  []value
+	Samples []launchSample `json:"-"` // in a file of their own
 }
 
 // A launchSample is one launch, in nanoseconds.
@@ -37,7 +40,13 @@ type value struct {
 	Value             float64
 }
 
-func newReport(b *bench) *report { return &report{b: b, began: time.Now(), machine: machine()} }
+func newReport(b *bench) *report {
+	r := &report{Began: time.Now(), Machine: machine(), Base: b.base, Short: b.short}
+	for _, p := range b.peers {
+		r.Peers = append(r.Peers, p.name)
+	}
+	return r
+}
 
 func (r *report) add(part, key, peer string, samples []sample) {
 	for _, s := range samples {
@@ -64,6 +73,15 @@ func (r *report) of(table, key, peer string) (v []float64) {
 	return v
 }
 
+// median is that of one cell.
+func (r *report) median(table, key, peer string) (float64, bool) {
+	v := r.of(table, key, peer)
+	if len(v) == 0 {
+		return 0, false
+	}
+	return median(v), true
+}
+
 // launches returns one figure of all launches of one cell, in µs.
 func (r *report) launches(part, key, peer string, f func(sample) int64) (v []float64) {
 	for _, s := range r.Samples {
@@ -86,11 +104,11 @@ func (r *report) write(dir string) error {
 	for name, picture := range r.pictures() {
 		files[name] = picture
 	}
-	data, err := json.MarshalIndent(r.Values, "", "\t")
+	data, err := json.MarshalIndent(r, "", "\t")
 	if err != nil {
 		return err
 	}
-	files["values.json"] = string(data) + "\n"
+	files[runFile] = string(data) + "\n"
 	var samples strings.Builder
 	w := csv.NewWriter(&samples)
 	w.Write([]string{"part", "case", "launcher", "detection_ns", "whole_ns"})
@@ -98,13 +116,48 @@ func (r *report) write(dir string) error {
 		w.Write([]string{s.Part, s.Case, s.Peer, strconv.FormatInt(s.Detect, 10), strconv.FormatInt(s.Whole, 10)})
 	}
 	w.Flush()
-	files["samples.csv"] = samples.String()
+	files[samplesFile] = samples.String()
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+const (
+	runFile     = "run.json"
+	samplesFile = "samples.csv"
+)
+
+// readReport reads what write has written, to write it anew.
+func readReport(dir string) (*report, error) {
+	data, err := os.ReadFile(filepath.Join(dir, runFile))
+	if err != nil {
+		return nil, err
+	}
+	r := &report{}
+	if err := json.Unmarshal(data, r); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(filepath.Join(dir, samplesFile))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	rows, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range rows[1:] {
+		detect, detectErr := strconv.ParseInt(row[3], 10, 64)
+		whole, wholeErr := strconv.ParseInt(row[4], 10, 64)
+		if err := errors.Join(detectErr, wholeErr); err != nil {
+			return nil, err
+		}
+		r.add(row[0], row[1], row[2], []sample{{Detect: detect, Whole: whole}})
+	}
+	return r, nil
 }
 
 // A grid is a table with a row for each launcher and a column for each case.
@@ -158,8 +211,7 @@ func (r *report) grids() []grid {
 			}
 		}
 		all = append(all, grid{title, "", cases, func(key, peer string) (float64, bool) {
-			v := r.of(title, key, peer)
-			return median(v), len(v) > 0
+			return r.median(title, key, peer)
 		}})
 	}
 	return all
@@ -167,14 +219,17 @@ func (r *report) grids() []grid {
 
 func (r *report) markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Measured on %s\n\n%s.\n", r.began.Format("2 January 2006, 15:04"), r.machine)
-	if r.b.short {
+	fmt.Fprintf(&b, "# Measured on %s\n\n%s.\n", r.Began.Format("2 January 2006, 15:04"), r.Machine)
+	if r.Short {
 		b.WriteString("\nThis is the short form: few samples, small sizes.\n")
 	}
-	fmt.Fprintf(&b, "\nEvery cell says first how it compares with the floor, `%s`, in the same run, and\nthen the figure itself. Cells are medians over rounds in which the launchers took\nturns, unless the title says otherwise. Runtime directories: `%s`.\n\n", floor, r.b.base)
-	for _, p := range r.b.peers {
-		fmt.Fprintf(&b, "- `%s`: %s\n", p.name, p.listed)
+	fmt.Fprintf(&b, "\nEvery cell says first how it compares with the floor, `%s`, in the same run, and\nthen the figure itself. Cells are medians over rounds in which the launchers took\nturns, unless the title says otherwise. Runtime directories: `%s`.\n\n", floor, r.Base)
+	for _, p := range peers() {
+		if slices.Contains(r.Peers, p.name) {
+			fmt.Fprintf(&b, "- `%s`: %s\n", p.name, p.listed)
+		}
 	}
+	r.goals(&b)
 	for _, picture := range pictureNames(r.pictures()) {
 		fmt.Fprintf(&b, "\n![%s](%s)\n", strings.TrimSuffix(picture, ".svg"), picture)
 	}
@@ -196,11 +251,7 @@ func (r *report) table(b *strings.Builder, g grid) {
 		title += ", " + g.unit
 	}
 	fmt.Fprintf(b, "\n## %s\n\n| launcher | %s |\n| --- |%s\n", title, strings.Join(g.cases, " | "), strings.Repeat(" --- |", len(g.cases)))
-	names := []string{}
-	for _, p := range r.b.peers {
-		names = append(names, p.name)
-	}
-	for _, name := range append(names, "(nobody reads)") {
+	for _, name := range append(slices.Clone(r.Peers), "(nobody reads)") {
 		row, any := "| "+name+" |", false
 		for _, key := range g.cases {
 			v, ok := g.cell(key, name)
