@@ -80,15 +80,19 @@ func e02(t *testing.T) {
 		return
 	}
 	r := newRig(t, podrig.Serve...)
-	pod := r.Launch(podrig.Alice)
-	before, err := proc.ReadStat(pod.PID())
-	if err != nil {
-		t.Fatal(err)
+	var pod *launcher.Pod
+	var stranger *stranger
+	for stranger == nil {
+		pod = r.Launch(podrig.Alice)
+		before, err := proc.ReadStat(pod.PID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := pod.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		stranger = r.startAs(pod.PID(), before.Start)
 	}
-	if err := pod.Stop(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	stranger := r.startAs(pod.PID(), before.Start)
 	for range 2 {
 		_, err := r.L.Attach(t.Context(), "alice")
 		podrig.MustBe(t, err, launcher.ErrNotOurs, proc.ErrStranger)
@@ -113,14 +117,18 @@ func e02(t *testing.T) {
 
 // startAs starts a stranger that has the given pid, in a later tick of the
 // kernel's clock than its last owner: that all pids are used within one, of 10
-// ms, is left to the imagination. It needs a pid namespace whose init we are.
+// ms, is left to the imagination. It returns nil if a thread of this process has
+// taken the pid, which it keeps. It needs a pid namespace whose init we are.
 func (r *rig) startAs(pid int, after uint64) *stranger {
 	r.T.Helper()
 	for range 1000 {
 		if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(pid-1)), 0); err != nil {
 			r.T.Fatal(err)
 		}
-		// A thread of ours may have been faster.
+		if _, err := os.Stat("/proc/self/task/" + strconv.Itoa(pid)); err == nil {
+			return nil
+		}
+		// One may still be faster.
 		s := r.startStranger()
 		st, err := proc.ReadStat(s.cmd.Process.Pid)
 		if err != nil {

@@ -275,7 +275,10 @@ sock = socket.socket(fileno=3)
 print("accepting", file=sys.stderr, flush=True)
 while True:
     c, _ = sock.accept()
-    c.sendall(sys.argv[1].encode())
+    try:
+        c.sendall(sys.argv[1].encode())
+    except BrokenPipeError: # who only looks whether it answers does not stay
+        pass
     c.close()
 `
 
