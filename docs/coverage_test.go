@@ -26,7 +26,7 @@ const module = "github.com/podlaunch/podlaunch/"
 // whose tests are run for it.
 var (
 	measured = []string{"launcher", "launcher/internal/ownership", "launcher/internal/proc", "readiness", "logsource", "runtimedir"}
-	testers  = append([]string{"launcher/internal/faults", "launcher/internal/onepod", "launcher/internal/signs"}, measured...)
+	testers  = append([]string{"launcher/internal/faults", "launcher/internal/onepod", "launcher/internal/port", "launcher/internal/signs"}, measured...)
 )
 
 // crowds are the tests that are left out: what they do many times others do once.

@@ -139,11 +139,11 @@ func c27(t *testing.T) {
 		const flood, bound = 20_000_000, 3 << 20
 		r := newRig(t, "flood 20000000", "say one", "say two", "exit 3")
 		var mu sync.Mutex
-		total := make(map[*tapped]int)
-		r.L.Log = tap{before: func(r *tapped) {
+		total := make(map[*podrig.Tapped]int)
+		r.L.Log = podrig.Tap{Before: func(r *podrig.Tapped) {
 			mu.Lock()
 			defer mu.Unlock()
-			total[r] = r.got
+			total[r] = r.Got
 		}}
 		e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
 		mustHaveTail(t, e, append(slices.Repeat([]string{strings.Repeat("x", 99)}, 6), "one", "two")...)

@@ -1,13 +1,12 @@
 //go:build linux
 
-package launcher_test
+package port_test
 
 import (
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -328,52 +327,15 @@ func portDetached(t *testing.T) {
 	}
 }
 
-// A tap is the default log, with a look at every reader of it.
-type tap struct {
-	// before is called before each Read, with the reader, which knows what it has got so far.
-	before func(r *tapped)
-}
-
-func (s tap) Open(ctx context.Context, launch logsource.Launch) (*logsource.Log, error) {
-	log, err := logsource.File{}.Open(ctx, launch)
-	if err != nil {
-		return nil, err
-	}
-	follow := log.Follow
-	log.Follow = func(ctx context.Context) (io.ReadCloser, error) {
-		r, err := follow(ctx)
-		return &tapped{ReadCloser: r, before: s.before}, err
-	}
-	return log, nil
-}
-
-// SkipToLast implements logsource.Skipper.
-func (r *tapped) SkipToLast(n int64) error {
-	return r.ReadCloser.(logsource.Skipper).SkipToLast(n)
-}
-
-type tapped struct {
-	io.ReadCloser
-	before func(r *tapped)
-	got    int
-}
-
-func (r *tapped) Read(p []byte) (int, error) {
-	r.before(r)
-	n, err := r.ReadCloser.Read(p)
-	r.got += n
-	return n, err
-}
-
 // Row 7: the kernel tells of new output, and nothing is read twice.
 func portEvents(t *testing.T) {
 	r := newRig(t, "repeat 20000 line %d", "listen", "ready", "hang")
 	var mu sync.Mutex
 	most, watched := 0, false
-	r.L.Log = tap{before: func(reader *tapped) {
+	r.L.Log = podrig.Tap{Before: func(reader *podrig.Tapped) {
 		mu.Lock()
 		defer mu.Unlock()
-		most = max(most, reader.got)
+		most = max(most, reader.Got)
 		watched = watched || hasWatch(t, filepath.Join(r.Dir("alice"), "stderr.log"))
 	}}
 	r.Launch(launcher.Spec{Name: "alice"})
@@ -420,8 +382,8 @@ func portWholeLines(t *testing.T) {
 			var once sync.Once
 			opened := make(chan error, 1)
 			size := len(strings.ReplaceAll(half, "{dir}", r.Dir("alice")))
-			r.L.Log = tap{before: func(reader *tapped) {
-				if reader.got == size {
+			r.L.Log = podrig.Tap{Before: func(reader *podrig.Tapped) {
+				if reader.Got == size {
 					once.Do(func() { go func() { opened <- touch(goOn) }() })
 				}
 			}}
