@@ -45,10 +45,15 @@ func goals() []goal {
 		most(fmt.Sprintf("processor time per launch, %d at a time", n), 0.8, valuesOfFloor(tableCPU, strconv.Itoa(n)))
 	}
 	most("100,000 lines of noise, processor time", 0.4, valuesOfFloor("noise: processor time of the launcher, ms", "100000 lines, one write each"))
-	least("1 GiB before the ready line, GB/s", 1.2, func(r *report) (float64, bool) {
-		ms, ok := r.median("flood: time, ms", "1 GiB", ourName)
-		return float64(1<<30) / 1e6 / ms, ok
-	})
+	for _, of := range []struct{ figure, table string }{
+		{"GB/s", "flood: time, ms"},
+		{"GB in a second of processor time", "flood: processor time of the launcher, ms"},
+	} {
+		least("1 GiB before the ready line, "+of.figure, 1.2, func(r *report) (float64, bool) {
+			ms, ok := r.median(of.table, "1 GiB", ourName)
+			return float64(1<<30) / 1e6 / ms, ok
+		})
+	}
 	// The worker is one program for all launchers, and has more than that to begin with.
 	most("1 GiB before the ready line, resident memory beyond that of 1 KiB, MB", 10, func(r *report) (float64, bool) {
 		all, ok := r.median("flood: resident memory at most, MB", "1 GiB", ourName)
