@@ -163,13 +163,13 @@ func (n *launch) settle(ctx context.Context, s *started, e readiness.Endpoint) (
 			s.close()
 			return finalLog{}, err
 		}
-		s.closeSetup()
-		file, _ := os.Stat(s.log.Path)
 		closing := make(chan struct{})
 		go func() {
 			defer close(closing)
 			s.closeLog()
 		}()
+		file, _ := os.Stat(s.log.Path)
+		s.closeSetup() // last, for it is the probe's, and may panic
 		return finalLog{file, closing}, nil
 	})
 	settled, ok := within(ctx, patience, settling)
