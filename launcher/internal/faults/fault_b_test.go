@@ -175,10 +175,13 @@ func b09(t *testing.T) {
 			return
 		}
 		free := r.fill()
+		serve := r.L.Command
+		r.L.Command = podrig.Script("hang") // one that says something, and cannot, may end before it is recorded
 		e := r.Fail(t.Context(), podrig.Alice)
 		podrig.MustBe(t, e, syscall.ENOSPC)
 		podrig.MustSay(t, e, "no space left on device")
 		free()
+		r.L.Command = serve
 		r.Relaunch("alice")
 	})
 	for name, errno := range map[string]syscall.Errno{"no space": syscall.ENOSPC, "quota": syscall.EDQUOT} {
