@@ -156,10 +156,11 @@ func checkBase(root *os.Root, there fs.FileInfo) error {
 // makePodDir makes the pod's own directory below root, or accepts the one that
 // is there.
 func makePodDir(root *os.Root, name string) error {
-	if err := root.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+	fi, err := mkdirOnce(root, name)
+	// The pod that had the name before may remove it now.
+	for tries := 1; errors.Is(err, fs.ErrNotExist) && tries < mkdirTries; tries++ {
+		fi, err = mkdirOnce(root, name)
 	}
-	fi, err := root.Lstat(name)
 	if err != nil {
 		return err
 	}
@@ -177,6 +178,19 @@ func makePodDir(root *os.Root, name string) error {
 		return nil
 	}
 	return root.Chmod(name, 0o700)
+}
+
+// mkdirTries is how often a directory is made that somebody removes at once. A pod
+// removes its own once, or its helpers do; more is somebody's loop.
+const mkdirTries = 100
+
+// mkdirOnce makes the directory name below root, if nothing is there, and returns
+// what is there then. The error is fs.ErrNotExist if somebody has removed it.
+func mkdirOnce(root *os.Root, name string) (fs.FileInfo, error) {
+	if err := root.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	return root.Lstat(name)
 }
 
 // inPath makes sure that err tells the whole path: an error that comes from

@@ -453,3 +453,26 @@ func TestConcurrent(t *testing.T) {
 	mustHaveMode(t, want, fs.ModeDir|0o700)
 	mustHaveMode(t, base, fs.ModeDir|0o700)
 }
+
+// E10: a directory that the pod which had the name before removes at this very
+// moment is made again.
+func TestRemovedMeanwhile(t *testing.T) {
+	base := t.TempDir()
+	path := filepath.Join(base, "alice")
+	over, stop := context.WithCancel(t.Context())
+	removed := make(chan struct{})
+	go func() {
+		defer close(removed)
+		for over.Err() == nil {
+			os.Remove(path)
+		}
+	}()
+	for range 2000 {
+		if _, err := runtimedir.Dir(base).RuntimeDir(t.Context(), "alice"); err != nil {
+			t.Error(err)
+			break
+		}
+	}
+	stop()
+	<-removed
+}
