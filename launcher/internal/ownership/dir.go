@@ -27,20 +27,20 @@ func openBase(path string) (*dir, status, error) {
 // wraps [fs.ErrNotExist] if there is nothing, and [runtimedir.ErrInsecure] if there is
 // no directory.
 func (c *Claim) OpenDir(path string) (*os.Root, error) {
+	in, name := anywhere, path
 	if base := c.place.base; filepath.Dir(path) == base.path {
-		there, err := base.lstat(filepath.Base(path))
-		return openRoot(path, there, err)
+		in, name = base, filepath.Base(path)
 	}
-	there, err := anywhere.lstat(path)
-	return openRoot(path, there, err)
-}
-
-// openRoot opens the directory at path, which must be there, what lstat has found
-// with err: opening may follow links, and a FIFO would hold it up.
-func openRoot(path string, there status, err error) (*os.Root, error) {
+	there, err := in.lstat(name)
 	if err != nil {
 		return nil, err
 	}
+	return openRoot(path, there)
+}
+
+// openRoot opens the directory at path, which must be there, what lstat has found:
+// opening may follow links, and a FIFO would hold it up.
+func openRoot(path string, there status) (*os.Root, error) {
 	if !there.mode.IsDir() {
 		return nil, fmt.Errorf("%w: %q is not a directory (%v); remove it", runtimedir.ErrInsecure, path, there.mode)
 	}

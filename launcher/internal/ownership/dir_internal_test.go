@@ -32,7 +32,7 @@ func TestSwapBeforeOpening(t *testing.T) {
 		if err := errors.Join(err, os.Rename(path, path+".away"), swap(path)); err != nil {
 			t.Fatal(err)
 		}
-		root, err := openRoot(path, there, nil)
+		root, err := openRoot(path, there)
 		if root != nil || err == nil {
 			t.Errorf("%s: openRoot returned %v, %v", what, root, err)
 		}

@@ -288,14 +288,16 @@ func (c *Claim) RecordReady(r Record) error {
 // check makes sure that the name is still ours. Somebody may have cleaned the
 // files away that we have locked; either of them keeps others from the name.
 func (c *Claim) check() error {
-	same, err := c.launch.isAt(c.place.base, c.place.launchName())
-	if !same && (err == nil || errors.Is(err, errNotRegular)) { // that is somebody else's, too
-		same, err = c.pod.isAt(c.place.base, c.place.podName())
+	for _, l := range []struct {
+		name string
+		lock *lock
+	}{{c.place.launchName(), c.launch}, {c.place.podName(), c.pod}} {
+		same, err := l.lock.isAt(c.place.base, l.name)
+		if same || err != nil && !errors.Is(err, errNotRegular) { // that is somebody else's, too
+			return err
+		}
 	}
-	if !same && (err == nil || errors.Is(err, errNotRegular)) {
-		return errDeleted
-	}
-	return err
+	return errDeleted
 }
 
 // errDeleted says that a Claim is none any more.
