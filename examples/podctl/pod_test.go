@@ -42,7 +42,8 @@ func echoPod() {
 	os.Remove(socket)
 	l, err := net.Listen("unix", socket)
 	check(err)
-	context.AfterFunc(ctx, func() { l.Close() })
+	defer l.Close()                              // removes the socket, or waits until it has been
+	context.AfterFunc(ctx, func() { l.Close() }) // ends Accept
 	if os.Getenv("ECHOPOD_SILENT") == "" {
 		line := readiness.ReadyLine{}
 		if app != "" {

@@ -1,13 +1,17 @@
 package main_test
 
 import (
+	"bufio"
 	"errors"
 	"flag"
 	"io/fs"
+	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/podlaunch/podlaunch/examples/internal/exampletest"
@@ -82,5 +86,47 @@ func check(t *testing.T, golden string, r exampletest.Result) {
 	}
 	if got != string(want) {
 		t.Errorf("the output is not that of %s (go test -update writes it anew):\n%s", path, got)
+	}
+}
+
+// The pod takes its socket away when it is ended, also while somebody connects:
+// then Accept may return with a connection, and not because of the end.
+func TestSocketIsRemoved(t *testing.T) {
+	bin := exampletest.Build(t, ".")
+	base, err := os.MkdirTemp("", "run") // not t.TempDir, whose path is too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(base)
+	socket := filepath.Join(base, "alice", "sock")
+	for range 20 {
+		pod := exec.Command(bin, "--overlay", `name = "alice"`)
+		pod.Env = append(os.Environ(), "INSOMNIA_RUNTIME_DIR="+base)
+		stderr, err := pod.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := pod.Start(); err != nil {
+			t.Fatal(err)
+		}
+		said := bufio.NewScanner(stderr)
+		for said.Scan() && !strings.HasPrefix(said.Text(), "INSOMNIA-READY\t") {
+		}
+		for clients := 0; ; clients++ {
+			conn, err := net.Dial("unix", socket)
+			if err != nil {
+				break // it has ended
+			}
+			conn.Close()
+			if clients == 2 {
+				pod.Process.Signal(syscall.SIGTERM)
+			}
+		}
+		if err := pod.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Lstat(socket); !errors.Is(err, fs.ErrNotExist) {
+			t.Fatalf("the socket is still there: %v", err)
+		}
 	}
 }

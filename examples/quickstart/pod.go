@@ -59,7 +59,8 @@ func serve(ctx context.Context, overlay string, fail bool) error {
 	if err != nil {
 		return err
 	}
-	context.AfterFunc(ctx, func() { l.Close() }) // removes the socket
+	defer l.Close()                              // removes the socket, or waits until it has been
+	context.AfterFunc(ctx, func() { l.Close() }) // ends Accept
 	fmt.Fprintln(os.Stderr, "listening")
 	if err := readiness.Announce(os.Stderr, name, socket); err != nil {
 		return err
