@@ -125,7 +125,7 @@ func TestExecLeavesNobody(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			p := sh("exec 3>fifo; " + c.script)
 			begun := make(chan struct{}) // closed once a command runs
-			if p.Attempt = time.Hour; !c.cancel {
+			if p.Attempt = time.Hour; c.name == "the attempt ends" {
 				p.Attempt = 100 * time.Millisecond
 				p.Final = func(error) bool {
 					select {
@@ -188,17 +188,10 @@ func TestExecOutputHeldOpen(t *testing.T) {
 
 // A command that is slow counts as failed, with how long it had.
 func TestExecAttempt(t *testing.T) {
-	ctx, cancel := context.WithCancelCause(t.Context())
 	p := sh("echo slow; sleep 1000")
 	p.Attempt = 100 * time.Millisecond
-	p.Final = func(err error) bool {
-		if strings.Contains(err.Error(), "slow") { // else it was killed before
-			cancel(errOver)
-		}
-		return false
-	}
-	_, err := p.Wait(ctx, here(t))
-	pending(t, err, errOver)
+	p.Final = func(err error) bool { return strings.Contains(err.Error(), "slow") } // else it was killed before
+	_, err := p.Wait(t.Context(), here(t))
 	mustBe(t, err, context.DeadlineExceeded)
 	mustSay(t, err, "no answer within 100ms", "signal: killed", `"slow"`)
 }
