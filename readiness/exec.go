@@ -112,8 +112,10 @@ func (c Exec) run(ctx context.Context, t Target) error {
 		"POD_NAME="+t.Name, "POD_PID="+pidOrEmpty(t.PID), "POD_RUNTIME_DIR="+t.RuntimeDir,
 		"POD_NETWORK="+t.Endpoint.Network, "POD_ADDRESS="+t.Endpoint.Address), c.Env...)
 	cmd.Stdout, cmd.Stderr = &said, &said
-	// Somebody who has left the group may hold its output open.
-	cmd.WaitDelay = 100 * time.Millisecond
+	// Somebody who has left the group may hold its output open. Nobody else waits
+	// for this: it is long enough that what was written is read first, however
+	// long this process has to wait for a processor.
+	cmd.WaitDelay = time.Second
 	err := runGroup(ctx, cmd)
 	if _, dirErr := os.Stat(t.WorkDir); errors.Is(err, fs.ErrNotExist) && dirErr != nil {
 		return fmt.Errorf("%w: the pod's working directory: %w", err, dirErr)
