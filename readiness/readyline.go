@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // DefaultPrefix is what a ready line begins with unless [ReadyLine.Prefix]
@@ -250,8 +248,7 @@ func (l ReadyLine) pending(t Target, seen notes, cause error) error {
 	if t.RuntimeDir == "" || isTCP(l.Network) {
 		return e
 	}
-	if conn, err := net.DialTimeout("unix", usual, 100*time.Millisecond); err == nil {
-		conn.Close()
+	if _, err := dialUnix(Endpoint{Network: "unix", Address: usual}); err == nil { // never waits
 		e.Notes = append(e.Notes, fmt.Sprintf("a socket answers at %q, though the pod has not announced it", usual))
 	}
 	return e
