@@ -237,14 +237,15 @@ func (w *wait) wraps(cause error) error {
 // A call is one into the Probe, in a goroutine of its own.
 type call struct {
 	what  string
-	done  chan struct{}
-	crash error // it has panicked
+	began chan struct{} // closed before f is called
+	done  chan struct{} // closed when it has returned
+	crash error         // it has panicked
 }
 
 // begin begins a call. Its goroutine, and those that it starts, have the
 // subject's label.
 func (s *subject) begin(what string, f func()) *call {
-	c := &call{what: what, done: make(chan struct{})}
+	c := &call{what: what, began: make(chan struct{}), done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
 		setLabel(s.label)
@@ -254,6 +255,7 @@ func (s *subject) begin(what string, f func()) *call {
 				c.crash = fmt.Errorf("%s panicked: %v\n%s", what, v, debug.Stack())
 			}
 		}()
+		close(c.began)
 		f()
 		c.crash = nil
 	}()
@@ -272,14 +274,21 @@ func (c *call) join(d time.Duration) error {
 	return c.crash
 }
 
-// within reports whether the call has returned after d.
+// within reports whether the call has returned after d, of which none passes
+// before the call was made.
 func (c *call) within(d time.Duration) bool {
+	<-c.began
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-c.done:
 		return true
 	case <-timer.C:
+	}
+	select {
+	case <-c.done: // both, after a standstill
+		return true
+	default:
 		return false
 	}
 }
