@@ -16,7 +16,7 @@ import (
 
 // holders returns the processes of ours that hold the pod lock, but for this
 // one. /proc/locks would only name who took the lock, not who inherited it.
-func (p *Place) holders() ([]proc.Identity, error) {
+func (p *Place) holders() ([]holder, error) {
 	there, err := p.base.lstat(p.podName())
 	if err != nil {
 		return nil, err
@@ -25,13 +25,17 @@ func (p *Place) holders() ([]proc.Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	var found []proc.Identity
+	var found []holder
 	for _, pid := range pids {
 		if pid == os.Getpid() || !holdsLock(pid, p.podName(), there) {
 			continue
 		}
-		if id, err := proc.Identify(pid); err == nil {
-			found = append(found, id)
+		id, err := proc.Identify(pid)
+		if err != nil {
+			continue // it has just gone
+		}
+		if st, err := proc.ReadStat(pid); err == nil {
+			found = append(found, holder{id, st.Forked})
 		}
 	}
 	return found, nil

@@ -9,7 +9,7 @@ import (
 )
 
 // holders finds nobody: there is no way to ask here.
-func (p *Place) holders() ([]proc.Identity, error) { return nil, nil }
+func (p *Place) holders() ([]holder, error) { return nil, nil }
 
 func (p *Place) holds(proc.Identity) bool { return false }
 

@@ -9,35 +9,75 @@ import (
 	"github.com/podlaunch/podlaunch/launcher/internal/proc"
 )
 
-// settle is how long a process must be seen to hold the pod lock before it is
-// taken for a leftover. A child that some program has just forked holds copies
-// of everything until it comes to its exec, within a few milliseconds, and is
-// none of our business.
-const settle = 100 * time.Millisecond
-
-// leftovers are the processes that were seen to hold the pod lock.
-type leftovers struct {
-	since  map[proc.Identity]time.Time // of those that held it at the last look
-	killed []int                       // pids of those that were sent SIGKILL
+// A holder is a process that holds the pod lock.
+type holder struct {
+	proc.Identity
+	forked bool // it has not come to its exec
 }
 
-// see notes who holds the lock now.
-func (l *leftovers) see(now []proc.Identity) {
-	before := l.since
-	l.since = make(map[proc.Identity]time.Time)
-	for _, id := range now {
-		first, ok := before[id]
+// settle is how long a holder must be seen as such before it is taken for a
+// leftover. A child that some program has just forked holds copies of everything
+// until its exec, and is none of our business. It gets there within a few
+// milliseconds, and on a busy machine when there is a processor for it. After its
+// exec it is looked at afresh: the kernel says so a moment before it closes what
+// is not to be inherited (fs/exec.c, begin_new_exec).
+func (h holder) settle() time.Duration {
+	if h.forked {
+		return time.Second // less than a failed launch takes for its clearing up
+	}
+	return 100 * time.Millisecond
+}
+
+// leftovers are the processes that were seen to hold the pod lock. The zero value
+// has seen nobody.
+type leftovers struct {
+	seen   map[holder]span // those that held it at the last look
+	killed []int           // pids of those that were sent SIGKILL
+}
+
+// A span is the time between two looks: from the end of the first to the
+// beginning of the last, so that it is never too long, however long a look takes.
+type span struct{ from, to time.Time }
+
+// look notes who holds the lock of p now.
+func (l *leftovers) look(p *Place) error {
+	began := time.Now()
+	now, err := p.holders()
+	if err != nil {
+		return fmt.Errorf("find out who holds the name: %w", err)
+	}
+	l.note(began, now, time.Now())
+	return nil
+}
+
+// note notes what a look has found, and from when to when that took.
+func (l *leftovers) note(began time.Time, now []holder, ended time.Time) {
+	before := l.seen
+	l.seen = make(map[holder]span)
+	for _, h := range now {
+		s, ok := before[h]
 		if !ok {
-			first = time.Now()
+			s.from = ended
 		}
-		l.since[id] = first
+		s.to = began
+		l.seen[h] = s
 	}
 }
 
-// end sends SIGKILL to those who have held the lock for a while.
+// settled are those who were seen for long enough.
+func (l *leftovers) settled() (found []proc.Identity) {
+	for h, s := range l.seen {
+		if s.to.Sub(s.from) >= h.settle() {
+			found = append(found, h.Identity)
+		}
+	}
+	return found
+}
+
+// end sends SIGKILL to those who have held the lock of p for a while.
 func (l *leftovers) end(p *Place) error {
-	for id, since := range l.since {
-		if time.Since(since) < settle || !p.holds(id) {
+	for _, id := range l.settled() {
+		if !p.holds(id) {
 			continue
 		}
 		switch err := endProcess(id); {
@@ -54,8 +94,8 @@ func (l *leftovers) end(p *Place) error {
 
 func (l *leftovers) pids() []int {
 	var pids []int
-	for id := range l.since {
-		pids = append(pids, id.PID)
+	for h := range l.seen {
+		pids = append(pids, h.PID)
 	}
 	slices.Sort(pids)
 	return pids

@@ -227,11 +227,9 @@ func (p *Place) take(launch **lock, record Record, state error, left *leftovers)
 	case err != errBusy:
 		return nil, err
 	}
-	holders, err := p.holders()
-	if err != nil {
-		return nil, fmt.Errorf("find out who holds the name: %w", err)
+	if err := left.look(p); err != nil {
+		return nil, err
 	}
-	left.see(holders)
 	if record.Ready {
 		// Descendants of a pod that was ready are not ours to end. While we wait
 		// for them others may look, too.
@@ -345,11 +343,9 @@ func (c *Claim) endHolders(ctx context.Context) (ended []int, err error) {
 		if err != errBusy {
 			return left.killed, err
 		}
-		holders, err := c.place.holders()
-		if err != nil {
-			return left.killed, fmt.Errorf("find out who holds the name: %w", err)
+		if err := left.look(c.place); err != nil {
+			return left.killed, err
 		}
-		left.see(holders)
 		if err := left.end(c.place); err != nil {
 			return left.killed, err
 		}

@@ -228,6 +228,47 @@ func TestReadStat(t *testing.T) {
 	}
 }
 
+// A process says whether it has come to its exec: a shell has, and what it runs
+// in brackets is a copy of the shell that has not.
+func TestReadStatForked(t *testing.T) {
+	sh := exec.Command("sh", "-c", "(echo forked; read line); read line")
+	in, err := sh.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := sh.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sh.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer sh.Wait()
+	defer in.Close()
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	pids, err := proc.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	children := 0
+	for _, pid := range pids {
+		switch st, err := proc.ReadStat(pid); {
+		case err != nil: // it has just gone
+		case pid == sh.Process.Pid && st.Forked:
+			t.Errorf("the shell: %+v", st)
+		case st.Parent == sh.Process.Pid:
+			if children++; !st.Forked {
+				t.Errorf("its copy: %+v", st)
+			}
+		}
+	}
+	if children != 1 {
+		t.Errorf("the shell has %d children, want 1", children)
+	}
+}
+
 // The members of a group are those that live.
 func TestGroupMembers(t *testing.T) {
 	leader := start(t, "wait")

@@ -18,6 +18,7 @@ type Stat struct {
 	Parent  int    // its parent's pid
 	Group   int    // its process group
 	Session int    // its session
+	Forked  bool   // it was forked, and has not come to its exec (PF_FORKNOEXEC)
 	Threads int    // how many have not ended, the first one always counted
 	Start   uint64 // when it started, in kernel ticks since boot
 }
@@ -53,6 +54,12 @@ func ReadStat(pid int) (Stat, error) {
 			return Stat{}, fmt.Errorf("%s: %w", path, err)
 		}
 	}
+	flags, err := strconv.ParseUint(string(fields[6]), 10, 64)
+	if err != nil {
+		return Stat{}, fmt.Errorf("%s: %w", path, err)
+	}
+	const forkNoExec = 0x40 // PF_FORKNOEXEC in include/linux/sched.h
+	st.Forked = flags&forkNoExec != 0
 	if st.Start, err = strconv.ParseUint(string(fields[19]), 10, 64); err != nil {
 		return Stat{}, fmt.Errorf("%s: %w", path, err)
 	}
