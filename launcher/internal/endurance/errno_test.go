@@ -31,7 +31,7 @@ var errnoCount = flag.String("errnos", "", "how many `injections` TestErrno make
 func TestErrno(t *testing.T) {
 	j := newInjector(t)
 	every := slices.Sorted(maps.Keys(acts))
-	all := j.list(every, func(c crashpoint.Call) []syscall.Errno {
+	all := j.list(every, *errnoCount == everything, func(c crashpoint.Call) []syscall.Errno {
 		list, _ := errnosOf(c)
 		return list
 	})

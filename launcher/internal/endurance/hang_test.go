@@ -24,7 +24,7 @@ var hangCount = flag.String("hangs", "", "how many `injections` TestHang makes, 
 //	go test ./launcher/internal/endurance -run TestHang -hangs all -timeout 1h -v
 func TestHang(t *testing.T) {
 	j := newInjector(t)
-	all := j.list([]string{"attach", "launch", "launch that fails"}, func(c crashpoint.Call) []syscall.Errno {
+	all := j.list([]string{"attach", "launch", "launch that fails"}, *hangCount == everything, func(c crashpoint.Call) []syscall.Errno {
 		if mayHang(c) {
 			return []syscall.Errno{0}
 		}

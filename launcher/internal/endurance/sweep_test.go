@@ -43,16 +43,21 @@ func (j *injector) inject(chosen []injection, atOnce int) {
 	}
 }
 
-// list returns all injections into acts, in order; fates are what may become of a
-// call.
-func (j *injector) list(which []string, fates func(crashpoint.Call) []syscall.Errno) []injection {
+// list returns all injections into acts, in order: into the calls that an act makes
+// every time or, if rare, also into those that it makes now and then. fates are
+// what may become of a call.
+func (j *injector) list(which []string, rare bool, fates func(crashpoint.Call) []syscall.Errno) []injection {
 	var all []injection
 	for _, act := range which {
-		most := j.callsOf(act)
-		calls := slices.SortedFunc(maps.Keys(most), func(a, b crashpoint.Call) int { return cmp.Compare(a.String(), b.String()) })
+		made := j.callsOf(act)
+		calls := slices.SortedFunc(maps.Keys(made), func(a, b crashpoint.Call) int { return cmp.Compare(a.String(), b.String()) })
 		for _, call := range calls {
+			times := made[call].least
+			if rare {
+				times = made[call].most
+			}
 			for _, errno := range fates(call) {
-				for n := range min(most[call], firstCalls) {
+				for n := range min(times, firstCalls) {
 					all = append(all, injection{act, call, n + 1, errno})
 				}
 			}
@@ -61,30 +66,45 @@ func (j *injector) list(which []string, fates func(crashpoint.Call) []syscall.Er
 	return all
 }
 
+// A count is how often a call is made: at least and at most.
+type count struct{ least, most int }
+
 // made is what callsOf has found out, for all tests of this process: none of them
 // runs in parallel with another.
-var made = make(map[string]map[crashpoint.Call]int)
+var made = make(map[string]map[crashpoint.Call]count)
 
-// callsOf returns how many calls of each kind an act makes at most. For that it has
-// the act done three times with nothing failing, for no two launches make quite the
-// same calls.
-func (j *injector) callsOf(act string) map[crashpoint.Call]int {
-	if most := made[act]; most != nil {
-		return most
+// callsOf returns how many calls of each kind an act makes. For that it has the act
+// done three times with nothing failing, for no two launches make quite the same
+// calls.
+func (j *injector) callsOf(act string) map[crashpoint.Call]count {
+	if counts := made[act]; counts != nil {
+		return counts
 	}
-	most := make(map[crashpoint.Call]int)
+	counts := make(map[crashpoint.Call]count)
+	var runs []map[crashpoint.Call]int
 	for range 3 {
 		calls, _, r := j.run(injection{act: act})
 		if r.Err != "" && acts[act].want == nil {
 			j.t.Fatalf("%s fails with no injection: %s", act, r.Err)
 		}
-		for call, n := range calls {
-			most[call] = max(most[call], n)
+		runs = append(runs, calls)
+		for call := range calls {
+			counts[call] = count{}
 		}
 	}
-	made[act] = most
-	return most
+	for call := range counts {
+		c := count{runs[0][call], runs[0][call]}
+		for _, calls := range runs[1:] {
+			c = count{min(c.least, calls[call]), max(c.most, calls[call])}
+		}
+		counts[call] = c
+	}
+	made[act] = counts
+	return counts
 }
+
+// everything, as a number of injections to make, stands for all that there are.
+const everything = "all"
 
 // choose returns those to make: as many as asked says, or else few, or with -soak
 // many, spread evenly.
@@ -94,12 +114,12 @@ func (j *injector) choose(all []injection, asked string, few, many int) []inject
 		count = many
 	}
 	switch {
-	case asked == "all":
+	case asked == everything:
 		return all
 	case asked != "":
 		var err error
 		if count, err = strconv.Atoi(asked); err != nil || count < 1 {
-			j.t.Fatalf("%q injections: want a number or \"all\"", asked)
+			j.t.Fatalf("%q injections: want a number or %q", asked, everything)
 		}
 	}
 	j.t.Logf("%d injections out of %d", min(count, len(all)), len(all))

