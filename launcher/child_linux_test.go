@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -117,19 +118,29 @@ func TestChild(t *testing.T) {
 		}
 	})
 	t.Run("descriptors", func(t *testing.T) {
-		got := map[string]string{}
-		entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range entries {
-			got[e.Name()] = procLink(t, pid, "fd/"+e.Name())
-		}
 		want := map[string]string{"0": os.DevNull, "1": os.DevNull, "2": pod.LogPath(), "20": filepath.Join(r.Base, ".alice.pod")}
-		// The shell opens the FIFO when it has said that it is ready.
-		maps.DeleteFunc(got, func(_, target string) bool { return target == filepath.Join(r.Base, "never") })
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
+		// When the shell has said that it is ready it puts its descriptors back as
+		// they were for printf, and opens the FIFO.
+		for end := time.Now().Add(podrig.Late); ; time.Sleep(time.Millisecond) {
+			got := map[string]string{}
+			entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range entries {
+				// One that has been closed since leads nowhere.
+				target, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", pid, e.Name()))
+				got[e.Name()] = target
+			}
+			maps.DeleteFunc(got, func(_, target string) bool { return target == filepath.Join(r.Base, "never") })
+			diff := cmp.Diff(want, got)
+			if diff == "" {
+				break
+			}
+			if time.Now().After(end) {
+				t.Errorf("(-want +got):\n%s", diff)
+				break
+			}
 		}
 		for fd, flag := range map[string]int{"0": os.O_RDWR, "1": os.O_RDWR, "2": os.O_WRONLY | os.O_APPEND} {
 			var flags int

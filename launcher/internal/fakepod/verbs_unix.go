@@ -12,7 +12,6 @@ import (
 	"sort"
 	"strings"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -211,9 +210,12 @@ func backlog(p *pod, path string) error {
 		return err
 	}
 	for {
-		conn, err := net.DialTimeout("unix", path, 10*time.Millisecond)
+		conn, err := net.Dial("unix", path) // does not wait: a full queue is EAGAIN
+		if errors.Is(err, syscall.EAGAIN) {
+			return nil
+		}
 		if err != nil {
-			return nil // it is full
+			return err
 		}
 		p.held = append(p.held, conn)
 	}

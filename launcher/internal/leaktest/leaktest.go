@@ -86,7 +86,10 @@ func (s *Snapshot) Left(patience time.Duration, programs ...string) (left []stri
 		}
 	}
 	if err := goleak.Find(s.goroutines,
+		// The shared watcher, which is closed a moment after its last watch has
+		// ended; for that the kernel waits for a grace period. CheckWatcher waits, too.
 		goleak.IgnoreAnyFunction("github.com/podlaunch/podlaunch/logsource.(*notifier).read"),
+		goleak.IgnoreAnyFunction("github.com/podlaunch/podlaunch/logsource.(*hub).shut"),
 	); err != nil {
 		left = append(left, err.Error())
 	}

@@ -3,6 +3,7 @@
 package leaktest_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,7 +69,17 @@ func TestLeaksAreFound(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return func() { syscall.Kill(atoi(t, strings.TrimSpace(string(out))), syscall.SIGKILL) }
+			pid := atoi(t, strings.TrimSpace(string(out)))
+			for {
+				program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if program == sleep {
+					break // until then it is the shell's
+				}
+			}
+			return func() { syscall.Kill(pid, syscall.SIGKILL) }
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -77,7 +77,7 @@ func (r *Rig) Fail(ctx context.Context, spec launcher.Spec) *launcher.Error {
 	if e.PID != 0 {
 		MustBeGone(r.T, e.PID)
 	}
-	if e.Stage == launcher.StageReady {
+	if e.Stage == launcher.StageReady && !r.PodsPour {
 		r.checkTail(e)
 	}
 	if !owned || errors.Is(err, launcher.ErrRunning) || errors.Is(err, launcher.ErrHeld) {
