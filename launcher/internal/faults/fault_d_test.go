@@ -158,7 +158,7 @@ func d01(t *testing.T) {
 	t.Run("at each step that is logged", atEachStep)
 }
 
-// A cancellingDir cancels the launch that asks it for a directory.
+// A cancellingDir cancels the launch that asks it for a directory, then or later.
 type cancellingDir struct {
 	runtimedir.Dir
 	cancel func()
@@ -220,7 +220,9 @@ func d02(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
-	time.AfterFunc(podrig.Short, func() { cancel(errGivenUp) })
+	r.L.Dir = cancellingDir{runtimedir.Dir(r.Base), func() {
+		time.AfterFunc(podrig.Short, func() { cancel(errGivenUp) })
+	}}
 	e := r.Fail(ctx, podrig.Alice)
 	podrig.MustBe(t, e, launcher.ErrHeld, errGivenUp, context.Canceled)
 	if e.Stage != launcher.StageOwn || errors.Is(e, launcher.ErrTimeout) {

@@ -344,6 +344,7 @@ func e08(t *testing.T) {
 		if err := r.MustAttach(pod).Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		podrig.MustEndBy(t, pod, syscall.SIGTERM) // it is ours to reap, not the other's
 		podrig.MustBeGone(t, pod.PID())
 	})
 	t.Run("ended", func(t *testing.T) {

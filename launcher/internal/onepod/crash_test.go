@@ -144,8 +144,7 @@ func TestLaunchLockDeleted(t *testing.T) {
 			if err := os.Remove(filepath.Join(r.Base, "."+other)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				t.Fatal(err)
 			}
-			r.L.Timeout = podrig.Short
-			_, _, err := r.L.Ensure(t.Context(), launcher.Spec{Name: "alice"})
+			_, _, err := r.Impatient().Ensure(t.Context(), launcher.Spec{Name: "alice"})
 			if !errors.Is(err, launcher.ErrHeld) {
 				first.Process.Kill()
 				t.Errorf("another launcher got %v; the first: %v", err, first.Wait())
@@ -158,7 +157,6 @@ func TestLaunchLockDeleted(t *testing.T) {
 			if err := first.Wait(); err != nil {
 				t.Fatalf("the first launcher: %v", err)
 			}
-			r.L.Timeout = podrig.Ample
 			pod, started, err := r.L.Ensure(t.Context(), launcher.Spec{Name: "alice"})
 			if err != nil {
 				t.Fatal(err)

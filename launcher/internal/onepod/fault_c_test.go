@@ -11,11 +11,13 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
+	"github.com/podlaunch/podlaunch/launcher/internal/proc"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
@@ -141,13 +143,19 @@ func c16(t *testing.T) {
 	r.Relaunch("alice")
 }
 
-// mustBeDead fails the test unless the process is gone whose pid a pod has
-// written into the file path.
+// mustBeDead fails the test unless the process is gone, or is about to be, whose pid
+// a pod has written into the file path. All that is known is that it does not hold
+// the name any more, and the kernel takes that from it while it ends.
 func (r *rig) mustBeDead(path string) {
 	r.T.Helper()
 	pid, err := strconv.Atoi(readPID(r.T, path))
 	if err != nil {
 		r.T.Fatal(err)
+	}
+	for end := time.Now().Add(podrig.Late); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if st, err := proc.ReadStat(pid); err != nil || st.Dead() {
+			break
+		}
 	}
 	podrig.MustBeGone(r.T, pid) // it led a session
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -20,11 +21,12 @@ import (
 // Alice is the pod that most tests are about.
 var Alice = launcher.Spec{Name: "alice"}
 
-// Impatient returns a second launcher of the same pods, with a deadline that it is meant to run
-// into.
+// Impatient returns a second launcher of the same pods, with a deadline that it
+// is meant to run into while it waits for the name: it has longer than [Short], so
+// that it gets there.
 func (r *Rig) Impatient() *launcher.Launcher {
 	l := r.L
-	l.Timeout = Short
+	l.Timeout = time.Second
 	return &l
 }
 
