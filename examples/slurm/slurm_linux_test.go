@@ -135,17 +135,19 @@ func write(t *testing.T, path, text string) {
 }
 
 // freePorts returns n on which nobody listens. Slurm takes none that the system
-// chooses, so a moment remains in which one may become somebody else's.
+// chooses, so a moment remains in which one may become somebody else's; they are
+// below those that the system gives to whoever asks for any (ip(7),
+// ip_local_port_range).
 func freePorts(t *testing.T, n int) (ports []string) {
 	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
+	for port := 10000 + os.Getpid()%10000; len(ports) < n; port++ {
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port))
+		if err == nil {
+			defer l.Close()
+			ports = append(ports, fmt.Sprint(port))
+		} else if port == 30000 {
 			t.Fatal(err)
 		}
-		defer l.Close()
-		_, port, _ := net.SplitHostPort(l.Addr().String())
-		ports = append(ports, port)
 	}
 	return ports
 }
