@@ -47,7 +47,8 @@ func TestWorks(t *testing.T) {
 					t.Errorf("%s: %q, want one that matches %s", step, got, want)
 				}
 			}
-			if len(after(r.Stdout, "it says")) == 0 {
+			// nginx listens before it says its first word: it may be ready by then.
+			if len(after(r.Stdout, "it says")) == 0 && d.name != "nginx" {
 				t.Errorf("it showed no progress:\n%s", r.Stdout)
 			}
 		})
