@@ -13,6 +13,7 @@ import (
 
 	"github.com/podlaunch/podlaunch/examples/nomad"
 	"github.com/podlaunch/podlaunch/examples/nomad/internal/fakeengine"
+	"github.com/podlaunch/podlaunch/examples/nomad/internal/loopback"
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/launchertest"
 	"github.com/podlaunch/podlaunch/readiness"
@@ -117,7 +118,7 @@ func server(t *testing.T) string {
 // freeAddress returns one on which nobody listens.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", net.JoinHostPort(loopback.Address(), "0"))
 	if err != nil {
 		t.Fatal(err)
 	}

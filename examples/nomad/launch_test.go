@@ -189,7 +189,7 @@ func TestTimeout(t *testing.T) {
 	spec := launcher.Spec{Progress: func(string) { cancel(context.DeadlineExceeded) }}
 	err := failed(t, ctx, l, e, spec)
 	mustBe(t, err, launcher.StageReady, context.DeadlineExceeded)
-	mustSay(t, err, "still waiting for", "ready line", "an answer on 127.0.0.1:20000")
+	mustSay(t, err, "still waiting for", "ready line", "an answer on "+e.Host+":20000")
 	if !slices.Equal(err.Tail, []string{"still at it"}) {
 		t.Errorf("tail %q", err.Tail)
 	}
@@ -401,12 +401,19 @@ func TestHangs(t *testing.T) {
 	e := fakeengine.New(t)
 	e.Hang = true
 	l := newLauncher(t, engine(t, e.URL()))
-	l.Timeout = 100 * time.Millisecond
 	keep := &keeper{Starter: l.Starter}
 	l.Starter = keep
-	_, err := l.Launch(t.Context(), launcher.Spec{Name: "web"})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		e.Await(func() bool { return e.Calls()["PUT /v1/jobs"] > 0 })
+		cancel(context.DeadlineExceeded)
+	}()
+	_, err := l.Launch(ctx, launcher.Spec{Name: "web"})
+	<-ended
 	var failure *launcher.Error
-	if !errors.As(err, &failure) || !errors.Is(err, launcher.ErrTimeout) || failure.Leftover == nil {
+	if !errors.As(err, &failure) || !errors.Is(err, context.DeadlineExceeded) || failure.Leftover == nil {
 		t.Fatalf("%v", err)
 	}
 	mustSay(t, err, "has not said whether the job web-")
@@ -557,6 +564,7 @@ type finder struct {
 // calls, and one question that is open as long as the pod lives.
 func TestCalls(t *testing.T) {
 	e := fakeengine.New(t)
+	e.Calm = true // each heartbeat may cost a call
 	e.Run = announces(server(t))
 	la := newLauncher(t, engine(t, e.URL()))
 	la.Ready = onlyLine

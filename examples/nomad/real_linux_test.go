@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/podlaunch/podlaunch/examples/nomad"
 	"github.com/podlaunch/podlaunch/examples/nomad/internal/agenttest"
@@ -87,12 +88,15 @@ func TestReal(t *testing.T) {
 	t.Run("killed", func(t *testing.T) {
 		pod := mustLaunch(t, realLauncher(t, a, append([]string{"spawn hang"}, ready...)...), launcher.Spec{Name: "web"})
 		for pid, command := range a.Left() {
-			if strings.Contains(command, "podlaunch-fake-pod") {
+			if strings.Contains(command, "podlaunch-fake-pod") && strings.Contains(command, ready[0]) { // not its child
 				syscall.Kill(pid, syscall.SIGKILL)
-				break
 			}
 		}
-		<-pod.Done()
+		select {
+		case <-pod.Done():
+		case <-time.After(time.Minute):
+			t.Fatalf("it was not killed; there are %q", a.Left())
+		}
 		if exit, err := pod.Wait(t.Context()); err != nil || !exit.Known {
 			t.Errorf("it was killed, and Wait says %v, %v", exit, err)
 		}
@@ -137,6 +141,20 @@ func TestReal(t *testing.T) {
 		log, err := nomad.Log{Engine: engine(t, a.URL)}.Open(t.Context(), launch)
 		if err != nil {
 			t.Fatal(err)
+		}
+		// The engine hands on what a program writes a moment later.
+		whole, err := log.Follow(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer whole.Close()
+		for line, err := range logsource.Lines(whole) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(line) == "the end" {
+				break
+			}
 		}
 		r, err := log.Follow(t.Context())
 		if err != nil {

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/podlaunch/podlaunch/examples/nomad/internal/agent"
+	"github.com/podlaunch/podlaunch/examples/nomad/internal/loopback"
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
@@ -51,7 +51,7 @@ func New(t *testing.T, memory bool) *Agent {
 	if err := os.Mkdir(a.temp(), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	ip := loopback()
+	ip := loopback.Address() // its own, so that it can have its usual ports
 	config := filepath.Join(a.dir, "agent.json")
 	settings := map[string]any{
 		"bind_addr":            ip,
@@ -138,21 +138,6 @@ func nodeIsReady(body []byte) error {
 		}
 	}
 	return fmt.Errorf("of %d nodes none can run programs yet", len(nodes))
-}
-
-// loopback is an address that nobody else has who is there at the same time: all
-// of 127.0.0.0/8 is this machine's, and so an agent can have its usual ports.
-func loopback() string {
-	pid := os.Getpid()
-	agents.Lock()
-	defer agents.Unlock()
-	agents.n++
-	return fmt.Sprintf("127.%d.%d.%d", 1+agents.n%250, 1+pid>>8%250, 1+pid%250)
-}
-
-var agents struct {
-	sync.Mutex
-	n int
 }
 
 // stop ends the agent, and makes sure that it has left nothing: what it starts

@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/podlaunch/podlaunch/examples/nomad/internal/loopback"
 )
 
 // An Engine is the fake. Its fields are set before it is used, or under Change.
@@ -38,6 +40,10 @@ type Engine struct {
 	FirstLog int    // the number of a log's oldest file: 0 unless some are gone
 	CutLogs  int    // each stream ends after so many bytes; 0: none does
 	MuteLogs bool   // streams that are followed bring heartbeats only
+	Calm     bool   // they bring none
+
+	// Host is where it listens, and its programs do: an address of its own.
+	Host string
 
 	t       *testing.T
 	address string
@@ -82,7 +88,8 @@ type Task struct {
 // New returns an Engine that listens, and stops with the test.
 func New(t *testing.T) *Engine {
 	e := &Engine{t: t, changed: make(chan struct{}), index: 1, jobs: map[string]*Task{}, allocs: map[string]*Task{}, calls: map[string]int{}}
-	e.address = "127.0.0.1:0"
+	e.Host = loopback.Address()
+	e.address = net.JoinHostPort(e.Host, "0")
 	e.Up()
 	t.Cleanup(func() {
 		e.Down()
@@ -526,7 +533,7 @@ func (e *Engine) allocation(w http.ResponseWriter, r *http.Request) {
 	}
 	var ports []map[string]any
 	for i, label := range t.ports {
-		ports = append(ports, map[string]any{"Label": label, "HostIP": "127.0.0.1", "Value": 20000 + i})
+		ports = append(ports, map[string]any{"Label": label, "HostIP": e.Host, "Value": 20000 + i})
 	}
 	if addr := t.Env["FAKE_ADDR"]; addr != "" { // where the test's own listener is
 		host, port, _ := net.SplitHostPort(addr)
@@ -566,8 +573,12 @@ func (e *Engine) log(w http.ResponseWriter, r *http.Request) {
 	e.opened(1)
 	defer e.opened(-1)
 	frames, cut := json.NewEncoder(w), 0
-	beat := time.NewTicker(heartbeat)
-	defer beat.Stop()
+	var beat <-chan time.Time
+	if !e.Calm {
+		ticker := time.NewTicker(heartbeat)
+		defer ticker.Stop()
+		beat = ticker.C
+	}
 	for {
 		e.mu.Lock()
 		data, changed := t.logs[stream], e.changed
@@ -595,7 +606,7 @@ func (e *Engine) log(w http.ResponseWriter, r *http.Request) {
 		}
 		select {
 		case <-changed:
-		case <-beat.C:
+		case <-beat:
 			if frames.Encode(struct{}{}) != nil {
 				return
 			}
