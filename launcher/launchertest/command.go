@@ -56,7 +56,7 @@ func checkCommand(t *testing.T, r rule[resolving], newCase func(t *testing.T) Co
 	if s.Spec.Name == "" {
 		s.Spec.Name = "pod"
 	}
-	return guarded(func() error { return r.run(s) })
+	return guarded(func(func()) error { return r.run(s) })
 }
 
 // A resolving is the subject of a rule.
@@ -274,7 +274,7 @@ func concurrently(s *resolving) error {
 	for i := range often {
 		go func() {
 			own := fmt.Sprintf("--number=%d", i)
-			errs <- guarded(func() error {
+			errs <- guarded(func(func()) error {
 				cmd, err := s.resolve(func(spec *launcher.Spec) { spec.Args = []string{own} })
 				if err == nil && (len(cmd.Args) == 0 || cmd.Args[len(cmd.Args)-1] != own) {
 					err = fmt.Errorf("the arguments do not end with this call's %q: %q", own, cmd.Args)

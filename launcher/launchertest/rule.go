@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// patience ends a rule that hangs.
+	// patience ends a rule that hangs: one that has not gone on for so long.
 	patience = time.Minute
 
 	// soon is how long something may take that nobody can wait for: a
@@ -71,9 +71,13 @@ func listRules[S any](rules []rule[S]) iter.Seq2[string, string] {
 	}
 }
 
-// guarded runs f in a goroutine, which is left behind if it hangs.
-func guarded(f func() error) error {
+// guarded runs f in a goroutine, which is left behind if it hangs. With goesOn it
+// says that it does not: a rule may start many processes, of which an engine takes
+// a second for each.
+func guarded(f func(goesOn func()) error) error {
 	ended := make(chan error, 1)
+	guard := time.NewTimer(patience)
+	defer guard.Stop()
 	go func() {
 		err := errors.New("it has ended the goroutine that called it (by t.FailNow?)")
 		defer func() {
@@ -82,10 +86,8 @@ func guarded(f func() error) error {
 			}
 			ended <- err
 		}()
-		err = f()
+		err = f(func() { guard.Reset(patience) })
 	}()
-	guard := time.NewTimer(patience)
-	defer guard.Stop()
 	select {
 	case err := <-ended:
 		return err

@@ -192,7 +192,7 @@ func startsAtOnce(s *starting) error {
 	for i := range often {
 		own := &starting{StarterCase: s.StarterCase, dir: s.dir}
 		go func() {
-			errs <- guarded(func() error {
+			errs <- guarded(func(func()) error {
 				defer own.close()
 				return own.says(fmt.Sprintf("number %d\n", i), "echo number $1", func(req *launcher.StartRequest) {
 					req.Command.Args = append(req.Command.Args, "sh", fmt.Sprint(i))

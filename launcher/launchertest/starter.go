@@ -101,12 +101,16 @@ func checkStarter(t *testing.T, r rule[starting], newCase func(t *testing.T) Sta
 		return inapplicable(fmt.Sprintf("the Case says that the Starter lacks %v", lacks))
 	}
 	defer s.close()
-	return guarded(func() error { return r.run(s) })
+	return guarded(func(goesOn func()) error {
+		s.goesOn = goesOn
+		return r.run(s)
+	})
 }
 
 // A starting is the subject of a rule, and what the rule has started.
 type starting struct {
 	StarterCase
+	goesOn  func() // called when the next process is started, if not nil
 	dir     string
 	running []*running
 	files   []*os.File
@@ -152,6 +156,9 @@ func (s *starting) start(script string, change func(req *launcher.StartRequest))
 }
 
 func (s *starting) startRequest(ctx context.Context, req launcher.StartRequest) (*running, error) {
+	if s.goesOn != nil {
+		s.goesOn()
+	}
 	p, err := s.Starter.Start(ctx, req)
 	var r *running
 	if p != nil {
