@@ -307,13 +307,15 @@ type result struct {
 
 // reading calls Read once, in a goroutine.
 func (f *follower) reading() <-chan result {
-	done := make(chan result, 1)
+	done, began := make(chan result, 1), make(chan struct{})
 	go func() {
 		defer f.o.s.calls.begin("Read")()
 		buf := make([]byte, 1<<10)
+		close(began)
 		n, err := f.r.Read(buf)
 		done <- result{string(buf[:n]), err}
 	}()
+	<-began // so that no time passes before
 	return done
 }
 
