@@ -206,6 +206,36 @@ func TestOneFileWatchedTwice(t *testing.T) {
 	}
 }
 
+// A file that somebody begins to watch while its changes are gathered is still one
+// watch of the kernel's, and both are told.
+func TestWatchedWhileGathering(t *testing.T) {
+	h := newHub(t)
+	file := newFile(t)
+	again, err := os.Open(file.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	a, b := make(bell, 1), make(bell, 1)
+	first := mustAdd(t, h, file, a.ring)
+	n := h.watcher
+	n.mu.Lock()
+	gathering := n.byWD[first.on.wd]
+	n.unwatch(gathering) // as take does
+	n.mu.Unlock()
+	second := mustAdd(t, h, again, b.ring)
+	n.resume(gathering)
+	a.mustRing(t, "the end of the gathering")
+	if first.on != second.on {
+		t.Error("the kernel watches it twice")
+	}
+	write(t, file, "x")
+	a.mustRing(t, "write, of the first")
+	b.mustRing(t, "write, of the second")
+	first.stop()
+	second.stop()
+}
+
 // Rule 5: any number of watches share one watcher, which is kept for a while
 // after the last of them, and closed if nobody comes by then. (The bubble is
 // never idle while the watcher waits for the kernel, so that its timer does not

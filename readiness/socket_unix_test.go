@@ -66,6 +66,24 @@ func TestSocketAnswers(t *testing.T) {
 	}
 }
 
+// A socket of packets is dialled as one.
+func TestSocketOfPackets(t *testing.T) {
+	path := filepath.Join(shortDir(t), "sock")
+	l, err := net.Listen("unixpacket", path)
+	if err != nil {
+		t.Skipf("there are none here: %v", err)
+	}
+	defer l.Close()
+	target := dialled(path)
+	target.Endpoint.Network = "unixpacket"
+	if e, err := (readiness.Socket{}).Wait(t.Context(), target); err != nil || e != target.Endpoint {
+		t.Errorf("got %v, %v", e, err)
+	}
+	target.Endpoint.Network = "unix"
+	_, _, err = await(t, readiness.Socket{}, target)
+	mustBe(t, err, syscall.EPROTOTYPE)
+}
+
 // C11: the connection of the probe is closed again.
 func TestSocketHangsUp(t *testing.T) {
 	path := filepath.Join(shortDir(t), "sock")

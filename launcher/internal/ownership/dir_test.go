@@ -72,6 +72,7 @@ func TestOpenDir(t *testing.T) {
 		"dangling": func(path string) error { return os.Symlink("missing", path) },
 		"file":     func(path string) error { return os.WriteFile(path, nil, 0o600) },
 		"fifo":     func(path string) error { return unix.Mkfifo(path, 0o600) },
+		"socket":   func(path string) error { return unix.Mknod(path, unix.S_IFSOCK|0o600, 0) },
 	} {
 		for _, dir := range []string{s.base, outside} {
 			path := filepath.Join(dir, what)

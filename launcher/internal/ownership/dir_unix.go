@@ -75,14 +75,15 @@ func (d *dir) open(name string, flags int) (*os.File, error) {
 }
 
 // add appends data to the file called name, or returns errNotWritten if it is not
-// the one that is meant.
+// the one that is meant, of the same size: a new file may get the inode of one that
+// was deleted.
 func (d *dir) add(name string, meant status, data []byte) error {
 	fd, err := openAt(d.fd, name, unix.O_WRONLY|unix.O_APPEND|nonblock, 0)
 	if err != nil {
 		return d.failed("open", name, err)
 	}
 	defer unix.Close(fd)
-	if there, err := statusOf(fd); err != nil || !there.same(meant) {
+	if there, err := statusOf(fd); err != nil || !there.same(meant) || there.size != meant.size {
 		return errors.Join(errNotWritten, err)
 	}
 	for len(data) > 0 && err == nil {

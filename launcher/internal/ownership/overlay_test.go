@@ -80,6 +80,23 @@ func TestOverlayEnds(t *testing.T) {
 	write()
 }
 
+// An overlay that somebody has cleaned away is removed.
+func TestOverlayGone(t *testing.T) {
+	s := newScene(t)
+	c := s.mustClaim()
+	f, err := c.WriteOverlay("a = 1\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	if err := errors.Join(os.Remove(s.path(".overlay")), c.RemoveOverlay()); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.Abandon(t.Context(), false); err != nil {
+		t.Error(err)
+	}
+}
+
 // What another has put in the place of the overlay's file is not removed, and
 // what stands there already is not written to.
 func TestOverlayOfAnother(t *testing.T) {

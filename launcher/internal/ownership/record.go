@@ -188,6 +188,7 @@ func (p *Place) write(r Record) error {
 		err = f.Chmod(0o600)
 	}
 	if err == nil {
+		made.size = int64(len(data) + 1)
 		_, err = f.Write(append(data, '\n'))
 	}
 	if err == nil {

@@ -610,3 +610,61 @@ func TestNames(t *testing.T) {
 		t.Errorf("Names returned %q, %v; want %q", names, err, want)
 	}
 }
+
+// The locks and the record are their user's whatever the umask, so that the next
+// launcher can open them.
+func TestUmask(t *testing.T) {
+	s := newScene(t)
+	pod := start(t, "drop")
+	id, err := proc.Identify(pod.pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := syscall.Umask(0o777)
+	c, err := s.claim(t.Context())
+	if err == nil {
+		err = c.Record(ownership.Record{Identity: id})
+	}
+	syscall.Umask(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{".launch", ".pod", ".json"} {
+		if fi, err := os.Lstat(s.path(suffix)); err != nil || fi.Mode() != 0o600 {
+			t.Errorf("%s: %v, %v", suffix, fi, err)
+		}
+	}
+	if _, err := c.Abandon(t.Context(), false); err != nil {
+		t.Error(err)
+	}
+}
+
+// A record that somebody has deleted, or replaced, while the pod was not ready yet is
+// written again once it is: as a whole.
+func TestRecordReadyAgain(t *testing.T) {
+	for what, change := range map[string]func(path string) error{
+		"deleted": os.Remove,
+		// The new file may well have the inode of the old one.
+		"replaced": func(path string) error { return errors.Join(os.Remove(path), os.WriteFile(path, []byte("{}"), 0o600)) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			s := newScene(t)
+			pod := start(t, "drop")
+			id, err := proc.Identify(pod.pid)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, r := s.mustClaim(), ownership.Record{Identity: id, Dir: "/run/alice"}
+			if err := errors.Join(c.Record(r), change(s.path(".json"))); err != nil {
+				t.Fatal(err)
+			}
+			r.Answer = ownership.Answer{Ready: true, Network: "unix", Address: "/alice/sock"}
+			if err := c.RecordReady(r); err != nil {
+				t.Fatal(err)
+			}
+			c.Settle()
+			r.Version, r.Name = ownership.Version, "alice"
+			s.mustRun(r)
+		})
+	}
+}
