@@ -27,6 +27,7 @@ import (
 type cluster struct {
 	mu        sync.Mutex
 	away      error // is what everything fails with
+	deaf      error // is what signals fail with
 	processes map[uuid.UUID]*launchertest.Process
 	started   int
 }
@@ -68,6 +69,12 @@ func (c *cluster) setAway(err error) {
 	c.away = err
 }
 
+func (c *cluster) setDeaf(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deaf = err
+}
+
 func (c *cluster) starts() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -82,10 +89,10 @@ type remote struct {
 
 func (r *remote) Signal(ctx context.Context, sig os.Signal) error {
 	r.cluster.mu.Lock()
-	away := r.cluster.away
+	err := errors.Join(r.cluster.away, r.cluster.deaf)
 	r.cluster.mu.Unlock()
-	if away != nil {
-		return away
+	if err != nil {
+		return err
 	}
 	return r.Process.Signal(ctx, sig)
 }
@@ -238,6 +245,17 @@ func TestElsewhereLeftBehind(t *testing.T) {
 		left = p
 	}
 	l.Ready = ready
+
+	deaf := errors.New("the node does not answer")
+	c.setDeaf(deaf)
+	if _, err := l.Launch(ctx, spec); !errors.Is(err, deaf) || !strings.Contains(err.Error(), "has left behind") {
+		t.Errorf("a launch that cannot end what the first one has left: %v", err)
+	}
+	c.setDeaf(nil)
+	if n := c.starts(); n != 1 {
+		t.Errorf("%d processes were started, want 1", n)
+	}
+
 	pod, err := l.Launch(ctx, spec)
 	if err != nil {
 		t.Fatal(err)
@@ -246,6 +264,34 @@ func TestElsewhereLeftBehind(t *testing.T) {
 	case <-left.Done():
 	default:
 		t.Error("what the first launch left is still there")
+	}
+	if err := pod.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// vague is a cluster that forgets to say whether a process is there.
+type vague struct{ *cluster }
+
+func (v vague) Find(context.Context, string, uuid.UUID) (launcher.Process, error) { return nil, nil }
+
+// A Finder that says neither that there is a process nor that there is none is not
+// taken for one that says either.
+func TestElsewhereVague(t *testing.T) {
+	ctx, c := t.Context(), new(cluster)
+	l := elsewhere(t, c)
+	spec := launcher.Spec{Name: "web"}
+	pod, err := l.Launch(ctx, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := *l
+	other.Starter = vague{c}
+	if _, err := other.Launch(ctx, spec); err == nil || !strings.Contains(err.Error(), "neither a process nor an error") {
+		t.Errorf("a second launch: %v", err)
+	}
+	if n := c.starts(); n != 1 {
+		t.Errorf("%d processes were started, want 1", n)
 	}
 	if err := pod.Stop(ctx); err != nil {
 		t.Error(err)
