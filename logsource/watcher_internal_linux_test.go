@@ -44,6 +44,18 @@ func (h *hub) shutNow() {
 	h.shut()
 }
 
+// newFileTwice returns a file that is open twice until the test ends.
+func newFileTwice(t *testing.T) (file, again *os.File) {
+	t.Helper()
+	file = newFile(t)
+	again, err := os.Open(file.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { again.Close() })
+	return file, again
+}
+
 // newFile returns a file that is closed when the test ends.
 func newFile(t *testing.T) *os.File {
 	t.Helper()
@@ -181,12 +193,7 @@ func TestGathering(t *testing.T) {
 // also while its changes are gathered.
 func TestOneFileWatchedTwice(t *testing.T) {
 	h := newHub(t)
-	file := newFile(t)
-	again, err := os.Open(file.Name())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer again.Close()
+	file, again := newFileTwice(t)
 	for _, writes := range []int{1, 2 * burst} {
 		a, b := make(bell, 1), make(bell, 1)
 		first := mustAdd(t, h, file, a.ring)
@@ -210,12 +217,7 @@ func TestOneFileWatchedTwice(t *testing.T) {
 // watch of the kernel's, and both are told.
 func TestWatchedWhileGathering(t *testing.T) {
 	h := newHub(t)
-	file := newFile(t)
-	again, err := os.Open(file.Name())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer again.Close()
+	file, again := newFileTwice(t)
 	a, b := make(bell, 1), make(bell, 1)
 	first := mustAdd(t, h, file, a.ring)
 	n := h.watcher
