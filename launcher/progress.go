@@ -198,6 +198,9 @@ func (p *progress) limit(began, now time.Time) time.Time {
 	call := now // one may begin at any time: look again
 	if !p.since.IsZero() {
 		call = p.since
+		if call.Before(began) { // what it took before does not count
+			call = began
+		}
 	}
 	if end := call.Add(callPatience); end.Before(limit) {
 		return end

@@ -336,46 +336,52 @@ func TestStatusIsShown(t *testing.T) {
 // once Launch has returned, whoever still has something to say.
 func TestStatusIsOneAtATime(t *testing.T) {
 	for range 50 {
-		f := newFake(t)
-		var calls, returned atomic.Int32
-		over := make(chan struct{})
-		var speakers sync.WaitGroup
-		f.l.Ready = shows(func(status func(string)) {
-			for range 4 {
-				speakers.Go(func() {
-					for {
-						select {
-						case <-over:
-							return
-						default:
-							status("and on")
-							f.log.write("and on\n")
-						}
-					}
-				})
-			}
-		})
-		pod, err := f.l.Launch(t.Context(), launcher.Spec{Name: "alice", Progress: func(string) {
-			if calls.Add(1) != 1 {
-				t.Error("two calls at once")
-			}
-			if returned.Load() != 0 {
-				t.Error("a call after Launch has returned")
-			}
-			runtime.Gosched()
-			if returned.Load() != 0 {
-				t.Error("a call was running when Launch returned")
-			}
-			calls.Add(-1)
-		}})
-		returned.Store(1)
-		close(over)
-		speakers.Wait()
-		if err != nil {
-			t.Fatal(err)
-		}
-		mustStop(t, pod)
+		synctest.Test(t, statusIsOneAtATime)
 	}
+}
+
+// statusIsOneAtATime is about one launch. In a bubble, where no time passes while
+// somebody speaks: the launch does not wait for ever for those who do without end.
+func statusIsOneAtATime(t *testing.T) {
+	f := newFake(t)
+	var calls, returned atomic.Int32
+	over := make(chan struct{})
+	var speakers sync.WaitGroup
+	f.l.Ready = shows(func(status func(string)) {
+		for range 4 {
+			speakers.Go(func() {
+				for {
+					select {
+					case <-over:
+						return
+					default:
+						status("and on")
+						f.log.write("and on\n")
+					}
+				}
+			})
+		}
+	})
+	pod, err := f.l.Launch(t.Context(), launcher.Spec{Name: "alice", Progress: func(string) {
+		if calls.Add(1) != 1 {
+			t.Error("two calls at once")
+		}
+		if returned.Load() != 0 {
+			t.Error("a call after Launch has returned")
+		}
+		runtime.Gosched()
+		if returned.Load() != 0 {
+			t.Error("a call was running when Launch returned")
+		}
+		calls.Add(-1)
+	}})
+	returned.Store(1)
+	close(over)
+	speakers.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustStop(t, pod)
 }
 
 // A callback that blocks does not block who has a status, nor the launch; what

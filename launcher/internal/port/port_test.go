@@ -19,6 +19,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -329,16 +330,25 @@ func portDetached(t *testing.T) {
 
 // Row 7: the kernel tells of new output, and nothing is read twice.
 func portEvents(t *testing.T) {
-	r := newRig(t, "repeat 20000 line %d", "listen", "ready", "hang")
+	r := newRig(t)
+	pour := r.Fifo("pour")
+	r.L.Command = podrig.Script("await "+pour, "repeat 20000 line %d", "listen", "ready", "hang")
 	var mu sync.Mutex
 	most, watched := 0, false
+	opened := make(chan error, 1)
 	r.L.Log = podrig.Tap{Before: func(reader *podrig.Tapped) {
 		mu.Lock()
 		defer mu.Unlock()
 		most = max(most, reader.Got)
-		watched = watched || hasWatch(t, filepath.Join(r.Dir("alice"), "stderr.log"))
+		if !watched && reader.Got == 0 { // later the pod pours, and its events are gathered
+			watched = hasWatch(t, filepath.Join(r.Dir("alice"), "stderr.log"))
+			go func() { opened <- touch(pour) }()
+		}
 	}}
 	r.Launch(launcher.Spec{Name: "alice"})
+	if err := <-opened; err != nil {
+		t.Error(err)
+	}
 	mu.Lock()
 	defer mu.Unlock()
 	if size := len(r.ReadLog("alice")); most > size {
@@ -725,7 +735,7 @@ func portErrors(t *testing.T) {
 			launcher.StageStart, []error{syscall.ENOEXEC}},
 		{"PodExitedEarly", func(r *rig) { r.L.Command = podrig.Script("exit 1") },
 			launcher.StageReady, []error{launcher.ErrExitedEarly}},
-		{"Timeout", func(r *rig) { r.L.Command, r.L.Timeout = podrig.Script("hang"), podrig.Short },
+		{"Timeout", func(r *rig) { r.L.Command, r.L.Timeout = podrig.Script("hang"), time.Second },
 			launcher.StageReady, []error{launcher.ErrTimeout, context.DeadlineExceeded}},
 	} {
 		t.Run(test.original, func(t *testing.T) {

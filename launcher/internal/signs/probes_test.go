@@ -5,6 +5,7 @@ package signs_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -21,18 +22,28 @@ import (
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
+	"golang.org/x/sys/unix"
 )
 
-// freePort returns an address on which nobody listens, and nobody will unless
-// told to, as far as can be helped.
+// freePort returns an address on which nobody listens, and nobody will unless told
+// to: until the test ends it is bound, as a server may do once more (SO_REUSEADDR,
+// socket(7)), and nobody is given it who asks for any.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Cleanup(func() { unix.Close(fd) })
+	at := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}
+	if err := errors.Join(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1), unix.Bind(fd, at)); err != nil {
+		t.Fatal(err)
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint("127.0.0.1:", name.(*unix.SockaddrInet4).Port)
 }
 
 // python serves the pod's working directory over HTTP at addr.
@@ -208,7 +219,7 @@ func TestProbesFail(t *testing.T) {
 			r := newRig(t, c.steps...)
 			r.L.Ready = c.p
 			if c.is == launcher.ErrTimeout {
-				r.L.Timeout = podrig.Short
+				r.L.Timeout = time.Second // so that it gets to the probe, and this to an attempt
 			}
 			if err := os.Mkdir(r.Dir("alice"), 0o700); err != nil {
 				t.Fatal(err)
