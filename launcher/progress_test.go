@@ -236,6 +236,7 @@ func a18(t *testing.T) {
 	t.Run("blocks a pod that is not", a18Deadline)
 	t.Run("blocks and goes on", a18GoesOn)
 	t.Run("is slow", a18Slow)
+	t.Run("began before", a18Began)
 	t.Run("launches", a18Launches)
 }
 
@@ -380,6 +381,31 @@ func a18Slow(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a call has taken before the launch is over does not count: one that began
+// long before, and goes on soon after, gets every line. In a bubble.
+func a18Began(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		f.l.Ready = readiness.ReadyLine{}
+		f.log.write("one\n")
+		time.AfterFunc(time.Second, func() { f.log.write("two\nINSOMNIA-READY\talice\t/sock\n") })
+		var lines []string
+		pod, err := f.l.Launch(t.Context(), launcher.Spec{Name: "alice", Progress: func(line string) {
+			if lines == nil {
+				time.Sleep(time.Second + 100*time.Millisecond)
+			}
+			lines = append(lines, line)
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"one", "two"}, lines); diff != "" {
+			t.Errorf("progress (-want +got):\n%s", diff)
+		}
+		mustStop(t, pod)
+	})
 }
 
 // A callback may launch another pod, with the same Launcher.
