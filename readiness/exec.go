@@ -22,8 +22,9 @@ import (
 // endpoint that an earlier probe learned, POD_NETWORK and POD_ADDRESS; each is
 // empty if it is not known. Its stdin is null. It leads a process group, which
 // is killed as a whole when the command has exited, its time is over, or the
-// wait ends: what it starts does not outlive it. What it wrote last shows in the
-// error.
+// wait ends: what it starts does not outlive it, unless it leaves the group, and
+// holds up the attempt's end by a second if it has the command's output open. What
+// the command wrote last shows in the error.
 //
 // A command that exits with another status is run again. One that is not found,
 // or cannot be started, is final, unless Schedule.Final says otherwise.
