@@ -28,7 +28,7 @@ func systemVerbs() []verb {
 		{"notify-barrier", "", "send BARRIER=1 to $NOTIFY_SOCKET, and wait for the answer", none(notifyBarrier)},
 		{"await", "PATH", "wait for somebody to open the FIFO at PATH for writing", required(open(os.O_RDONLY))},
 		{"notify", "PATH", "open the FIFO at PATH for writing: wakes who awaits it", required(open(os.O_WRONLY))},
-		{"kill", "SIGNAL", "send itself a signal", signalled(func(_ *pod, sig syscall.Signal) error { return syscall.Kill(os.Getpid(), sig) })},
+		{"kill", "SIGNAL", "send itself a signal", signalled(func(_ *pod, sig syscall.Signal) error { return raise(sig) })},
 		{"ignore", "SIGNAL", "ignore a signal from now on", signalled(func(_ *pod, sig syscall.Signal) error { signal.Ignore(sig); return nil })},
 		{"onterm", "STEPS", "take steps when SIGTERM comes, and then exit 0", nested(onTerm)},
 		{"setsid", "STEPS", "start a child in a session of its own", nested(setsid)},
