@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
-	"github.com/podlaunch/podlaunch/launcher/internal/proc"
-	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
@@ -32,123 +29,64 @@ import (
 // Launcher.Dir has no base, and on all systems but Linux.
 func (l *Launcher) Attach(ctx context.Context, name string) (*Pod, error) {
 	n := newLaunch(l, Spec{Name: name})
-	n.stage.Store(StageOwn)
-	ctx, cancel := n.bound(ctx)
-	defer cancel()
+	ctx, release := n.bound(ctx)
+	defer release()
 	if !supported {
-		return nil, n.fail(fmt.Errorf("attach on this system: %w", errors.ErrUnsupported))
+		return nil, n.logged(n.failure(StageOwn, fmt.Errorf("attach on this system: %w", errors.ErrUnsupported)))
 	}
 	if err := runtimedir.ValidateName(name); err != nil {
-		return nil, n.fail(err)
+		return nil, n.logged(n.failure(StageOwn, err))
 	}
 	pod, err := n.attachWithin(ctx, n.attach)
 	if err != nil {
-		return nil, n.fail(err)
+		return nil, n.logged(err)
 	}
 	n.log.Info("attached", "pid", pod.PID(), "endpoint", pod.Endpoint().String(), "took", time.Since(n.began))
 	return pod, nil
 }
 
-// Ensure returns the pod that spec names: the one that runs, or else one that
-// it launches. started says which. However many ask at once, in this program
-// and in others, they all get the same pod, or an error.
-//
-// What runs is not compared with spec: Ensure cares that the pod is there, not
-// how it was started. spec has to be valid all the same.
-//
-// The errors are those of [Launcher.Launch] and [Launcher.Attach], but for
-// [ErrRunning].
-func (l *Launcher) Ensure(ctx context.Context, spec Spec) (p *Pod, started bool, err error) {
-	n := newLaunch(l, spec)
-	ctx, cancel := n.bound(ctx)
-	defer cancel()
-	if err := n.check(ctx); err != nil {
-		return nil, false, n.fail(err)
-	}
-	for {
-		// Attaching first costs a running pod next to nothing; launching first
-		// would touch its directory.
-		p, err := l.attachNow(ctx, spec.Name)
-		if err == nil || !errors.Is(err, fs.ErrNotExist) {
-			return p, false, err
-		}
-		p, err = l.Launch(ctx, spec)
-		if err == nil || !errors.Is(err, ErrRunning) {
-			return p, err == nil, err
-		}
-		// Somebody was faster; or it has ended just now, and then it is our turn.
-		if ctx.Err() != nil {
-			return nil, false, err
-		}
-	}
-}
-
-// attachNow is Attach, but does not wait for a launch that is going on.
-func (l *Launcher) attachNow(ctx context.Context, name string) (*Pod, error) {
-	n := newLaunch(l, Spec{Name: name})
-	n.stage.Store(StageOwn)
-	pod, err := n.attachWithin(ctx, n.attachOnce)
-	if err != nil {
-		return nil, n.fail(err)
-	}
-	return pod, nil
-}
-
-// attachWithin attaches by f, but does not wait much longer than ctx for a
-// filesystem that does not answer.
-func (n *launch) attachWithin(ctx context.Context, f func(context.Context) (*Pod, ownership.Record, error)) (*Pod, error) {
-	attaching := spawn(func() (*Pod, error) {
-		pod, r, err := f(ctx)
-		if err != nil {
-			return nil, &Error{Stage: StageOwn, PID: r.PID, LogPath: r.Log, Err: err}
-		}
-		return pod, nil
-	})
-	attached, ok := within(ctx, patience, attaching)
-	if !ok {
+// attachWithin attaches by f, but does not wait much longer than ctx for what
+// hangs. Its error is an *Error.
+func (n *launch) attachWithin(ctx context.Context, f func(context.Context) (*Pod, error)) (*Pod, error) {
+	attaching := spawn(func() (*Pod, error) { return f(ctx) })
+	o, ok := within(ctx, patience, attaching)
+	switch {
+	case !ok:
 		go func() { // ends with f
 			if late := <-attaching; late.value != nil {
 				late.value.Release()
 			}
 		}()
-		return nil, &Error{Stage: StageOwn, Err: ended(ctx),
-			Leftover: errors.New("attaching to the pod has not returned; what it still makes is cleared when it does")}
+		e := n.failure(StageOwn, ended(ctx))
+		e.Leftover = errors.New("attaching to the pod has not returned; what it still makes is cleared when it does")
+		return nil, e
+	case o.crash != nil:
+		o.crash.resume()
+	case o.err != nil:
+		return nil, n.failure(StageOwn, o.err)
 	}
-	if attached.crash != nil {
-		attached.crash.resume()
-	}
-	return attached.value, attached.err
+	return o.value, nil
 }
 
 // attachOnce is attach, but does not wait for a launch that is going on.
-func (n *launch) attachOnce(ctx context.Context) (*Pod, ownership.Record, error) {
-	place, err := n.openPlace(ctx, n.spec.Name)
+func (n *launch) attachOnce(ctx context.Context) (*Pod, error) {
+	place, err := n.openPlace(ctx)
 	if err != nil {
-		return nil, ownership.Record{}, err
+		return nil, err
 	}
 	defer place.Close()
-	record, err := place.Running()
+	record, err := n.running(place)
 	if err != nil {
-		return nil, record, notRunning(record, err, true)
+		return nil, notRunning(err, true)
 	}
-	pod, err := n.adopt(ctx, record)
-	return pod, record, err
-}
-
-// openPlace is place, but a base that does not exist is a pod that does not.
-func (n *launch) openPlace(ctx context.Context, name string) (*ownership.Place, error) {
-	place, err := n.place(ctx, name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no such pod runs: %w", err)
-	}
-	return place, err
+	return n.adopt(ctx, record)
 }
 
 // attach waits until the pod runs and attaches to it.
-func (n *launch) attach(ctx context.Context) (*Pod, ownership.Record, error) {
-	place, err := n.openPlace(ctx, n.spec.Name)
+func (n *launch) attach(ctx context.Context) (*Pod, error) {
+	place, err := n.openPlace(ctx)
 	if err != nil {
-		return nil, ownership.Record{}, err
+		return nil, err
 	}
 	defer place.Close()
 	for delay := time.Millisecond; ; delay = min(2*delay, 50*time.Millisecond) {
@@ -156,65 +94,37 @@ func (n *launch) attach(ctx context.Context) (*Pod, ownership.Record, error) {
 		// verdict by then.
 		launching, err := place.Launching()
 		if err != nil {
-			return nil, ownership.Record{}, err
+			return nil, err
 		}
-		record, err := place.Running()
+		record, err := n.running(place)
 		if err == nil {
-			pod, err := n.adopt(ctx, record)
-			return pod, record, err
+			return n.adopt(ctx, record)
 		}
 		if !launching {
-			return nil, record, notRunning(record, err, false)
+			return nil, notRunning(err, false)
 		}
 		timer := time.NewTimer(delay)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return nil, record, fmt.Errorf("it is being launched: %w", ended(ctx))
+			return nil, fmt.Errorf("it is being launched: %w", ended(ctx))
 		}
 	}
 }
 
-// notRunning says what it means that a pod does not run, for the reason that
-// Place.Running gave. A process that was not ready and whose launcher has died
-// is as good as gone: the next launch ends it.
-func notRunning(r ownership.Record, err error, strangerIsGone bool) error {
-	switch {
-	case errors.Is(err, proc.ErrStranger) && !strangerIsGone:
-		return fmt.Errorf("%w: %w", ErrNotOurs, err)
-	case errors.Is(err, proc.ErrElsewhere) && !strangerIsGone:
-	case errors.Is(err, ownership.ErrNoRecord), errors.Is(err, ownership.ErrNotReady),
-		errors.Is(err, proc.ErrGone), errors.Is(err, proc.ErrStranger), errors.Is(err, proc.ErrElsewhere):
-		return fmt.Errorf("no such pod runs (%w): %w", err, fs.ErrNotExist)
+// openPlace is place, but a base that does not exist is a pod that does not.
+func (n *launch) openPlace(ctx context.Context) (*ownership.Place, error) {
+	place, err := n.place(ctx, n.spec.Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("no such pod runs: %w", err)
 	}
-	return err
+	return place, err
 }
 
-// adopt returns the Pod of the process that r proves.
-func (n *launch) adopt(ctx context.Context, r ownership.Record) (*Pod, error) {
-	target := readiness.Target{Name: r.Name, RuntimeDir: r.Dir, PID: r.PID, Endpoint: endpoint(r)}
-	if err := readiness.Verify(ctx, n.Ready, target); errors.Is(err, readiness.ErrForeignPeer) {
-		return nil, fmt.Errorf("%w: %w", ErrNotOurs, err)
-	}
-	process, err := n.adoptProcess(ctx, r)
-	if err != nil {
-		return nil, notRunning(r, err, false)
-	}
-	p := newPod(podConfig{name: r.Name, dir: r.Dir, logPath: r.Log, ready: n.Ready, grace: n.Grace, log: n.log}, process)
-	logFile, _ := os.Stat(r.Log)
-	p.keep(endpoint(r), logFile, nil)
-	return p, nil
-}
-
-// adoptProcess returns the process of r, which is not this program's child.
-func (n *launch) adoptProcess(ctx context.Context, r ownership.Record) (Process, error) {
-	if !r.Elsewhere {
-		return adoptProcess(r.Identity)
-	}
-	finder, ok := n.Starter.(Finder)
-	if !ok {
-		return nil, errors.ErrUnsupported // Place.Running has said so before
-	}
-	return found{ctx, finder}.process(r)
+// running is Place.Running, with what is recorded noted for an error.
+func (n *launch) running(place *ownership.Place) (ownership.Record, error) {
+	r, err := place.Running()
+	n.note(func(e *Error) { e.PID, e.LogPath = r.PID, r.Log })
+	return r, err
 }

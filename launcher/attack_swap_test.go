@@ -117,7 +117,7 @@ func TestSwapAtEachStep(t *testing.T) {
 	for what, plan := range swaps {
 		t.Run(what, func(t *testing.T) {
 			s := plan(newRig(t))
-			steps := []string{"workdir", "expect", "make", "claim", "remake", "socket", "open", "prepare", "process"}
+			steps := []string{"workdir", "base", "command", "claim", "make", "open", "prepare", "process"}
 			if what == "base" {
 				steps = steps[2:] // until then a link is where the base is
 			}
@@ -151,7 +151,7 @@ func TestSwapAtEachStep(t *testing.T) {
 			// it does not matter.
 			want := map[string]bool{}
 			for i, at := range steps {
-				want[at] = i < slices.Index(steps, "remake")
+				want[at] = i < slices.Index(steps, "make")
 			}
 			if diff := cmp.Diff(want, refused); diff != "" {
 				t.Errorf("refused when swapped after (-want +got):\n%s", diff)

@@ -15,14 +15,18 @@ type outcome[T any] struct {
 }
 
 // A crash is a panic, or a runtime.Goexit, that has to go on in another
-// goroutine: the one that called us.
+// goroutine: in the end in the one that called us.
 type crash struct {
 	value  any // of the panic; nil for Goexit
 	goexit bool
 	stack  []byte // where it came from
 }
 
-// resume lets it go on here.
+// pass lets c go on in this goroutine, which spawn has started: spawn hands on
+// the same crash, with the stack that it had at first.
+func (c *crash) pass() { panic(c) }
+
+// resume lets c go on here, in the goroutine of our caller.
 func (c *crash) resume() {
 	if c.goexit {
 		runtime.Goexit()
@@ -31,8 +35,8 @@ func (c *crash) resume() {
 }
 
 // spawn runs f in a goroutine of its own. Exactly one outcome is sent on the
-// channel, which has room for it, whatever f does; so the goroutine ends with
-// f, whether or not anybody receives.
+// channel, which has room for it, whatever f does. The goroutine ends with f,
+// and waits for nobody to receive.
 func spawn[T any](f func() (T, error)) <-chan outcome[T] {
 	done := make(chan outcome[T], 1)
 	go func() {
@@ -40,8 +44,7 @@ func spawn[T any](f func() (T, error)) <-chan outcome[T] {
 		returned := false
 		defer func() {
 			if !returned {
-				v := recover()
-				o.crash = &crash{value: v, goexit: v == nil, stack: debug.Stack()}
+				o.crash = crashed(recover())
 			}
 			done <- o
 		}()
@@ -51,8 +54,16 @@ func spawn[T any](f func() (T, error)) <-chan outcome[T] {
 	return done
 }
 
-// within receives from done, but not later than patience after ctx is done; ok
-// is false if nothing came by then.
+// crashed returns the crash that v, which recover has returned, stands for.
+func crashed(v any) *crash {
+	if c, ok := v.(*crash); ok {
+		return c
+	}
+	return &crash{value: v, goexit: v == nil, stack: debug.Stack()}
+}
+
+// within receives from done, but not later than patience after ctx is done. It
+// reports whether something came by then.
 func within[T any](ctx context.Context, patience time.Duration, done <-chan T) (v T, ok bool) {
 	select {
 	case v = <-done:
@@ -63,7 +74,7 @@ func within[T any](ctx context.Context, patience time.Duration, done <-chan T) (
 }
 
 // receive receives from done, which may be closed instead, but not later than
-// patience from now.
+// patience from now. It reports whether something came by then.
 func receive[T any](done <-chan T, patience time.Duration) (v T, ok bool) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()

@@ -8,40 +8,83 @@ import (
 	"time"
 )
 
-// A deadline ends the context of one launch. Unlike a context's own it can be
-// moved, up to a hard limit.
+// A deadline is the context of one launch. Unlike a context of package context
+// it can be moved, up to a hard limit, and it still ends with
+// [context.DeadlineExceeded] like one of those: for itself, and for every
+// context that a strategy derives from it.
+//
+// The wrapped Context is one that can be cancelled, below the caller's. It holds
+// the cause. done is a channel of our own: with the channel of the wrapped one,
+// package context would take both for the same, and end what is derived from
+// them with context.Canceled.
 type deadline struct {
+	context.Context
+	end    context.CancelCauseFunc // of the wrapped one
+	caller context.Context
+
 	began   time.Time
 	timeout time.Duration // before it was moved
 	hard    time.Time     // it is never later
-	end     context.CancelCauseFunc
 
 	mu    sync.Mutex
 	at    time.Time
 	timer *time.Timer
+	err   error // why it is done; nil while it is not
+	done  chan struct{}
+	deaf  func() bool // stops to listen to the caller's context
 }
 
-// newDeadline returns ctx with a deadline that is timeout from now, and can be
-// moved up to hard from now. To be released by cancel.
-func newDeadline(ctx context.Context, timeout, hard time.Duration) (_ context.Context, d *deadline, cancel func()) {
-	ctx, end := context.WithCancelCause(ctx)
+// newDeadline returns a context below ctx that ends after timeout, and can be
+// moved up to hard from now. The caller has to call release.
+func newDeadline(ctx context.Context, timeout, hard time.Duration) *deadline {
 	now := time.Now()
-	d = &deadline{began: now, timeout: timeout, at: now.Add(timeout), hard: now.Add(max(timeout, hard)), end: end}
+	d := &deadline{
+		caller:  ctx,
+		began:   now,
+		timeout: timeout,
+		hard:    now.Add(max(timeout, hard)),
+		at:      now.Add(timeout),
+		done:    make(chan struct{}),
+	}
+	d.Context, d.end = context.WithCancelCause(ctx)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.timer = time.AfterFunc(timeout, d.expire)
+	// What is over already is over when this returns, as with a context of
+	// package context.
+	if d.errLocked() != nil {
+		return d
+	}
 	if time.Until(d.at) <= 0 {
-		// As with a context's own deadline, what is over already is over when this
-		// returns, and not some time later.
-		end(&deadlineError{limit: timeout, timeout: timeout})
+		d.finishLocked(context.DeadlineExceeded, &deadlineError{limit: timeout, timeout: timeout})
+		return d
 	}
-	return deadlineContext{ctx, d}, d, func() {
-		d.timer.Stop()
-		end(nil)
-	}
+	d.timer = time.AfterFunc(timeout, d.expire)
+	d.deaf = context.AfterFunc(ctx, func() { d.Err() })
+	return d
 }
 
-// expire runs when the timer does; it may have been moved just before.
+// release ends the context, if nothing has yet, and frees what it holds.
+func (d *deadline) release() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.timer != nil {
+		d.timer.Stop()
+		d.deaf()
+	}
+	d.finishLocked(context.Canceled, context.Canceled)
+}
+
+// finishLocked ends the context, the first time. The caller holds mu.
+func (d *deadline) finishLocked(err, cause error) {
+	if d.err != nil {
+		return
+	}
+	d.err = err
+	d.end(cause)
+	close(d.done)
+}
+
+// expire runs when the timer does; the deadline may have been moved just before.
 func (d *deadline) expire() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -49,7 +92,7 @@ func (d *deadline) expire() {
 		d.timer.Reset(left)
 		return
 	}
-	d.end(&deadlineError{limit: d.at.Sub(d.began), timeout: d.timeout})
+	d.finishLocked(context.DeadlineExceeded, &deadlineError{limit: d.at.Sub(d.began), timeout: d.timeout})
 }
 
 // extend makes sure that at least more time remains, if the limit allows.
@@ -65,32 +108,43 @@ func (d *deadline) extend(more time.Duration) {
 	}
 }
 
-func (d *deadline) when() time.Time {
+// Deadline returns the deadline as it is now, or the caller's if that is earlier.
+func (d *deadline) Deadline() (time.Time, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.at
-}
-
-// A deadlineContext tells the deadline as it is now, as other contexts do.
-type deadlineContext struct {
-	context.Context
-	d *deadline
-}
-
-func (c deadlineContext) Deadline() (time.Time, bool) {
-	at := c.d.when()
-	if parent, ok := c.Context.Deadline(); ok && parent.Before(at) {
-		return parent, true
+	if caller, ok := d.Context.Deadline(); ok && caller.Before(d.at) {
+		return caller, true
 	}
-	return at, true
+	return d.at, true
 }
 
-func (c deadlineContext) Err() error {
-	err := c.Context.Err()
-	if ours := (*deadlineError)(nil); err != nil && errors.As(context.Cause(c.Context), &ours) {
-		return context.DeadlineExceeded
+// Done implements [context.Context].
+func (d *deadline) Done() <-chan struct{} { return d.done }
+
+// Err implements [context.Context]. It sees the end of the caller's context at
+// once.
+func (d *deadline) Err() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.errLocked()
+}
+
+// errLocked is Err for a caller who holds mu.
+func (d *deadline) errLocked() error {
+	if err := d.caller.Err(); err != nil {
+		d.finishLocked(err, context.Cause(d.caller))
 	}
-	return err
+	return d.err
+}
+
+// AfterFunc is what package context looks for in a context that is not its own:
+// with it a context that is derived from this one needs no goroutine
+// (context.AfterFunc).
+func (d *deadline) AfterFunc(f func()) (stop func() bool) {
+	return context.AfterFunc(d.Context, func() {
+		<-d.done // a moment later, and then Err has its value
+		f()
+	})
 }
 
 // A deadlineError is the end of the time.
@@ -111,4 +165,21 @@ func (e *deadlineError) Error() string {
 
 func (e *deadlineError) Is(target error) bool {
 	return target == ErrTimeout || target == context.DeadlineExceeded
+}
+
+// ended says why a launch's context is done.
+func ended(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	var ours *deadlineError
+	switch {
+	case errors.As(cause, &ours):
+		return cause
+	case errors.Is(ctx.Err(), context.DeadlineExceeded) && cause == ctx.Err():
+		return &deadlineError{}
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("%w: %w", &deadlineError{}, cause)
+	case errors.Is(cause, context.Canceled):
+		return fmt.Errorf("launch cancelled: %w", cause)
+	}
+	return fmt.Errorf("launch cancelled: %w: %w", ctx.Err(), cause)
 }

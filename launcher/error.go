@@ -1,7 +1,6 @@
 package launcher
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -144,23 +143,6 @@ func (e *Error) Unwrap() []error {
 		}
 	}
 	return errs
-}
-
-// ended says why a launch's context is done.
-func ended(ctx context.Context) error {
-	cause := context.Cause(ctx)
-	var ours *deadlineError
-	switch {
-	case errors.As(cause, &ours):
-		return cause
-	case errors.Is(ctx.Err(), context.DeadlineExceeded) && cause == ctx.Err():
-		return &deadlineError{}
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("%w: %w", &deadlineError{}, cause)
-	case errors.Is(cause, context.Canceled):
-		return fmt.Errorf("launch cancelled: %w", cause)
-	}
-	return fmt.Errorf("launch cancelled: %w: %w", ctx.Err(), cause)
 }
 
 // redact returns cmd as an error may hold it: without its environment, and

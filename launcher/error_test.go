@@ -347,10 +347,9 @@ func TestLoggingOfAPod(t *testing.T) {
 		mustStop(t, pod)
 	})
 	want := []string{
-		"debug step done start", "debug step done dir", "debug step done resolve", "debug step done dir", "debug step done resolve",
-		"debug step done own", "debug step done dir", "debug step done dir",
-		"debug step done log",
-		"debug step done ready", "debug step done start", "debug process started", "info pod is ready", "debug stopping", "debug process is gone",
+		"debug step done start", "debug step done dir", "debug step done resolve", "debug step done own", "debug step done dir",
+		"debug step done log", "debug step done ready", "debug step done start", "debug process started",
+		"debug step done ready", "debug step done own", "info pod is ready", "debug stopping", "debug process is gone",
 	}
 	if diff := cmp.Diff(want, messages(all)); diff != "" {
 		t.Errorf("messages (-want +got):\n%s", diff)

@@ -1,449 +1,186 @@
 package launcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"sync/atomic"
-	"syscall"
 	"time"
 
-	"github.com/google/uuid"
-	"github.com/hashicorp/go-hclog"
-
-	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
-const (
-	// patience is how long a strategy has, once the launch is over, to return
-	// what it is still doing. After that it is left to itself, and named in
-	// the error.
-	patience = 400 * time.Millisecond
-
-	// killPatience is how long the processes of a launch that failed may take
-	// to go after SIGKILL. A process does not notice SIGKILL while it is in an
-	// uninterruptible system call; any other is gone in a few milliseconds,
-	// also on a machine that is very busy.
-	killPatience = 2 * time.Second
-)
-
-// A launch is one call of Launch.
+// Launch starts the pod that spec describes and returns once it is ready. It
+// fails with an [*Error], always; see there for the reasons.
 //
-// Goroutines: prepare runs in one, for a strategy may hang in a system call
-// that no context ends; run receives its outcome, or, having given up on it,
-// lets undo clear it away when it comes. The Pod has one, the wait for the
-// process's end. While the launch waits for readiness there are one for the
-// probe, one for the tail, and one for Spec.Progress; await joins them all. So it
-// does with those that leave the name to the pod, or give it back, unless the
-// filesystem does not answer them. The one that closes the log of a pod that is ready
-// ends by itself, before the Pod's.
-type launch struct {
-	Launcher     // with defaults
-	defaultReady bool
-	spec         Spec
-	id           uuid.UUID
-	began        time.Time
-	log          hclog.Logger
-	stage        atomic.Value // Stage; prepare moves it on
-	deadline     *deadline    // nil: ctx alone bounds the launch
-	observation  *observation // nil if there is no Observer
+// ctx bounds the launch, and nothing after it. The same goes for
+// [Launcher.Timeout]. A launch that ends without a pod ends the pod's
+// processes with SIGKILL before Launch returns.
+//
+// If spec.Progress, or a strategy, panics, the pod is ended in the same way,
+// and the panic goes on in the goroutine that called Launch. Exception: once the
+// pod is recorded as ready others may have it, and it stays; that is so when a
+// cleanup of the probe ([readiness.Setup.Cleanup]) or the Observer panics at the
+// end.
+func (l *Launcher) Launch(ctx context.Context, spec Spec) (*Pod, error) {
+	n := newLaunch(l, spec)
+	if l.Observer == nil {
+		return n.run(ctx)
+	}
+	return n.observed(ctx)
 }
 
-func newLaunch(l *Launcher, spec Spec) *launch {
-	n := &launch{Launcher: l.withDefaults(), defaultReady: l.Ready == nil, spec: spec, id: uuid.New(), began: time.Now()}
-	n.log = n.Logger.With("pod", spec.Name, "launch", n.id.String())
-	n.stage.Store(StageResolve)
-	return n
+// errPanicked is what Observer.End is told of a launch that does not return.
+var errPanicked = errors.New("a strategy or Spec.Progress panicked, and Launch goes on with that")
+
+// observed is run, with the Observer told of it.
+func (n *launch) observed(ctx context.Context) (*Pod, error) {
+	o, ctx := observe(ctx, n.Observer, LaunchInfo{Name: n.spec.Name, ID: n.id, Began: n.began}, n.log)
+	defer o.stop(nil)
+	n.observation = o
+	returned := false
+	defer func() {
+		if !returned { // a strategy has panicked
+			stage := steps[n.at.Load()].stage
+			n.note(func(e *Error) { stage = cmp.Or(stage, e.Stage) }) // it is cleared by now
+			e := n.failure(stage, errPanicked)
+			o.end(EndInfo{Err: e, Took: e.Elapsed})
+		}
+	}()
+	pod, err := n.run(ctx)
+	returned = true
+	o.end(EndInfo{Pod: pod, Err: err, Took: time.Since(n.began)})
+	return pod, err
 }
 
-// run is Launch.
+// run is Launch. It waits for the line, as long as that makes sense.
 func (n *launch) run(ctx context.Context) (*Pod, error) {
-	ctx, cancel := n.bound(ctx)
-	defer cancel()
+	ctx, release := n.bound(ctx)
+	defer release()
 	if err := n.check(ctx); err != nil {
-		return nil, n.fail(err)
+		return nil, n.logged(err)
 	}
-	preparing := spawn(func() (*started, error) { return n.prepare(ctx) })
-	prepared, ok := within(ctx, patience, preparing)
-	if !ok {
-		go n.undo(preparing)
-		return nil, n.fail(&Error{Stage: n.stage.Load().(Stage), Err: ended(ctx),
-			Leftover: fmt.Errorf("the strategy of stage %q has not returned; what it still makes is cleared when it does", n.stage.Load())})
+	line := spawn(func() (*Pod, error) { return n.whole(ctx) })
+	o, ok := await(ctx, n, line)
+	switch {
+	case !ok && n.fate.CompareAndSwap(fateOpen, fateGivenUp):
+		go n.late(line)
+		return nil, n.logged(n.stuck(ctx))
+	case !ok:
+		n.log.Warn("the pod is ready, and what only its launch needed is not cleared yet", "pid", n.pod.PID())
+		o.value = n.pod
+	case o.crash != nil:
+		n.log.Error("a strategy or a callback panicked", "panic", o.crash.value, "stack", string(o.crash.stack))
+		o.crash.resume()
+	case o.err != nil:
+		return nil, n.logged(o.err)
 	}
-	if prepared.crash != nil {
-		n.log.Error("a strategy panicked", "panic", prepared.crash.value, "stack", string(prepared.crash.stack))
-		prepared.crash.resume()
-	}
-	if prepared.err != nil {
-		return nil, n.fail(prepared.err)
-	}
-	pod, err := n.await(ctx, prepared.value)
-	if err != nil {
-		return nil, n.fail(err)
-	}
-	n.log.Info("pod is ready", "pid", pod.PID(), "endpoint", pod.Endpoint().String(), "took", time.Since(n.began))
-	return pod, nil
-}
-
-// bound is ctx with the Launcher's own deadline.
-func (n *launch) bound(ctx context.Context) (_ context.Context, cancel func()) {
-	if n.Timeout < 0 {
-		return ctx, func() {}
-	}
-	ctx, n.deadline, cancel = newDeadline(ctx, n.Timeout, n.MaxTimeout)
-	return ctx, cancel
+	n.log.Info("pod is ready", "pid", o.value.PID(), "endpoint", o.value.Endpoint().String(), "took", time.Since(n.began))
+	return o.value, nil
 }
 
 // check refuses what cannot work, before anything is touched.
 func (n *launch) check(ctx context.Context) error {
 	if !supported {
-		return &Error{Stage: StageStart, Err: fmt.Errorf("launch on this system: %w", errors.ErrUnsupported)}
+		return n.failure(StageStart, fmt.Errorf("launch on this system: %w", errors.ErrUnsupported))
+	}
+	if err := runtimedir.ValidateName(n.spec.Name); err != nil {
+		return n.failure(StageDir, err)
 	}
 	if err := n.spec.validate(n.OverlayTransport); err != nil {
-		return err
+		return n.failure(StageResolve, err)
 	}
 	if ctx.Err() != nil {
-		return &Error{Stage: StageResolve, Err: ended(ctx)}
+		return n.failure(StageResolve, ended(ctx))
 	}
 	return nil
 }
 
-// fail completes err, which is an *Error but for what every failure has in
-// common.
-func (n *launch) fail(err error) error {
-	e, ok := err.(*Error)
-	if !ok {
-		e = &Error{Stage: n.stage.Load().(Stage), Err: err}
-	}
-	e.Name = n.spec.Name
-	e.Elapsed = time.Since(n.began)
+// logged logs the error that Launch returns.
+func (n *launch) logged(err error) error {
+	e := err.(*Error)
 	n.log.Error("launch failed", "stage", string(e.Stage), "pid", e.PID, "took", e.Elapsed, "error", e.Error())
 	return e
 }
 
-// started is what prepare has made. log.Sink is closed already: the process has
-// its own.
-type started struct {
-	workDir     string
-	base        string   // of all runtime directories; "" while it is not known
-	dir         string   // "" while it is not known
-	root        *os.Root // dir, open; nil before it is claimed, and once the log is open
-	command     Command
-	resolvedFor string // the dir that command was resolved with
-	overlayPath string // where the command says that the overlay is; "": in itself
-	claim       *ownership.Claim
-	record      ownership.Record
-	log         *logsource.Log
-	setup       readiness.Setup
-	progress    *progress       // gets setup.Status
-	probe       readiness.Probe // of this launch
-	pod         *Pod
-	settling    <-chan outcome[finalLog] // of settle, if that was given up on
-	closed      bool                     // or about to be, by closeWithin or settle
-}
-
-// closeWithin is close, but does not wait for a filesystem that does not answer.
-func (s *started) closeWithin() error {
-	if s.closed {
-		return nil
-	}
-	s.closed = true
-	closing := spawn(func() (struct{}, error) {
-		s.close()
-		return struct{}{}, nil
-	})
-	if _, ok := receive(closing, patience); !ok {
-		return errors.New("the files of the log are not closed yet: their filesystem does not answer")
-	}
-	return nil
-}
-
-// close frees what readiness needed and a running pod does not, and what a
-// process that was not started did not take.
-func (s *started) close() {
-	s.closeSetup()
-	s.closeLog()
-}
-
-// closeSetup is close but for the log.
-func (s *started) closeSetup() {
-	s.setup.CloseFiles()
-	s.setup.Close()
-	s.closeRoot()
-}
-
-// closeLog closes the log, as far as it is open.
-func (s *started) closeLog() {
-	if s.log == nil {
-		return
-	}
-	if s.log.Sink != nil {
-		s.log.Sink.Close() // again, if a process was started
-	}
-	if s.log.Close != nil {
-		s.log.Close()
+// late waits for a line that was given up on. It ends with the line.
+func (n *launch) late(line <-chan outcome[*Pod]) {
+	switch o := <-line; {
+	case o.crash != nil:
+		n.log.Error("a strategy panicked after its launch was given up on", "panic", o.crash.value, "stack", string(o.crash.stack))
+	case o.err == nil:
+		n.log.Warn("the pod was recorded as ready after its launch was given up on, and stays", "pid", o.value.PID())
+	default:
+		n.log.Warn("cleared away what a late launch had made", "error", o.err)
 	}
 }
 
-// closeRoot closes the runtime directory, if it is open.
-func (s *started) closeRoot() {
-	if s.root != nil {
-		s.root.Close()
-		s.root = nil
-	}
-}
-
-// undo waits for a prepare that was given up on, and clears away what it made.
-func (n *launch) undo(preparing <-chan outcome[*started]) {
-	o := <-preparing
-	if o.value == nil {
-		return
-	}
-	_, err := o.value.end()
-	o.value.close()
-	n.log.Warn("cleared away what a late start had made", "pid", o.value.pod.PID(), "error", err)
-}
-
-// prepare takes all steps up to a running process. If one fails, nothing of
-// what came before it is left but directories and the log.
-//
-// What can be refused is refused before anything is made: where the runtime
-// directory is known beforehand, the command is resolved before the directory
-// is there, and again only if it turns out to be another one.
-func (n *launch) prepare(ctx context.Context) (*started, error) {
-	s := &started{}
-	stage := StageStart
+// whole is the line, and what undoes it if it fails or panics.
+func (n *launch) whole(ctx context.Context) (*Pod, error) {
 	returned := false
 	defer func() {
-		if !returned { // a strategy has panicked
-			n.abandon(ctx, s, stage, nil)
+		if !returned { // a strategy has panicked, and that goes on
+			n.fail(steps[n.at.Load()].stage)
+			if left, _ := n.made.undo(); left != nil {
+				n.log.Error("not cleared", "error", left)
+			}
 		}
 	}()
-	for _, step := range []struct {
-		stage Stage
-		name  string // see StepInfo
-		take  func(context.Context, *started) error
-	}{
-		{StageStart, "workdir", n.findWorkDir},
-		{StageDir, "expect", n.expectDir},
-		{StageResolve, "command", n.resolve},
-		{StageDir, "make", n.makeDir},
-		{StageResolve, "command", n.resolve},
-		{StageOwn, "claim", n.own},
-		{StageDir, "remake", n.remakeDir},
-		{StageDir, "socket", n.clearSocket},
-		{StageLog, "open", n.openLog},
-		{StageReady, "prepare", n.prepareProbe},
-		{StageStart, "process", n.start},
-	} {
-		stage = step.stage
-		n.stage.Store(stage)
-		began := time.Now()
-		err := step.take(ctx, s)
-		n.step(stage, step.name, began, err)
-		if err != nil {
-			returned = true
-			return nil, n.abandon(ctx, s, stage, err)
-		}
-		if n.log.IsDebug() { // else its arguments are made for nothing
-			n.log.Debug("step done", "stage", string(stage), "took", time.Since(began))
-		}
-	}
-	n.log.Debug("process started", "pid", s.pod.PID(), "path", s.command.Path, "dir", s.dir, "log", s.log.Path)
-	n.stage.Store(StageReady)
+	pod, err := n.line(ctx)
 	returned = true
-	return s, nil
-}
-
-// abandon clears away what s has come to before err, and says so.
-func (n *launch) abandon(ctx context.Context, s *started, stage Stage, err error) *Error {
-	switch {
-	case ctx.Err() == nil || errors.Is(err, ErrHeld):
-	case err == nil || errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err()):
-		err = ended(ctx)
-	default: // what came of it, or what it was about to fail with anyway
-		err = fmt.Errorf("%w; %w", ended(ctx), err)
-	}
-	e := &Error{Stage: stage, Command: redact(s.command, n.spec.Overlay), Err: err}
-	if s.claim != nil {
-		// From the start stage on somebody may have a copy of the pod lock.
-		e.Notes, e.Leftover = s.release(stage == StageStart)
-	}
-	if s.log != nil {
-		e.LogPath = s.log.Path
-	}
-	s.close()
-	var running *ownership.RunningError
-	if errors.As(err, &running) {
-		r := running.Record
-		e.PID, e.Endpoint, e.LogPath = r.PID, endpoint(r), r.Log
-	}
-	return e
-}
-
-func (n *launch) findWorkDir(_ context.Context, s *started) (err error) {
-	s.workDir, err = n.spec.workDir()
-	return err
-}
-
-// expectDir finds out where the runtime directory will be, if the resolver can
-// tell that without making it.
-func (n *launch) expectDir(ctx context.Context, s *started) error {
-	baser, ok := n.Dir.(runtimedir.Baser)
-	if !ok {
-		return nil
-	}
-	base, err := baser.Base(ctx)
 	if err != nil {
-		return err
+		return nil, n.failed(ctx, err)
 	}
-	s.base, s.dir = base, filepath.Join(base, n.spec.Name)
-	return n.checkSocket(s.dir)
+	return pod, nil
 }
 
-func (n *launch) makeDir(ctx context.Context, s *started) error {
-	dir, err := n.Dir.RuntimeDir(ctx, n.spec.Name)
+// line takes the steps of a launch, each once, each with what those before it
+// have made. What a step makes it adds to n.made.
+//
+// What can be refused is refused before anything is made: the command is
+// resolved before the directory is there.
+func (n *launch) line(ctx context.Context) (*Pod, error) {
+	var p plan
+	var err error
+	if p.workDir, err = step(n, stepWorkDir, n.spec.workDir); err != nil {
+		return nil, err
+	}
+	at, err := step(n, stepBase, func() (site, error) { return n.findSite(ctx) })
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if !filepath.IsAbs(dir) {
-		return fmt.Errorf("the resolver returned the directory %q: it must be absolute", dir)
+	if p.cmd, err = step(n, stepCommand, func() (resolved, error) { return n.resolve(ctx, at) }); err != nil {
+		return nil, err
 	}
-	s.dir = dir
-	return n.checkSocket(dir)
-}
-
-// remakeDir makes the directory again if a pod that has ended since has removed
-// it. Now that the name is ours, none will. It opens the directory: what is still
-// to be done in it is done in this one, whatever becomes of its name.
-func (n *launch) remakeDir(ctx context.Context, s *started) (err error) {
-	s.root, err = s.claim.OpenDir(s.dir)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
+	if p.name, err = step(n, stepClaim, func() (*claimed, error) { return n.claim(ctx, at) }); err != nil {
+		return nil, err
 	}
-	if err := n.makeDir(ctx, s); err != nil {
-		return err
-	}
-	s.root, err = s.claim.OpenDir(s.dir)
-	return err
-}
-
-// checkSocket makes sure that the default probe's socket can be bound.
-func (n *launch) checkSocket(dir string) error {
-	if !n.defaultReady {
-		return nil
-	}
-	return runtimedir.CheckSocketPath(filepath.Join(dir, "sock"))
-}
-
-// resolve resolves the command, unless the directory is not known yet, or is
-// still the one for which it was resolved.
-func (n *launch) resolve(ctx context.Context, s *started) error {
-	if s.dir == s.resolvedFor {
-		return nil
-	}
-	path, err := n.overlayPath(ctx, s)
+	dir, err := step(n, stepDirectory, func() (directory, error) { return n.makeDirectory(ctx, p.name) })
 	if err != nil {
-		return err
+		return nil, err
 	}
-	req := Request{Spec: n.spec, RuntimeDir: s.dir, OverlayPath: path}
-	if path != "" {
-		req.Spec.Overlay = "" // what a resolver does not know it puts into no argument
-	}
-	cmd, err := n.Command.ResolveCommand(ctx, req)
-	if err != nil {
-		return err
-	}
-	s.command, s.resolvedFor, s.overlayPath = cmd, s.dir, path
-	if err := cmd.validate(); err != nil {
-		return err
-	}
-	return checkOverlayPassed(cmd, path)
-}
-
-func (n *launch) openLog(ctx context.Context, s *started) error {
-	defer s.closeRoot()
-	log, err := n.Log.Open(ctx, logsource.Launch{Name: n.spec.Name, Dir: s.dir, Root: s.root, ID: n.id})
-	switch {
-	case err != nil:
-		return err
-	case log == nil:
-		return errors.New("the log source returned neither a log nor an error")
-	}
-	s.log = log
-	if log.Follow == nil {
-		if log.Sink != nil {
-			log.Sink.Close()
+	if p.dir = dir.path; p.dir != at.dir { // a Resolver that hashes names, for one
+		at.dir = p.dir
+		if p.cmd, err = step(n, stepCommand, func() (resolved, error) { return n.resolve(ctx, at) }); err != nil {
+			return nil, err
 		}
-		return errors.New("the log source returned a log that cannot be followed")
 	}
-	return nil
-}
-
-// start starts the process and closes the sink, whether it worked or not.
-func (n *launch) start(ctx context.Context, s *started) error {
-	defer s.setup.CloseFiles()
-	if s.log.Sink != nil {
-		defer s.log.Sink.Close()
+	if p.log, err = step(n, stepLog, func() (*logsource.Log, error) { return n.openLog(ctx, dir) }); err != nil {
+		return nil, err
 	}
-	if ctx.Err() != nil {
-		return ended(ctx)
+	if p.probe, err = step(n, stepPrepare, func() (*prepared, error) { return n.prepareProbe(ctx, p.dir) }); err != nil {
+		return nil, err
 	}
-	req := StartRequest{
-		Name:       n.spec.Name,
-		ID:         n.id,
-		Command:    s.command,
-		WorkDir:    s.workDir,
-		RuntimeDir: s.dir,
-		Stderr:     s.log.Sink,
-		Files:      s.setup.Files,
-		PIDEnv:     s.setup.PIDEnv,
-	}
-	req.Command.Env = podEnviron(s.command.Env, s.workDir, s.setup.Env)
-	if n.spec.LogStdout {
-		req.Stdout = s.log.Sink
-	}
-	overlay, err := n.placeOverlay(s)
+	pod, err := step(n, stepProcess, func() (*Pod, error) { return n.start(ctx, &p) })
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if s.claim != nil {
-		req.Files = make([]*os.File, lockDescriptor-firstFile+1)
-		copy(req.Files, s.setup.Files)
-		req.Files[lockDescriptor-firstFile] = s.claim.File()
+	n.log.Debug("process started", "pid", pod.PID(), "path", p.cmd.Path, "dir", p.dir, "log", p.log.Path)
+	e, err := step(n, stepProbe, func() (readiness.Endpoint, error) { return n.awaitReady(ctx, &p, pod) })
+	if err != nil {
+		return nil, err
 	}
-	if overlay != nil {
-		defer overlay.Close()
-		req.Files = append(req.Files, overlay) // it is overlayDescriptor
-	}
-	if err := n.recordAhead(s); err != nil {
-		return err
-	}
-	proc, err := n.Starter.Start(ctx, req)
-	switch {
-	case err != nil:
-		return err
-	case proc == nil:
-		return errors.New("the starter returned neither a process nor an error")
-	}
-	s.pod = newPod(n.podConfig(s), proc)
-	if err := n.recordStart(s); err != nil {
-		return errors.Join(err, s.pod.kill())
-	}
-	return nil
-}
-
-// socketPathError adds the sentinel of package runtimedir to what a probe says
-// of a path that is too long; readiness does not know that package.
-func socketPathError(err error) error {
-	if errors.Is(err, syscall.ENAMETOOLONG) && !errors.Is(err, runtimedir.ErrSocketPathTooLong) {
-		return fmt.Errorf("%w: %w", runtimedir.ErrSocketPathTooLong, err)
-	}
-	return err
+	return step(n, stepRecord, func() (*Pod, error) { return n.settle(&p, pod, e) })
 }

@@ -1,7 +1,6 @@
 package launcher
 
 import (
-	"context"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -71,19 +70,6 @@ type Launcher struct {
 	// Observer is told of each launch, its steps and its end, for spans and
 	// metrics. Nil means nobody is.
 	Observer *Observer
-}
-
-// Launch starts the pod that spec describes and returns once it is ready. It
-// fails with an [*Error], always; see there for the reasons.
-//
-// ctx bounds the launch, and nothing after it. The same goes for
-// [Launcher.Timeout]. A launch that ends without a pod ends the pod's
-// processes with SIGKILL before Launch returns.
-//
-// If spec.Progress, or a strategy, panics, the pod is ended in the same way,
-// and the panic goes on in the goroutine that called Launch.
-func (l *Launcher) Launch(ctx context.Context, spec Spec) (*Pod, error) {
-	return newLaunch(l, spec).observed(ctx)
 }
 
 // withDefaults returns a copy of l in which every strategy is set.

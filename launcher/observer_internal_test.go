@@ -13,7 +13,7 @@ func TestStepWithoutObserverAllocatesNothing(t *testing.T) {
 		"none":         {},
 		"without Step": {observation: &observation{Observer: &Observer{}}},
 	} {
-		if allocs := testing.AllocsPerRun(100, func() { n.step(StageDir, "make", began, err) }); allocs != 0 {
+		if allocs := testing.AllocsPerRun(100, func() { n.tell(stepDirectory, StageDir, began, err) }); allocs != 0 {
 			t.Errorf("%s: %v allocations, want none", name, allocs)
 		}
 	}

@@ -76,9 +76,8 @@ func (r *tape) read() []string {
 
 // allSteps are the steps of a launch that succeeds.
 var allSteps = []string{
-	"start/workdir", "dir/expect", "resolve/command", "dir/make", "resolve/command",
-	"own/claim", "dir/remake", "dir/socket", "log/open", "ready/prepare", "start/process",
-	"ready/probe", "own/record",
+	"start/workdir", "dir/base", "resolve/command", "own/claim", "dir/make", "log/open",
+	"ready/prepare", "start/process", "ready/probe", "own/record",
 }
 
 // upTo returns what is told of a launch until the step called last, in which it
@@ -136,7 +135,7 @@ func TestObserverOfFailures(t *testing.T) {
 	}{
 		{name: "refused", spec: launcher.Spec{Name: "../alice"}, want: upTo("")},
 		{name: "workdir", spec: launcher.Spec{Name: "alice", Dir: "/nonexistent"}, want: upTo("start/workdir")},
-		{name: "expect", set: func(r *rig) { r.L.Dir = runtimedir.Dir("relative") }, want: upTo("dir/expect")},
+		{name: "base", set: func(r *rig) { r.L.Dir = runtimedir.Dir("relative") }, want: upTo("dir/base")},
 		{name: "command", set: func(r *rig) { r.L.Command = launcher.Path("/nonexistent") }, want: upTo("resolve/command")},
 		{name: "make", set: func(r *rig) { r.L.Dir = noDir{runtimedir.Dir(r.Base), sick} }, want: upTo("dir/make")},
 		{name: "claim", set: func(r *rig) {
@@ -332,9 +331,9 @@ func TestObserverHoldsTheLaunch(t *testing.T) {
 	}
 }
 
-// A17, for an observer: wherever it panics, or calls runtime.Goexit, no pod is
-// left, the name is free, nothing more is told, and the caller of Launch gets
-// the panic.
+// A17, B4, for an observer: wherever it panics, or calls runtime.Goexit, nothing
+// more is told, and the caller of Launch gets the panic. No pod is left, and the
+// name is free. Once the pod is recorded as ready it stays, for others may have it.
 func TestObserverPanics(t *testing.T) {
 	for _, at := range slices.Concat([]string{"start"}, slices.Compact(slices.Clone(allSteps)), []string{"end", "ready/probe!", "ready/clear"}) {
 		for _, goexit := range []bool{false, true} {
@@ -358,13 +357,21 @@ func TestObserverPanics(t *testing.T) {
 				if returned || (panicked == nil) != goexit {
 					t.Errorf("Launch has returned: %v, panicked with: %v", returned, panicked)
 				}
-				if left := before.Left(0, podrig.Pod); left != nil {
+				r.L.Observer = nil
+				if at == "own/record" || at == "end" {
+					pod, err := r.L.Attach(t.Context(), "alice")
+					if err != nil {
+						t.Fatalf("the pod that was recorded as ready is gone: %v", err)
+					}
+					podrig.Ping(t, pod)
+					mustStop(t, pod)
+				}
+				if left := before.Left(podrig.Ample, podrig.Pod); left != nil {
 					t.Errorf("left behind:\n%s", strings.Join(left, "\n"))
 				}
 				if calls := told.read(); calls[len(calls)-1] != at {
 					t.Errorf("told after the panic: %v", calls)
 				}
-				r.L.Observer = nil
 				r.Relaunch("alice")
 			})
 		}

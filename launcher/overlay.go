@@ -1,16 +1,10 @@
 package launcher
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 )
 
 // An OverlayTransport is how [Spec.Overlay] gets to the pod. An overlay that is
@@ -39,10 +33,6 @@ const (
 	OverlayAsDescriptor
 )
 
-// overlayDescriptor is where a pod finds its overlay, if it is a descriptor: next
-// to its lock, behind all that a program may expect at a fixed place.
-const overlayDescriptor = lockDescriptor + 1
-
 // String is the constant's name.
 func (t OverlayTransport) String() string {
 	names := []string{"OverlayAsArgument", "OverlayAsFile", "OverlayAsDescriptor"}
@@ -50,27 +40,6 @@ func (t OverlayTransport) String() string {
 		return fmt.Sprintf("OverlayTransport(%d)", int(t))
 	}
 	return names[t]
-}
-
-// overlayPath returns where the pod finds its overlay, or "" if the text itself
-// is to be passed.
-func (n *launch) overlayPath(ctx context.Context, s *started) (string, error) {
-	switch {
-	case n.spec.Overlay == "":
-		return "", nil
-	case n.OverlayTransport == OverlayAsDescriptor:
-		return fmt.Sprintf("/dev/fd/%d", overlayDescriptor), nil
-	case n.OverlayTransport != OverlayAsFile:
-		return "", nil
-	}
-	base := s.base
-	if base == "" {
-		var err error
-		if base, err = n.base(ctx); err != nil {
-			return "", err
-		}
-	}
-	return filepath.Join(base, ownership.OverlayName(n.spec.Name)), nil
 }
 
 // checkOverlayPassed makes sure that a resolver which does not know
@@ -81,51 +50,6 @@ func checkOverlayPassed(cmd Command, path string) error {
 		return nil
 	}
 	return fmt.Errorf("%w: Launcher.OverlayTransport is set, and the resolver has put Request.OverlayPath (%s) neither into an argument nor into a variable", ErrInvalidSpec, path)
-}
-
-// placeOverlay puts the overlay where s.overlayPath says. It returns the file
-// that the pod has to inherit, if it is one; the caller closes it.
-func (n *launch) placeOverlay(s *started) (*os.File, error) {
-	if s.overlayPath == "" {
-		n.warnOfSecret(s.command)
-		return nil, nil
-	}
-	if s.claim == nil {
-		return nil, errors.New("the overlay has no place, for the pod's name is not claimed")
-	}
-	if n.OverlayTransport == OverlayAsDescriptor {
-		f, err := inMemory(n.spec.Overlay)
-		if !errors.Is(err, errors.ErrUnsupported) {
-			return f, err
-		}
-	}
-	f, err := s.claim.WriteOverlay(n.spec.Overlay)
-	if err != nil {
-		return nil, err
-	}
-	if n.OverlayTransport == OverlayAsFile {
-		return nil, f.Close()
-	}
-	if err := s.claim.RemoveOverlay(); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
-// warnOfSecret warns of an overlay that everybody can read, and that looks as
-// if it were not for everybody. Nothing of the overlay itself is logged.
-func (n *launch) warnOfSecret(cmd Command) {
-	if n.spec.Overlay == "" || !n.log.IsWarn() {
-		return
-	}
-	if !slices.ContainsFunc(cmd.Args, func(arg string) bool { return strings.Contains(arg, n.spec.Overlay) }) {
-		return
-	}
-	if line, what := findSecret(n.spec.Overlay); what != "" {
-		n.log.Warn("the overlay is an argument, which every user of the machine can read, and it looks as if it held a secret; set Launcher.OverlayTransport",
-			"line", line, "looks-like", what)
-	}
 }
 
 // A secretPattern is what a secret in an overlay looks like.

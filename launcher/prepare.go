@@ -2,60 +2,51 @@ package launcher
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/podlaunch/podlaunch/readiness"
+	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
+// A prepared is the probe of one launch, with what it has put in place.
+type prepared struct {
+	readiness.Probe
+	setup    readiness.Setup
+	progress *progress // gets setup.Status
+}
+
+// close frees what the probe has put in place.
+func (p *prepared) close() {
+	p.setup.CloseFiles()
+	p.setup.Close()
+}
+
 // prepareProbe puts in place what the probe needs before the process starts.
-func (n *launch) prepareProbe(ctx context.Context, s *started) (err error) {
-	s.setup.Name, s.setup.RuntimeDir = n.spec.Name, s.dir
-	s.setup.Extend = func(d time.Duration) {
+func (n *launch) prepareProbe(ctx context.Context, dir string) (*prepared, error) {
+	p := &prepared{progress: newProgress(n.spec.Progress)}
+	p.setup.Name, p.setup.RuntimeDir = n.spec.Name, dir
+	p.setup.Status = p.progress.status
+	p.setup.Extend = func(d time.Duration) {
 		if n.deadline != nil {
 			n.deadline.extend(d)
 		}
 	}
-	s.progress = &progress{call: n.spec.Progress}
-	s.setup.Status = s.progress.status
-	if s.probe, err = readiness.Prepare(ctx, n.Ready, &s.setup); err != nil {
-		return fmt.Errorf("prepare %s: %w", readiness.Describe(n.Ready), socketPathError(err))
+	n.made.add("what the probe had put in place is not cleared", func() error { p.close(); return nil })
+	var err error
+	if p.Probe, err = readiness.Prepare(ctx, n.Ready, &p.setup); err != nil {
+		return nil, fmt.Errorf("prepare %s: %w", readiness.Describe(n.Ready), socketPathError(err))
 	}
-	if len(s.setup.Files) > readiness.MaxFiles {
-		return fmt.Errorf("the probe %s hands over %d files, the limit is %d", readiness.Describe(n.Ready), len(s.setup.Files), readiness.MaxFiles)
+	if len(p.setup.Files) > readiness.MaxFiles {
+		return nil, fmt.Errorf("the probe %s hands over %d files, the limit is %d", readiness.Describe(n.Ready), len(p.setup.Files), readiness.MaxFiles)
 	}
-	if err := checkStrings("readiness.Setup.Env", s.setup.Env); err != nil {
-		return err
+	if err := checkStrings("readiness.Setup.Env", p.setup.Env); err != nil {
+		return nil, err
 	}
-	return checkVariables("readiness.Setup.PIDEnv", s.setup.PIDEnv)
-}
-
-// managerVariables are what a service manager, systemd(1) or s6, tells the one
-// process that it has started, and nobody that this starts in turn
-// (sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3)).
-var managerVariables = []string{"NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID"}
-
-// podEnviron returns env, which is nil for the caller's, with more appended; nil
-// if it is just the caller's. What the caller's own service manager has told
-// the caller is left out: a pod that found it would report to that manager. A
-// variable that has another value was meant for the pod, and stays.
-func podEnviron(env []string, workDir string, more []string) []string {
-	inherited := func(e string) bool {
-		name, value, _ := strings.Cut(e, "=")
-		own, set := os.LookupEnv(name)
-		return slices.Contains(managerVariables, name) && set && own == value
-	}
-	if env == nil && more == nil && !slices.ContainsFunc(os.Environ(), inherited) {
-		return nil
-	}
-	if env == nil {
-		env = (&exec.Cmd{Dir: workDir}).Environ() // it sets PWD
-	}
-	return append(slices.DeleteFunc(slices.Clone(env), inherited), more...)
+	return p, checkVariables("readiness.Setup.PIDEnv", p.setup.PIDEnv)
 }
 
 // checkVariables makes sure that a shell can set each of names, the field
@@ -70,4 +61,13 @@ func checkVariables(what string, names []string) error {
 		}
 	}
 	return nil
+}
+
+// socketPathError adds the sentinel of package runtimedir to what a probe says
+// of a path that is too long; readiness does not know that package.
+func socketPathError(err error) error {
+	if errors.Is(err, syscall.ENAMETOOLONG) && !errors.Is(err, runtimedir.ErrSocketPathTooLong) {
+		return fmt.Errorf("%w: %w", runtimedir.ErrSocketPathTooLong, err)
+	}
+	return err
 }

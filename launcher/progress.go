@@ -5,34 +5,59 @@ import (
 	"time"
 )
 
-// maxStatuses is how many statuses wait for the callback at most.
-const maxStatuses = 64
+const (
+	// maxStatuses is how many statuses wait for the callback at most.
+	maxStatuses = 64
+
+	// callPatience is how long the callback may be in one call, once the launch
+	// is over, before it counts as blocked.
+	callPatience = 250 * time.Millisecond
+
+	// fastCall is how long a call of a fast callback takes at most, on average.
+	// A fast one gets all that was written before the launch was over.
+	fastCall = 5 * time.Millisecond
+
+	// catchUp is how long a fast callback may be in calls for that.
+	catchUp = 100 * time.Millisecond
+)
 
 // A progress calls the callback, with the lines of the log and with what else
 // the pod says of its progress: never two calls at once.
 //
-// The lines come from the follower that watch owns. The statuses have a
+// The lines come from the follower that output owns. The statuses have a
 // goroutine while there are any, which finish joins; so a status delays nobody,
 // and a launch without one has no goroutine for it. What comes before open is
 // kept until then.
 type progress struct {
-	call    func(string)    // nil: nobody listens
-	crashed chan<- struct{} // closed when a call does not return; nil before open
-	calls   sync.Mutex      // held during a call
+	call    func(string)  // nil: nobody listens
+	crashed chan struct{} // closed when a call does not return; nil without a callback
+	calls   sync.Mutex    // held during a call
 
-	mu     sync.Mutex
-	since  time.Time     // when the running call began; zero: none runs
-	count  int           // calls that began
-	lines  int           // of these, with lines of the log
-	busy   time.Duration // in calls that returned
-	closed bool          // none may begin
+	mu      sync.Mutex
+	since   time.Time     // when the running call began; zero: none runs
+	count   int           // calls that returned
+	lines   int           // calls that began with a line of the log
+	busy    time.Duration // in the calls that returned
+	longest time.Duration // in one of them
+	opened  bool          // calls may begin
+	closed  bool          // none may begin any more
 
-	over      bool     // no status is taken any more
-	statuses  []string // that nobody has got yet
-	dropped   int      // statuses that nobody will get
+	over      time.Time     // since then no status is taken; zero: the launch is not over
+	late      time.Duration // in calls since then
+	statuses  []string      // that nobody has got yet
+	dropped   int           // statuses that nobody will get
 	reporting <-chan outcome[struct{}]
 
 	crash *crash // set by finish
+}
+
+// newProgress returns the progress that calls call, which may be nil.
+func newProgress(call func(string)) *progress {
+	p := &progress{call: call}
+	if call != nil {
+		p.crashed = make(chan struct{})
+	}
+	return p
 }
 
 // takeLine makes one call with a line of the log, and reports whether there may
@@ -55,11 +80,7 @@ func (p *progress) take(text string, lines int) bool {
 	}()
 	p.call(text)
 	returned = true
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.busy += time.Since(p.since)
-	p.since = time.Time{}
-	return !p.closed
+	return p.end()
 }
 
 // begin reports whether a call may begin, and notes that it does.
@@ -70,9 +91,32 @@ func (p *progress) begin(lines int) bool {
 		return false
 	}
 	p.since = time.Now()
-	p.count++
 	p.lines += lines
 	return true
+}
+
+// end notes that a call has returned, and reports whether there may be another.
+func (p *progress) end() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	took := now.Sub(p.since)
+	p.count++
+	p.busy += took
+	p.longest = max(p.longest, took)
+	if !p.over.IsZero() {
+		p.late += min(took, now.Sub(p.over))
+		p.closed = p.closed || p.slowLocked()
+	}
+	p.since = time.Time{}
+	return !p.closed
+}
+
+// slowLocked reports whether the launch, which is over, must not wait until the
+// callback has caught up. One long call does not make a callback slow. The caller
+// holds mu.
+func (p *progress) slowLocked() bool {
+	return p.late > catchUp || p.busy-p.longest > time.Duration(max(p.count-1, 0))*fastCall
 }
 
 // status has text shown, and does not wait for that.
@@ -80,7 +124,7 @@ func (p *progress) status(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case p.over || p.call == nil:
+	case !p.over.IsZero() || p.call == nil:
 		return
 	case len(p.statuses) == maxStatuses:
 		p.dropped++
@@ -91,16 +135,16 @@ func (p *progress) status(text string) {
 }
 
 // open lets the calls begin.
-func (p *progress) open(crashed chan<- struct{}) {
+func (p *progress) open() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.crashed = crashed
+	p.opened = true
 	p.reportLocked()
 }
 
 // reportLocked sees to it that statuses are reported. The caller holds mu.
 func (p *progress) reportLocked() {
-	if p.crashed != nil && p.reporting == nil && len(p.statuses) > 0 {
+	if p.opened && p.reporting == nil && len(p.statuses) > 0 {
 		p.reporting = spawn(func() (struct{}, error) {
 			p.report()
 			return struct{}{}, nil
@@ -140,14 +184,13 @@ func (p *progress) lost() int {
 	return p.dropped + len(p.statuses)
 }
 
-// finish takes no status any more, waits until the callback has had every line
-// and status, and then lets no call begin any more. It reports whether none is running. A callback that is
-// long in one call is too slow to be waited for; one that is slow on the whole
-// has patience to catch up, and a fast one, or the reader that has not come to
-// call it, drainPatience.
+// finish takes no status any more, and returns when the callback has had every line
+// and status, or is too slow for that. Then it lets no call begin any more. A call
+// that runs is waited for, but not much longer than callPatience; finish reports
+// whether none is running.
 func (p *progress) finish(following <-chan outcome[struct{}]) bool {
 	began := time.Now()
-	reporting := p.lastReporter()
+	reporting := p.lastReporter(began)
 	idle := p.join(began, following) && p.join(began, reporting)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -156,25 +199,26 @@ func (p *progress) finish(following <-chan outcome[struct{}]) bool {
 }
 
 // lastReporter returns what the goroutine sends that reports statuses, after
-// which there will be no other; nil if none runs.
-func (p *progress) lastReporter() <-chan outcome[struct{}] {
+// which there will be no other; nil if none runs. The launch is over since now.
+func (p *progress) lastReporter(now time.Time) <-chan outcome[struct{}] {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.over = true
+	p.over = now
+	p.closed = p.closed || p.slowLocked()
 	return p.reporting
 }
 
 // join waits for the end of one of the goroutines that make calls, nil for one
-// that does not run, as long as makes sense; began is when the first such wait
-// did. It reports whether it has ended.
+// that does not run, as long as makes sense; began is when the launch was over.
+// It reports whether that goroutine has ended.
 func (p *progress) join(began time.Time, done <-chan outcome[struct{}]) bool {
 	if done == nil {
 		return true
 	}
 	for {
 		now := time.Now()
-		limit := p.limit(began, now)
-		if !now.Before(limit) {
+		limit, ok := p.limit(began, now)
+		if !ok {
 			return false
 		}
 		if o, ok := receive(done, limit.Sub(now)); ok {
@@ -186,24 +230,27 @@ func (p *progress) join(began time.Time, done <-chan outcome[struct{}]) bool {
 	}
 }
 
-// limit returns until when it makes sense to wait, as things are now; the wait
-// began when the launch was over.
-func (p *progress) limit(began, now time.Time) time.Time {
+// limit returns until when it makes sense to wait, as things are now. ok is false
+// if it makes none any more: no call runs and none will, or the one that runs is
+// blocked, or the reader has not come to its end.
+func (p *progress) limit(began, now time.Time) (until time.Time, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	limit := began.Add(patience)
-	if p.busy <= time.Duration(p.count)*fastCall {
-		limit = began.Add(drainPatience)
-	}
-	call := now // one may begin at any time: look again
-	if !p.since.IsZero() {
-		call = p.since
+	until = began.Add(drainPatience)
+	switch {
+	case !p.since.IsZero():
+		call := p.since
 		if call.Before(began) { // what it took before does not count
 			call = began
 		}
+		until = call.Add(callPatience)
+	case p.closed:
+		return until, false
+	default:
+		// A call may begin at any time: look again.
+		if end := now.Add(callPatience); end.Before(until) {
+			until = end
+		}
 	}
-	if end := call.Add(callPatience); end.Before(limit) {
-		return end
-	}
-	return limit
+	return until, now.Before(until)
 }

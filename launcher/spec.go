@@ -10,8 +10,6 @@ import (
 	"syscall"
 
 	"github.com/google/uuid"
-
-	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
 // MaxOverlay is the longest argument, in bytes, and so the longest overlay that
@@ -63,24 +61,22 @@ type Spec struct {
 	Progress func(line string)
 }
 
-// validate reports what is wrong with s before anything is touched.
-func (s *Spec) validate(transport OverlayTransport) *Error {
-	if err := runtimedir.ValidateName(s.Name); err != nil {
-		return &Error{Stage: StageDir, Err: err}
-	}
+// validate reports what is wrong with s, but for its Name, before anything is
+// touched.
+func (s *Spec) validate(transport OverlayTransport) error {
 	switch {
 	case strings.IndexByte(s.Overlay, 0) >= 0:
-		return &Error{Stage: StageResolve, Err: fmt.Errorf("%w: Overlay holds a NUL at byte %d: %w", ErrInvalidSpec, strings.IndexByte(s.Overlay, 0), syscall.EINVAL)}
+		return fmt.Errorf("%w: Overlay holds a NUL at byte %d: %w", ErrInvalidSpec, strings.IndexByte(s.Overlay, 0), syscall.EINVAL)
 	case transport < OverlayAsArgument || transport > OverlayAsDescriptor:
-		return &Error{Stage: StageResolve, Err: fmt.Errorf("%w: Launcher.OverlayTransport is %v, which there is not: %w", ErrInvalidSpec, transport, syscall.EINVAL)}
+		return fmt.Errorf("%w: Launcher.OverlayTransport is %v, which there is not: %w", ErrInvalidSpec, transport, syscall.EINVAL)
 	case transport == OverlayAsArgument && len(s.Overlay) > MaxOverlay:
-		return &Error{Stage: StageResolve, Err: fmt.Errorf("%w: Overlay has %d bytes, the limit for an argument is %d; set Launcher.OverlayTransport to OverlayAsFile or OverlayAsDescriptor: %w", ErrInvalidSpec, len(s.Overlay), MaxOverlay, syscall.E2BIG)}
+		return fmt.Errorf("%w: Overlay has %d bytes, the limit for an argument is %d; set Launcher.OverlayTransport to OverlayAsFile or OverlayAsDescriptor: %w", ErrInvalidSpec, len(s.Overlay), MaxOverlay, syscall.E2BIG)
 	}
 	if err := checkStrings("Args", s.Args); err != nil {
-		return &Error{Stage: StageResolve, Err: fmt.Errorf("%w: %w", ErrInvalidSpec, err)}
+		return fmt.Errorf("%w: %w", ErrInvalidSpec, err)
 	}
 	if err := checkStrings("Env", s.Env); err != nil {
-		return &Error{Stage: StageResolve, Err: fmt.Errorf("%w: %w", ErrInvalidSpec, err)}
+		return fmt.Errorf("%w: %w", ErrInvalidSpec, err)
 	}
 	return nil
 }

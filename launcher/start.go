@@ -2,115 +2,170 @@ package launcher
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"os"
-	"syscall"
+	"os/exec"
+	"slices"
+	"strings"
 
-	"github.com/google/uuid"
+	"github.com/podlaunch/podlaunch/logsource"
 )
 
-// A Starter brings a process into being.
-type Starter interface {
-	// Start starts the process that req describes, detached, and returns once
-	// it runs. ctx bounds the starting only: the process outlives it. When
-	// Start fails it leaves no process and nothing open. Start may be called
-	// from any number of goroutines. It does not close the files in req.
-	Start(ctx context.Context, req StartRequest) (Process, error)
+const (
+	// firstFile is the first descriptor of a process after the standard ones.
+	firstFile = 3
+
+	// lockDescriptor is where the pod finds its lock, which it need not know
+	// of: behind all that a program may expect at a fixed place. 3 belongs to
+	// LISTEN_FDS and to s6, the single digits to shell scripts.
+	lockDescriptor = 20
+
+	// overlayDescriptor is where a pod finds its overlay, if it is a descriptor:
+	// next to its lock.
+	overlayDescriptor = lockDescriptor + 1
+)
+
+// A plan is all that a launch has resolved and made before its process.
+type plan struct {
+	workDir string
+	dir     string // the runtime directory
+	cmd     resolved
+	name    *claimed
+	log     *logsource.Log
+	probe   *prepared
 }
 
-// A StartRequest is what a [Starter] is told.
-type StartRequest struct {
-	Name                string    // the pod's
-	ID                  uuid.UUID // of this launch
-	Command             Command
-	WorkDir, RuntimeDir string     // absolute
-	Stdout, Stderr      *os.File   // nil: null
-	Files               []*os.File // from descriptor 3; nil: closed
-
-	// PIDEnv names variables that the process gets with its own id as value. A
-	// Starter that cannot do that returns an error if there are any.
-	PIDEnv []string
-}
-
-// A Process is a pod's process, wherever it runs. It leads a group, which are
-// all the processes that belong to the pod. Its methods may be called from any
-// number of goroutines.
-type Process interface {
-	// PID returns the process's id on this machine, or 0 if it has none.
-	PID() int
-
-	// Wait returns how the process ended, once it has, at every call. It
-	// returns an error only if the waiting failed; once ctx is done that is
-	// one wrapping context.Cause(ctx), unless the process has ended already:
-	// so with a ctx that is done from the start, Wait just looks.
-	Wait(ctx context.Context) (Exit, error)
-
-	// Signal sends sig to the whole group. It returns [os.ErrProcessDone] once
-	// there is nobody left to get it.
-	Signal(ctx context.Context, sig os.Signal) error
-}
-
-// A Reaper is a [Process] whose end leaves something behind that somebody has
-// to clear: a child of this program is a zombie until it is reaped. The zombie
-// also keeps the number of its group, so that the rest of the group can still
-// be signalled and no stranger hit. It is optional; a Process without it has
-// nothing to clear.
-type Reaper interface {
-	// Reap is called exactly once, after Wait has told of the end and nobody
-	// is going to send a signal any more. If SIGKILL was sent before, Reap
-	// returns once the whole group is gone, or ctx is done; its error names the
-	// processes that are left.
-	Reap(ctx context.Context) error
-}
-
-// A Releaser is a [Process] that can be forgotten while it runs. It is
-// optional.
-type Releaser interface {
-	// Release frees what the Process holds in this program. It is called
-	// instead of Reap, and no other method is called after it.
-	Release()
-}
-
-// A Finder is a [Starter] whose processes run elsewhere, have no pid here, and can
-// be found again. It is optional. With it there is one pod per name for them too:
-// a launch that finds one running fails with [ErrRunning], [Launcher.Attach] and
-// [Launcher.List] know it, and what a launcher that died has left behind is ended.
-// Without it nothing is recorded of a process that has no pid.
-type Finder interface {
-	// Find returns the process that was started, or was about to be, for the
-	// launch with id of the pod called name, by this program or another. The error
-	// wraps [os.ErrProcessDone] if there is none any more; any other says that this
-	// cannot be told now, and then nobody is started in its place. It may be called
-	// from any number of goroutines.
-	Find(ctx context.Context, name string, id uuid.UUID) (Process, error)
-}
-
-// An Exit is how a process ended.
-type Exit struct {
-	Code       int            // exit status; meaningless if a signal ended it
-	Signal     syscall.Signal // that ended it; 0 if it exited by itself
-	CoreDumped bool
-	Known      bool // false: it is gone, and the system does not tell how
-}
-
-// String says it for a person, as [os.ProcessState] does.
-func (e Exit) String() string {
-	switch {
-	case !e.Known:
-		return "exit status unknown"
-	case e.Signal != 0 && e.CoreDumped:
-		return fmt.Sprintf("signal: %v (core dumped)", e.Signal)
-	case e.Signal != 0:
-		return fmt.Sprintf("signal: %v", e.Signal)
+// start starts the process and records it. It closes the log's Sink and the
+// probe's files, whether it worked or not: a process that was started has its own.
+func (n *launch) start(ctx context.Context, p *plan) (*Pod, error) {
+	defer p.probe.setup.CloseFiles()
+	if p.log.Sink != nil {
+		defer p.log.Sink.Close()
 	}
-	return fmt.Sprintf("exit status %d", e.Code)
+	if ctx.Err() != nil {
+		return nil, ended(ctx)
+	}
+	req := n.request(p)
+	overlay, err := n.placeOverlay(p.name, p.cmd)
+	if err != nil {
+		return nil, err
+	}
+	if overlay != nil {
+		defer overlay.Close()
+		req.Files = append(req.Files, overlay) // it is overlayDescriptor
+	}
+	record := n.newRecord(p)
+	if _, elsewhere := n.Starter.(Finder); elsewhere {
+		if err := p.name.recordAhead(record); err != nil {
+			return nil, err
+		}
+	}
+	p.name.forked = true
+	proc, err := n.Starter.Start(ctx, req)
+	switch {
+	case err != nil:
+		return nil, err
+	case proc == nil:
+		return nil, errors.New("the starter returned neither a process nor an error")
+	}
+	pod := newPod(n.podConfig(n.spec.Name, p.dir, p.log.Path), proc)
+	n.note(func(e *Error) { e.PID = pod.PID() })
+	n.made.addSlow(2*killPatience, "its process may still be running", func() error {
+		err := pod.kill()
+		p.name.lives = err != nil
+		return err
+	})
+	return pod, p.name.recordStart(record, pod)
 }
 
-// Local starts processes on this machine. The zero value is ready to use. It
-// is the default [Starter].
-//
-// The process gets a session of its own, and with it a process group of its
-// own, no controlling terminal, and no descriptors but those of the request.
-type Local struct{}
+// request returns what the Starter is told, but for the overlay.
+func (n *launch) request(p *plan) StartRequest {
+	req := StartRequest{
+		Name:       n.spec.Name,
+		ID:         n.id,
+		Command:    p.cmd.Command,
+		WorkDir:    p.workDir,
+		RuntimeDir: p.dir,
+		Stderr:     p.log.Sink,
+		Files:      make([]*os.File, lockDescriptor-firstFile+1),
+		PIDEnv:     p.probe.setup.PIDEnv,
+	}
+	req.Command.Env = podEnviron(p.cmd.Env, p.workDir, p.probe.setup.Env)
+	if n.spec.LogStdout {
+		req.Stdout = p.log.Sink
+	}
+	copy(req.Files, p.probe.setup.Files)
+	req.Files[lockDescriptor-firstFile] = p.name.File()
+	return req
+}
 
-var _ Starter = Local{}
+// podConfig is what does not change in the life of the pod called name.
+func (n *launch) podConfig(name, dir, logPath string) podConfig {
+	return podConfig{name: name, dir: dir, logPath: logPath, ready: n.Ready, grace: n.Grace, log: n.log}
+}
+
+// placeOverlay puts the overlay where cmd says. It returns the file that the pod
+// has to inherit, if it is one; the caller closes it.
+func (n *launch) placeOverlay(name *claimed, cmd resolved) (*os.File, error) {
+	if cmd.overlayPath == "" {
+		n.warnOfSecret(cmd.Command)
+		return nil, nil
+	}
+	if n.OverlayTransport == OverlayAsDescriptor {
+		f, err := inMemory(n.spec.Overlay)
+		if !errors.Is(err, errors.ErrUnsupported) {
+			return f, err
+		}
+	}
+	f, err := name.WriteOverlay(n.spec.Overlay)
+	if err != nil {
+		return nil, err
+	}
+	if n.OverlayTransport == OverlayAsFile {
+		return nil, f.Close()
+	}
+	if err := name.RemoveOverlay(); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// warnOfSecret warns of an overlay that everybody can read, and that looks as
+// if it were not for everybody. Nothing of the overlay itself is logged.
+func (n *launch) warnOfSecret(cmd Command) {
+	if n.spec.Overlay == "" || !n.log.IsWarn() {
+		return
+	}
+	if !slices.ContainsFunc(cmd.Args, func(arg string) bool { return strings.Contains(arg, n.spec.Overlay) }) {
+		return
+	}
+	if line, what := findSecret(n.spec.Overlay); what != "" {
+		n.log.Warn("the overlay is an argument, which every user of the machine can read, and it looks as if it held a secret; set Launcher.OverlayTransport",
+			"line", line, "looks-like", what)
+	}
+}
+
+// managerVariables are what a service manager, systemd(1) or s6, tells the one
+// process that it has started, and nobody that this starts in turn
+// (sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3)).
+var managerVariables = []string{"NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID"}
+
+// podEnviron returns env, which is nil for the caller's, with more appended; nil
+// if it is just the caller's. What the caller's own service manager has told
+// the caller is left out: a pod that found it would report to that manager. A
+// variable that has another value was meant for the pod, and stays.
+func podEnviron(env []string, workDir string, more []string) []string {
+	inherited := func(e string) bool {
+		name, value, _ := strings.Cut(e, "=")
+		own, set := os.LookupEnv(name)
+		return slices.Contains(managerVariables, name) && set && own == value
+	}
+	if env == nil && more == nil && !slices.ContainsFunc(os.Environ(), inherited) {
+		return nil
+	}
+	if env == nil {
+		env = (&exec.Cmd{Dir: workDir}).Environ() // it sets PWD
+	}
+	return append(slices.DeleteFunc(slices.Clone(env), inherited), more...)
+}

@@ -4,233 +4,111 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"slices"
-	"strings"
-	"sync"
-	"sync/atomic"
-	"time"
+	"os"
+	"syscall"
 
-	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
-const (
-	// callPatience is how long the progress callback may be in one call, once
-	// the launch is over, before it counts as blocked.
-	callPatience = 250 * time.Millisecond
-
-	// fastCall is how long a call takes at most, on average, of a callback that
-	// is waited for until it has had every line.
-	fastCall = time.Millisecond
-
-	// drainPatience is how long reading the rest of the log may take, once the
-	// launch is over.
-	drainPatience = 2 * time.Second
-)
-
-// A watch reads the pod's lines for a launch: once for the tail, which an error
-// needs, and once for the progress callback if there is one. The two are
-// followers of their own, so a callback that is slow slows down nothing else,
-// and nothing needs a queue.
-//
-// The tail is read when the launch has failed, and costs one that does not fail
-// nothing. With a callback it is read all the while, for then every line is
-// counted. Each follower runs in one goroutine that this watch owns; finish
-// joins them.
-type watch struct {
-	n    *launch
-	s    *started
-	t    readiness.Target
-	ctx  context.Context         // of the followers
-	stop context.CancelCauseFunc // ends them, with the reason
-
-	tail    tail
-	tailing <-chan outcome[struct{}] // nil while nobody reads it
-	enough  atomic.Bool              // nobody needs the tail any more
-
-	announced atomic.Bool // a ready line was seen
-
-	progress    *progress
-	progressing <-chan outcome[struct{}] // nil without a callback
-	crashed     <-chan struct{}          // closed when the callback did not return; nil without one
-	stuck       []error                  // what did not end in time
-}
-
-func (n *launch) watch(ctx context.Context, s *started, t readiness.Target) *watch {
-	w := &watch{n: n, s: s, t: t, progress: s.progress}
-	// Not ctx itself: the log is read to its end whatever ends first.
-	w.ctx, w.stop = context.WithCancelCause(context.WithoutCancel(ctx))
-	if n.spec.Progress != nil {
-		w.readTail()
-		crashed := make(chan struct{})
-		w.crashed = crashed
-		w.progress.open(crashed)
-		w.progressing = w.follow(math.MaxInt64, false, func(line []byte) bool {
-			if text, ok := readiness.StatusOf(s.probe, t, line); ok {
-				line = text
-			}
-			return w.progress.takeLine(line)
-		})
-	}
-	return w
-}
-
-// enoughForTail is more than the last lines can take, unless some are so long
-// that they are cut.
-const enoughForTail = 2 * tailLines * logsource.MaxLine
-
-// readTail begins to read the tail: the last bytes of the log are enough for
-// that, and all of it for a count.
-func (w *watch) readTail() {
-	most := int64(enoughForTail)
-	if w.n.spec.Progress != nil {
-		most = math.MaxInt64
-	}
-	w.tailing = w.follow(most, true, func(line []byte) bool {
-		w.tail.add(line)
-		return !w.enough.Load()
-	})
-}
-
-// follow hands each line of the log, or of its last bytes if there are more
-// than most, to take, in a goroutine of its own, until take returns false or the
-// log ends; the ready line is left out. The unterminated end is handed over if
-// the pod has exited, for then nothing will complete it, or if partial is set.
-func (w *watch) follow(most int64, partial bool, take func([]byte) bool) <-chan outcome[struct{}] {
-	return spawn(func() (struct{}, error) {
-		r, err := w.s.log.Follow(w.ctx)
-		if err != nil {
-			return struct{}{}, err
+// watch is the Pod's goroutine: it waits for the process to end, clears away
+// what is left of it, and tells everybody.
+func (p *Pod) watch(ctx context.Context) {
+	defer close(p.ended)
+	defer p.forget()
+	p.exit, p.waitErr = p.proc.Wait(ctx)
+	if p.waitErr != nil && ctx.Err() != nil {
+		if r, ok := p.proc.(Releaser); ok {
+			r.Release()
 		}
-		defer r.Close()
-		if skipper, ok := r.(logsource.Skipper); ok && most < math.MaxInt64 {
-			if err := skipper.SkipToLast(most); err != nil {
-				return struct{}{}, err
-			}
-		}
-		own := newOwnLines(w.s.probe, w.t)
-		for line, err := range logsource.Lines(r) {
-			switch {
-			case err == nil && own.has(line):
-				w.announced.Store(true)
-			case err == nil && !take(line):
-				return struct{}{}, nil
-			case err != nil:
-				if len(line) > 0 && (partial || errors.Is(err, ErrExitedEarly)) {
-					take(line)
-				}
-				return struct{}{}, nil
-			}
-		}
-		return struct{}{}, nil
-	})
-}
-
-// finish ends the watch, and returns when its goroutines have ended or have
-// had their time.
-func (w *watch) finish(ready, exited bool) {
-	reason := context.Canceled
-	if exited {
-		reason = ErrExitedEarly
+		return
 	}
-	// Without a callback nobody will ask how many lines there were.
-	w.enough.Store(ready && w.progressing == nil)
-	w.stop(reason)
-	if w.progressing != nil && !w.progress.finish(w.progressing) {
-		w.stuck = append(w.stuck, errors.New("Spec.Progress has not returned from its last call"))
-	} else {
-		w.enough.Store(ready)
-	}
-	if w.tailing == nil {
-		if ready {
-			return
-		}
-		w.readTail()
-	}
-	if _, ok := receive(w.tailing, drainPatience); !ok {
-		w.enough.Store(true) // it ends with its next line
-		w.stuck = append(w.stuck, fmt.Errorf("the log was not read to its end within %v", drainPatience))
-	}
-}
-
-// crash returns the first crash there was, of the probe or of the callback.
-func (w *watch) crash(ofProbe *crash) *crash {
-	if ofProbe != nil {
-		return ofProbe
-	}
-	return w.progress.crash
-}
-
-// dropped returns how many lines the callback did not get.
-func (w *watch) dropped() int {
-	if w.progressing == nil {
-		return 0
-	}
-	return max(0, w.tail.total()-w.progress.total()) + w.progress.lost()
-}
-
-// leftover names what did not end in time.
-func (w *watch) leftover() error { return errors.Join(w.stuck...) }
-
-// ownLines tells the ready line from the others.
-type ownLines struct {
-	owners []readiness.LineOwner
-	target readiness.Target
-	first  string // the ready line, once it was seen
-}
-
-func newOwnLines(p readiness.Probe, t readiness.Target) *ownLines {
-	o := &ownLines{target: t}
-	for leaf := range readiness.Leaves(p) {
-		if owner, ok := leaf.(readiness.LineOwner); ok {
-			o.owners = append(o.owners, owner)
+	close(p.exited)
+	<-p.settled
+	bound, cancel := context.WithTimeout(context.Background(), killPatience)
+	defer cancel()
+	if p.isStopping() {
+		// Who outlives the leader of a pod that is being stopped has had its
+		// SIGTERM. The leader is not reaped yet, so its group's number is safe.
+		if err := p.proc.Signal(bound, syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			p.reapErr = err
 		}
 	}
-	return o
+	if r, ok := p.proc.(Reaper); ok {
+		p.reapErr = errors.Join(p.reapErr, r.Reap(bound))
+	}
+	if p.closing != nil {
+		// It was over long ago, unless the filesystem does not answer. Who waits for
+		// the end may want to unmount it.
+		receive(p.closing, patience)
+	}
+	p.log.Debug("process is gone", "pid", p.PID(), "exit", p.exit.String())
+	close(p.done)
 }
 
-// has reports whether line is the ready line, or says the same again. Another
-// one after it is kept: it may explain what goes wrong.
-func (o *ownLines) has(line []byte) bool {
-	if !slices.ContainsFunc(o.owners, func(owner readiness.LineOwner) bool { return owner.OwnsLine(o.target, line) }) {
+// keep makes p a pod that is ready at e, and whose log is logFile; nil if it has
+// none here. Until closing is closed, the launch still has the log open.
+func (p *Pod) keep(e readiness.Endpoint, logFile os.FileInfo, closing <-chan struct{}) {
+	p.endpoint, p.logFile, p.closing = e, logFile, closing
+	close(p.settled)
+}
+
+// hasExited looks whether the process has ended by now, and waits until the
+// Pod knows it if so.
+func (p *Pod) hasExited() bool {
+	select {
+	case <-p.exited:
+		return true
+	default:
+	}
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := p.proc.Wait(now); err != nil {
 		return false
 	}
-	if o.first == "" {
-		o.first = string(line)
+	<-p.exited
+	return true
+}
+
+// Done returns a channel that is closed when the process is gone: it has ended
+// and is reaped. After [Pod.Release] it stays open.
+func (p *Pod) Done() <-chan struct{} { return p.done }
+
+// errReleased is what a released Pod answers.
+var errReleased = errors.New("the pod was released, and is not watched any more")
+
+// Wait waits until the process is gone and returns how it ended, at every
+// call. The error is not about the pod: it says that the waiting failed, and
+// wraps context.Cause(ctx) if that is why. A pod that was released cannot be
+// waited for.
+func (p *Pod) Wait(ctx context.Context) (Exit, error) {
+	select {
+	case <-p.ended:
+	case <-ctx.Done():
+		select {
+		case <-p.ended: // it is gone, and that is worth more
+		default:
+			return Exit{}, fmt.Errorf("wait for pod %s: %w", printable(p.name, 256), context.Cause(ctx))
+		}
 	}
-	return o.first == string(line)
-}
-
-// A tail keeps the last lines. It is filled by one goroutine and may be read
-// by another.
-type tail struct {
-	mu    sync.Mutex
-	last  [tailLines][]byte // line i is at i % tailLines; the slices are used again
-	count int
-}
-
-func (t *tail) add(line []byte) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	slot := &t.last[t.count%tailLines]
-	*slot = append((*slot)[:0], line...)
-	t.count++
-}
-
-func (t *tail) total() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.count
-}
-
-// lines returns the last lines, oldest first.
-func (t *tail) lines() []string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var lines []string
-	for i := max(0, t.count-tailLines); i < t.count; i++ {
-		lines = append(lines, strings.Clone(string(t.last[i%tailLines])))
+	select {
+	case <-p.done:
+	default:
+		return Exit{}, fmt.Errorf("wait for pod %s: %w", printable(p.name, 256), errReleased)
 	}
-	return lines
+	if p.waitErr != nil {
+		return Exit{}, fmt.Errorf("wait for pod %s: %w", printable(p.name, 256), p.waitErr)
+	}
+	return p.exit, nil
+}
+
+// Release forgets the pod: it goes on running, and what it takes in this
+// program, a goroutine and a descriptor, is given back before Release returns.
+// Afterwards the pod can be neither waited for nor stopped through p. Release
+// does nothing if the pod is gone.
+//
+// A released pod that ends while this program is still running stays a zombie
+// until the next launch, or the end of this program.
+func (p *Pod) Release() {
+	p.forget()
+	<-p.ended
 }

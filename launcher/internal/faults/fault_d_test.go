@@ -158,7 +158,7 @@ func d01(t *testing.T) {
 	t.Run("at each step that is logged", atEachStep)
 }
 
-// A cancellingDir cancels the launch that asks it for a directory, then or later.
+// A cancellingDir cancels the launch that asks it for a directory.
 type cancellingDir struct {
 	runtimedir.Dir
 	cancel func()
@@ -167,6 +167,17 @@ type cancellingDir struct {
 func (d cancellingDir) RuntimeDir(ctx context.Context, name string) (string, error) {
 	d.cancel()
 	return d.Dir.RuntimeDir(ctx, name)
+}
+
+// A tellingBase tells when a launch asks for its base.
+type tellingBase struct {
+	runtimedir.Dir
+	asked func()
+}
+
+func (d tellingBase) Base(ctx context.Context) (string, error) {
+	d.asked()
+	return d.Dir.Base(ctx)
 }
 
 // atEachStep cancels at the first message of the log, then at the second, until
@@ -220,7 +231,7 @@ func d02(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
-	r.L.Dir = cancellingDir{runtimedir.Dir(r.Base), func() {
+	r.L.Dir = tellingBase{runtimedir.Dir(r.Base), func() {
 		time.AfterFunc(podrig.Short, func() { cancel(errGivenUp) })
 	}}
 	e := r.Fail(ctx, podrig.Alice)

@@ -64,11 +64,26 @@ func openRoot(path string, there status) (*os.Root, error) {
 	return root, nil
 }
 
+// ErrNotOursAlone says that the base is another user's, or that others may write to
+// it. What wraps it wraps [runtimedir.ErrInsecure] too.
+var ErrNotOursAlone = errors.New("it is not ours alone")
+
 // checkBase makes sure that nobody but us, or who may do anything anyway, can
 // put a file of his own in the place of one of ours.
 func (p *Place) checkBase() error {
 	if err := p.baseIs.checkOwner(); err != nil {
-		return fmt.Errorf("the base directory %q: %w", p.base.path, err)
+		return fmt.Errorf("the base directory %q: %w: %w", p.base.path, ErrNotOursAlone, err)
 	}
 	return nil
+}
+
+// CheckBase makes sure that the base's path still leads to the base in which the
+// name was claimed. Its error wraps [runtimedir.ErrInsecure] if it does not.
+func (c *Claim) CheckBase() error {
+	p := c.place
+	there, err := anywhere.lstat(p.base.path)
+	if err == nil && !there.same(p.baseIs) {
+		err = fmt.Errorf("%w: the base directory %q was replaced", runtimedir.ErrInsecure, p.base.path)
+	}
+	return err
 }

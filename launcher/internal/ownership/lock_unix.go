@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
 // tryLock takes the lock that is the file called name in base, or returns
@@ -79,10 +81,15 @@ func openLock(base *dir, name string) (*os.File, error) {
 	if err == nil {
 		return f, nil
 	}
-	if there, statErr := base.lstat(name); statErr == nil && !there.mode.IsRegular() {
+	there, statErr := base.lstat(name)
+	if statErr == nil && !there.mode.IsRegular() {
 		err = notRegular(there)
 	}
-	return nil, fmt.Errorf("open the lock %q: %w", filepath.Join(base.path, name), err)
+	err = fmt.Errorf("open the lock %q: %w", filepath.Join(base.path, name), err)
+	if errors.Is(statErr, fs.ErrNotExist) { // it cannot be made
+		err = fmt.Errorf("%w: %w", runtimedir.ErrUnavailable, err)
+	}
+	return nil, err
 }
 
 func flock(f *os.File, how int) error {

@@ -142,7 +142,8 @@ const (
 // first, with SIGKILL: the process that is recorded, if it is proven to be that
 // one, and every process that holds the pod lock and goes on holding it.
 //
-// The error wraps [runtimedir.ErrInsecure] if others may write to the base.
+// The error wraps [ErrNotOursAlone] if others may write to the base, and
+// [runtimedir.ErrUnavailable] if no lock can be made there.
 func (p *Place) Claim(ctx context.Context) (*Claim, error) {
 	if err := p.checkBase(); err != nil {
 		return nil, err

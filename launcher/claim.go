@@ -1,0 +1,107 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
+	"github.com/podlaunch/podlaunch/readiness"
+	"github.com/podlaunch/podlaunch/runtimedir"
+)
+
+// A claimed is the pod's name, which a launch has taken for itself and for the
+// pod.
+type claimed struct {
+	*ownership.Claim
+	record ownership.Record // that was written; zero if none was
+	forked bool             // from here on somebody may have a copy of the pod lock
+	lives  bool             // the process could not be ended
+}
+
+// claim takes the pod's name. Where there is no base yet, or one that is not ours
+// alone, or in which nothing can be made, the Resolver is asked: it makes the base,
+// or closes it to others, or says what is wrong, as with each directory.
+func (n *launch) claim(ctx context.Context, at site) (*claimed, error) {
+	for asked := false; ; asked = true {
+		claim, err := n.claimIn(ctx, at.base)
+		if err == nil {
+			return n.hold(claim), nil
+		}
+		if asked || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ownership.ErrNotOursAlone) && !errors.Is(err, runtimedir.ErrUnavailable) {
+			return nil, n.refused(ctx, err)
+		}
+		if _, err := n.makeDir(ctx); err != nil {
+			return nil, n.failure(StageDir, reason(ctx, err))
+		}
+	}
+}
+
+// claimIn takes the pod's name in base.
+func (n *launch) claimIn(ctx context.Context, base string) (*ownership.Claim, error) {
+	if base == "" {
+		_, err := n.base(ctx) // which says why there is none
+		return nil, err
+	}
+	place, err := n.placeBelow(ctx, base, n.spec.Name)
+	if err != nil {
+		return nil, err
+	}
+	claim, err := place.Claim(ctx)
+	if err != nil {
+		place.Close()
+	}
+	return claim, err
+}
+
+// hold returns the claimed of claim, which is given back if the launch fails.
+func (n *launch) hold(claim *ownership.Claim) *claimed {
+	c := &claimed{Claim: claim}
+	n.made.addSlow(killPatience+patience, "the name was not given back yet: the filesystem of its locks does not answer", func() error {
+		notes, err := c.giveBack()
+		n.note(func(e *Error) { e.Notes = append(e.Notes, notes...) })
+		return err
+	})
+	return c
+}
+
+// refused says why the name was not to be had.
+func (n *launch) refused(ctx context.Context, err error) error {
+	var running *ownership.RunningError
+	var held *ownership.HeldError
+	switch {
+	case errors.As(err, &running):
+		n.note(func(e *Error) {
+			e.PID, e.Endpoint, e.LogPath = running.Record.PID, endpoint(running.Record), running.Record.Log
+		})
+		return fmt.Errorf("%w: %w", ErrRunning, err)
+	case errors.As(err, &held):
+		held.Err = ended(ctx)
+		return fmt.Errorf("%w: %w", ErrHeld, err)
+	}
+	return err
+}
+
+// giveBack gives the name back. If the process could not be ended it stays
+// recorded, and the next launch sees to it.
+func (c *claimed) giveBack() (notes []string, err error) {
+	if c.lives {
+		err := c.RemoveOverlay()
+		c.Settle()
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), killPatience)
+	defer cancel()
+	ended, err := c.Abandon(ctx, c.forked)
+	reapEnded(ctx, ended)
+	if len(ended) > 0 {
+		notes = []string{fmt.Sprintf("processes %v had left its group, still held its name, and were ended", ended)}
+	}
+	return notes, err
+}
+
+// endpoint is where the pod of r answers.
+func endpoint(r ownership.Record) readiness.Endpoint {
+	return readiness.Endpoint{Network: r.Network, Address: r.Address}
+}

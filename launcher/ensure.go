@@ -1,0 +1,47 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+)
+
+// Ensure returns the pod that spec names: the one that runs, or else one that
+// it launches. started says which. However many ask at once, in this program
+// and in others, they all get the same pod, or an error.
+//
+// What runs is not compared with spec: Ensure cares that the pod is there, not
+// how it was started. spec has to be valid all the same.
+//
+// The errors are those of [Launcher.Launch] and [Launcher.Attach], but for
+// [ErrRunning].
+func (l *Launcher) Ensure(ctx context.Context, spec Spec) (p *Pod, started bool, err error) {
+	n := newLaunch(l, spec)
+	ctx, release := n.bound(ctx)
+	defer release()
+	if err := n.check(ctx); err != nil {
+		return nil, false, n.logged(err)
+	}
+	for {
+		// Attaching first costs a running pod next to nothing; launching first
+		// would claim its name.
+		n := newLaunch(l, Spec{Name: spec.Name})
+		p, err := n.attachWithin(ctx, n.attachOnce)
+		if err == nil {
+			return p, false, nil
+		}
+		n.logged(err)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, false, err
+		}
+		p, err = l.Launch(ctx, spec)
+		if err == nil || !errors.Is(err, ErrRunning) {
+			return p, err == nil, err
+		}
+		// Another launch was faster; or its pod has ended just now, and then it is
+		// our turn.
+		if ctx.Err() != nil {
+			return nil, false, err
+		}
+	}
+}

@@ -1,0 +1,87 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
+	"github.com/podlaunch/podlaunch/launcher/internal/proc"
+)
+
+// place opens where the witnesses of the pod called name are kept.
+func (l *Launcher) place(ctx context.Context, name string) (*ownership.Place, error) {
+	base, err := l.base(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.placeBelow(ctx, base, name)
+}
+
+// placeBelow is place where the base is known.
+func (l *Launcher) placeBelow(ctx context.Context, base, name string) (*ownership.Place, error) {
+	place, err := ownership.Open(base, name)
+	if err == nil {
+		place.Elsewhere = l.elsewhere(ctx)
+	}
+	return place, err
+}
+
+// elsewhere is who knows the processes of other machines; nil if nobody does.
+func (l *Launcher) elsewhere(ctx context.Context) ownership.Elsewhere {
+	finder, ok := l.Starter.(Finder)
+	if !ok {
+		return nil
+	}
+	return found{ctx, finder}
+}
+
+// found asks a Finder, for as long as ctx lasts.
+type found struct {
+	ctx context.Context
+	Finder
+}
+
+// process returns that of r; the error is proc.ErrGone if there is none.
+func (f found) process(r ownership.Record) (Process, error) {
+	p, err := f.Find(f.ctx, r.Name, r.Launch)
+	switch {
+	case errors.Is(err, os.ErrProcessDone):
+		return nil, fmt.Errorf("%w: %w", proc.ErrGone, err)
+	case err != nil:
+		return nil, fmt.Errorf("find launch %v of it: %w", r.Launch, err)
+	case p == nil:
+		return nil, errors.New("the starter's Find returned neither a process nor an error")
+	}
+	return p, nil
+}
+
+// Check implements [ownership.Elsewhere].
+func (f found) Check(r ownership.Record) error {
+	p, err := f.process(r)
+	if err == nil {
+		release(p)
+	}
+	return err
+}
+
+// End implements [ownership.Elsewhere].
+func (f found) End(r ownership.Record) error {
+	p, err := f.process(r)
+	if err != nil {
+		return err
+	}
+	defer release(p)
+	if err := p.Signal(f.ctx, syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return nil
+}
+
+func release(p Process) {
+	if r, ok := p.(Releaser); ok {
+		r.Release()
+	}
+}

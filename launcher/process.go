@@ -1,0 +1,116 @@
+package launcher
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"syscall"
+
+	"github.com/google/uuid"
+)
+
+// A Starter brings a process into being.
+type Starter interface {
+	// Start starts the process that req describes, detached, and returns once
+	// it runs. ctx bounds the starting only: the process outlives it. When
+	// Start fails it leaves no process and nothing open. Start may be called
+	// from any number of goroutines. It does not close the files in req.
+	Start(ctx context.Context, req StartRequest) (Process, error)
+}
+
+// A StartRequest is what a [Starter] is told.
+type StartRequest struct {
+	Name                string    // the pod's
+	ID                  uuid.UUID // of this launch
+	Command             Command
+	WorkDir, RuntimeDir string     // absolute
+	Stdout, Stderr      *os.File   // nil: null
+	Files               []*os.File // from descriptor 3; nil: closed
+
+	// PIDEnv names variables that the process gets with its own id as value. A
+	// Starter that cannot do that returns an error if there are any.
+	PIDEnv []string
+}
+
+// A Process is a pod's process, wherever it runs. It leads a group, which are
+// all the processes that belong to the pod. Its methods may be called from any
+// number of goroutines.
+type Process interface {
+	// PID returns the process's id on this machine, or 0 if it has none.
+	PID() int
+
+	// Wait returns how the process ended, once it has, at every call. It
+	// returns an error only if the waiting failed; once ctx is done that is
+	// one wrapping context.Cause(ctx), unless the process has ended already:
+	// so with a ctx that is done from the start, Wait just looks.
+	Wait(ctx context.Context) (Exit, error)
+
+	// Signal sends sig to the whole group. It returns [os.ErrProcessDone] once
+	// there is nobody left to get it.
+	Signal(ctx context.Context, sig os.Signal) error
+}
+
+// A Reaper is a [Process] whose end leaves something behind that somebody has
+// to clear: a child of this program is a zombie until it is reaped. The zombie
+// also keeps the number of its group, so that the rest of the group can still
+// be signalled and no stranger hit. It is optional; a Process without it has
+// nothing to clear.
+type Reaper interface {
+	// Reap is called exactly once, after Wait has told of the end and nobody
+	// is going to send a signal any more. If SIGKILL was sent before, Reap
+	// returns once the whole group is gone, or ctx is done; its error names the
+	// processes that are left.
+	Reap(ctx context.Context) error
+}
+
+// A Releaser is a [Process] that can be forgotten while it runs. It is
+// optional.
+type Releaser interface {
+	// Release frees what the Process holds in this program. It is called
+	// instead of Reap, and no other method is called after it.
+	Release()
+}
+
+// A Finder is a [Starter] whose processes run elsewhere, have no pid here, and can
+// be found again. It is optional. With it there is one pod per name for them too:
+// a launch that finds one running fails with [ErrRunning], [Launcher.Attach] and
+// [Launcher.List] know it, and what a launcher that died has left behind is ended.
+// Without it nothing is recorded of a process that has no pid.
+type Finder interface {
+	// Find returns the process that was started, or was about to be, for the
+	// launch with id of the pod called name, by this program or another. The error
+	// wraps [os.ErrProcessDone] if there is none any more; any other says that this
+	// cannot be told now, and then nobody is started in its place. It may be called
+	// from any number of goroutines.
+	Find(ctx context.Context, name string, id uuid.UUID) (Process, error)
+}
+
+// An Exit is how a process ended.
+type Exit struct {
+	Code       int            // exit status; meaningless if a signal ended it
+	Signal     syscall.Signal // that ended it; 0 if it exited by itself
+	CoreDumped bool
+	Known      bool // false: it is gone, and the system does not tell how
+}
+
+// String says it for a person, as [os.ProcessState] does.
+func (e Exit) String() string {
+	switch {
+	case !e.Known:
+		return "exit status unknown"
+	case e.Signal != 0 && e.CoreDumped:
+		return fmt.Sprintf("signal: %v (core dumped)", e.Signal)
+	case e.Signal != 0:
+		return fmt.Sprintf("signal: %v", e.Signal)
+	}
+	return fmt.Sprintf("exit status %d", e.Code)
+}
+
+// Local starts processes on this machine. The zero value is ready to use. It
+// is the default [Starter].
+//
+// The process gets a session of its own, and with it a process group of its
+// own, no controlling terminal, and no descriptors but those of the request.
+type Local struct{}
+
+var _ Starter = Local{}
