@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
-	"github.com/podlaunch/podlaunch/launcher/internal/proc"
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
@@ -35,7 +35,7 @@ func (l *Launcher) Attach(ctx context.Context, name string) (*Pod, error) {
 	n.stage.Store(StageOwn)
 	ctx, cancel := n.bound(ctx)
 	defer cancel()
-	if !supported {
+	if !unixproc.Supported {
 		return nil, n.fail(fmt.Errorf("attach on this system: %w", errors.ErrUnsupported))
 	}
 	if err := runtimedir.ValidateName(name); err != nil {
@@ -181,11 +181,11 @@ func (n *launch) attach(ctx context.Context) (*Pod, ownership.Record, error) {
 // is as good as gone: the next launch ends it.
 func notRunning(r ownership.Record, err error, strangerIsGone bool) error {
 	switch {
-	case errors.Is(err, proc.ErrStranger) && !strangerIsGone:
+	case errors.Is(err, unixproc.ErrStranger) && !strangerIsGone:
 		return fmt.Errorf("%w: %w", ErrNotOurs, err)
-	case errors.Is(err, proc.ErrElsewhere) && !strangerIsGone:
+	case errors.Is(err, unixproc.ErrElsewhere) && !strangerIsGone:
 	case errors.Is(err, ownership.ErrNoRecord), errors.Is(err, ownership.ErrNotReady),
-		errors.Is(err, proc.ErrGone), errors.Is(err, proc.ErrStranger), errors.Is(err, proc.ErrElsewhere):
+		errors.Is(err, unixproc.ErrGone), errors.Is(err, unixproc.ErrStranger), errors.Is(err, unixproc.ErrElsewhere):
 		return fmt.Errorf("no such pod runs (%w): %w", err, fs.ErrNotExist)
 	}
 	return err

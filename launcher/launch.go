@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
@@ -102,7 +103,7 @@ func (n *launch) bound(ctx context.Context) (_ context.Context, cancel func()) {
 
 // check refuses what cannot work, before anything is touched.
 func (n *launch) check(ctx context.Context) error {
-	if !supported {
+	if !unixproc.Supported {
 		return &Error{Stage: StageStart, Err: fmt.Errorf("launch on this system: %w", errors.ErrUnsupported)}
 	}
 	if err := n.spec.validate(n.OverlayTransport); err != nil {

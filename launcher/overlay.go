@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
 // An OverlayTransport is how [Spec.Overlay] gets to the pod. An overlay that is
@@ -94,7 +95,7 @@ func (n *launch) placeOverlay(s *started) (*os.File, error) {
 		return nil, errors.New("the overlay has no place, for the pod's name is not claimed")
 	}
 	if n.OverlayTransport == OverlayAsDescriptor {
-		f, err := inMemory(n.spec.Overlay)
+		f, err := unixproc.MemoryFile("overlay", n.spec.Overlay)
 		if !errors.Is(err, errors.ErrUnsupported) {
 			return f, err
 		}

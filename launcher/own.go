@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
-	"github.com/podlaunch/podlaunch/launcher/internal/proc"
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
@@ -89,12 +89,12 @@ type found struct {
 	Finder
 }
 
-// process returns that of r; the error is proc.ErrGone if there is none.
+// process returns that of r; the error is unixproc.ErrGone if there is none.
 func (f found) process(r ownership.Record) (Process, error) {
 	p, err := f.Find(f.ctx, r.Name, r.Launch)
 	switch {
 	case errors.Is(err, os.ErrProcessDone):
-		return nil, fmt.Errorf("%w: %w", proc.ErrGone, err)
+		return nil, fmt.Errorf("%w: %w", unixproc.ErrGone, err)
 	case err != nil:
 		return nil, fmt.Errorf("find launch %v of it: %w", r.Launch, err)
 	case p == nil:
@@ -169,9 +169,9 @@ func (n *launch) newRecord(s *started) ownership.Record {
 // recordStart writes down who the process is that was just started. One that
 // has no pid here, or is gone already, is not written down.
 func (n *launch) recordStart(s *started) error {
-	id, err := proc.Identify(s.pod.PID())
+	id, err := unixproc.Identify(s.pod.PID())
 	if err != nil {
-		if s.pod.PID() == 0 || errors.Is(err, proc.ErrGone) {
+		if s.pod.PID() == 0 || errors.Is(err, unixproc.ErrGone) {
 			return nil
 		}
 		return fmt.Errorf("identify pid %d: %w", s.pod.PID(), err)
@@ -241,7 +241,7 @@ func (s *started) release(processStarted bool) (notes []string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), killPatience)
 	defer cancel()
 	ended, err := s.claim.Abandon(ctx, processStarted)
-	reapEnded(ctx, ended)
+	unixproc.ReapInherited(ctx, ended)
 	if len(ended) > 0 {
 		notes = []string{fmt.Sprintf("processes %v had left its group, still held its name, and were ended", ended)}
 	}

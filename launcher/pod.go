@@ -14,6 +14,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 )
@@ -372,7 +373,7 @@ func (p *Pod) terminate(ctx context.Context) (time.Time, error) {
 		return time.Time{}, err
 	}
 	// That it cannot be sent is no error: an engine may have no such signal.
-	_ = p.signal(ctx, sigCont)
+	_ = p.signal(ctx, unixproc.SIGCONT)
 	return p.killAt, nil
 }
 

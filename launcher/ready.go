@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 )
@@ -238,7 +239,7 @@ func notes(s *started, w *watch, exited bool) []string {
 		return found
 	}
 	// A filesystem may hang.
-	full, ok := receive(spawn(func() (bool, error) { return isFull(s.log.Path), nil }), patience)
+	full, ok := receive(spawn(func() (bool, error) { return unixproc.IsFull(s.log.Path), nil }), patience)
 	switch {
 	case !ok:
 		found = append(found, "the filesystem of its log does not answer")

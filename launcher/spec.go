@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
@@ -111,7 +112,7 @@ func (s *Spec) workDir() (string, error) {
 		err = &fs.PathError{Op: "chdir", Path: dir, Err: syscall.ENOTDIR}
 	}
 	if err == nil {
-		if accessErr := mayEnter(dir); accessErr != nil {
+		if accessErr := unixproc.MayEnter(dir); accessErr != nil {
 			err = &fs.PathError{Op: "chdir", Path: dir, Err: accessErr}
 		}
 	}
