@@ -56,6 +56,10 @@ func TestMain(m *testing.M) {
 		if !errors.Is(err, errors.ErrUnsupported) {
 			os.Exit(1)
 		}
+	case "subreaper":
+		if err := subreaper(); err != nil {
+			fail(err)
+		}
 	default:
 		fail(fmt.Errorf("unknown role %q", role))
 	}
