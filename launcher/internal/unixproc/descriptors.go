@@ -25,21 +25,38 @@ type forkExec func(path string, argv []string, attr *syscall.ProcAttr) (pid int,
 // forked by a thread with a table of descriptors of its own, in which all are
 // closed on exec: see forkExecAlone.
 //
+// It is done in this way, too, where the number of the highest is near the limit on
+// descriptors, or above it, since it was opened before the limit was set: while the
+// child moves its descriptors to their places it needs numbers above the highest.
+//
 // descriptorsToClose returns the highest descriptor that a child of start has to
-// close, or 0 if there is none.
-func descriptorsToClose() (highest int, start forkExec) {
+// close, or 0 if there is none. The child gets those in given.
+func descriptorsToClose(given []uintptr) (highest int, start forkExec) {
 	highest, few, known := askDescriptors()
-	if few {
+	if few && fits(highest, given) {
 		return highest, syscall.StartProcess
 	}
 	alone := canForkAlone()
 	if !known || !alone {
 		highest, few = highestDescriptor(alone)
 	}
-	if alone && !few {
+	if alone && !(few && fits(highest, given)) {
 		return 0, forkExecAlone
 	}
 	return highest, syscall.StartProcess
+}
+
+// fits reports whether a child that closes all descriptors up to highest has enough
+// numbers. It moves the pipe on which it tells that its exec has failed, and all of
+// given that would be in the way, above all others first.
+func fits(highest int, given []uintptr) bool {
+	last := max(highest+1, len(given)) + 1
+	for place, fd := range given {
+		if fd != closed && fd < uintptr(place) {
+			last++
+		}
+	}
+	return uint64(last) < descriptorLimit()
 }
 
 // highestDescriptor returns the highest one that this process has open, or 0 if

@@ -1,6 +1,7 @@
 package unixproc
 
 import (
+	"math"
 	"os"
 	"os/exec"
 	"syscall"
@@ -122,5 +123,58 @@ func TestForkExecAlone(t *testing.T) {
 	}
 	if err := p.Reap(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// B26: a descriptor whose number is near the limit or above it, since it was opened
+// before the limit was set, does not keep a process from being started, and is not
+// inherited. Run in a process of its own, which has one.
+func TestDescriptorAboveLimit(t *testing.T) {
+	const role = "PODLAUNCH_TEST_ABOVE_LIMIT"
+	if os.Getenv(role) == "" {
+		c := exec.Command(os.Args[0], "-test.run=^TestDescriptorAboveLimit$", "-test.v")
+		c.Env = append(os.Environ(), role+"=1")
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	if !canForkAlone() {
+		t.Skip("this kernel has no close_range with CLOSE_RANGE_CLOEXEC, or a filter forbids it")
+	}
+	// What we have from whoever runs the tests may be higher.
+	if err := unix.CloseRange(100, math.MaxInt32, 0); err != nil {
+		t.Fatal(err)
+	}
+	const high = 251
+	if err := unix.Dup3(0, high, 0); err != nil {
+		t.Fatal(err)
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	files := make([]*os.File, 22)
+	files[20], files[21] = null, null
+	for _, limit := range []uint64{260, 257, 256, 255, 254, 253, 252, 251, 250, 100, 40} {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: limit, Max: limit}); err != nil {
+			t.Fatal(err)
+		}
+		p, err := Start(t.Context(), Command{
+			Path:  "/bin/sh",
+			Args:  []string{"-c", `test -e /proc/self/fd/20 && test -e /proc/self/fd/21 && ! test -e /proc/self/fd/251`},
+			Files: files,
+		})
+		if err != nil {
+			t.Errorf("with a limit of %d: %v", limit, err)
+			continue
+		}
+		if exit, err := p.Wait(t.Context()); err != nil || exit != (Exit{Known: true}) {
+			t.Errorf("with a limit of %d it has not the descriptors that it should have: %+v, %v", limit, exit, err)
+		}
+		if err := p.Reap(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 }

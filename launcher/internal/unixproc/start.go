@@ -36,7 +36,7 @@ func Start(ctx context.Context, c Command) (*Process, error) {
 	defer unix.Close(null)
 	fds := descriptors(c.Files, null)
 	last := len(fds) - 1
-	highest, start := descriptorsToClose()
+	highest, start := descriptorsToClose(fds)
 	for len(fds) <= highest {
 		fds = append(fds, closed)
 	}
