@@ -17,17 +17,17 @@ type forkExec func(path string, argv []string, attr *syscall.ProcAttr) (pid int,
 // code in it opens, at any time. As package syscall lets nobody have a say
 // between fork and exec, there are two ways to be sure:
 //
-// Where few descriptors are open the child is told to close all that it was not
-// given, up to the highest. Most it would close a moment later anyway. What C code
-// opens above the highest, between the look and the fork, is missed.
+// Where few descriptors are open the child closes all that it was not given, up to
+// the highest. Most it would close a moment later anyway. It misses what C code opens
+// above the highest between the look and the fork.
 //
 // Where many are open that takes longer than the launch. The process is then
 // forked by a thread with a table of descriptors of its own, in which all are
 // closed on exec: see forkExecAlone.
 //
-// It is done in this way, too, where the number of the highest is near the limit on
-// descriptors, or above it, since it was opened before the limit was set: while the
-// child moves its descriptors to their places it needs numbers above the highest.
+// The second way is also for a highest descriptor near the limit, or above it: one
+// that was opened before the limit was lowered. While the child moves its descriptors
+// to their places it needs free numbers above the highest.
 //
 // descriptorsToClose returns the highest descriptor that a child of start has to
 // close, or 0 if there is none. The child gets those in given.

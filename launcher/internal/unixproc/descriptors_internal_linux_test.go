@@ -142,7 +142,7 @@ func TestDescriptorAboveLimit(t *testing.T) {
 	if !canForkAlone() {
 		t.Skip("this kernel has no close_range with CLOSE_RANGE_CLOEXEC, or a filter forbids it")
 	}
-	// What we have from whoever runs the tests may be higher.
+	// The shell that runs the tests may have left us a higher one.
 	if err := unix.CloseRange(100, math.MaxInt32, 0); err != nil {
 		t.Fatal(err)
 	}

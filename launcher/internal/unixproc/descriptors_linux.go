@@ -105,8 +105,8 @@ var canForkAlone = sync.OnceValue(func() (can bool) {
 })
 
 // inThread runs f in a thread that ends with it, and waits for f. A goroutine that
-// ends without having unlocked its thread ends the thread, but for the main one,
-// which would stay for ever (runtime.LockOSThread).
+// ends without having unlocked its thread ends the thread. The main thread is the
+// exception: it would stay for ever (runtime.LockOSThread).
 func inThread(f func()) {
 	done := make(chan struct{})
 	go func() {

@@ -12,9 +12,8 @@ import (
 	"syscall"
 )
 
-// explainStart says what err means for the program of c, of which it gets descriptors
-// up to last. The system tells only an error number, the same one for several
-// mistakes.
+// explainStart says what err means for the program of c, whose highest descriptor is
+// last. The system reports only an error number, the same one for several mistakes.
 func explainStart(err error, c Command, last int) error {
 	path := c.Path
 	err = &fs.PathError{Op: "exec", Path: path, Err: err}

@@ -132,7 +132,7 @@ func identify(t *testing.T, pid int) unixproc.Identity {
 }
 
 // D20, E2: a process is itself as long as it lives; a zombie is not alive,
-// whoever does not reap it.
+// even if its parent never reaps it.
 func TestIdentity(t *testing.T) {
 	c := start(t, "wait")
 	id := identify(t, c.Process.Pid)

@@ -9,9 +9,8 @@ import (
 	"strings"
 )
 
-// LockHolders returns the processes of ours, but for this one, for which
-// [HoldsLock] is true. /proc/locks would only name who took the lock, not who
-// inherited it.
+// LockHolders returns the other processes of ours for which [HoldsLock] is true.
+// /proc/locks would name only the process that took the lock, not its heirs.
 func LockHolders(name string, is func(fs.FileInfo) bool) ([]LockHolder, error) {
 	pids, err := All()
 	if err != nil {
@@ -57,8 +56,8 @@ func HoldsLock(pid int, name string, is func(fs.FileInfo) bool) bool {
 }
 
 // locked reports whether a descriptor shares a flock(2) lock that is held. Its
-// entry in /proc/PID/fdinfo names the locks of the open file, whoever took them
-// (proc_pid_fdinfo(5)).
+// entry in /proc/PID/fdinfo names the locks of the open file, also those that
+// another process took (proc_pid_fdinfo(5)).
 func locked(pid int, fd string) bool {
 	info, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/fdinfo/" + fd)
 	if err != nil {

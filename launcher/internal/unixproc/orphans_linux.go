@@ -18,7 +18,7 @@ func inheritsOrphans() bool {
 	return os.Getpid() == 1 || err == nil && reaper != 0
 }
 
-// reapOrphans reaps what we have inherited of a process group, all of which was
+// reapOrphans reaps what we have inherited of a process group whose members were all
 // sent SIGKILL. Its leader is a zombie still, and keeps its number from being
 // another's. Nobody else is touched: other orphans are the program's to reap.
 func reapOrphans(ctx context.Context, pgid int) {

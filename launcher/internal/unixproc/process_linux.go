@@ -20,10 +20,10 @@ func sysProcAttr(pidfd *int) *syscall.SysProcAttr {
 // A Process is a child of this program, or one that was adopted, that leads a
 // session and a group.
 //
-// Its end is seen through a pidfd in the runtime's poller: whoever waits parks
-// a goroutine, not a thread. The end is only looked at (WNOWAIT), and the
-// child stays a zombie until Reap: as long as it is one, its pid, which is
-// also the number of its group, cannot become anybody else's.
+// Its end is seen through a pidfd in the runtime's poller: Wait parks a goroutine,
+// not a thread. It only looks at the end (WNOWAIT), and the child stays a zombie
+// until Reap: as long as it is one, its pid, which is also the number of its group,
+// cannot become another's.
 type Process struct {
 	pid   int
 	pidfd *os.File // nil where there is none (before Linux 5.4), or none that can be polled: see ended

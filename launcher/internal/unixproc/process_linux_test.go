@@ -21,8 +21,7 @@ import (
 	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
-// A talker is a process of a shell script, whose output is read, and which may read
-// what in gets.
+// A talker is a process whose standard input and output are pipes.
 type talker struct {
 	*unixproc.Process
 	in  io.WriteCloser
@@ -53,7 +52,7 @@ func run(t *testing.T, script string, c unixproc.Command) talker {
 	return talker{p, in, bufio.NewReader(out)}
 }
 
-// pipe returns a pipe, both ends of which the test closes.
+// pipe returns a pipe. The test closes both ends.
 func pipe(t *testing.T) (r, w *os.File) {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -91,7 +90,7 @@ func mustEnd(t *testing.T, p *unixproc.Process, want unixproc.Exit) {
 	}
 }
 
-// A process ends by itself or by a signal, and that is told.
+// A process ends by itself or by a signal, and Wait says which.
 func TestWait(t *testing.T) {
 	for script, want := range map[string]unixproc.Exit{
 		"exit 0":        {Known: true},
@@ -359,10 +358,10 @@ func subreaper() error {
 		if err != nil {
 			return err
 		}
-		defer unix.Wait4(pid, nil, 0, nil)
-		defer unix.Kill(pid, unix.SIGKILL)
 		pids = append(pids, pid)
 	}
+	defer unix.Wait4(pids[1], nil, 0, nil)
+	defer unix.Kill(pids[1], unix.SIGKILL)
 	id, err := unixproc.Identify(pids[0])
 	if err != nil {
 		return err
