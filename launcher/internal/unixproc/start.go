@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -37,6 +38,7 @@ func Start(ctx context.Context, c Command) (*Process, error) {
 	fds := descriptors(c.Files, null)
 	last := len(fds) - 1
 	highest, start := descriptorsToClose(fds)
+	fds = slices.Grow(fds, max(highest+1-len(fds), 0))
 	for len(fds) <= highest {
 		fds = append(fds, closed)
 	}
