@@ -25,7 +25,7 @@ const module = "github.com/podlaunch/podlaunch/"
 // measured are the packages whose statements are counted, and testing those
 // whose tests are run for it.
 var (
-	measured = []string{"launcher", "launcher/internal/ownership", "launcher/internal/proc", "readiness", "logsource", "runtimedir"}
+	measured = []string{"launcher", "launcher/internal/ownership", "launcher/internal/unixproc", "readiness", "logsource", "runtimedir"}
 	testers  = append([]string{"launcher/internal/faults", "launcher/internal/onepod", "launcher/internal/port", "launcher/internal/signs"}, measured...)
 )
 
@@ -37,10 +37,10 @@ var groups = []struct {
 	name     string
 	patterns []string
 }{
-	{"Ownership: who has a name", []string{"launcher/own.go", "launcher/attach.go", "launcher/adopt_linux.go", "launcher/list.go", "launcher/internal/ownership/*.go", "launcher/internal/proc/*.go"}},
+	{"Ownership: who has a name", []string{"launcher/own.go", "launcher/attach.go", "launcher/list.go", "launcher/internal/ownership/*.go", "launcher/internal/unixproc/identity*.go", "launcher/internal/unixproc/stat_*.go", "launcher/internal/unixproc/lock*.go", "launcher/internal/unixproc/kill_*.go", "launcher/internal/unixproc/adopt_*.go"}},
 	{"Framing: what a pod writes, line by line", []string{"logsource/*.go"}},
 	{"Probes: when it is ready", []string{"readiness/*.go", "launcher/ready.go", "launcher/prepare.go"}},
-	{"Start and stop", []string{"launcher/local_unix.go", "launcher/process_linux.go", "launcher/pidfd_linux.go", "launcher/orphans_linux.go", "launcher/released_linux.go", "launcher/descriptors_*.go", "launcher/pod.go"}},
+	{"Start and stop", []string{"launcher/local.go", "launcher/internal/unixproc/*.go", "launcher/pod.go"}},
 	{"Directories", []string{"runtimedir/*.go"}},
 }
 

@@ -8,7 +8,7 @@ import (
 	"os"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
-	"github.com/podlaunch/podlaunch/launcher/internal/proc"
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
@@ -45,11 +45,11 @@ func (n *launch) adoptProcess(ctx context.Context, r ownership.Record) (Process,
 // is as good as gone: the next launch ends it.
 func notRunning(err error, strangerIsGone bool) error {
 	switch {
-	case errors.Is(err, proc.ErrStranger) && !strangerIsGone:
+	case errors.Is(err, unixproc.ErrStranger) && !strangerIsGone:
 		return fmt.Errorf("%w: %w", ErrNotOurs, err)
-	case errors.Is(err, proc.ErrElsewhere) && !strangerIsGone:
+	case errors.Is(err, unixproc.ErrElsewhere) && !strangerIsGone:
 	case errors.Is(err, ownership.ErrNoRecord), errors.Is(err, ownership.ErrNotReady),
-		errors.Is(err, proc.ErrGone), errors.Is(err, proc.ErrStranger), errors.Is(err, proc.ErrElsewhere):
+		errors.Is(err, unixproc.ErrGone), errors.Is(err, unixproc.ErrStranger), errors.Is(err, unixproc.ErrElsewhere):
 		return fmt.Errorf("no such pod runs (%w): %w", err, fs.ErrNotExist)
 	}
 	return err

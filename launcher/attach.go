@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
@@ -31,7 +32,7 @@ func (l *Launcher) Attach(ctx context.Context, name string) (*Pod, error) {
 	n := newLaunch(l, Spec{Name: name})
 	ctx, release := n.bound(ctx)
 	defer release()
-	if !supported {
+	if !unixproc.Supported {
 		return nil, n.logged(n.failure(StageOwn, fmt.Errorf("attach on this system: %w", errors.ErrUnsupported)))
 	}
 	if err := runtimedir.ValidateName(name); err != nil {

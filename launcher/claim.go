@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
@@ -94,7 +95,7 @@ func (c *claimed) giveBack() (notes []string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), killPatience)
 	defer cancel()
 	ended, err := c.Abandon(ctx, c.forked)
-	reapEnded(ctx, ended)
+	unixproc.ReapInherited(ctx, ended)
 	if len(ended) > 0 {
 		notes = []string{fmt.Sprintf("processes %v had left its group, still held its name, and were ended", ended)}
 	}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 
 	"github.com/google/uuid"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
 // A CommandResolver decides what a launch runs.
@@ -217,5 +219,5 @@ func (c *Command) validate() error {
 	if err := checkStrings("Command.Env", c.Env); err != nil {
 		return err
 	}
-	return checkArgumentSpace(c)
+	return unixproc.CheckArgumentSpace(c.Path, c.Args, c.Env)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
@@ -83,7 +84,7 @@ func (n *launch) run(ctx context.Context) (*Pod, error) {
 
 // check refuses what cannot work, before anything is touched.
 func (n *launch) check(ctx context.Context) error {
-	if !supported {
+	if !unixproc.Supported {
 		return n.failure(StageStart, fmt.Errorf("launch on this system: %w", errors.ErrUnsupported))
 	}
 	if err := runtimedir.ValidateName(n.spec.Name); err != nil {

@@ -8,7 +8,7 @@ import (
 	"syscall"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
-	"github.com/podlaunch/podlaunch/launcher/internal/proc"
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
 // place opens where the witnesses of the pod called name are kept.
@@ -44,12 +44,12 @@ type found struct {
 	Finder
 }
 
-// process returns that of r; the error is proc.ErrGone if there is none.
+// process returns that of r; the error is unixproc.ErrGone if there is none.
 func (f found) process(r ownership.Record) (Process, error) {
 	p, err := f.Find(f.ctx, r.Name, r.Launch)
 	switch {
 	case errors.Is(err, os.ErrProcessDone):
-		return nil, fmt.Errorf("%w: %w", proc.ErrGone, err)
+		return nil, fmt.Errorf("%w: %w", unixproc.ErrGone, err)
 	case err != nil:
 		return nil, fmt.Errorf("find launch %v of it: %w", r.Launch, err)
 	case p == nil:

@@ -105,12 +105,3 @@ func (e Exit) String() string {
 	}
 	return fmt.Sprintf("exit status %d", e.Code)
 }
-
-// Local starts processes on this machine. The zero value is ready to use. It
-// is the default [Starter].
-//
-// The process gets a session of its own, and with it a process group of its
-// own, no controlling terminal, and no descriptors but those of the request.
-type Local struct{}
-
-var _ Starter = Local{}

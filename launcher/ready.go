@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 )
@@ -149,7 +150,7 @@ func notes(log *logsource.Log, pod *Pod, w waited) []string {
 			found = append(found, "it has written nothing to its log")
 		}
 	}
-	if log.Path != "" && isFull(log.Path) {
+	if log.Path != "" && unixproc.IsFull(log.Path) {
 		found = append(found, "the filesystem of its log is full, and what it has said since may be lost")
 	}
 	return found

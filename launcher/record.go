@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
-	"github.com/podlaunch/podlaunch/launcher/internal/proc"
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
@@ -38,9 +38,9 @@ func (c *claimed) recordAhead(r ownership.Record) error {
 // recordStart writes down who the process of pod is, which was just started. One
 // that has no pid here, or is gone already, is not written down.
 func (c *claimed) recordStart(r ownership.Record, pod *Pod) error {
-	id, err := proc.Identify(pod.PID())
+	id, err := unixproc.Identify(pod.PID())
 	if err != nil {
-		if pod.PID() == 0 || errors.Is(err, proc.ErrGone) {
+		if pod.PID() == 0 || errors.Is(err, unixproc.ErrGone) {
 			return nil
 		}
 		return fmt.Errorf("identify pid %d: %w", pod.PID(), err)

@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"github.com/google/uuid"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
 // MaxOverlay is the longest argument, in bytes, and so the longest overlay that
@@ -107,7 +109,7 @@ func (s *Spec) workDir() (string, error) {
 		err = &fs.PathError{Op: "chdir", Path: dir, Err: syscall.ENOTDIR}
 	}
 	if err == nil {
-		if accessErr := mayEnter(dir); accessErr != nil {
+		if accessErr := unixproc.MayEnter(dir); accessErr != nil {
 			err = &fs.PathError{Op: "chdir", Path: dir, Err: accessErr}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/logsource"
 )
 
@@ -112,7 +113,7 @@ func (n *launch) placeOverlay(name *claimed, cmd resolved) (*os.File, error) {
 		return nil, nil
 	}
 	if n.OverlayTransport == OverlayAsDescriptor {
-		f, err := inMemory(n.spec.Overlay)
+		f, err := unixproc.MemoryFile("overlay", n.spec.Overlay)
 		if !errors.Is(err, errors.ErrUnsupported) {
 			return f, err
 		}

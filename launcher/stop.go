@@ -7,6 +7,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
 // Stop ends the pod and returns nil when it is gone, or if it is gone already.
@@ -91,7 +93,7 @@ func (p *Pod) terminate(ctx context.Context) (time.Time, error) {
 		return time.Time{}, err
 	}
 	// That it cannot be sent is no error: an engine may have no such signal.
-	_ = p.signal(ctx, sigCont)
+	_ = p.signal(ctx, unixproc.SIGCONT)
 	return p.killAt, nil
 }
 

@@ -29,7 +29,7 @@ import (
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/fakepod"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
-	"github.com/podlaunch/podlaunch/launcher/internal/proc"
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
@@ -650,7 +650,7 @@ func d20(t *testing.T) {
 		t.Fatal(err)
 	}
 	podrig.MustEndBy(t, pod, syscall.SIGKILL)
-	if st, err := proc.ReadStat(pid); err != nil || st.State != 'Z' {
+	if st, err := unixproc.ReadStat(pid); err != nil || st.State != 'Z' {
 		t.Errorf("the pod is no zombie: %+v, %v", st, err)
 	}
 	if err := pod.Stop(t.Context()); err != nil {
@@ -880,7 +880,7 @@ func d27(t *testing.T) {
 		t.Helper()
 		for {
 			// There is no event for who is not its parent.
-			st, err := proc.ReadStat(pid)
+			st, err := unixproc.ReadStat(pid)
 			if err != nil || st.Dead() {
 				t.Fatalf("%+v, %v", st, err)
 			}

@@ -18,7 +18,7 @@ import (
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/fakepod"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
-	"github.com/podlaunch/podlaunch/launcher/internal/proc"
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
 // TestFaultE injects the faults of part E of the catalogue: what may happen to
@@ -84,7 +84,7 @@ func e02(t *testing.T) {
 	var stranger *stranger
 	for stranger == nil {
 		pod = r.Launch(podrig.Alice)
-		before, err := proc.ReadStat(pod.PID())
+		before, err := unixproc.ReadStat(pod.PID())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +95,7 @@ func e02(t *testing.T) {
 	}
 	for range 2 {
 		_, err := r.L.Attach(t.Context(), "alice")
-		podrig.MustBe(t, err, launcher.ErrNotOurs, proc.ErrStranger)
+		podrig.MustBe(t, err, launcher.ErrNotOurs, unixproc.ErrStranger)
 	}
 	if got := r.State(); got != launcher.StateGone {
 		t.Errorf("List says %q", got)
@@ -130,7 +130,7 @@ func (r *rig) startAs(pid int, after uint64) *stranger {
 		}
 		// One may still be faster.
 		s := r.startStranger()
-		st, err := proc.ReadStat(s.cmd.Process.Pid)
+		st, err := unixproc.ReadStat(s.cmd.Process.Pid)
 		if err != nil {
 			r.T.Fatal(err)
 		}
@@ -183,7 +183,7 @@ func (s *stranger) end() {
 func (s *stranger) mustLive() {
 	s.t.Helper()
 	// Opening the FIFO would block for ever if its reader were dead.
-	if st, err := proc.ReadStat(s.cmd.Process.Pid); err != nil || st.Dead() {
+	if st, err := unixproc.ReadStat(s.cmd.Process.Pid); err != nil || st.Dead() {
 		s.t.Errorf("the stranger is dead: %+v, %v", st, err)
 		return
 	}

@@ -17,7 +17,7 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
-	"github.com/podlaunch/podlaunch/launcher/internal/proc"
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
@@ -153,7 +153,7 @@ func (r *rig) mustBeDead(path string) {
 		r.T.Fatal(err)
 	}
 	for end := time.Now().Add(podrig.Late); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if st, err := proc.ReadStat(pid); err != nil || st.Dead() {
+		if st, err := unixproc.ReadStat(pid); err != nil || st.Dead() {
 			break
 		}
 	}

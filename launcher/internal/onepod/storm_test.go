@@ -20,7 +20,7 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
-	"github.com/podlaunch/podlaunch/launcher/internal/proc"
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
 var stormSeed = flag.Uint64("storm-seed", 0, "whom TestStorm kills, and when; 0: another each time")
@@ -307,7 +307,7 @@ func (s *storm) watch(stop <-chan struct{}) {
 
 // orphan kills the asker that has launched a pod.
 func (s *storm) orphan(pid int) {
-	st, err := proc.ReadStat(pid)
+	st, err := unixproc.ReadStat(pid)
 	if err != nil {
 		return // it has just gone
 	}

@@ -17,6 +17,7 @@ var anywhere = &dir{}
 type status struct {
 	mode fs.FileMode
 	size int64
+	ino  uint64
 }
 
 func openDirectory(string) (*dir, status, error) { return nil, status{}, errors.ErrUnsupported }

@@ -6,23 +6,17 @@ import (
 	"slices"
 	"time"
 
-	"github.com/podlaunch/podlaunch/launcher/internal/proc"
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
-// A holder is a process that holds the pod lock.
-type holder struct {
-	proc.Identity
-	forked bool // it has not come to its exec
-}
-
-// settle is how long a holder must be seen as such before it is taken for a
+// settlingTime is how long a holder must be seen as such before it is taken for a
 // leftover. A child that some program has just forked holds copies of everything
 // until its exec, and is none of our business. It gets there within a few
 // milliseconds, and on a busy machine when there is a processor for it. After its
 // exec it is looked at afresh: the kernel says so a moment before it closes what
 // is not to be inherited (fs/exec.c, begin_new_exec).
-func (h holder) settle() time.Duration {
-	if h.forked {
+func settlingTime(h unixproc.LockHolder) time.Duration {
+	if h.Forked {
 		return time.Second // less than a failed launch takes for its clearing up
 	}
 	return 100 * time.Millisecond
@@ -31,8 +25,8 @@ func (h holder) settle() time.Duration {
 // leftovers are the processes that were seen to hold the pod lock. The zero value
 // has seen nobody.
 type leftovers struct {
-	seen   map[holder]span // those that held it at the last look
-	killed []int           // pids of those that were sent SIGKILL
+	seen   map[unixproc.LockHolder]span // those that held it at the last look
+	killed []int                        // pids of those that were sent SIGKILL
 }
 
 // A span is the time between two looks: from the end of the first to the
@@ -51,9 +45,9 @@ func (l *leftovers) look(p *Place) error {
 }
 
 // note notes what a look has found, and from when to when that took.
-func (l *leftovers) note(began time.Time, now []holder, ended time.Time) {
+func (l *leftovers) note(began time.Time, now []unixproc.LockHolder, ended time.Time) {
 	before := l.seen
-	l.seen = make(map[holder]span)
+	l.seen = make(map[unixproc.LockHolder]span)
 	for _, h := range now {
 		s, ok := before[h]
 		if !ok {
@@ -65,9 +59,9 @@ func (l *leftovers) note(began time.Time, now []holder, ended time.Time) {
 }
 
 // settled are those who were seen for long enough.
-func (l *leftovers) settled() (found []proc.Identity) {
+func (l *leftovers) settled() (found []unixproc.Identity) {
 	for h, s := range l.seen {
-		if s.to.Sub(s.from) >= h.settle() {
+		if s.to.Sub(s.from) >= settlingTime(h) {
 			found = append(found, h.Identity)
 		}
 	}
@@ -80,12 +74,12 @@ func (l *leftovers) end(p *Place) error {
 		if !p.holds(id) {
 			continue
 		}
-		switch err := endProcess(id); {
+		switch err := unixproc.Kill(id); {
 		case err == nil:
 			if !slices.Contains(l.killed, id.PID) {
 				l.killed = append(l.killed, id.PID)
 			}
-		case !errors.Is(err, proc.ErrGone):
+		case !errors.Is(err, unixproc.ErrGone):
 			return fmt.Errorf("end pid %d, which was left behind: %w", id.PID, err)
 		}
 	}

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/podlaunch/podlaunch/launcher/internal/proc"
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
 // D34: a holder is a leftover once it was seen for long enough: between looks,
@@ -34,10 +34,10 @@ func TestSettled(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var l leftovers
-			start, id := time.Now(), proc.Identity{PID: 4711}
+			start, id := time.Now(), unixproc.Identity{PID: 4711}
 			for _, look := range c.looks {
 				began := start.Add(look.began)
-				l.note(began, []holder{{id, look.forked}}, began.Add(look.took))
+				l.note(began, []unixproc.LockHolder{{Identity: id, Forked: look.forked}}, began.Add(look.took))
 			}
 			if got := len(l.settled()) == 1; got != c.want {
 				t.Errorf("settled: %v, want %v", got, c.want)

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
-	"github.com/podlaunch/podlaunch/launcher/internal/proc"
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
 // roleVariable is set, to a role and its argument, for the processes that the
@@ -215,7 +215,7 @@ func (s *scene) pod(role string, ready bool) (*child, ownership.Record) {
 	s.t.Helper()
 	c := s.mustClaim()
 	pod := start(s.t, role, c.File())
-	id, err := proc.Identify(pod.cmd.Process.Pid)
+	id, err := unixproc.Identify(pod.cmd.Process.Pid)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/podlaunch/podlaunch/launcher/internal/proc"
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
@@ -29,10 +29,10 @@ type Place struct {
 // Elsewhere knows the processes that run on other machines.
 type Elsewhere interface {
 	// Check returns nil if the process of r is alive, an error wrapping
-	// proc.ErrGone if it is not, and any other if that cannot be told.
+	// unixproc.ErrGone if it is not, and any other if that cannot be told.
 	Check(r Record) error
 
-	// End begins to end it. The error wraps proc.ErrGone if it is gone already.
+	// End begins to end it. The error wraps unixproc.ErrGone if it is gone already.
 	End(r Record) error
 }
 
@@ -85,7 +85,7 @@ func (e *HeldError) Unwrap() error { return e.Err }
 
 // Running returns the record of the pod if it runs: it was ready once, and the
 // process is proven to be the one recorded, and alive. The error otherwise says
-// why not: ErrNoRecord, ErrNotReady, proc.ErrGone, proc.ErrStranger …
+// why not: ErrNoRecord, ErrNotReady, unixproc.ErrGone, unixproc.ErrStranger …
 func (p *Place) Running() (Record, error) {
 	r, err := p.read()
 	if err != nil {
@@ -202,7 +202,7 @@ func (p *Place) take(launch **lock, record Record, state error, left *leftovers)
 		if err == nil {
 			return nil, nil
 		}
-		if !errors.Is(err, proc.ErrGone) {
+		if !errors.Is(err, unixproc.ErrGone) {
 			if record.Elsewhere {
 				return nil, fmt.Errorf("end what launch %v, whose launcher died, has left behind: %w", record.Launch, err)
 			}
@@ -246,13 +246,13 @@ func (p *Place) end(r Record) error {
 	if r.Elsewhere {
 		return p.Elsewhere.End(r) // which has said that it is alive
 	}
-	return endGroup(r.Identity)
+	return unixproc.KillGroup(r.Identity)
 }
 
 // noWitness reports whether the error of Running says that the record proves
 // nobody to be alive; any other says that this cannot be told.
 func noWitness(err error) bool {
-	for _, reason := range []error{ErrNoRecord, proc.ErrGone, proc.ErrStranger, proc.ErrElsewhere} {
+	for _, reason := range []error{ErrNoRecord, unixproc.ErrGone, unixproc.ErrStranger, unixproc.ErrElsewhere} {
 		if errors.Is(err, reason) {
 			return true
 		}

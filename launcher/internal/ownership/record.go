@@ -17,7 +17,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/podlaunch/podlaunch/launcher/internal/proc"
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
 // Version of the record that this package writes. Within a version fields may
@@ -37,7 +37,7 @@ const versionElsewhere = 2
 type Record struct {
 	Version int    `json:"version"`
 	Name    string `json:"name"`
-	proc.Identity
+	unixproc.Identity
 	Launch  uuid.UUID `json:"launch"`
 	Session uuid.UUID `json:"session"` // that was resumed; zero: a fresh one
 	Command []string  `json:"command"` // path and arguments, redacted

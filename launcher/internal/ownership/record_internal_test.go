@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
-	"github.com/podlaunch/podlaunch/launcher/internal/proc"
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -25,7 +25,7 @@ func whole() Record {
 	return Record{
 		Version:  Version,
 		Name:     "alice",
-		Identity: proc.Identity{PID: 4711, Start: 1 << 40, Boot: "boot", PIDNamespace: "pid:[1]"},
+		Identity: unixproc.Identity{PID: 4711, Start: 1 << 40, Boot: "boot", PIDNamespace: "pid:[1]"},
 		Launch:   uuid.UUID{1},
 		Session:  uuid.UUID{2},
 		Command:  []string{"/bin/\xff", "<&>", "base64:no", ""},
@@ -57,7 +57,7 @@ func TestRecordIsKept(t *testing.T) {
 	if err := os.WriteFile(path, []byte("half a rec"), 0o000); err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range []Record{{Identity: proc.Identity{PID: 2, Boot: "b"}}, whole()} {
+	for _, r := range []Record{{Identity: unixproc.Identity{PID: 2, Boot: "b"}}, whole()} {
 		given := append([]string(nil), r.Command...)
 		if err := p.write(r); err != nil {
 			t.Fatal(err)

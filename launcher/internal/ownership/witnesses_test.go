@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
-	"github.com/podlaunch/podlaunch/launcher/internal/proc"
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
@@ -74,7 +74,7 @@ func beingLaunched(t *testing.T) {
 	first := s.mustClaim()
 	s.mustBeHeld(awhile(t), true)
 	pod := start(t, "hold", first.File())
-	id, err := proc.Identify(pod.pid)
+	id, err := unixproc.Identify(pod.pid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func leftBehind(t *testing.T) {
 		pod, r := s.pod("drop", false)
 		s.mustBeFree()
 		// Not only on its way: the name is free once it is gone.
-		if err := r.Check(); !errors.Is(err, proc.ErrGone) {
+		if err := r.Check(); !errors.Is(err, unixproc.ErrGone) {
 			t.Errorf("the name was free, and the process is not gone: %v", err)
 		}
 		pod.mustBeKilled()
@@ -616,7 +616,7 @@ func TestNames(t *testing.T) {
 func TestUmask(t *testing.T) {
 	s := newScene(t)
 	pod := start(t, "drop")
-	id, err := proc.Identify(pod.pid)
+	id, err := unixproc.Identify(pod.pid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -650,7 +650,7 @@ func TestRecordReadyAgain(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			s := newScene(t)
 			pod := start(t, "drop")
-			id, err := proc.Identify(pod.pid)
+			id, err := unixproc.Identify(pod.pid)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -19,7 +19,7 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
-	"github.com/podlaunch/podlaunch/launcher/internal/proc"
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
@@ -232,7 +232,7 @@ func (r *Rig) checkReady(pod *launcher.Pod) {
 // either; or gone.
 func descends(pid, pod int) bool {
 	for pid > 1 {
-		st, err := proc.ReadStat(pid)
+		st, err := unixproc.ReadStat(pid)
 		if pid == pod || err != nil || st.Session == pod {
 			return true
 		}

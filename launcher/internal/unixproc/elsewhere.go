@@ -1,0 +1,46 @@
+//go:build !linux
+
+package unixproc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// Adopt needs a pidfd.
+func Adopt(Identity) (*Process, error) {
+	return nil, fmt.Errorf("attach to a process on this system: %w", errors.ErrUnsupported)
+}
+
+// Kill ends nobody: an Identity is no proof here. It returns the error of
+// [Identity.Check], or [errors.ErrUnsupported].
+func Kill(id Identity) error {
+	if err := id.Check(); err != nil {
+		return err
+	}
+	return errors.ErrUnsupported
+}
+
+// KillGroup is [Kill].
+func KillGroup(id Identity) error { return Kill(id) }
+
+// ReapInherited has nobody to reap: nobody is ended by an Identity here.
+func ReapInherited(context.Context, []int) {}
+
+// LockHolders finds nobody: there is no way to ask here.
+func LockHolders(string, func(fs.FileInfo) bool) ([]LockHolder, error) { return nil, nil }
+
+// HoldsLock reports nobody, for the same reason.
+func HoldsLock(int, string, func(fs.FileInfo) bool) bool { return false }
+
+// LockTakers finds nobody, for the same reason.
+func LockTakers(uint64) ([]int, error) { return nil, nil }
+
+// MemoryFile returns [errors.ErrUnsupported]: this system has no such files.
+func MemoryFile(string, string) (*os.File, error) { return nil, errors.ErrUnsupported }
+
+// CheckArgumentSpace leaves it to the system.
+func CheckArgumentSpace(string, []string, []string) error { return nil }

@@ -1,0 +1,68 @@
+package unixproc
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+)
+
+// An Identity is what tells one process from every other, past and to come. A
+// pid alone does not: it is used again.
+type Identity struct {
+	PID          int    `json:"pid"`
+	Start        uint64 `json:"start"`        // in kernel ticks since boot, so that no clock matters; 0 where it is not told
+	Boot         string `json:"boot"`         // of the machine; never the same twice
+	PIDNamespace string `json:"pidNamespace"` // in which PID is meant
+}
+
+// ErrGone says that there is no process with an Identity any more.
+var ErrGone = errors.New("the process is gone")
+
+// ErrStranger says that another process has the pid of an Identity.
+var ErrStranger = errors.New("another process has its pid")
+
+// ErrElsewhere says that an Identity is of a process in another pid namespace,
+// and so cannot be found here: a container that was restarted, for instance.
+var ErrElsewhere = errors.New("its pid is meant in another pid namespace")
+
+// Identify returns the Identity of a process, or ErrGone.
+func Identify(pid int) (Identity, error) {
+	boot, namespace, err := here()
+	if err != nil {
+		return Identity{}, err
+	}
+	start, _, err := lifeOf(pid)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+		return Identity{}, ErrGone
+	}
+	return Identity{PID: pid, Start: start, Boot: boot, PIDNamespace: namespace}, err
+}
+
+// Check returns nil if the process with the Identity is alive, ErrGone,
+// ErrStranger, or why that cannot be told.
+func (id Identity) Check() error {
+	boot, namespace, err := here()
+	switch {
+	case err != nil:
+		return err
+	case id.PID <= 1:
+		return fmt.Errorf("%w: %d is nobody's pid", ErrStranger, id.PID)
+	case id.Boot != boot:
+		return fmt.Errorf("%w: the machine was restarted since", ErrGone)
+	case id.PIDNamespace != namespace:
+		return fmt.Errorf("%w: %d in %s, and we are in %s", ErrElsewhere, id.PID, id.PIDNamespace, namespace)
+	}
+	start, dead, err := lifeOf(id.PID)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH):
+		return ErrGone
+	case err != nil:
+		return err
+	case start != id.Start:
+		return fmt.Errorf("%w: pid %d started at tick %d, not %d", ErrStranger, id.PID, start, id.Start)
+	case dead:
+		return ErrGone
+	}
+	return nil
+}

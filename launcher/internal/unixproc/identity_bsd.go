@@ -1,0 +1,26 @@
+//go:build darwin || freebsd
+
+package unixproc
+
+import (
+	"encoding/hex"
+	"errors"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// lifeOf only tells whether there is such a process: on these systems an
+// Identity is no proof, and nothing is adopted or ended by it.
+func lifeOf(pid int) (start uint64, dead bool, err error) {
+	if err := syscall.Kill(pid, 0); err != nil && !errors.Is(err, syscall.EPERM) {
+		return 0, false, err
+	}
+	return 0, false, nil
+}
+
+// here returns when the machine was started.
+func here() (boot, namespace string, err error) {
+	raw, err := unix.SysctlRaw("kern.boottime")
+	return hex.EncodeToString(raw), "", err
+}

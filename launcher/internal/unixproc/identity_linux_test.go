@@ -1,0 +1,313 @@
+package unixproc_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+)
+
+// roleVariable is set, to a role, for the processes that the tests start: they
+// are this program.
+const roleVariable = "PODLAUNCH_TEST_ROLE"
+
+// oddName is a command name that imitates what follows it in /proc/PID/stat.
+const oddName = ") Z 1 (x\n) "
+
+func TestMain(m *testing.M) {
+	// This binary, when it plays another process, need not linger for a second
+	// under the race detector.
+	os.Setenv("GORACE", "atexit_sleep_ms=0")
+	switch role := os.Getenv(roleVariable); role {
+	case "":
+		os.Exit(m.Run())
+	case "wait":
+		wait()
+	case "odd": // under a name that is no name
+		name := append([]byte(oddName), 0)
+		runtime.LockOSThread() // in TestMain that is the main thread
+		if _, _, errno := syscall.Syscall(syscall.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(&name[0])), 0); errno != 0 {
+			fail(errno)
+		}
+		wait()
+	case "headless": // with other threads than the main one
+		go func() {
+			runtime.LockOSThread()
+			wait()
+			os.Exit(0)
+		}()
+		runtime.LockOSThread()
+		// Of this thread alone. A RawSyscall would take its processor along, which
+		// with GOMAXPROCS=1 is the only one for the other threads.
+		syscall.Syscall(syscall.SYS_EXIT, 0, 0, 0)
+	case "identify": // itself
+		_, err := unixproc.Identify(os.Getpid())
+		fmt.Println(err)
+		if !errors.Is(err, errors.ErrUnsupported) {
+			os.Exit(1)
+		}
+	case "subreaper":
+		if err := subreaper(); err != nil {
+			fail(err)
+		}
+	default:
+		fail(fmt.Errorf("unknown role %q", role))
+	}
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+// init locks the main thread for the roles of TestMain that are about it.
+func init() { runtime.LockOSThread() }
+
+// wait says that we are there, and waits for the end of stdin.
+func wait() {
+	fmt.Println("up")
+	io.Copy(io.Discard, os.Stdin)
+}
+
+// A child is a process of this program in a role.
+type child struct {
+	*exec.Cmd
+	in io.WriteCloser
+}
+
+func start(t *testing.T, role string) child {
+	t.Helper()
+	c := exec.Command("/proc/self/exe")
+	c.Env = append(os.Environ(), roleVariable+"="+role)
+	c.Stderr = os.Stderr
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.Process.Kill()
+		c.Wait()
+	})
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "up\n" {
+		t.Fatalf("a child with the role %q does not come up: %q, %v", role, line, err)
+	}
+	return child{c, in}
+}
+
+// waitUnreaped waits until the child has ended, and leaves it a zombie.
+func waitUnreaped(t *testing.T, pid int) {
+	t.Helper()
+	if err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func identify(t *testing.T, pid int) unixproc.Identity {
+	t.Helper()
+	id, err := unixproc.Identify(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// D20, E2: a process is itself as long as it lives; a zombie is not alive,
+// even if its parent never reaps it.
+func TestIdentity(t *testing.T) {
+	c := start(t, "wait")
+	id := identify(t, c.Process.Pid)
+	if id.PID != c.Process.Pid || id.Start == 0 || id.Boot == "" || id.PIDNamespace == "" {
+		t.Errorf("%+v", id)
+	}
+	if self := identify(t, os.Getpid()); self.Boot != id.Boot || self.PIDNamespace != id.PIDNamespace || self == id {
+		t.Errorf("we are %+v, and the child is %+v", self, id)
+	}
+	if err := id.Check(); err != nil {
+		t.Error(err)
+	}
+	c.in.Close()
+	waitUnreaped(t, id.PID)
+	if err := id.Check(); !errors.Is(err, unixproc.ErrGone) {
+		t.Errorf("of a zombie Check returned %v", err)
+	}
+	c.Wait()
+	if err := id.Check(); !errors.Is(err, unixproc.ErrGone) {
+		t.Errorf("of nobody Check returned %v", err)
+	}
+	if _, err := unixproc.Identify(id.PID); !errors.Is(err, unixproc.ErrGone) {
+		t.Errorf("of nobody Identify returned %v", err)
+	}
+}
+
+// E2, E7, E14: what differs in anything is another process, or none.
+func TestIdentityOfAnother(t *testing.T) {
+	c := start(t, "wait")
+	for what, tc := range map[string]struct {
+		change func(*unixproc.Identity)
+		want   error
+	}{
+		"earlier":     {func(id *unixproc.Identity) { id.Start-- }, unixproc.ErrStranger},
+		"later":       {func(id *unixproc.Identity) { id.Start++ }, unixproc.ErrStranger},
+		"never":       {func(id *unixproc.Identity) { id.Start = 0 }, unixproc.ErrStranger},
+		"our own pid": {func(id *unixproc.Identity) { id.PID, id.Start = os.Getpid(), 1 }, unixproc.ErrStranger},
+		"init":        {func(id *unixproc.Identity) { id.PID = 1 }, unixproc.ErrStranger},
+		"our group":   {func(id *unixproc.Identity) { id.PID = 0 }, unixproc.ErrStranger},
+		"everybody":   {func(id *unixproc.Identity) { id.PID = -1 }, unixproc.ErrStranger},
+		"a group":     {func(id *unixproc.Identity) { id.PID = -id.PID }, unixproc.ErrStranger},
+		"nobody":      {func(id *unixproc.Identity) { id.PID = 1 << 30 }, unixproc.ErrGone},
+		"other boot":  {func(id *unixproc.Identity) { id.Boot += "x" }, unixproc.ErrGone},
+		"elsewhere":   {func(id *unixproc.Identity) { id.PIDNamespace = "pid:[1]" }, unixproc.ErrElsewhere},
+	} {
+		id := identify(t, c.Process.Pid)
+		tc.change(&id)
+		if err := id.Check(); !errors.Is(err, tc.want) {
+			t.Errorf("%s: Check returned %v, want %v", what, err, tc.want)
+		}
+	}
+}
+
+// A process whose main thread has ended looks like a zombie, and lives, and still
+// serves its sockets: a group that was killed is only gone when its threads are.
+func TestIdentityWithoutMainThread(t *testing.T) {
+	c := start(t, "headless")
+	pid := c.Process.Pid
+	// The threads end and start as they like; the state is that of the main one.
+	for st, err := unixproc.ReadStat(pid); st.State != 'Z'; st, err = unixproc.ReadStat(pid) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		runtime.Gosched()
+	}
+	id := identify(t, pid)
+	if err := id.Check(); err != nil {
+		t.Errorf("Check returned %v of a process that lives", err)
+	}
+	if members, err := unixproc.GroupMembers(pid); err != nil || !slices.Equal(members, []int{pid}) {
+		t.Errorf("GroupMembers returned %v, %v", members, err)
+	}
+	c.in.Close()
+	waitUnreaped(t, pid)
+	if err := id.Check(); !errors.Is(err, unixproc.ErrGone) {
+		t.Errorf("when it has ended, Check returned %v", err)
+	}
+}
+
+// The command's name, which the process chooses, is not taken for the fields
+// that follow it.
+func TestReadStat(t *testing.T) {
+	c := start(t, "odd")
+	if comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", c.Process.Pid)); err != nil || string(comm) != oddName+"\n" {
+		t.Fatalf("the child is called %q, %v", comm, err)
+	}
+	st, err := unixproc.ReadStat(c.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, err := unix.Getsid(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st.Parent != os.Getpid() || st.Group != c.Process.Pid || st.Session != session || st.Threads < 1 || st.Dead() {
+		t.Errorf("%+v, state %c", st, st.State)
+	}
+	if _, err := unixproc.ReadStat(1 << 30); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("of nobody ReadStat returned %v", err)
+	}
+}
+
+// A process says whether it has come to its exec: a shell has, and what it runs
+// in brackets is a copy of the shell that has not.
+func TestReadStatForked(t *testing.T) {
+	sh := exec.Command("sh", "-c", "(echo forked; read line); read line")
+	in, err := sh.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := sh.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sh.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer sh.Wait()
+	defer in.Close()
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	pids, err := unixproc.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	children := 0
+	for _, pid := range pids {
+		switch st, err := unixproc.ReadStat(pid); {
+		case err != nil: // it has just gone
+		case pid == sh.Process.Pid && st.Forked:
+			t.Errorf("the shell: %+v", st)
+		case st.Parent == sh.Process.Pid:
+			if children++; !st.Forked {
+				t.Errorf("its copy: %+v", st)
+			}
+		}
+	}
+	if children != 1 {
+		t.Errorf("the shell has %d children, want 1", children)
+	}
+}
+
+// The members of a group are those that live.
+func TestGroupMembers(t *testing.T) {
+	leader := start(t, "wait")
+	pid := leader.Process.Pid
+	if members, err := unixproc.GroupMembers(pid); err != nil || !slices.Equal(members, []int{pid}) {
+		t.Errorf("GroupMembers returned %v, %v, want %d", members, err, pid)
+	}
+	pids, err := unixproc.All()
+	if err != nil || !slices.Contains(pids, pid) || !slices.Contains(pids, os.Getpid()) || slices.Contains(pids, 0) {
+		t.Errorf("All returned %v, %v", pids, err)
+	}
+	leader.in.Close()
+	waitUnreaped(t, pid)
+	if members, err := unixproc.GroupMembers(pid); err != nil || len(members) > 0 {
+		t.Errorf("of a zombie GroupMembers returned %v, %v", members, err)
+	}
+}
+
+// D19, B30: in a pid namespace whose /proc is another's, the numbers in it mean
+// other processes: nobody is identified by them.
+func TestProcOfAnotherNamespace(t *testing.T) {
+	c := exec.Command("/proc/self/exe")
+	c.Env = append(os.Environ(), roleVariable+"=identify")
+	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+	if os.Geteuid() != 0 {
+		c.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+	}
+	out, err := c.CombinedOutput()
+	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EACCES) {
+		t.Skipf("not run, for no pid namespace can be made here: %v", err)
+	}
+	if err != nil {
+		t.Errorf("%v: Identify returned %s", err, out)
+	}
+}

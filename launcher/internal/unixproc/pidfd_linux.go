@@ -1,0 +1,88 @@
+package unixproc
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// pollable returns a pidfd as a file that waits in the runtime's poller. Where
+// that cannot have it, for want of memory or because fs.epoll.max_user_watches is
+// reached (epoll_ctl(2)), the pidfd is closed, and pollable returns nil.
+func pollable(pidfd int) *os.File {
+	// In blocking mode the runtime would not try.
+	if unix.SetNonblock(pidfd, true) != nil {
+		unix.Close(pidfd)
+		return nil
+	}
+	file := os.NewFile(uintptr(pidfd), "pidfd")
+	if file.SetReadDeadline(time.Time{}) != nil { // os.ErrNoDeadline: it is not in the poller
+		file.Close()
+		return nil
+	}
+	return file
+}
+
+// signalGroup sends sig to the process group whose number is the pid of the
+// process that pidfd refers to. That works, and hits nobody else, also when
+// the process is reaped and its number used again (PIDFD_SIGNAL_PROCESS_GROUP,
+// pidfd_send_signal(2), since Linux 6.9; before that it is EINVAL).
+func signalGroup(pidfd int, sig unix.Signal) error {
+	const processGroup = 1 << 2 // PIDFD_SIGNAL_PROCESS_GROUP
+	return unix.PidfdSendSignal(pidfd, sig, nil, processGroup)
+}
+
+// reapedExit returns how a process ended that somebody else has reaped, where
+// the kernel remembers that (PIDFD_INFO_EXIT of the ioctl PIDFD_GET_INFO, since
+// Linux 6.15; include/uapi/linux/pidfd.h), else an Exit that is not Known.
+func reapedExit(pidfd int) Exit {
+	const (
+		infoExit = 1 << 3     // PIDFD_INFO_EXIT
+		getInfo  = 0xc040ff0b // PIDFD_GET_INFO for the first version of the struct; not so on MIPS and PowerPC
+	)
+	info := struct {
+		mask     uint64
+		cgroup   uint64
+		_        [11]uint32 // pids and credentials
+		exitCode int32
+	}{mask: infoExit}
+	errno := unix.EINTR
+	for errors.Is(errno, unix.EINTR) {
+		_, _, errno = unix.Syscall(unix.SYS_IOCTL, uintptr(pidfd), getInfo, uintptr(unsafe.Pointer(&info)))
+	}
+	if errno != 0 || info.mask&infoExit == 0 {
+		return Exit{}
+	}
+	status := unix.WaitStatus(info.exitCode)
+	if status.Signaled() {
+		return Exit{Signal: status.Signal(), CoreDumped: status.CoreDump(), Known: true}
+	}
+	return Exit{Code: status.ExitStatus(), Known: true}
+}
+
+// lookFromAfar reports whether the process that pidfd refers to has ended, and
+// how, as far as the kernel tells somebody who is not its parent.
+func lookFromAfar(pidfd int) (Exit, bool) {
+	poll := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	n, err := unix.Poll(poll, 0)
+	for errors.Is(err, unix.EINTR) { // the poller tells of the end only once
+		n, err = unix.Poll(poll, 0)
+	}
+	if n == 0 || err != nil {
+		return Exit{}, false
+	}
+	// How it ended can be asked for once its parent has reaped it, which takes
+	// a moment; a parent that never does leaves it unknown.
+	ctx, cancel := context.WithTimeout(context.Background(), 128*time.Millisecond)
+	defer cancel()
+	var exit Exit
+	until(ctx, func() bool {
+		exit = reapedExit(pidfd)
+		return exit.Known
+	})
+	return exit, true
+}

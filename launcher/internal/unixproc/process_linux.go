@@ -1,0 +1,279 @@
+package unixproc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+func sysProcAttr(pidfd *int) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setsid: true, PidFD: pidfd}
+}
+
+// A Process is a child of this program, or one that was adopted, that leads a
+// session and a group.
+//
+// Its end is seen through a pidfd in the runtime's poller: Wait parks a goroutine,
+// not a thread. It only looks at the end (WNOWAIT), and the child stays a zombie
+// until Reap: as long as it is one, its pid, which is also the number of its group,
+// cannot become another's.
+type Process struct {
+	pid   int
+	pidfd *os.File // nil where there is none (before Linux 5.4), or none that can be polled: see ended
+
+	// adopted says that it is not our child: we can neither ask waitid(2) about
+	// it nor reap it.
+	adopted bool
+
+	// waiting is held, by sending, by the one goroutine that waits on pidfd;
+	// others wait for it or for ended.
+	waiting chan struct{}
+	ended   chan struct{} // closed after exit is set
+	exit    Exit
+
+	mu     sync.Mutex // held while signalling, and while closing ended
+	killed bool       // SIGKILL was sent to the group
+	pinned bool       // nobody has reaped the child: its number is its own
+	over   bool       // Reap or Release was called: no more signals
+}
+
+func newProcess(pid, pidfd int) *Process {
+	p := &Process{pid: pid, pinned: true, waiting: make(chan struct{}, 1), ended: make(chan struct{})}
+	if pidfd >= 0 {
+		if p.pidfd = pollable(pidfd); p.pidfd != nil {
+			return p
+		}
+	}
+	// Without a pidfd a thread has to wait. The goroutine ends with the child.
+	go func() {
+		p.look(unix.P_PID, pid, 0)
+	}()
+	return p
+}
+
+// PID returns the process's id.
+func (p *Process) PID() int { return p.pid }
+
+// Wait returns how the process ended, once it has, at every call. Once ctx is done
+// it returns context.Cause(ctx), unless the process has ended already: so with a
+// ctx that is done from the start, Wait just looks.
+func (p *Process) Wait(ctx context.Context) (Exit, error) {
+	waiting := p.waiting
+	if p.pidfd == nil {
+		waiting = nil // the goroutine waits
+	}
+	select {
+	case <-p.ended:
+		return p.exit, nil
+	case waiting <- struct{}{}:
+		defer func() { <-p.waiting }()
+		return p.poll(ctx)
+	case <-ctx.Done():
+		if p.lookNow() {
+			return p.exit, nil
+		}
+		return Exit{}, context.Cause(ctx)
+	}
+}
+
+// lookNow reports whether the child has ended by now.
+func (p *Process) lookNow() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+	}
+	if p.pidfd == nil {
+		return p.look(unix.P_PID, p.pid, unix.WNOHANG)
+	}
+	gone := false
+	conn, err := p.pidfd.SyscallConn()
+	if err == nil {
+		err = conn.Control(func(fd uintptr) { gone = p.look(unix.P_PIDFD, int(fd), unix.WNOHANG) })
+	}
+	return err == nil && gone
+}
+
+// poll waits on the pidfd. The caller holds waiting.
+func (p *Process) poll(ctx context.Context) (Exit, error) {
+	conn, err := p.pidfd.SyscallConn()
+	if err != nil {
+		return Exit{}, err
+	}
+	fired := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		p.pidfd.SetReadDeadline(time.Unix(1, 0))
+		close(fired)
+	})
+	defer func() {
+		if !stop() {
+			<-fired
+			p.pidfd.SetReadDeadline(time.Time{}) // for the next one who waits
+		}
+	}()
+	gone := false
+	err = conn.Read(func(fd uintptr) bool {
+		gone = p.look(unix.P_PIDFD, int(fd), unix.WNOHANG)
+		return gone
+	})
+	switch {
+	case gone || p.lookNow(): // Read may see its deadline before it calls look
+		return p.exit, nil
+	case ctx.Err() != nil:
+		return Exit{}, context.Cause(ctx)
+	}
+	return Exit{}, fmt.Errorf("wait for pid %d: %w", p.pid, err)
+}
+
+// look reports whether the child has ended, and then sees to it that ended is
+// closed. It waits for that unless flags has WNOHANG.
+func (p *Process) look(idType, id, flags int) bool {
+	if p.adopted {
+		exit, gone := lookFromAfar(id)
+		if gone {
+			p.end(exit, false)
+		}
+		return gone
+	}
+	var info siginfo
+	err := error(unix.EINTR)
+	for errors.Is(err, unix.EINTR) {
+		err = unix.Waitid(idType, id, (*unix.Siginfo)(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOWAIT|flags, nil)
+	}
+	if errors.Is(err, unix.EINVAL) && idType == unix.P_PIDFD {
+		// Linux 5.3 has pidfds that can be polled, and no P_PIDFD yet.
+		return p.look(unix.P_PID, p.pid, flags)
+	}
+	if err == nil && info.pid == 0 {
+		return false
+	}
+	switch {
+	case err == nil:
+		p.end(info.exit(), true)
+	case idType == unix.P_PIDFD:
+		// ECHILD: it ended, and somebody else has reaped it (SIGCHLD is ignored,
+		// or this program calls wait4(-1)). Its number may be another's by now.
+		p.end(reapedExit(id), false)
+	default:
+		p.end(Exit{}, false)
+	}
+	return true
+}
+
+// end notes how the process ended, and whether it is a zombie that keeps its
+// number.
+func (p *Process) end(exit Exit, pinned bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.ended: // somebody else looked at the same time
+	default:
+		p.exit, p.pinned = exit, pinned
+		close(p.ended)
+	}
+}
+
+// Signal sends sig, a syscall.Signal, to the whole group. It returns
+// [os.ErrProcessDone] once there is nobody left to get it.
+func (p *Process) Signal(_ context.Context, sig os.Signal) error {
+	number, ok := sig.(syscall.Signal)
+	if !ok {
+		return fmt.Errorf("signal %v: not a signal of this system", sig)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	err := p.signalLocked(number)
+	switch {
+	case errors.Is(err, unix.ESRCH):
+		return os.ErrProcessDone
+	case err != nil:
+		return fmt.Errorf("signal the group of pid %d with %v: %w", p.pid, number, err)
+	}
+	p.killed = p.killed || number == unix.SIGKILL
+	return nil
+}
+
+func (p *Process) signalLocked(sig syscall.Signal) error {
+	if p.over {
+		return unix.ESRCH
+	}
+	refused := error(unix.ESRCH)
+	if p.pidfd != nil {
+		conn, err := p.pidfd.SyscallConn()
+		if err != nil {
+			return err
+		}
+		if ctlErr := conn.Control(func(fd uintptr) { err = signalGroup(int(fd), sig) }); ctlErr != nil {
+			return ctlErr
+		}
+		// The kernel may be too old for it (EINVAL, ENOSYS), and the filter of a
+		// container refuses the call with an error of its choice.
+		switch {
+		case err == nil || errors.Is(err, unix.ESRCH):
+			return err
+		case !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS):
+			refused = err
+		}
+	}
+	if !p.pinned {
+		return refused // the number is not to be trusted
+	}
+	return unix.Kill(-p.pid, sig)
+}
+
+// Reap clears away what is left of the process, which has ended: the zombie, and
+// its pidfd. If SIGKILL was sent before, Reap returns once the whole group is gone,
+// or ctx is done; its error names the processes that are left. What this program has
+// inherited of the group is reaped, too. Reap is called once, and no other method
+// after it. It does not reap an adopted process.
+func (p *Process) Reap(ctx context.Context) error {
+	p.mu.Lock()
+	p.over = true
+	killed, ours := p.killed, p.pinned && !p.adopted
+	p.mu.Unlock()
+	if killed && ours && inheritsOrphans() {
+		reapOrphans(ctx, p.pid)
+	}
+	for err := error(unix.EINTR); ours && errors.Is(err, unix.EINTR); {
+		_, err = unix.Wait4(p.pid, nil, unix.WNOHANG, nil)
+	}
+	p.closePidfd()
+	if killed {
+		return awaitGroup(ctx, p.pid)
+	}
+	return nil
+}
+
+// Release forgets the process, which runs: it frees the pidfd. It is called instead
+// of Reap, and no other method after it. When the process has ended, a later [Start]
+// reaps it.
+func (p *Process) Release() {
+	p.mu.Lock()
+	p.over = true
+	p.mu.Unlock()
+	p.closePidfd()
+	if !p.adopted {
+		released.add(p.pid)
+	}
+}
+
+func (p *Process) closePidfd() {
+	if p.pidfd != nil {
+		p.pidfd.Close()
+	}
+}
+
+// Notes says what may explain that the process does nothing: that it is stopped.
+func (p *Process) Notes() []string {
+	if st, err := ReadStat(p.pid); err == nil && (st.State == 'T' || st.State == 't') {
+		return []string{"the process is stopped (state " + string(st.State) + "), as by SIGSTOP"}
+	}
+	return nil
+}

@@ -1,0 +1,472 @@
+package unixproc_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+)
+
+// A talker is a process whose standard input and output are pipes.
+type talker struct {
+	*unixproc.Process
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+// run starts a script, or c if that has a path. The test ends it.
+func run(t *testing.T, script string, c unixproc.Command) talker {
+	t.Helper()
+	stdin, in := pipe(t)
+	out, stdout := pipe(t)
+	defer stdin.Close()
+	defer stdout.Close()
+	if c.Path == "" {
+		c.Path, c.Args = "/bin/sh", []string{"-c", script}
+	}
+	c.Files = append([]*os.File{stdin, stdout, os.Stderr}, c.Files...)
+	p, err := unixproc.Start(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // after a Reap there is nobody to get it
+		if p.Signal(context.Background(), unix.SIGKILL) == nil {
+			p.Wait(context.Background())
+			p.Reap(context.Background())
+		}
+	})
+	return talker{p, in, bufio.NewReader(out)}
+}
+
+// pipe returns a pipe. The test closes both ends.
+func pipe(t *testing.T) (r, w *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		r.Close()
+		w.Close()
+	})
+	return r, w
+}
+
+// line returns the next line that p writes.
+func (p talker) line(t *testing.T) string {
+	t.Helper()
+	line, err := p.out.ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSuffix(line, "\n")
+}
+
+// mustEnd waits for the end of p, and reaps it.
+func mustEnd(t *testing.T, p *unixproc.Process, want unixproc.Exit) {
+	t.Helper()
+	if exit, err := p.Wait(t.Context()); err != nil || exit != want {
+		t.Errorf("it has ended with %+v, %v; want %+v", exit, err, want)
+	}
+	if err := p.Reap(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := p.Signal(t.Context(), unix.SIGKILL); err != os.ErrProcessDone {
+		t.Errorf("after Reap, Signal returned %v", err)
+	}
+}
+
+// A process ends by itself or by a signal, and Wait says which.
+func TestWait(t *testing.T) {
+	for script, want := range map[string]unixproc.Exit{
+		"exit 0":        {Known: true},
+		"exit 7":        {Code: 7, Known: true},
+		"kill -TERM $$": {Signal: unix.SIGTERM, Known: true},
+		"read line":     {Code: 1, Known: true},
+		"kill -KILL 0":  {Signal: unix.SIGKILL, Known: true},
+	} {
+		p := run(t, script, unixproc.Command{})
+		p.in.Close()
+		mustEnd(t, p.Process, want)
+	}
+}
+
+// Wait with a context that is done just looks.
+func TestWaitLooks(t *testing.T) {
+	p := run(t, "read line; exit 3", unixproc.Command{})
+	why := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(why)
+	for range 3 {
+		if exit, err := p.Wait(ctx); err != why {
+			t.Errorf("Wait returned %+v, %v", exit, err)
+		}
+	}
+	p.in.Close()
+	want := unixproc.Exit{Code: 3, Known: true}
+	if exit, err := p.Wait(t.Context()); err != nil || exit != want {
+		t.Errorf("Wait returned %+v, %v", exit, err)
+	}
+	if exit, err := p.Wait(ctx); err != nil || exit != want {
+		t.Errorf("after the end Wait returned %+v, %v", exit, err)
+	}
+	mustEnd(t, p.Process, want)
+}
+
+// A process gets what its Command says, and leads a session and a group.
+func TestStart(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	script := `pwd; echo "$A $B $PWD"; test "$P" = $$ && echo "$0 $1"; test -e /proc/self/fd/5 && ! test -e /proc/self/fd/4 && echo 5; read line`
+	p := run(t, "", unixproc.Command{
+		Path: "/bin/sh", Args: []string{"-c", script, "zero", "one two"},
+		Env: []string{"A=1", "A=2", "B=3"}, Dir: dir, Files: []*os.File{nil, nil, null}, PIDEnv: []string{"P"},
+	})
+	for _, want := range []string{dir, "2 3 " + dir, "zero one two", "5"} {
+		if got := p.line(t); got != want {
+			t.Errorf("it says %q, want %q", got, want)
+		}
+	}
+	st, err := unixproc.ReadStat(p.PID())
+	if err != nil || st.Group != p.PID() || st.Session != p.PID() || st.Parent != os.Getpid() {
+		t.Errorf("%+v, %v", st, err)
+	}
+	p.in.Close()
+	mustEnd(t, p.Process, unixproc.Exit{Code: 1, Known: true})
+}
+
+// Without files the standard descriptors are the null device.
+func TestStartWithoutFiles(t *testing.T) {
+	p, err := unixproc.Start(t.Context(), unixproc.Command{Path: "/bin/sh", Args: []string{"-c",
+		`for fd in 0 1 2; do test "$(readlink /proc/$$/fd/$fd)" = /dev/null || exit 9; done`}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustEnd(t, p, unixproc.Exit{Known: true})
+}
+
+// What cannot be started is explained, and nothing is left of it.
+func TestStartFails(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, content string, mode os.FileMode) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	busy := file("busy", "#!/bin/sh\n", 0o700)
+	writer, err := os.OpenFile(busy, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	for _, c := range []struct {
+		command unixproc.Command
+		err     error
+		says    string
+	}{
+		{unixproc.Command{Path: filepath.Join(dir, "nowhere")}, syscall.ENOENT, "no such file"},
+		{unixproc.Command{Path: file("script", "#! /no/such/shell\n", 0o700)}, syscall.ENOENT, `its interpreter "/no/such/shell" is not`},
+		{unixproc.Command{Path: file("plain", "#!/bin/sh\n", 0o600)}, syscall.EACCES, "not executable for us (mode -rw-------)"},
+		{unixproc.Command{Path: file("empty", "", 0o700)}, syscall.ENOEXEC, "the file is empty"},
+		{unixproc.Command{Path: file("text", "hello\n", 0o700)}, syscall.ENOEXEC, "nor a script with a #! line"},
+		{unixproc.Command{Path: busy}, syscall.ETXTBSY, "open for writing"},
+		{unixproc.Command{Path: "/bin/sh", Dir: filepath.Join(dir, "nowhere")}, syscall.ENOENT, "cannot be entered any more"},
+		{unixproc.Command{Path: filepath.Join(dir, "nowhere"), PIDEnv: []string{"P"}}, syscall.ENOENT, "no such file"},
+		{unixproc.Command{Path: "/bin/sh", Args: []string{strings.Repeat("x", 1<<20)}}, syscall.E2BIG, "bytes of arguments"},
+	} {
+		p, err := unixproc.Start(t.Context(), c.command)
+		if p != nil || !errors.Is(err, c.err) || !strings.Contains(fmt.Sprint(err), c.says) {
+			t.Errorf("%+.100v: %v; want %v and %q", c.command, err, c.err, c.says)
+		}
+	}
+	if pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); err != unix.ECHILD {
+		t.Errorf("there is a child left: %d, %v", pid, err)
+	}
+}
+
+// A signal goes to the whole group, and after SIGKILL Reap waits for all of it.
+func TestSignalGroup(t *testing.T) {
+	p := run(t, "exec 3<&0; sh -c 'echo up; read line <&3' & wait", unixproc.Command{})
+	p.line(t)
+	members, err := unixproc.GroupMembers(p.PID())
+	if err != nil || len(members) != 2 || !slices.Contains(members, p.PID()) {
+		t.Errorf("the group is %v, %v", members, err)
+	}
+	if err := p.Signal(t.Context(), unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	mustEnd(t, p.Process, unixproc.Exit{Signal: unix.SIGKILL, Known: true})
+	if members, err := unixproc.GroupMembers(p.PID()); err != nil || len(members) != 0 {
+		t.Errorf("of the group there are left %v, %v", members, err)
+	}
+}
+
+// A process that is stopped says so, until it goes on.
+func TestNotes(t *testing.T) {
+	p := run(t, "read line", unixproc.Command{})
+	if notes := p.Notes(); notes != nil {
+		t.Errorf("it says %q", notes)
+	}
+	if err := p.Signal(t.Context(), unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Waitid(unix.P_PID, p.PID(), nil, unix.WSTOPPED|unix.WNOWAIT, nil); err != nil {
+		t.Fatal(err)
+	}
+	if notes := p.Notes(); len(notes) != 1 || !strings.Contains(notes[0], "is stopped (state T)") {
+		t.Errorf("of a process that is stopped it says %q", notes)
+	}
+	if err := p.Signal(t.Context(), unixproc.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	p.in.Close()
+	mustEnd(t, p.Process, unixproc.Exit{Code: 1, Known: true})
+}
+
+// A process that was released is reaped by a later Start, once it has ended.
+func TestRelease(t *testing.T) {
+	p := run(t, "read line", unixproc.Command{})
+	p.Release()
+	mustEnd(t, run(t, "exit 0", unixproc.Command{}).Process, unixproc.Exit{Known: true})
+	if err := unix.Kill(p.PID(), 0); err != nil {
+		t.Errorf("it has gone: %v", err)
+	}
+	p.in.Close()
+	waitUnreaped(t, p.PID())
+	mustEnd(t, run(t, "exit 0", unixproc.Command{}).Process, unixproc.Exit{Known: true})
+	if err := unix.Kill(p.PID(), 0); err != unix.ESRCH {
+		t.Errorf("it was not reaped: %v", err)
+	}
+}
+
+// A process that was adopted is waited for and signalled, and not reaped; nobody
+// else is taken for it.
+func TestAdopt(t *testing.T) {
+	p := run(t, "read line", unixproc.Command{})
+	id := identify(t, p.PID())
+	other := id
+	other.Start++
+	if _, err := unixproc.Adopt(other); !errors.Is(err, unixproc.ErrStranger) {
+		t.Errorf("another process was adopted: %v", err)
+	}
+	adopted, err := unixproc.Adopt(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if adopted.PID() != id.PID {
+		t.Errorf("it has the pid %d, want %d", adopted.PID(), id.PID)
+	}
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	if exit, err := adopted.Wait(done); err != context.Canceled {
+		t.Errorf("while it runs Wait returned %v, %v", exit, err)
+	}
+	if err := adopted.Signal(t.Context(), unix.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	// How it has ended is known once it was reaped, and to new kernels only.
+	if exit, err := adopted.Wait(t.Context()); err != nil || exit.Known {
+		t.Errorf("before it was reaped it has ended with %+v, %v", exit, err)
+	}
+	if err := adopted.Reap(t.Context()); err != nil {
+		t.Error(err)
+	}
+	mustEnd(t, p.Process, unixproc.Exit{Signal: unix.SIGTERM, Known: true})
+	if _, err := unixproc.Adopt(id); !errors.Is(err, unixproc.ErrGone) {
+		t.Errorf("nobody was adopted: %v", err)
+	}
+}
+
+// Who is not the one with the Identity is not killed; KillGroup kills its group.
+func TestKill(t *testing.T) {
+	for name, c := range map[string]struct {
+		kill func(unixproc.Identity) error
+		left int // of the group of two
+	}{"Kill": {unixproc.Kill, 1}, "KillGroup": {unixproc.KillGroup, 0}} {
+		t.Run(name, func(t *testing.T) {
+			p := run(t, "exec 3<&0; sh -c 'echo up; read line <&3; echo down' & wait", unixproc.Command{})
+			p.line(t)
+			id := identify(t, p.PID())
+			other := id
+			other.Start++
+			if err := c.kill(other); !errors.Is(err, unixproc.ErrStranger) {
+				t.Errorf("of another it returned %v", err)
+			}
+			if members, err := unixproc.GroupMembers(id.PID); err != nil || len(members) != 2 {
+				t.Errorf("the group is %v, %v", members, err)
+			}
+			if err := c.kill(id); err != nil {
+				t.Error(err)
+			}
+			p.in.Close() // ends the other
+			rest, err := io.ReadAll(p.out)
+			if err != nil || strings.Count(string(rest), "down") != c.left {
+				t.Errorf("then there was written %q, %v", rest, err)
+			}
+			mustEnd(t, p.Process, unixproc.Exit{Signal: unix.SIGKILL, Known: true})
+			if err := c.kill(id); !errors.Is(err, unixproc.ErrGone) {
+				t.Errorf("of nobody it returned %v", err)
+			}
+		})
+	}
+}
+
+// A program that inherits orphans reaps those that it has ended, and no others.
+func TestReapInherited(t *testing.T) {
+	c := exec.Command("/proc/self/exe")
+	c.Env = append(os.Environ(), roleVariable+"=subreaper")
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// subreaper is a role: it inherits two processes of another session, and ends one.
+func subreaper() error {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	out, err := exec.Command("/bin/sh", "-c", "for i in 1 2; do sleep 1000 >/dev/null 2>&1 & echo $!; done").Output()
+	if err != nil {
+		return err
+	}
+	var pids []int
+	for _, word := range strings.Fields(string(out)) {
+		pid, err := strconv.Atoi(word)
+		if err != nil {
+			return err
+		}
+		pids = append(pids, pid)
+	}
+	defer unix.Wait4(pids[1], nil, 0, nil)
+	defer unix.Kill(pids[1], unix.SIGKILL)
+	id, err := unixproc.Identify(pids[0])
+	if err != nil {
+		return err
+	}
+	if err := unixproc.Kill(id); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	unixproc.ReapInherited(ctx, pids[:1])
+	if err := unix.Kill(pids[0], 0); err != unix.ESRCH {
+		return fmt.Errorf("it was not reaped: %v", err)
+	}
+	if st, err := unixproc.ReadStat(pids[1]); err != nil || st.Dead() {
+		return fmt.Errorf("the other is gone: %+v, %v", st, err)
+	}
+	return nil
+}
+
+// A lock has one taker, and its holders are those that have inherited it; the file
+// open is no lock, and another file of that name neither.
+func TestLock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	open := func() *os.File {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		return f
+	}
+	f := open()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	fi, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	is := func(other os.FileInfo) bool { return os.SameFile(fi, other) }
+	heir := run(t, "read line", unixproc.Command{Files: []*os.File{f}})
+	looker := run(t, "read line", unixproc.Command{Files: []*os.File{open()}})
+
+	takers, err := unixproc.LockTakers(fi.Sys().(*syscall.Stat_t).Ino)
+	if err != nil || !slices.Contains(takers, os.Getpid()) || slices.Contains(takers, heir.PID()) {
+		t.Errorf("LockTakers returned %v, %v", takers, err)
+	}
+	holders, err := unixproc.LockHolders("lock", is)
+	if want := identify(t, heir.PID()); err != nil || len(holders) != 1 || holders[0].Identity != want || holders[0].Forked {
+		t.Errorf("LockHolders returned %+v, %v; want %+v", holders, err, want)
+	}
+	for pid, want := range map[int]bool{os.Getpid(): true, heir.PID(): true, looker.PID(): false, 1 << 30: false} {
+		if got := unixproc.HoldsLock(pid, "lock", is); got != want {
+			t.Errorf("HoldsLock(%d) = %v", pid, got)
+		}
+	}
+	if unixproc.HoldsLock(heir.PID(), "lock", func(os.FileInfo) bool { return false }) {
+		t.Error("it holds a lock that is another file")
+	}
+	if unixproc.HoldsLock(heir.PID(), "loc", is) {
+		t.Error("it holds a lock that has another name")
+	}
+}
+
+// What is in memory can be read, and not changed.
+func TestMemoryFile(t *testing.T) {
+	f, err := unixproc.MemoryFile("note", "some text")
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skipf("not run, for there are no such files here: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if data, err := io.ReadAll(f); err != nil || string(data) != "some text" {
+		t.Errorf("it holds %q, %v", data, err)
+	}
+	if _, err := f.WriteAt([]byte("x"), 0); !errors.Is(err, unix.EPERM) {
+		t.Errorf("it can be written to: %v", err)
+	}
+	if err := f.Truncate(0); !errors.Is(err, unix.EPERM) {
+		t.Errorf("it can be truncated: %v", err)
+	}
+}
+
+// What cannot be started is known before.
+func TestChecks(t *testing.T) {
+	if err := unixproc.CheckArgumentSpace("/bin/sh", []string{"x"}, nil); err != nil {
+		t.Error(err)
+	}
+	big := []string{strings.Repeat("x", 7<<20)}
+	if err := unixproc.CheckArgumentSpace("/bin/sh", big, nil); !errors.Is(err, unix.E2BIG) {
+		t.Errorf("of arguments: %v", err)
+	}
+	if err := unixproc.CheckArgumentSpace("/bin/sh", nil, big); !errors.Is(err, unix.E2BIG) {
+		t.Errorf("of environment: %v", err)
+	}
+	dir := t.TempDir()
+	if err := unixproc.MayEnter(dir); err != nil {
+		t.Error(err)
+	}
+	if err := unixproc.MayEnter(filepath.Join(dir, "nowhere")); err != unix.ENOENT {
+		t.Errorf("of a directory that is not there: %v", err)
+	}
+	if unixproc.IsFull(filepath.Join(dir, "nowhere")) {
+		t.Error("the filesystem of a file that is not there is full")
+	}
+}

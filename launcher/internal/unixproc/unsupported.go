@@ -1,0 +1,50 @@
+//go:build !linux && !darwin && !freebsd
+
+package unixproc
+
+import (
+	"context"
+	"errors"
+	"os"
+	"syscall"
+)
+
+// Supported says whether processes can be started on this system.
+const Supported = false
+
+// SIGCONT has no meaning here.
+const SIGCONT = syscall.Signal(0)
+
+// A Process cannot be had here.
+type Process struct{}
+
+// Start returns [errors.ErrUnsupported].
+func Start(context.Context, Command) (*Process, error) { return nil, errors.ErrUnsupported }
+
+// PID returns 0.
+func (*Process) PID() int { return 0 }
+
+// Wait returns [errors.ErrUnsupported].
+func (*Process) Wait(context.Context) (Exit, error) { return Exit{}, errors.ErrUnsupported }
+
+// Signal returns [errors.ErrUnsupported].
+func (*Process) Signal(context.Context, os.Signal) error { return errors.ErrUnsupported }
+
+// Reap returns [errors.ErrUnsupported].
+func (*Process) Reap(context.Context) error { return errors.ErrUnsupported }
+
+// Release does nothing.
+func (*Process) Release() {}
+
+// Notes returns nothing.
+func (*Process) Notes() []string { return nil }
+
+// MayEnter leaves it to the system.
+func MayEnter(string) error { return nil }
+
+// IsFull cannot tell, and says no.
+func IsFull(string) bool { return false }
+
+func lifeOf(int) (start uint64, dead bool, err error) { return 0, false, errors.ErrUnsupported }
+
+func here() (boot, namespace string, err error) { return "", "", errors.ErrUnsupported }
