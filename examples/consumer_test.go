@@ -11,7 +11,7 @@ import (
 // and launches a pod. It needs no module that this repository does not need.
 func TestConsumer(t *testing.T) {
 	dir := newModule(t)
-	for _, name := range []string{"main.go", "contract.go", "go.mod"} {
+	for _, name := range []string{"main.go", "contract.go", "kits_test.go", "go.mod"} {
 		write(t, filepath.Join(dir, name), read(t, "consumer", name))
 	}
 	write(t, filepath.Join(dir, "go.sum"), read(t, "..", "go.sum"))
