@@ -13,8 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 var updateAPI = flag.Bool("update-api", false, "write testdata/api.txt anew")
@@ -43,7 +41,7 @@ func TestAPI(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(string(want), got.String()); diff != "" {
+			if diff := difference(string(want), got.String()); diff != "" {
 				t.Errorf("the API is not that of %s (go test -update-api writes it anew; -want +got):\n%s", golden, diff)
 			}
 		})

@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher"
@@ -105,7 +104,7 @@ func (s *swap) launch() error {
 // mustSpareVictim fails the test if anything has become of the victim.
 func (s *swap) mustSpareVictim(when string) {
 	s.T.Helper()
-	if diff := cmp.Diff(s.before, listing(s.T, s.victim)); diff != "" {
+	if diff := difference(s.before, listing(s.T, s.victim)); diff != "" {
 		s.T.Fatalf("%s: the victim has changed (-before +after):\n%s", when, diff)
 	}
 }
@@ -153,7 +152,7 @@ func TestSwapAtEachStep(t *testing.T) {
 			for i, at := range steps {
 				want[at] = i < slices.Index(steps, "make")
 			}
-			if diff := cmp.Diff(want, refused); diff != "" {
+			if diff := difference(want, refused); diff != "" {
 				t.Errorf("refused when swapped after (-want +got):\n%s", diff)
 			}
 		})

@@ -14,8 +14,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/logsource"
@@ -56,7 +54,7 @@ func newVictim(t *testing.T) *victim {
 // mustBeSpared fails the test if anything has become of the victim.
 func (v *victim) mustBeSpared() {
 	v.t.Helper()
-	if diff := cmp.Diff(v.before, listing(v.t, v.dir)); diff != "" {
+	if diff := difference(v.before, listing(v.t, v.dir)); diff != "" {
 		v.t.Errorf("the victim has changed (-before +after):\n%s", diff)
 	}
 	if got := readFile(v.t, v.file); got != "precious" {
@@ -160,7 +158,7 @@ func TestMadeFirstByAnother(t *testing.T) {
 				e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
 				podrig.MustBe(t, e, runtimedir.ErrInsecure)
 				podrig.MustSay(t, e, dir, fmt.Sprintf("belongs to user %d", anotherUser))
-				if diff := cmp.Diff(before, listing(t, dir)); diff != "" || e.PID != 0 {
+				if diff := difference(before, listing(t, dir)); diff != "" || e.PID != 0 {
 					t.Errorf("it has changed (-before +after), or pid %d was started:\n%s", e.PID, diff)
 				}
 				if fi, err := os.Stat(dir); err != nil || fi.Sys().(*syscall.Stat_t).Uid != anotherUser {

@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/fakepod"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
@@ -106,14 +104,14 @@ func TestChild(t *testing.T) {
 		got := environ(t, pid)
 		slices.Sort(want)
 		slices.Sort(got)
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := difference(want, got); diff != "" {
 			t.Errorf("the caller's, without what its service manager told it (-want +got):\n%s", diff)
 		}
 	})
 	t.Run("environment that is given", func(t *testing.T) {
 		given := []string{"ONLY=this", "LD_PRELOAD="}
 		pod := stillRig(t).Launch(launcher.Spec{Name: "alice", Env: given})
-		if diff := cmp.Diff(given, environ(t, pod.PID())); diff != "" {
+		if diff := difference(given, environ(t, pod.PID())); diff != "" {
 			t.Errorf("B35: nothing of the caller's (-want +got):\n%s", diff)
 		}
 	})
@@ -133,7 +131,7 @@ func TestChild(t *testing.T) {
 				got[e.Name()] = target
 			}
 			maps.DeleteFunc(got, func(_, target string) bool { return target == filepath.Join(r.Base, "never") })
-			diff := cmp.Diff(want, got)
+			diff := difference(want, got)
 			if diff == "" {
 				break
 			}
@@ -174,14 +172,14 @@ func TestChild(t *testing.T) {
 		if ours["Umask"] != "0037" {
 			t.Fatalf("our own umask is %s", ours["Umask"])
 		}
-		if diff := cmp.Diff(ours, status(t, pid, names...)); diff != "" {
+		if diff := difference(ours, status(t, pid, names...)); diff != "" {
 			t.Errorf("they are the caller's (-want +got):\n%s", diff)
 		}
 	})
 	t.Run("signals", func(t *testing.T) {
 		const none = "0000000000000000"
 		want := map[string]string{"SigBlk": none, "SigIgn": os.Getenv(role), "ShdPnd": none}
-		if diff := cmp.Diff(want, status(t, pid, slices.Collect(maps.Keys(want))...)); diff != "" {
+		if diff := difference(want, status(t, pid, slices.Collect(maps.Keys(want))...)); diff != "" {
 			t.Errorf("nothing is blocked, pending, or ignored but by us all (-want +got):\n%s", diff)
 		}
 	})
@@ -207,7 +205,7 @@ func TestChild(t *testing.T) {
 			}
 			return lines
 		}
-		if diff := cmp.Diff(without(procFile(t, self, "limits")), without(got)); diff != "" {
+		if diff := difference(without(procFile(t, self, "limits")), without(got)); diff != "" {
 			t.Errorf("they are the caller's (-want +got):\n%s", diff)
 		}
 	})

@@ -16,7 +16,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
 	"github.com/podlaunch/podlaunch/launcher"
@@ -107,7 +106,7 @@ func TestPodArguments(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(launcher.Command{Path: self, Args: c.want, Env: c.spec.Env}, cmd); diff != "" {
+			if diff := difference(launcher.Command{Path: self, Args: c.want, Env: c.spec.Env}, cmd); diff != "" {
 				t.Errorf("command (-want +got):\n%s", diff)
 			}
 		})
@@ -200,7 +199,7 @@ func TestNotFound(t *testing.T) {
 			for _, place := range missed.Tried {
 				tried = append(tried, place.Name)
 			}
-			if diff := cmp.Diff(c.tried, tried); diff != "" {
+			if diff := difference(c.tried, tried); diff != "" {
 				t.Errorf("tried (-want +got):\n%s", diff)
 			}
 		})

@@ -2,6 +2,7 @@ package launcher
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,8 +10,6 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // A36: printable escapes what is not meant to be seen, and leaves the rest.
@@ -80,8 +79,8 @@ func TestRedact(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			before := slices.Clone(c.args)
 			got := redact(Command{Path: "/bin/pod", Args: c.args, Env: []string{"TOKEN=x"}}, c.overlay)
-			if diff := cmp.Diff(Command{Path: "/bin/pod", Args: c.want}, got); diff != "" {
-				t.Errorf("redact (-want +got):\n%s", diff)
+			if want := (Command{Path: "/bin/pod", Args: c.want}); !reflect.DeepEqual(got, want) {
+				t.Errorf("redact returned %+q, want %+q", got, want)
 			}
 			if !slices.Equal(before, c.args) {
 				t.Errorf("the command itself was changed: %q", c.args)
@@ -103,8 +102,8 @@ func TestTail(t *testing.T) {
 			all = append(all, string(line))
 		}
 		got := tl.lines()
-		if diff := cmp.Diff(all[max(0, count-tailLines):], got); diff != "" || tl.total() != count {
-			t.Errorf("after %d lines, of %d (-want +got):\n%s", count, tl.total(), diff)
+		if want := all[max(0, count-tailLines):]; !slices.Equal(got, want) || tl.total() != count {
+			t.Errorf("after %d lines, of %d: %q, want %q", count, tl.total(), got, want)
 		}
 		for range tailLines {
 			tl.add([]byte("overwritten"))

@@ -19,7 +19,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/podlaunch/podlaunch/launcher"
@@ -124,7 +123,7 @@ func (c message) check(t *testing.T) {
 		t.Fatalf("Launch returned %v, %v", pod, err)
 	}
 	const facts = "stage ready, pid 4711, after 1s, log /run/alice/stderr.log)"
-	if diff := cmp.Diff("launch alice: "+c.want+facts, err.Error()); diff != "" {
+	if diff := difference("launch alice: "+c.want+facts, err.Error()); diff != "" {
 		t.Errorf("message (-want +got):\n%s", diff)
 	}
 	podrig.MustBe(t, err, c.is)
@@ -167,7 +166,7 @@ func TestErrorIsOneLine(t *testing.T) {
 	}
 	const want = `launch ali\nce: first\nsecond; still waiting for\r\nGodot; its last lines: a\tb | \x1b[1m; it rains; it\x00pours; ` +
 		`the progress callback was too slow for 2 lines; NOT CLEARED: a\nchild (stage ready, pid 7, after 1.23s, log /run/\nlog)`
-	if diff := cmp.Diff(want, e.Error()); diff != "" {
+	if diff := difference(want, e.Error()); diff != "" {
 		t.Errorf("message (-want +got):\n%s", diff)
 	}
 	if got, want := (&launcher.Error{Name: "alice", Stage: launcher.StageDir}).Error(), "launch alice: unknown reason (stage dir, after 0s)"; got != want {
@@ -226,7 +225,7 @@ func TestErrorsKeepTheOverlay(t *testing.T) {
 			r.L.Command = c.command
 			r.L.Logger = hclog.New(&hclog.LoggerOptions{Level: hclog.Trace, Output: &out})
 			e := r.Fail(t.Context(), launcher.Spec{Name: "alice", Overlay: overlay, Env: []string{"TOKEN=s3cret"}})
-			if diff := cmp.Diff(c.want, e.Command.Args); diff != "" || e.Command.Env != nil || e.Stage != c.stage {
+			if diff := difference(c.want, e.Command.Args); diff != "" || e.Command.Env != nil || e.Stage != c.stage {
 				t.Errorf("stage %q, environment %q, arguments (-want +got):\n%s", e.Stage, e.Command.Env, diff)
 			}
 			for what, text := range map[string]string{"message": e.Error(), "fields": fmt.Sprintf("%+v %#v", *e, *e), "log": out.String()} {
@@ -351,7 +350,7 @@ func TestLoggingOfAPod(t *testing.T) {
 		"debug step done log", "debug step done ready", "debug step done start", "debug process started",
 		"debug step done ready", "debug step done own", "info pod is ready", "debug stopping", "debug process is gone",
 	}
-	if diff := cmp.Diff(want, messages(all)); diff != "" {
+	if diff := difference(want, messages(all)); diff != "" {
 		t.Errorf("messages (-want +got):\n%s", diff)
 	}
 	for _, rec := range all {
@@ -371,7 +370,7 @@ func TestLoggingOfAPod(t *testing.T) {
 		t.Errorf("without the endpoint: %v", all)
 	}
 	again := r.records(hclog.Info, func() { r.Launch(launcher.Spec{Name: "bob"}) })
-	if diff := cmp.Diff([]string{"info pod is ready"}, messages(again)); diff != "" {
+	if diff := difference([]string{"info pod is ready"}, messages(again)); diff != "" {
 		t.Errorf("messages at Info (-want +got):\n%s", diff)
 	}
 	if again[0]["launch"] == all[0]["launch"] {
@@ -384,14 +383,14 @@ func TestLoggingOfAFailure(t *testing.T) {
 	r := newRig(t, "say one", "exit 3")
 	var e *launcher.Error
 	all := r.records(hclog.Info, func() { e = r.Fail(t.Context(), launcher.Spec{Name: "alice"}) })
-	if diff := cmp.Diff([]string{"error launch failed ready"}, messages(all)); diff != "" {
+	if diff := difference([]string{"error launch failed ready"}, messages(all)); diff != "" {
 		t.Fatalf("messages (-want +got):\n%s", diff)
 	}
 	if rec := all[0]; rec["pid"] != float64(e.PID) || rec["error"] != e.Error() || rec["took"] != float64(e.Elapsed) || rec["pod"] != "alice" {
 		t.Errorf("logged %v, want what is in %v", rec, e)
 	}
 	all = r.records(hclog.Info, func() { r.Fail(t.Context(), launcher.Spec{Name: "a/b"}) })
-	if diff := cmp.Diff([]string{"error launch failed dir"}, messages(all)); diff != "" {
+	if diff := difference([]string{"error launch failed dir"}, messages(all)); diff != "" {
 		t.Errorf("messages (-want +got):\n%s", diff)
 	}
 }

@@ -17,8 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/fakepod"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
@@ -68,7 +66,7 @@ func (r refuser) refuse(ctx context.Context, spec launcher.Spec, parts ...string
 	r.L.Starter = noStarter{r.T}
 	e := r.Fail(ctx, spec)
 	r.L.Starter = nil
-	if diff := cmp.Diff(before, listing(r.T, r.parent)); diff != "" {
+	if diff := difference(before, listing(r.T, r.parent)); diff != "" {
 		r.T.Errorf("%q was refused, and yet the disk has changed (-before +after):\n%s", spec.Name, diff)
 	}
 	if e.PID != 0 || e.LogPath != "" || e.Exit != nil || e.Tail != nil {
@@ -422,7 +420,7 @@ func a15(t *testing.T) {
 	if err != nil || !strings.HasPrefix(string(out), want) {
 		t.Errorf("a launch by an ordinary user gave %v and\n%s\nwant\n%s", err, out, want)
 	}
-	if diff := cmp.Diff(before, listing(t, r.parent)); diff != "" {
+	if diff := difference(before, listing(t, r.parent)); diff != "" {
 		t.Errorf("something was created (-before +after):\n%s", diff)
 	}
 }
@@ -548,7 +546,7 @@ func a21(t *testing.T) {
 	r := newRig(t)
 	r.L.Command = podrig.Script("listen", "bytes "+strconv.Quote("one\n\ntwo\n"+r.readyLine("alice")), "hang")
 	lines := r.progressOf("alice")
-	if diff := cmp.Diff([]string{"one", "", "two"}, lines); diff != "" {
+	if diff := difference([]string{"one", "", "two"}, lines); diff != "" {
 		t.Errorf("progress (-want +got):\n%s", diff)
 	}
 }
@@ -559,7 +557,7 @@ func a22(t *testing.T) {
 	line := strings.TrimSuffix(r.readyLine("alice"), "\n")
 	r.L.Command = podrig.Script("listen", "write "+strconv.Quote("one\r\ntwo\r\r\n\r\n"+line+"\r\n"), "hang")
 	lines := r.progressOf("alice")
-	if diff := cmp.Diff([]string{"one", "two\r", ""}, lines); diff != "" {
+	if diff := difference([]string{"one", "two\r", ""}, lines); diff != "" {
 		t.Errorf("progress (-want +got):\n%s", diff)
 	}
 }
@@ -788,7 +786,7 @@ func a35(t *testing.T) {
 	for _, line := range lines {
 		count[line]++
 	}
-	if diff := cmp.Diff(map[string]int{here: n, there: n}, count); diff != "" {
+	if diff := difference(map[string]int{here: n, there: n}, count); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)
 	}
 

@@ -13,7 +13,6 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/podlaunch/podlaunch/launcher"
@@ -152,7 +151,7 @@ func TestLogTo(t *testing.T) {
 			if got[0].Level != want.Level || got[0].Message != want.Message {
 				t.Errorf("got %v %q, want %v %q", got[0].Level, got[0].Message, want.Level, want.Message)
 			}
-			if diff := cmp.Diff(c.fields, fields); diff != "" {
+			if diff := difference(c.fields, fields); diff != "" {
 				t.Errorf("fields (-want +got):\n%s", diff)
 			}
 		})
@@ -174,7 +173,7 @@ func TestLogToFallback(t *testing.T) {
 		if want == hclog.Off {
 			wanted = wanted[:1]
 		}
-		if diff := cmp.Diff(wanted, e.heard); diff != "" {
+		if diff := difference(wanted, e.heard); diff != "" {
 			t.Errorf("fallback %v (-want +got):\n%s", fallback, diff)
 		}
 	}

@@ -17,7 +17,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
 	"github.com/podlaunch/podlaunch/launcher"
@@ -104,7 +103,7 @@ func TestObserver(t *testing.T) {
 	before := time.Now()
 	pod := r.Launch(launcher.Spec{Name: "alice"})
 	after := time.Now()
-	if diff := cmp.Diff(slices.Concat([]string{"start"}, allSteps, []string{"end"}), told.read()); diff != "" {
+	if diff := difference(slices.Concat([]string{"start"}, allSteps, []string{"end"}), told.read()); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
 	if l := told.begun[0]; l.Name != "alice" || l.ID != id || l.ID == uuid.Nil || l.Began.Before(before) {
@@ -166,7 +165,7 @@ func TestObserverOfFailures(t *testing.T) {
 			var told tape
 			r.L.Observer = told.observer(nil)
 			e := r.Fail(t.Context(), c.spec)
-			if diff := cmp.Diff(c.want, told.read()); diff != "" {
+			if diff := difference(c.want, told.read()); diff != "" {
 				t.Errorf("told (-want +got):\n%s", diff)
 			}
 			if end := told.ends[0]; end.Pod != nil || end.Err != error(e) || end.Took < e.Elapsed {
@@ -283,7 +282,7 @@ func TestObserverOfALateStart(t *testing.T) {
 		})
 		podrig.MustBe(t, f.mustFail(t, t.Context()), launcher.ErrTimeout)
 		want := slices.Concat([]string{"start"}, allSteps[:slices.Index(allSteps, "start/process")], []string{"end"})
-		if diff := cmp.Diff(want, told.read()); diff != "" {
+		if diff := difference(want, told.read()); diff != "" {
 			t.Errorf("told (-want +got):\n%s", diff)
 		}
 		close(release)

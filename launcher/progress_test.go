@@ -20,8 +20,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
@@ -295,7 +293,7 @@ func a18Deadline(t *testing.T) {
 	if !errors.As(err, &e) || e.Dropped != 3 || e.Leftover == nil {
 		t.Errorf("%+v", e)
 	}
-	if diff := cmp.Diff([]string{"one", "two", "three", "four"}, e.Tail); diff != "" {
+	if diff := difference([]string{"one", "two", "three", "four"}, e.Tail); diff != "" {
 		t.Errorf("tail (-want +got):\n%s", diff)
 	}
 }
@@ -322,7 +320,7 @@ func a18GoesOn(t *testing.T) {
 	for i := range n {
 		want = append(want, fmt.Sprintf("line %d", i))
 	}
-	if diff := cmp.Diff(append(want, "last"), lines); diff != "" {
+	if diff := difference(append(want, "last"), lines); diff != "" {
 		t.Errorf("progress (-want +got):\n%s", diff)
 	}
 }
@@ -401,7 +399,7 @@ func a18Began(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff([]string{"one", "two"}, lines); diff != "" {
+		if diff := difference([]string{"one", "two"}, lines); diff != "" {
 			t.Errorf("progress (-want +got):\n%s", diff)
 		}
 		mustStop(t, pod)
@@ -517,7 +515,7 @@ func a27(t *testing.T) {
 func TestProgress(t *testing.T) {
 	r := newRig(t, "say one", "say", "say   two  ", "listen", "ready", "hang")
 	lines := r.progressOf("alice")
-	if diff := cmp.Diff([]string{"one", "", "  two  "}, lines); diff != "" {
+	if diff := difference([]string{"one", "", "  two  "}, lines); diff != "" {
 		t.Errorf("progress (-want +got):\n%s", diff)
 	}
 }
@@ -533,7 +531,7 @@ func TestProgressOfAPodThatExits(t *testing.T) {
 	if len(lines) != n+1 || lines[n] != "last" || e.Dropped != 0 {
 		t.Errorf("progress got %d lines, the last of them %.80q, and Dropped is %d", len(lines), lines[len(lines)-1:], e.Dropped)
 	}
-	if diff := cmp.Diff(lines[len(lines)-8:], e.Tail); diff != "" {
+	if diff := difference(lines[len(lines)-8:], e.Tail); diff != "" {
 		t.Errorf("the tail is not the end of the progress (-progress +tail):\n%s", diff)
 	}
 }

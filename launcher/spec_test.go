@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 )
@@ -34,7 +32,7 @@ func TestSpecEnv(t *testing.T) {
 	r := newRig(t)
 	env := []string{"A=1", "B=2", "A=3", "EMPTY=", "BYTES=\xff"}
 	before := slices.Clone(env)
-	if diff := cmp.Diff([]string{"A=3", "B=2", "BYTES=\xff", "EMPTY="}, r.environment(env)); diff != "" {
+	if diff := difference([]string{"A=3", "B=2", "BYTES=\xff", "EMPTY="}, r.environment(env)); diff != "" {
 		t.Errorf("environment (-want +got):\n%s", diff)
 	}
 	if !slices.Equal(before, env) {
@@ -81,7 +79,7 @@ func TestSpecLogStdout(t *testing.T) {
 	for logged, want := range map[bool][]string{false: {"to stderr"}, true: {"to stdout", "to stderr"}} {
 		var lines []string
 		pod := r.Launch(launcher.Spec{Name: "alice", LogStdout: logged, Progress: func(line string) { lines = append(lines, line) }})
-		if diff := cmp.Diff(want, lines); diff != "" {
+		if diff := difference(want, lines); diff != "" {
 			t.Errorf("LogStdout is %v, and progress (-want +got):\n%s", logged, diff)
 		}
 		if got := r.ReadLog("alice"); got != strings.Join(want, "\n")+"\n"+r.readyLine("alice") {

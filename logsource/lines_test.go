@@ -13,8 +13,6 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/podlaunch/podlaunch/logsource"
 )
 
@@ -136,20 +134,18 @@ func TestLines(t *testing.T) {
 			t.Run(c.name+"/"+how.name, func(t *testing.T) {
 				want := c.want
 				want.Err = io.EOF
-				if d := cmp.Diff(want, frame(t, how.wrap(strings.NewReader(c.in))), cmp.Comparer(sameError)); d != "" {
+				if d := diff(want, frame(t, how.wrap(strings.NewReader(c.in)))); d != "" {
 					t.Error(d)
 				}
 				want.Err = errTest
 				failing := io.MultiReader(strings.NewReader(c.in), iotest.ErrReader(errTest))
-				if d := cmp.Diff(want, frame(t, how.wrap(failing)), cmp.Comparer(sameError)); d != "" {
+				if d := diff(want, frame(t, how.wrap(failing))); d != "" {
 					t.Errorf("with an error other than io.EOF: %s", d)
 				}
 			})
 		}
 	}
 }
-
-func sameError(a, b error) bool { return a == b }
 
 // A19, A20, A21: wherever one line is cut in two by the writer, it is one line.
 func TestLinesCutAnywhere(t *testing.T) {

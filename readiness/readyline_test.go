@@ -16,7 +16,6 @@ import (
 	"testing/iotest"
 	"testing/synctest"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
@@ -384,8 +383,8 @@ func TestReadyLineSocketAnswers(t *testing.T) {
 	target.RuntimeDir = dir
 	_, _, err = await(t, readiness.ReadyLine{}, target)
 	want := []string{fmt.Sprintf("a socket answers at %q, though the pod has not announced it", l.Addr())}
-	if diff := cmp.Diff(want, pending(t, err, errOver).Notes); diff != "" {
-		t.Errorf("notes (-want +got):\n%s", diff)
+	if got := pending(t, err, errOver).Notes; !slices.Equal(got, want) {
+		t.Errorf("notes %q, want %q", got, want)
 	}
 	mustSay(t, err, want[0])
 }

@@ -8,7 +8,7 @@ require (
 	github.com/hashicorp/go-hclog v1.6.3
 	github.com/hashicorp/go-plugin v1.8.0
 	github.com/nxadm/tail v1.4.11
-	github.com/podlaunch/podlaunch v0.0.0
+	github.com/podlaunch/podlaunch v0.1.0
 	golang.org/x/sys v0.44.0
 )
 

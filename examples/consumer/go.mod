@@ -5,7 +5,7 @@ go 1.25.0
 require (
 	github.com/google/uuid v1.6.0
 	github.com/hashicorp/go-hclog v1.6.3
-	github.com/podlaunch/podlaunch v0.0.0
+	github.com/podlaunch/podlaunch v0.1.0
 )
 
 require (

@@ -4,7 +4,7 @@ module github.com/podlaunch/podlaunch/examples/grpchealth
 go 1.25.0
 
 require (
-	github.com/podlaunch/podlaunch v0.0.0
+	github.com/podlaunch/podlaunch v0.1.0
 	go.uber.org/goleak v1.3.0
 	google.golang.org/grpc v1.80.0
 )

@@ -10,7 +10,7 @@ require (
 	github.com/cenkalti/backoff/v4 v4.3.0
 	github.com/google/uuid v1.6.0
 	github.com/mattn/go-isatty v0.0.14
-	github.com/podlaunch/podlaunch v0.0.0
+	github.com/podlaunch/podlaunch v0.1.0
 	go.uber.org/goleak v1.3.0
 	golang.org/x/sys v0.44.0
 )

@@ -5,7 +5,7 @@ module github.com/podlaunch/podlaunch/examples/otel
 go 1.25.0
 
 require (
-	github.com/podlaunch/podlaunch v0.0.0
+	github.com/podlaunch/podlaunch v0.1.0
 	go.opentelemetry.io/otel v1.46.0
 	go.opentelemetry.io/otel/exporters/stdout/stdoutmetric v1.46.0
 	go.opentelemetry.io/otel/exporters/stdout/stdouttrace v1.46.0

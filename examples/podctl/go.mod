@@ -11,7 +11,7 @@ go 1.25.0
 
 require (
 	github.com/google/uuid v1.6.0
-	github.com/podlaunch/podlaunch v0.0.0
+	github.com/podlaunch/podlaunch v0.1.0
 	github.com/rogpeppe/go-internal v1.14.1
 	github.com/spf13/cobra v1.10.2
 )

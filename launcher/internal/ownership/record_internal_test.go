@@ -3,16 +3,18 @@
 package ownership
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"flag"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
@@ -62,16 +64,16 @@ func TestRecordIsKept(t *testing.T) {
 		if err := p.write(r); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(given, r.Command); diff != "" {
-			t.Errorf("writing has changed the caller's slice: %s", diff)
+		if !slices.Equal(given, r.Command) {
+			t.Errorf("writing has changed the caller's slice %q to %q", given, r.Command)
 		}
 		got, err := p.read()
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.Version, r.Name = Version, "alice"
-		if diff := cmp.Diff(r, got); diff != "" {
-			t.Errorf("written and read (-want +got):\n%s", diff)
+		if !reflect.DeepEqual(r, got) {
+			t.Errorf("written %+v, read %+v", r, got)
 		}
 	}
 	entries, err := os.ReadDir(filepath.Dir(path))
@@ -113,14 +115,14 @@ func TestRecordIsAddedTo(t *testing.T) {
 		if end >= len(data)-1 { // the line's end tells nothing
 			want.Answer = answer
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Fatalf("with %q (-want +got):\n%s", data[added:end], diff)
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("with %q: %+v, want %+v", data[added:end], got, want)
 		}
 	}
 	got, err := parseRecord(append(data[:added:added], `{"ready": true, "pid": 7, "name": "bob"}`...), "alice")
 	want.Answer = Answer{Ready: true}
-	if diff := cmp.Diff(want, got); diff != "" || err != nil {
-		t.Errorf("what is added names another process: %v (-want +got):\n%s", err, diff)
+	if !reflect.DeepEqual(got, want) || err != nil {
+		t.Errorf("what is added names another process: %+v, %v; want %+v", got, err, want)
 	}
 	for what, change := range map[string]func() error{
 		"deleted": func() error { return os.Remove(path) },
@@ -152,8 +154,8 @@ func TestRecordOfALaterVersion(t *testing.T) {
 	want.Version = 2
 	want.Command, want.Dir = []string{"/usr/bin/pod", "--overlay", "<overlay: 12 bytes>"}, "/run/user/1000/insomnia/alice"
 	want.Log, want.Address = want.Dir+"/stderr.log", want.Dir+"/sock"
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("read %+v, want %+v", got, want)
 	}
 }
 
@@ -178,8 +180,8 @@ func TestRecordGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+	if !bytes.Equal(got, want) {
+		t.Errorf("written\n%s\nwant\n%s", got, want)
 	}
 }
 
@@ -273,8 +275,8 @@ func FuzzRecord(f *testing.F) {
 			if !errors.Is(err, ErrNoRecord) && !errors.Is(err, errors.ErrUnsupported) {
 				t.Errorf("an error of no kind: %v", err)
 			}
-			if diff := cmp.Diff(Record{}, r); diff != "" {
-				t.Errorf("a record with an error: %s", diff)
+			if !reflect.DeepEqual(r, Record{}) {
+				t.Errorf("a record with an error: %+v", r)
 			}
 			return
 		}
@@ -301,8 +303,8 @@ func FuzzRecordIsKept(f *testing.F) {
 			t.Fatal(err)
 		}
 		got, err := p.read()
-		if diff := cmp.Diff(want, got); err != nil || diff != "" {
-			t.Errorf("%v (-written +read):\n%s", err, diff)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%v; written %+v, read %+v", err, want, got)
 		}
 		data, err := os.ReadFile(filepath.Join(base, ".alice.json"))
 		if err != nil {

@@ -21,7 +21,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
 	"github.com/podlaunch/podlaunch/launcher"
@@ -482,11 +481,11 @@ func portProgress(t *testing.T) {
 		want = append(want, fmt.Sprintf("line %d", i))
 	}
 	e := r.Fail(t.Context(), launcher.Spec{Name: "alice", Progress: func(line string) { got = append(got, line) }})
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("progress (- want, + got):\n%s", diff)
+	if !slices.Equal(got, want) {
+		t.Errorf("progress %q, want %q", got, want)
 	}
-	if diff := cmp.Diff(want[12:], e.Tail); diff != "" {
-		t.Errorf("tail (- want, + got):\n%s", diff)
+	if !slices.Equal(e.Tail, want[12:]) {
+		t.Errorf("tail %q, want %q", e.Tail, want[12:])
 	}
 
 	for _, end := range []string{"ready", "exit 1"} {
@@ -507,8 +506,8 @@ func portProgress(t *testing.T) {
 			if !errors.As(err, &e) || e.Dropped != 19 || e.Leftover == nil {
 				t.Fatalf("want the blocked callback and the 19 lines that it did not get in the error: %+v", err)
 			}
-			if diff := cmp.Diff(want[12:], e.Tail); diff != "" || r.ReadLog("alice") != strings.Join(want, "\n")+"\n" {
-				t.Errorf("tail (- want, + got):\n%s\nlog:\n%s", diff, r.ReadLog("alice"))
+			if !slices.Equal(e.Tail, want[12:]) || r.ReadLog("alice") != strings.Join(want, "\n")+"\n" {
+				t.Errorf("tail %q, want %q; log:\n%s", e.Tail, want[12:], r.ReadLog("alice"))
 			}
 		})
 	}
@@ -614,8 +613,8 @@ func portExit(t *testing.T) {
 			e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
 			podrig.MustBe(t, e, launcher.ErrExitedEarly)
 			podrig.MustSay(t, e, "pod exited before becoming ready: a | b | c", test.how)
-			if diff := cmp.Diff([]string{"a", "b", "c"}, e.Tail); diff != "" || e.Exit == nil || *e.Exit != test.exit {
-				t.Errorf("exit %+v, want %+v; tail (- want, + got):\n%s", e.Exit, test.exit, diff)
+			if want := []string{"a", "b", "c"}; !slices.Equal(e.Tail, want) || e.Exit == nil || *e.Exit != test.exit {
+				t.Errorf("exit %+v, want %+v; tail %q, want %q", e.Exit, test.exit, e.Tail, want)
 			}
 		})
 	}
