@@ -13,8 +13,8 @@ import (
 )
 
 // adopt returns the Pod of the process that r proves.
-func (n *launch) adopt(ctx context.Context, r ownership.Record) (*Pod, error) {
-	target := readiness.Target{Name: r.Name, RuntimeDir: r.Dir, PID: r.PID, Endpoint: endpoint(r)}
+func (n *attempt) adopt(ctx context.Context, r ownership.Record) (*Pod, error) {
+	target := readiness.Target{Name: r.Name, RuntimeDir: r.Dir, PID: r.PID, Endpoint: endpointOf(r)}
 	if err := readiness.Verify(ctx, n.Ready, target); errors.Is(err, readiness.ErrForeignPeer) {
 		return nil, fmt.Errorf("%w: %w", ErrNotOurs, err)
 	}
@@ -24,12 +24,12 @@ func (n *launch) adopt(ctx context.Context, r ownership.Record) (*Pod, error) {
 	}
 	p := newPod(n.podConfig(r.Name, r.Dir, r.Log), process)
 	logFile, _ := os.Stat(r.Log)
-	p.keep(endpoint(r), logFile, nil)
+	p.keep(endpointOf(r), logFile, nil)
 	return p, nil
 }
 
 // adoptProcess returns the process of r, which is not this program's child.
-func (n *launch) adoptProcess(ctx context.Context, r ownership.Record) (Process, error) {
+func (n *attempt) adoptProcess(ctx context.Context, r ownership.Record) (Process, error) {
 	if !r.Elsewhere {
 		return adoptProcess(r.Identity)
 	}
@@ -37,7 +37,7 @@ func (n *launch) adoptProcess(ctx context.Context, r ownership.Record) (Process,
 	if !ok {
 		return nil, errors.ErrUnsupported // Place.Running has said so before
 	}
-	return found{ctx, finder}.process(r)
+	return finderIn{ctx, finder}.process(r)
 }
 
 // notRunning says what it means that a pod does not run, for the reason that

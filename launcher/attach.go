@@ -48,7 +48,7 @@ func (l *Launcher) Attach(ctx context.Context, name string) (*Pod, error) {
 
 // attachWithin attaches by f, but does not wait much longer than ctx for what
 // hangs. Its error is an *Error.
-func (n *launch) attachWithin(ctx context.Context, f func(context.Context) (*Pod, error)) (*Pod, error) {
+func (n *attempt) attachWithin(ctx context.Context, f func(context.Context) (*Pod, error)) (*Pod, error) {
 	attaching := spawn(func() (*Pod, error) { return f(ctx) })
 	o, ok := within(ctx, patience, attaching)
 	switch {
@@ -58,7 +58,7 @@ func (n *launch) attachWithin(ctx context.Context, f func(context.Context) (*Pod
 				late.value.Release()
 			}
 		}()
-		e := n.failure(StageOwn, ended(ctx))
+		e := n.failure(StageOwn, whyOver(ctx))
 		e.Leftover = errors.New("attaching to the pod has not returned; what it still makes is cleared when it does")
 		return nil, e
 	case o.crash != nil:
@@ -70,7 +70,7 @@ func (n *launch) attachWithin(ctx context.Context, f func(context.Context) (*Pod
 }
 
 // attachOnce is attach, but does not wait for a launch that is going on.
-func (n *launch) attachOnce(ctx context.Context) (*Pod, error) {
+func (n *attempt) attachOnce(ctx context.Context) (*Pod, error) {
 	place, err := n.openPlace(ctx)
 	if err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func (n *launch) attachOnce(ctx context.Context) (*Pod, error) {
 }
 
 // attach waits until the pod runs and attaches to it.
-func (n *launch) attach(ctx context.Context) (*Pod, error) {
+func (n *attempt) attach(ctx context.Context) (*Pod, error) {
 	place, err := n.openPlace(ctx)
 	if err != nil {
 		return nil, err
@@ -109,13 +109,13 @@ func (n *launch) attach(ctx context.Context) (*Pod, error) {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return nil, fmt.Errorf("it is being launched: %w", ended(ctx))
+			return nil, fmt.Errorf("it is being launched: %w", whyOver(ctx))
 		}
 	}
 }
 
 // openPlace is place, but a base that does not exist is a pod that does not.
-func (n *launch) openPlace(ctx context.Context) (*ownership.Place, error) {
+func (n *attempt) openPlace(ctx context.Context) (*ownership.Place, error) {
 	place, err := n.place(ctx, n.spec.Name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("no such pod runs: %w", err)
@@ -124,7 +124,7 @@ func (n *launch) openPlace(ctx context.Context) (*ownership.Place, error) {
 }
 
 // running is Place.Running, with what is recorded noted for an error.
-func (n *launch) running(place *ownership.Place) (ownership.Record, error) {
+func (n *attempt) running(place *ownership.Place) (ownership.Record, error) {
 	r, err := place.Running()
 	n.note(func(e *Error) { e.PID, e.LogPath = r.PID, r.Log })
 	return r, err

@@ -62,21 +62,21 @@ func crashed(v any) *crash {
 	return &crash{value: v, goexit: v == nil, stack: debug.Stack()}
 }
 
-// within receives from done, but not later than patience after ctx is done. It
+// within receives from done, but not later than bound after ctx is done. It
 // reports whether something came by then.
-func within[T any](ctx context.Context, patience time.Duration, done <-chan T) (v T, ok bool) {
+func within[T any](ctx context.Context, bound time.Duration, done <-chan T) (v T, ok bool) {
 	select {
 	case v = <-done:
 		return v, true
 	case <-ctx.Done():
-		return receive(done, patience)
+		return receive(done, bound)
 	}
 }
 
 // receive receives from done, which may be closed instead, but not later than
-// patience from now. It reports whether something came by then.
-func receive[T any](done <-chan T, patience time.Duration) (v T, ok bool) {
-	timer := time.NewTimer(patience)
+// bound from now. It reports whether something came by then.
+func receive[T any](done <-chan T, bound time.Duration) (v T, ok bool) {
+	timer := time.NewTimer(bound)
 	defer timer.Stop()
 	select {
 	case v = <-done:

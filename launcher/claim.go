@@ -24,7 +24,7 @@ type claimed struct {
 // claim takes the pod's name. Where there is no base yet, or one that is not ours
 // alone, or in which nothing can be made, the Resolver is asked: it makes the base,
 // or closes it to others, or says what is wrong, as with each directory.
-func (n *launch) claim(ctx context.Context, at site) (*claimed, error) {
+func (n *attempt) claim(ctx context.Context, at site) (*claimed, error) {
 	for asked := false; ; asked = true {
 		claim, err := n.claimIn(ctx, at.base)
 		if err == nil {
@@ -34,13 +34,13 @@ func (n *launch) claim(ctx context.Context, at site) (*claimed, error) {
 			return nil, n.refused(ctx, err)
 		}
 		if _, err := n.makeDir(ctx); err != nil {
-			return nil, n.failure(StageDir, reason(ctx, err))
+			return nil, n.failure(StageDir, whyFailed(ctx, err))
 		}
 	}
 }
 
 // claimIn takes the pod's name in base.
-func (n *launch) claimIn(ctx context.Context, base string) (*ownership.Claim, error) {
+func (n *attempt) claimIn(ctx context.Context, base string) (*ownership.Claim, error) {
 	if base == "" {
 		_, err := n.base(ctx) // which says why there is none
 		return nil, err
@@ -57,7 +57,7 @@ func (n *launch) claimIn(ctx context.Context, base string) (*ownership.Claim, er
 }
 
 // hold returns the claimed of claim, which is given back if the launch fails.
-func (n *launch) hold(claim *ownership.Claim) *claimed {
+func (n *attempt) hold(claim *ownership.Claim) *claimed {
 	c := &claimed{Claim: claim}
 	n.made.addSlow(killPatience+patience, "the name was not given back yet: the filesystem of its locks does not answer", func() error {
 		notes, err := c.giveBack()
@@ -68,17 +68,17 @@ func (n *launch) hold(claim *ownership.Claim) *claimed {
 }
 
 // refused says why the name was not to be had.
-func (n *launch) refused(ctx context.Context, err error) error {
+func (n *attempt) refused(ctx context.Context, err error) error {
 	var running *ownership.RunningError
 	var held *ownership.HeldError
 	switch {
 	case errors.As(err, &running):
 		n.note(func(e *Error) {
-			e.PID, e.Endpoint, e.LogPath = running.Record.PID, endpoint(running.Record), running.Record.Log
+			e.PID, e.Endpoint, e.LogPath = running.Record.PID, endpointOf(running.Record), running.Record.Log
 		})
 		return fmt.Errorf("%w: %w", ErrRunning, err)
 	case errors.As(err, &held):
-		held.Err = ended(ctx)
+		held.Err = whyOver(ctx)
 		return fmt.Errorf("%w: %w", ErrHeld, err)
 	}
 	return err
@@ -102,7 +102,7 @@ func (c *claimed) giveBack() (notes []string, err error) {
 	return notes, err
 }
 
-// endpoint is where the pod of r answers.
-func endpoint(r ownership.Record) readiness.Endpoint {
+// endpointOf returns where the pod of r answers.
+func endpointOf(r ownership.Record) readiness.Endpoint {
 	return readiness.Endpoint{Network: r.Network, Address: r.Address}
 }

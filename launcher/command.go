@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -145,7 +147,7 @@ func (e execCommand) ResolveCommand(_ context.Context, req Request) (Command, er
 		return Command{}, fmt.Errorf("%w: Session is set, and launcher.Exec(%q) takes none", ErrInvalidSpec, e.path)
 	}
 	path, err := lookPath(e.path, "launcher.Exec")
-	return Command{Path: path, Args: join(e.args, req.Spec.Args), Env: req.Spec.Env}, err
+	return Command{Path: path, Args: concat(e.args, req.Spec.Args), Env: req.Spec.Env}, err
 }
 
 // First is the first of several resolvers that resolves. One whose error wraps
@@ -191,15 +193,15 @@ func podCommand(path string, leading []string, req Request) Command {
 	if req.OverlayPath != "" {
 		overlay = []string{"--overlay-file", req.OverlayPath}
 	}
-	args := join(leading, overlay)
+	args := concat(leading, overlay)
 	if req.Spec.Session != uuid.Nil {
 		args = append(args, "--session", req.Spec.Session.String())
 	}
 	return Command{Path: path, Args: append(args, req.Spec.Args...), Env: req.Spec.Env}
 }
 
-// join is a and b in a slice of their own, for neither belongs to us.
-func join(a, b []string) []string {
+// concat returns a and b in a slice of their own, for neither belongs to us.
+func concat(a, b []string) []string {
 	return append(append(make([]string, 0, len(a)+len(b)), a...), b...)
 }
 
@@ -220,4 +222,14 @@ func (c *Command) validate() error {
 		return err
 	}
 	return unixproc.CheckArgumentSpace(c.Path, c.Args, c.Env)
+}
+
+// checkOverlayPassed makes sure that a resolver which does not know
+// Request.OverlayPath does not start a pod without its overlay.
+func checkOverlayPassed(cmd Command, path string) error {
+	holds := func(s string) bool { return strings.Contains(s, path) }
+	if path == "" || slices.ContainsFunc(cmd.Args, holds) || slices.ContainsFunc(cmd.Env, holds) {
+		return nil
+	}
+	return fmt.Errorf("%w: Launcher.OverlayTransport is set, and the resolver has put Request.OverlayPath (%s) neither into an argument nor into a variable", ErrInvalidSpec, path)
 }

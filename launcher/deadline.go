@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A deadline is the context of one launch. Unlike a context of package context
+// A launchDeadline is the context of one launch. Unlike a context of package context
 // it can be moved, up to a hard limit, and it still ends with
 // [context.DeadlineExceeded] like one of those: for itself, and for every
 // context that a strategy derives from it.
@@ -17,7 +17,7 @@ import (
 // the cause. done is a channel of our own: with the channel of the wrapped one,
 // package context would take both for the same, and end what is derived from
 // them with context.Canceled.
-type deadline struct {
+type launchDeadline struct {
 	context.Context
 	end    context.CancelCauseFunc // of the wrapped one
 	caller context.Context
@@ -36,9 +36,9 @@ type deadline struct {
 
 // newDeadline returns a context below ctx that ends after timeout, and can be
 // moved up to hard from now. The caller has to call release.
-func newDeadline(ctx context.Context, timeout, hard time.Duration) *deadline {
+func newDeadline(ctx context.Context, timeout, hard time.Duration) *launchDeadline {
 	now := time.Now()
-	d := &deadline{
+	d := &launchDeadline{
 		caller:  ctx,
 		began:   now,
 		timeout: timeout,
@@ -64,7 +64,7 @@ func newDeadline(ctx context.Context, timeout, hard time.Duration) *deadline {
 }
 
 // release ends the context, if nothing has yet, and frees what it holds.
-func (d *deadline) release() {
+func (d *launchDeadline) release() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.timer != nil {
@@ -75,7 +75,7 @@ func (d *deadline) release() {
 }
 
 // finishLocked ends the context, the first time. The caller holds mu.
-func (d *deadline) finishLocked(err, cause error) {
+func (d *launchDeadline) finishLocked(err, cause error) {
 	if d.err != nil {
 		return
 	}
@@ -85,7 +85,7 @@ func (d *deadline) finishLocked(err, cause error) {
 }
 
 // expire runs when the timer does; the deadline may have been moved just before.
-func (d *deadline) expire() {
+func (d *launchDeadline) expire() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if left := time.Until(d.at); left > 0 {
@@ -96,7 +96,7 @@ func (d *deadline) expire() {
 }
 
 // extend makes sure that at least more time remains, if the limit allows.
-func (d *deadline) extend(more time.Duration) {
+func (d *launchDeadline) extend(more time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	at := time.Now().Add(more)
@@ -109,7 +109,7 @@ func (d *deadline) extend(more time.Duration) {
 }
 
 // Deadline returns the deadline as it is now, or the caller's if that is earlier.
-func (d *deadline) Deadline() (time.Time, bool) {
+func (d *launchDeadline) Deadline() (time.Time, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if caller, ok := d.Context.Deadline(); ok && caller.Before(d.at) {
@@ -119,18 +119,18 @@ func (d *deadline) Deadline() (time.Time, bool) {
 }
 
 // Done implements [context.Context].
-func (d *deadline) Done() <-chan struct{} { return d.done }
+func (d *launchDeadline) Done() <-chan struct{} { return d.done }
 
 // Err implements [context.Context]. It sees the end of the caller's context at
 // once.
-func (d *deadline) Err() error {
+func (d *launchDeadline) Err() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.errLocked()
 }
 
 // errLocked is Err for a caller who holds mu.
-func (d *deadline) errLocked() error {
+func (d *launchDeadline) errLocked() error {
 	if err := d.caller.Err(); err != nil {
 		d.finishLocked(err, context.Cause(d.caller))
 	}
@@ -140,7 +140,7 @@ func (d *deadline) errLocked() error {
 // AfterFunc is what package context looks for in a context that is not its own:
 // with it a context that is derived from this one needs no goroutine
 // (context.AfterFunc).
-func (d *deadline) AfterFunc(f func()) (stop func() bool) {
+func (d *launchDeadline) AfterFunc(f func()) (stop func() bool) {
 	return context.AfterFunc(d.Context, func() {
 		<-d.done // a moment later, and then Err has its value
 		f()
@@ -167,8 +167,8 @@ func (e *deadlineError) Is(target error) bool {
 	return target == ErrTimeout || target == context.DeadlineExceeded
 }
 
-// ended says why a launch's context is done.
-func ended(ctx context.Context) error {
+// whyOver says why a launch's context is done.
+func whyOver(ctx context.Context) error {
 	cause := context.Cause(ctx)
 	var ours *deadlineError
 	switch {

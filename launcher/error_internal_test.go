@@ -93,7 +93,7 @@ func TestRedact(t *testing.T) {
 // own.
 func TestTail(t *testing.T) {
 	for count := range 3 * tailLines {
-		var tl tail
+		var tl lastLines
 		var all []string
 		line := []byte("line 000")
 		for i := range count {

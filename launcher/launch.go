@@ -37,14 +37,14 @@ func (l *Launcher) Launch(ctx context.Context, spec Spec) (*Pod, error) {
 var errPanicked = errors.New("a strategy or Spec.Progress panicked, and Launch goes on with that")
 
 // observed is run, with the Observer told of it.
-func (n *launch) observed(ctx context.Context) (*Pod, error) {
+func (n *attempt) observed(ctx context.Context) (*Pod, error) {
 	o, ctx := observe(ctx, n.Observer, LaunchInfo{Name: n.spec.Name, ID: n.id, Began: n.began}, n.log)
 	defer o.stop(nil)
 	n.observation = o
 	returned := false
 	defer func() {
 		if !returned { // a strategy has panicked
-			stage := steps[n.at.Load()].stage
+			stage := stepTable[n.at.Load()].stage
 			n.note(func(e *Error) { stage = cmp.Or(stage, e.Stage) }) // it is cleared by now
 			e := n.failure(stage, errPanicked)
 			o.end(EndInfo{Err: e, Took: e.Elapsed})
@@ -57,7 +57,7 @@ func (n *launch) observed(ctx context.Context) (*Pod, error) {
 }
 
 // run is Launch. It waits for the line, as long as that makes sense.
-func (n *launch) run(ctx context.Context) (*Pod, error) {
+func (n *attempt) run(ctx context.Context) (*Pod, error) {
 	ctx, release := n.bound(ctx)
 	defer release()
 	if err := n.check(ctx); err != nil {
@@ -83,7 +83,7 @@ func (n *launch) run(ctx context.Context) (*Pod, error) {
 }
 
 // check refuses what cannot work, before anything is touched.
-func (n *launch) check(ctx context.Context) error {
+func (n *attempt) check(ctx context.Context) error {
 	if !unixproc.Supported {
 		return n.failure(StageStart, fmt.Errorf("launch on this system: %w", errors.ErrUnsupported))
 	}
@@ -94,20 +94,20 @@ func (n *launch) check(ctx context.Context) error {
 		return n.failure(StageResolve, err)
 	}
 	if ctx.Err() != nil {
-		return n.failure(StageResolve, ended(ctx))
+		return n.failure(StageResolve, whyOver(ctx))
 	}
 	return nil
 }
 
 // logged logs the error that Launch returns.
-func (n *launch) logged(err error) error {
+func (n *attempt) logged(err error) error {
 	e := err.(*Error)
 	n.log.Error("launch failed", "stage", string(e.Stage), "pid", e.PID, "took", e.Elapsed, "error", e.Error())
 	return e
 }
 
 // late waits for a line that was given up on. It ends with the line.
-func (n *launch) late(line <-chan outcome[*Pod]) {
+func (n *attempt) late(line <-chan outcome[*Pod]) {
 	switch o := <-line; {
 	case o.crash != nil:
 		n.log.Error("a strategy panicked after its launch was given up on", "panic", o.crash.value, "stack", string(o.crash.stack))
@@ -119,11 +119,11 @@ func (n *launch) late(line <-chan outcome[*Pod]) {
 }
 
 // whole is the line, and what undoes it if it fails or panics.
-func (n *launch) whole(ctx context.Context) (*Pod, error) {
+func (n *attempt) whole(ctx context.Context) (*Pod, error) {
 	returned := false
 	defer func() {
 		if !returned { // a strategy has panicked, and that goes on
-			n.fail(steps[n.at.Load()].stage)
+			n.fail(stepTable[n.at.Load()].stage)
 			if left, _ := n.made.undo(); left != nil {
 				n.log.Error("not cleared", "error", left)
 			}
@@ -142,46 +142,46 @@ func (n *launch) whole(ctx context.Context) (*Pod, error) {
 //
 // What can be refused is refused before anything is made: the command is
 // resolved before the directory is there.
-func (n *launch) line(ctx context.Context) (*Pod, error) {
+func (n *attempt) line(ctx context.Context) (*Pod, error) {
 	var p plan
 	var err error
-	if p.workDir, err = step(n, stepWorkDir, n.spec.workDir); err != nil {
+	if p.workDir, err = runStep(n, stepWorkDir, n.spec.workDir); err != nil {
 		return nil, err
 	}
-	at, err := step(n, stepBase, func() (site, error) { return n.findSite(ctx) })
+	at, err := runStep(n, stepBase, func() (site, error) { return n.findSite(ctx) })
 	if err != nil {
 		return nil, err
 	}
-	if p.cmd, err = step(n, stepCommand, func() (resolved, error) { return n.resolve(ctx, at) }); err != nil {
+	if p.cmd, err = runStep(n, stepCommand, func() (resolved, error) { return n.resolve(ctx, at) }); err != nil {
 		return nil, err
 	}
-	if p.name, err = step(n, stepClaim, func() (*claimed, error) { return n.claim(ctx, at) }); err != nil {
+	if p.name, err = runStep(n, stepClaim, func() (*claimed, error) { return n.claim(ctx, at) }); err != nil {
 		return nil, err
 	}
-	dir, err := step(n, stepDirectory, func() (directory, error) { return n.makeDirectory(ctx, p.name) })
+	dir, err := runStep(n, stepDirectory, func() (podDir, error) { return n.makeDirectory(ctx, p.name) })
 	if err != nil {
 		return nil, err
 	}
 	if p.dir = dir.path; p.dir != at.dir { // a Resolver that hashes names, for one
 		at.dir = p.dir
-		if p.cmd, err = step(n, stepCommand, func() (resolved, error) { return n.resolve(ctx, at) }); err != nil {
+		if p.cmd, err = runStep(n, stepCommand, func() (resolved, error) { return n.resolve(ctx, at) }); err != nil {
 			return nil, err
 		}
 	}
-	if p.log, err = step(n, stepLog, func() (*logsource.Log, error) { return n.openLog(ctx, dir) }); err != nil {
+	if p.log, err = runStep(n, stepLog, func() (*logsource.Log, error) { return n.openLog(ctx, dir) }); err != nil {
 		return nil, err
 	}
-	if p.probe, err = step(n, stepPrepare, func() (*prepared, error) { return n.prepareProbe(ctx, p.dir) }); err != nil {
+	if p.probe, err = runStep(n, stepPrepare, func() (*prepared, error) { return n.prepareProbe(ctx, p.dir) }); err != nil {
 		return nil, err
 	}
-	pod, err := step(n, stepProcess, func() (*Pod, error) { return n.start(ctx, &p) })
+	pod, err := runStep(n, stepProcess, func() (*Pod, error) { return n.start(ctx, &p) })
 	if err != nil {
 		return nil, err
 	}
 	n.log.Debug("process started", "pid", pod.PID(), "path", p.cmd.Path, "dir", p.dir, "log", p.log.Path)
-	e, err := step(n, stepProbe, func() (readiness.Endpoint, error) { return n.awaitReady(ctx, &p, pod) })
+	e, err := runStep(n, stepProbe, func() (readiness.Endpoint, error) { return n.awaitReady(ctx, &p, pod) })
 	if err != nil {
 		return nil, err
 	}
-	return step(n, stepRecord, func() (*Pod, error) { return n.settle(&p, pod, e) })
+	return runStep(n, stepRecord, func() (*Pod, error) { return n.settle(&p, pod, e) })
 }

@@ -89,7 +89,7 @@ func (l *Launcher) status(ctx context.Context, base, name string) (Status, error
 	s := Status{
 		Name:       name,
 		PID:        r.PID,
-		Endpoint:   endpoint(r),
+		Endpoint:   endpointOf(r),
 		Session:    r.Session,
 		Launch:     r.Launch,
 		Command:    r.Command,

@@ -9,7 +9,7 @@ import (
 // Nobody pays for an Observer that is not there.
 func TestStepWithoutObserverAllocatesNothing(t *testing.T) {
 	began, err := time.Now(), errors.New("failed")
-	for name, n := range map[string]*launch{
+	for name, n := range map[string]*attempt{
 		"none":         {},
 		"without Step": {observation: &observation{Observer: &Observer{}}},
 	} {

@@ -11,18 +11,13 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
-// drainPatience is how long reading the rest of the log may take, once the
-// launch is over.
-const drainPatience = 2 * time.Second
-
-// lines returns the Target.Lines of a pod that writes log.
-func lines(log *logsource.Log) func(context.Context) iter.Seq2[[]byte, error] {
+// linesOf returns the Target.Lines of a pod that writes log.
+func linesOf(log *logsource.Log) func(context.Context) iter.Seq2[[]byte, error] {
 	return func(ctx context.Context) iter.Seq2[[]byte, error] {
 		return func(yield func([]byte, error) bool) {
 			r, err := log.Follow(ctx)
@@ -46,23 +41,23 @@ func lines(log *logsource.Log) func(context.Context) iter.Seq2[[]byte, error] {
 	}
 }
 
-// An output reads the pod's lines for a launch: once for the tail, which an error
+// A podOutput reads the pod's lines for a launch: once for the tail, which an error
 // needs, and once for the progress callback if there is one. The two are
 // followers of their own, so a callback that is slow slows down nothing else,
 // and nothing needs a queue.
 //
 // The tail is read when the launch has failed, and costs one that does not fail
 // nothing. With a callback it is read all the while, for then every line is
-// counted. Each follower runs in one goroutine that this output owns; finish
+// counted. Each follower runs in one goroutine that this podOutput owns; finish
 // joins them.
-type output struct {
+type podOutput struct {
 	log    *logsource.Log
 	probe  readiness.Probe
 	target readiness.Target
 	ctx    context.Context         // of the followers
 	stop   context.CancelCauseFunc // ends them, with the reason
 
-	tail    tail
+	tail    lastLines
 	tailing <-chan outcome[struct{}] // nil while nobody reads it
 	enough  atomic.Bool              // nobody needs the tail any more
 
@@ -76,8 +71,8 @@ type output struct {
 // follow begins to read the output of the pod t, which goes to log and which p
 // waits for. progress gets its lines, if it has a callback. The caller has to
 // call finish.
-func follow(ctx context.Context, log *logsource.Log, p readiness.Probe, t readiness.Target, progress *progress) *output {
-	w := &output{log: log, probe: p, target: t, progress: progress}
+func followOutput(ctx context.Context, log *logsource.Log, p readiness.Probe, t readiness.Target, progress *progress) *podOutput {
+	w := &podOutput{log: log, probe: p, target: t, progress: progress}
 	// Not ctx itself: the log is read to its end whatever ends first.
 	w.ctx, w.stop = context.WithCancelCause(context.WithoutCancel(ctx))
 	if progress.call != nil {
@@ -99,7 +94,7 @@ const enoughForTail = 2 * tailLines * logsource.MaxLine
 
 // readTail begins to read the tail: the last bytes of the log are enough for
 // that, and all of it for a count.
-func (w *output) readTail() {
+func (w *podOutput) readTail() {
 	most := int64(enoughForTail)
 	if w.progress.call != nil {
 		most = math.MaxInt64
@@ -114,7 +109,7 @@ func (w *output) readTail() {
 // than most, to take, in a goroutine of its own, until take returns false or the
 // log ends; the ready line is left out. The unterminated end is handed over if
 // the pod has exited, for then nothing will complete it, or if partial is set.
-func (w *output) follow(most int64, partial bool, take func([]byte) bool) <-chan outcome[struct{}] {
+func (w *podOutput) follow(most int64, partial bool, take func([]byte) bool) <-chan outcome[struct{}] {
 	return spawn(func() (struct{}, error) {
 		r, err := w.log.Follow(w.ctx)
 		if err != nil {
@@ -146,7 +141,7 @@ func (w *output) follow(most int64, partial bool, take func([]byte) bool) <-chan
 
 // finish ends the reading, and returns when its goroutines have ended or have
 // had their time.
-func (w *output) finish(ready, exited bool) {
+func (w *podOutput) finish(ready, exited bool) {
 	reason := context.Canceled
 	if exited {
 		reason = ErrExitedEarly
@@ -172,7 +167,7 @@ func (w *output) finish(ready, exited bool) {
 }
 
 // dropped returns how many lines the callback did not get.
-func (w *output) dropped() int {
+func (w *podOutput) dropped() int {
 	if w.progressing == nil {
 		return 0
 	}
@@ -180,7 +175,7 @@ func (w *output) dropped() int {
 }
 
 // leftover names what did not end in time.
-func (w *output) leftover() error { return errors.Join(w.stuck...) }
+func (w *podOutput) leftover() error { return errors.Join(w.stuck...) }
 
 // ownLines tells the ready line from the others.
 type ownLines struct {
@@ -211,15 +206,15 @@ func (o *ownLines) has(line []byte) bool {
 	return o.first == string(line)
 }
 
-// A tail keeps the last lines. It is filled by one goroutine and may be read
+// A lastLines keeps the last lines. It is filled by one goroutine and may be read
 // by another.
-type tail struct {
+type lastLines struct {
 	mu    sync.Mutex
 	last  [tailLines][]byte // line i is at i % tailLines; the slices are used again
 	count int
 }
 
-func (t *tail) add(line []byte) {
+func (t *lastLines) add(line []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	slot := &t.last[t.count%tailLines]
@@ -227,14 +222,14 @@ func (t *tail) add(line []byte) {
 	t.count++
 }
 
-func (t *tail) total() int {
+func (t *lastLines) total() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.count
 }
 
 // lines returns the last lines, oldest first.
-func (t *tail) lines() []string {
+func (t *lastLines) lines() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var lines []string

@@ -3,7 +3,6 @@ package launcher
 import (
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -40,16 +39,6 @@ func (t OverlayTransport) String() string {
 		return fmt.Sprintf("OverlayTransport(%d)", int(t))
 	}
 	return names[t]
-}
-
-// checkOverlayPassed makes sure that a resolver which does not know
-// Request.OverlayPath does not start a pod without its overlay.
-func checkOverlayPassed(cmd Command, path string) error {
-	holds := func(s string) bool { return strings.Contains(s, path) }
-	if path == "" || slices.ContainsFunc(cmd.Args, holds) || slices.ContainsFunc(cmd.Env, holds) {
-		return nil
-	}
-	return fmt.Errorf("%w: Launcher.OverlayTransport is set, and the resolver has put Request.OverlayPath (%s) neither into an argument nor into a variable", ErrInvalidSpec, path)
 }
 
 // A secretPattern is what a secret in an overlay looks like.

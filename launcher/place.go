@@ -9,7 +9,17 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+	"github.com/podlaunch/podlaunch/runtimedir"
 )
+
+// base returns the directory of all runtime directories.
+func (l *Launcher) base(ctx context.Context) (string, error) {
+	baser, ok := l.Dir.(runtimedir.Baser)
+	if !ok {
+		return "", fmt.Errorf("Launcher.Dir is a %T, which is no runtimedir.Baser: pods cannot be locked or listed without a base directory: %w", l.Dir, errors.ErrUnsupported)
+	}
+	return baser.Base(ctx)
+}
 
 // place opens where the witnesses of the pod called name are kept.
 func (l *Launcher) place(ctx context.Context, name string) (*ownership.Place, error) {
@@ -35,17 +45,17 @@ func (l *Launcher) elsewhere(ctx context.Context) ownership.Elsewhere {
 	if !ok {
 		return nil
 	}
-	return found{ctx, finder}
+	return finderIn{ctx, finder}
 }
 
-// found asks a Finder, for as long as ctx lasts.
-type found struct {
+// A finderIn asks a Finder, for as long as ctx lasts.
+type finderIn struct {
 	ctx context.Context
 	Finder
 }
 
 // process returns that of r; the error is unixproc.ErrGone if there is none.
-func (f found) process(r ownership.Record) (Process, error) {
+func (f finderIn) process(r ownership.Record) (Process, error) {
 	p, err := f.Find(f.ctx, r.Name, r.Launch)
 	switch {
 	case errors.Is(err, os.ErrProcessDone):
@@ -59,28 +69,28 @@ func (f found) process(r ownership.Record) (Process, error) {
 }
 
 // Check implements [ownership.Elsewhere].
-func (f found) Check(r ownership.Record) error {
+func (f finderIn) Check(r ownership.Record) error {
 	p, err := f.process(r)
 	if err == nil {
-		release(p)
+		forgetProcess(p)
 	}
 	return err
 }
 
 // End implements [ownership.Elsewhere].
-func (f found) End(r ownership.Record) error {
+func (f finderIn) End(r ownership.Record) error {
 	p, err := f.process(r)
 	if err != nil {
 		return err
 	}
-	defer release(p)
+	defer forgetProcess(p)
 	if err := p.Signal(f.ctx, syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
 	return nil
 }
 
-func release(p Process) {
+func forgetProcess(p Process) {
 	if r, ok := p.(Releaser); ok {
 		r.Release()
 	}

@@ -2,6 +2,7 @@ package launcher
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -40,23 +41,6 @@ type Pod struct {
 	mu       sync.Mutex
 	stopping bool      // SIGTERM was sent, or SIGKILL
 	killAt   time.Time // when SIGKILL is due, if stopping
-}
-
-// newPod returns the Pod of a process, with what config says of it. The caller
-// has to call keep or kill.
-func newPod(config podConfig, proc Process) *Pod {
-	p := &Pod{
-		podConfig: config,
-		proc:      proc,
-		exited:    make(chan struct{}),
-		settled:   make(chan struct{}),
-		done:      make(chan struct{}),
-		ended:     make(chan struct{}),
-	}
-	var ctx context.Context
-	ctx, p.forget = context.WithCancel(context.Background())
-	go p.watch(ctx)
-	return p
 }
 
 // A podConfig is what does not change in a Pod's life.
@@ -102,4 +86,13 @@ func (p *Pod) Dial(ctx context.Context) (net.Conn, error) {
 		return nil, fmt.Errorf("dial pod %s: %w: %w", printable(p.name, 256), ErrNotOurs, err)
 	}
 	return conn, nil
+}
+
+// errReleased is what a released Pod answers.
+var errReleased = errors.New("the pod was released, and is not watched any more")
+
+func (p *Pod) isStopping() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stopping
 }

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
@@ -25,8 +26,18 @@ func (p *prepared) close() {
 	p.setup.Close()
 }
 
+// A plan is all that a launch has resolved and made before its process.
+type plan struct {
+	workDir string
+	dir     string // the runtime directory
+	cmd     resolved
+	name    *claimed
+	log     *logsource.Log
+	probe   *prepared
+}
+
 // prepareProbe puts in place what the probe needs before the process starts.
-func (n *launch) prepareProbe(ctx context.Context, dir string) (*prepared, error) {
+func (n *attempt) prepareProbe(ctx context.Context, dir string) (*prepared, error) {
 	p := &prepared{progress: newProgress(n.spec.Progress)}
 	p.setup.Name, p.setup.RuntimeDir = n.spec.Name, dir
 	p.setup.Status = p.progress.status

@@ -18,6 +18,20 @@ type Starter interface {
 	Start(ctx context.Context, req StartRequest) (Process, error)
 }
 
+const (
+	// firstFile is the first descriptor of a process after the standard ones.
+	firstFile = 3
+
+	// lockDescriptor is where the pod finds its lock, which it need not know
+	// of: behind all that a program may expect at a fixed place. 3 belongs to
+	// LISTEN_FDS and to s6, the single digits to shell scripts.
+	lockDescriptor = 20
+
+	// overlayDescriptor is where a pod finds its overlay, if it is a descriptor:
+	// next to its lock.
+	overlayDescriptor = lockDescriptor + 1
+)
+
 // A StartRequest is what a [Starter] is told.
 type StartRequest struct {
 	Name                string    // the pod's

@@ -17,6 +17,10 @@ const (
 	// A fast one gets all that was written before the launch was over.
 	fastCall = 5 * time.Millisecond
 
+	// drainPatience is how long reading the rest of the log may take, once the
+	// launch is over.
+	drainPatience = 2 * time.Second
+
 	// catchUp is how long a fast callback may be in calls for that.
 	catchUp = 100 * time.Millisecond
 )

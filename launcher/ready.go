@@ -20,20 +20,20 @@ import (
 // its own; the process has exited; ctx is done.
 //
 // A panic of the probe or of Spec.Progress goes on.
-func (n *launch) awaitReady(ctx context.Context, p *plan, pod *Pod) (readiness.Endpoint, error) {
+func (n *attempt) awaitReady(ctx context.Context, p *plan, pod *Pod) (readiness.Endpoint, error) {
 	target := readiness.Target{
 		Name:       n.spec.Name,
 		RuntimeDir: p.dir,
 		WorkDir:    p.workDir,
 		PID:        pod.PID(),
-		Lines:      lines(p.log),
+		Lines:      linesOf(p.log),
 	}
 	// Once it is over, the probe's context ends with the reason. Its lines then
 	// still deliver what the log holds, and so a last word of the pod counts.
 	probeCtx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	probing := spawn(func() (readiness.Endpoint, error) { return p.probe.Wait(probeCtx, target) })
-	out := follow(ctx, p.log, p.probe.Probe, target, p.probe.progress)
+	out := followOutput(ctx, p.log, p.probe.Probe, target, p.probe.progress)
 
 	w := waited{output: out}
 	crashed := false
@@ -74,17 +74,17 @@ type waited struct {
 	exited bool // the process has
 	joined bool // the probe has returned
 	probed outcome[readiness.Endpoint]
-	output *output
+	output *podOutput
 }
 
 // unready says why the pod is not ready, and all that may explain it.
-func (n *launch) unready(ctx context.Context, log *logsource.Log, pod *Pod, w waited) *Error {
+func (n *attempt) unready(ctx context.Context, log *logsource.Log, pod *Pod, w waited) *Error {
 	pending, why := verdict(ctx, w.probed.err, w.joined, w.exited)
 	e := n.failure(StageReady, why)
 	e.Pending = pending
 	e.Tail = w.output.tail.lines()
 	e.Dropped = w.output.dropped()
-	e.Notes = notes(log, pod, w)
+	e.Notes = clues(log, pod, w)
 	switch {
 	case w.exited && pod.waitErr == nil:
 		exit := pod.exit
@@ -112,13 +112,13 @@ func verdict(ctx context.Context, err error, joined, exited bool) (pending strin
 	case !consequence && ctx.Err() != nil && !exited:
 		// It came when the time was over, and may be no more than what the
 		// probe made of that.
-		return pending, fmt.Errorf("%w; %w", ended(ctx), socketPathError(err))
+		return pending, fmt.Errorf("%w; %w", whyOver(ctx), socketPathError(err))
 	case !consequence:
 		return pending, socketPathError(err)
 	}
 	reason = ErrExitedEarly
 	if !exited {
-		reason = ended(ctx)
+		reason = whyOver(ctx)
 		if err != nil && p == nil {
 			pending = err.Error()
 		}
@@ -139,8 +139,8 @@ type unready struct {
 func (u *unready) Error() string   { return u.reason.Error() }
 func (u *unready) Unwrap() []error { return append([]error{u.reason}, u.lasts...) }
 
-// notes gathers what may explain why the pod was not ready.
-func notes(log *logsource.Log, pod *Pod, w waited) []string {
+// clues gathers what may explain why the pod was not ready.
+func clues(log *logsource.Log, pod *Pod, w waited) []string {
 	var found []string
 	if !w.exited {
 		if noter, ok := pod.proc.(interface{ notes() []string }); ok {

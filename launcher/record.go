@@ -12,7 +12,7 @@ import (
 )
 
 // newRecord returns the record of the process that is about to be started.
-func (n *launch) newRecord(p *plan) ownership.Record {
+func (n *attempt) newRecord(p *plan) ownership.Record {
 	command := redact(p.cmd.Command, n.spec.Overlay)
 	return ownership.Record{
 		Launch:  n.id,
@@ -79,7 +79,7 @@ func (c *claimed) recordReady(e readiness.Endpoint) error {
 // The log is closed in a goroutine, and the launch is over before it has ended: it
 // takes a tenth of the time between the ready line and the return to tell the kernel
 // that nobody watches the log any more. The pod's end waits for it (Pod.watch).
-func (n *launch) settle(p *plan, pod *Pod, e readiness.Endpoint) (*Pod, error) {
+func (n *attempt) settle(p *plan, pod *Pod, e readiness.Endpoint) (*Pod, error) {
 	logFile, _ := os.Stat(p.log.Path)
 	if err := p.name.recordReady(e); err != nil {
 		return nil, err

@@ -9,42 +9,17 @@ import (
 	"strings"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
-	"github.com/podlaunch/podlaunch/logsource"
 )
-
-const (
-	// firstFile is the first descriptor of a process after the standard ones.
-	firstFile = 3
-
-	// lockDescriptor is where the pod finds its lock, which it need not know
-	// of: behind all that a program may expect at a fixed place. 3 belongs to
-	// LISTEN_FDS and to s6, the single digits to shell scripts.
-	lockDescriptor = 20
-
-	// overlayDescriptor is where a pod finds its overlay, if it is a descriptor:
-	// next to its lock.
-	overlayDescriptor = lockDescriptor + 1
-)
-
-// A plan is all that a launch has resolved and made before its process.
-type plan struct {
-	workDir string
-	dir     string // the runtime directory
-	cmd     resolved
-	name    *claimed
-	log     *logsource.Log
-	probe   *prepared
-}
 
 // start starts the process and records it. It closes the log's Sink and the
 // probe's files, whether it worked or not: a process that was started has its own.
-func (n *launch) start(ctx context.Context, p *plan) (*Pod, error) {
+func (n *attempt) start(ctx context.Context, p *plan) (*Pod, error) {
 	defer p.probe.setup.CloseFiles()
 	if p.log.Sink != nil {
 		defer p.log.Sink.Close()
 	}
 	if ctx.Err() != nil {
-		return nil, ended(ctx)
+		return nil, whyOver(ctx)
 	}
 	req := n.request(p)
 	overlay, err := n.placeOverlay(p.name, p.cmd)
@@ -80,7 +55,7 @@ func (n *launch) start(ctx context.Context, p *plan) (*Pod, error) {
 }
 
 // request returns what the Starter is told, but for the overlay.
-func (n *launch) request(p *plan) StartRequest {
+func (n *attempt) request(p *plan) StartRequest {
 	req := StartRequest{
 		Name:       n.spec.Name,
 		ID:         n.id,
@@ -101,13 +76,13 @@ func (n *launch) request(p *plan) StartRequest {
 }
 
 // podConfig is what does not change in the life of the pod called name.
-func (n *launch) podConfig(name, dir, logPath string) podConfig {
+func (n *attempt) podConfig(name, dir, logPath string) podConfig {
 	return podConfig{name: name, dir: dir, logPath: logPath, ready: n.Ready, grace: n.Grace, log: n.log}
 }
 
 // placeOverlay puts the overlay where cmd says. It returns the file that the pod
 // has to inherit, if it is one; the caller closes it.
-func (n *launch) placeOverlay(name *claimed, cmd resolved) (*os.File, error) {
+func (n *attempt) placeOverlay(name *claimed, cmd resolved) (*os.File, error) {
 	if cmd.overlayPath == "" {
 		n.warnOfSecret(cmd.Command)
 		return nil, nil
@@ -134,7 +109,7 @@ func (n *launch) placeOverlay(name *claimed, cmd resolved) (*os.File, error) {
 
 // warnOfSecret warns of an overlay that everybody can read, and that looks as
 // if it were not for everybody. Nothing of the overlay itself is logged.
-func (n *launch) warnOfSecret(cmd Command) {
+func (n *attempt) warnOfSecret(cmd Command) {
 	if n.spec.Overlay == "" || !n.log.IsWarn() {
 		return
 	}

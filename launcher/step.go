@@ -12,7 +12,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// A launch is one call of Launch: what it was given, which step it is at, and
+// An attempt is one call of Launch: what it was given, which step it is at, and
 // what it has made so far.
 //
 // Goroutines: the line runs in one, for a strategy or a filesystem may hang in a
@@ -22,19 +22,19 @@ import (
 // Spec.Progress; the line joins them. The Pod has one, which waits for the
 // process's end. The one that closes the log of a pod that is ready ends by
 // itself, before the Pod's.
-type launch struct {
+type attempt struct {
 	Launcher     // with defaults
 	defaultReady bool
 	spec         Spec
 	id           uuid.UUID
 	began        time.Time
 	log          hclog.Logger
-	deadline     *deadline    // nil: ctx alone bounds the launch
-	observation  *observation // nil if there is no Observer
+	deadline     *launchDeadline // nil: ctx alone bounds the launch
+	observation  *observation    // nil if there is no Observer
 
 	at   atomic.Int32 // the step that runs or has just ended, an index into steps
 	fate atomic.Int32
-	made made
+	made undoStack
 	pod  *Pod // once fate is fateReady
 
 	mu       sync.Mutex
@@ -51,15 +51,15 @@ const (
 
 // newLaunch returns a launch with l's strategies, and with the defaults in place
 // of those that are nil.
-func newLaunch(l *Launcher, spec Spec) *launch {
-	n := &launch{Launcher: l.withDefaults(), defaultReady: l.Ready == nil, spec: spec, id: uuid.New(), began: time.Now()}
+func newLaunch(l *Launcher, spec Spec) *attempt {
+	n := &attempt{Launcher: l.withDefaults(), defaultReady: l.Ready == nil, spec: spec, id: uuid.New(), began: time.Now()}
 	n.log = n.Logger.With("pod", spec.Name, "launch", n.id.String())
 	return n
 }
 
 // bound returns ctx with the Launcher's own deadline. The caller has to call
 // release.
-func (n *launch) bound(ctx context.Context) (_ context.Context, release func()) {
+func (n *attempt) bound(ctx context.Context) (_ context.Context, release func()) {
 	if n.Timeout < 0 {
 		return ctx, func() {}
 	}
@@ -82,7 +82,7 @@ const (
 	stepClear
 )
 
-var steps = [...]struct {
+var stepTable = [...]struct {
 	stage Stage
 	name  string
 	ends  bool // by itself, soon after the launch is over: it is never given up on
@@ -103,8 +103,8 @@ var steps = [...]struct {
 // errGivenUp ends a line that nobody waits for any more.
 var errGivenUp = errors.New("the launch was given up on")
 
-// step takes one step of the launch n: it runs f, and tells Observer and Logger.
-func step[T any](n *launch, at int32, f func() (T, error)) (v T, err error) {
+// runStep takes one step of the launch n: it runs f, and tells Observer and Logger.
+func runStep[T any](n *attempt, at int32, f func() (T, error)) (v T, err error) {
 	n.at.Store(at)
 	switch {
 	case n.fate.Load() == fateGivenUp:
@@ -114,28 +114,28 @@ func step[T any](n *launch, at int32, f func() (T, error)) (v T, err error) {
 	}
 	began := time.Now()
 	v, err = f()
-	stage := steps[at].stage
+	stage := stepTable[at].stage
 	if e, ok := err.(*Error); ok {
 		stage = e.Stage
 	}
 	n.tell(at, stage, began, err)
 	if err == nil && n.log.IsDebug() { // else its arguments are made for nothing
-		n.log.Debug("step done", "stage", string(stage), "step", steps[at].name, "took", time.Since(began))
+		n.log.Debug("step done", "stage", string(stage), "step", stepTable[at].name, "took", time.Since(began))
 	}
 	return v, err
 }
 
 // tell tells the Observer, if there is one, that a step has ended just now.
-func (n *launch) tell(at int32, stage Stage, began time.Time, err error) {
+func (n *attempt) tell(at int32, stage Stage, began time.Time, err error) {
 	if n.observation != nil {
-		n.observation.step(StepInfo{Stage: stage, Name: steps[at].name, Began: began, Took: time.Since(began), Err: err})
+		n.observation.step(StepInfo{Stage: stage, Name: stepTable[at].name, Began: began, Took: time.Since(began), Err: err})
 	}
 }
 
 // await waits for the outcome of a line. It is the one watchdog against a
 // strategy, or a filesystem, that hangs: if ctx is done and the line has not left
 // its step for as long as patience, ok is false.
-func await[T any](ctx context.Context, n *launch, line <-chan outcome[T]) (o outcome[T], ok bool) {
+func await[T any](ctx context.Context, n *attempt, line <-chan outcome[T]) (o outcome[T], ok bool) {
 	select {
 	case o = <-line:
 		return o, true
@@ -143,14 +143,14 @@ func await[T any](ctx context.Context, n *launch, line <-chan outcome[T]) (o out
 	}
 	for {
 		before := n.at.Load()
-		if o, ok = receive(line, patience); ok || n.at.Load() == before && !steps[before].ends {
+		if o, ok = receive(line, patience); ok || n.at.Load() == before && !stepTable[before].ends {
 			return o, ok
 		}
 	}
 }
 
 // note adds to what would explain a failure.
-func (n *launch) note(add func(e *Error)) {
+func (n *attempt) note(add func(e *Error)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	add(&n.evidence)
@@ -158,7 +158,7 @@ func (n *launch) note(add func(e *Error)) {
 
 // failure returns the Error of a launch that fails in stage with err, and with
 // all that is known by now.
-func (n *launch) failure(stage Stage, err error) *Error {
+func (n *attempt) failure(stage Stage, err error) *Error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	e := n.evidence
@@ -168,17 +168,17 @@ func (n *launch) failure(stage Stage, err error) *Error {
 
 // fail notes that the step which runs has failed, in its stage, and that what was
 // made is cleared now.
-func (n *launch) fail(stage Stage) {
+func (n *attempt) fail(stage Stage) {
 	n.note(func(e *Error) { e.Stage = stage })
 	n.at.Store(stepClear)
 }
 
 // stuck returns the Error of a launch whose line hangs.
-func (n *launch) stuck(ctx context.Context) *Error {
-	at := steps[n.at.Load()]
-	e := n.failure(at.stage, ended(ctx))
+func (n *attempt) stuck(ctx context.Context) *Error {
+	at := stepTable[n.at.Load()]
+	e := n.failure(at.stage, whyOver(ctx))
 	e.Leftover = fmt.Errorf("stage %s has not returned from its step %q: a strategy or a filesystem hangs; what it still makes is cleared when it does", at.stage, at.name)
-	if at == steps[stepRecord] {
+	if at == stepTable[stepRecord] {
 		e.Leftover = fmt.Errorf("stage %s has not returned from its step %q: a filesystem hangs; the pod stays if it turns out to be recorded as ready, and is ended if not", at.stage, at.name)
 	}
 	return e
@@ -187,11 +187,11 @@ func (n *launch) stuck(ctx context.Context) *Error {
 // failed undoes what a launch that fails with err has made, and returns the
 // Error of it. If err is an *Error it is that one, with what was found meanwhile.
 // A panic of what undoes it goes on.
-func (n *launch) failed(ctx context.Context, err error) *Error {
+func (n *attempt) failed(ctx context.Context, err error) *Error {
 	at := n.at.Load()
 	e, complete := err.(*Error)
 	if !complete {
-		e = n.failure(steps[at].stage, reason(ctx, err))
+		e = n.failure(stepTable[at].stage, whyFailed(ctx, err))
 	}
 	n.fail(e.Stage)
 	began := time.Now()
@@ -209,14 +209,14 @@ func (n *launch) failed(ctx context.Context, err error) *Error {
 	return e
 }
 
-// reason says why a step of a launch has failed with err: if the time was over,
+// whyFailed says why a step of a launch has failed with err: if the time was over,
 // that comes first, and err may be no more than what a strategy has made of it.
-func reason(ctx context.Context, err error) error {
+func whyFailed(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() == nil || errors.Is(err, ErrHeld):
 		return err
 	case errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err()):
-		return ended(ctx)
+		return whyOver(ctx)
 	}
-	return fmt.Errorf("%w; %w", ended(ctx), err)
+	return fmt.Errorf("%w; %w", whyOver(ctx), err)
 }

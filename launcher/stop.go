@@ -130,9 +130,3 @@ func (p *Pod) kill() error {
 	}
 	return fmt.Errorf("process %d may still be running: %w", p.PID(), err)
 }
-
-func (p *Pod) isStopping() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.stopping
-}

@@ -19,12 +19,12 @@ const (
 	killPatience = 2 * time.Second
 )
 
-// made is what a launch has made: the locks, the log, what the probe needs, the
+// An undoStack is what a launch has made: the locks, the log, what the probe needs, the
 // process. Each step adds what undoes it. If the launch fails, panics or is
 // cancelled, undo runs all of that; once the pod is recorded as ready, keep
 // drops it. The zero value has made nothing. It belongs to one goroutine, that
 // of the line.
-type made struct{ undos []undo }
+type undoStack struct{ undos []undo }
 
 // An undo takes back one thing that a launch has made.
 type undo struct {
@@ -35,21 +35,21 @@ type undo struct {
 
 // add notes that do undoes what has just been made, within patience; what says
 // what is left if do does not return.
-func (m *made) add(what string, do func() error) { m.addSlow(patience, what, do) }
+func (m *undoStack) add(what string, do func() error) { m.addSlow(patience, what, do) }
 
 // addSlow is add for a do that may take until bound.
-func (m *made) addSlow(bound time.Duration, what string, do func() error) {
+func (m *undoStack) addSlow(bound time.Duration, what string, do func() error) {
 	m.undos = append(m.undos, undo{what, bound, do})
 }
 
 // keep drops all of it: what was made stays.
-func (m *made) keep() { m.undos = nil }
+func (m *undoStack) keep() { m.undos = nil }
 
 // undo takes back what was made, the last thing first. What does not return is
 // left to itself, and what panics does not keep the rest from being undone. It
 // returns what is left, and the first panic there was. A second undo does
 // nothing.
-func (m *made) undo() (left error, first *crash) {
+func (m *undoStack) undo() (left error, first *crash) {
 	for len(m.undos) > 0 {
 		last := m.undos[len(m.undos)-1]
 		m.undos = m.undos[:len(m.undos)-1]

@@ -10,6 +10,23 @@ import (
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
+// newPod returns the Pod of a process, with what config says of it. The caller
+// has to call keep or kill.
+func newPod(config podConfig, proc Process) *Pod {
+	p := &Pod{
+		podConfig: config,
+		proc:      proc,
+		exited:    make(chan struct{}),
+		settled:   make(chan struct{}),
+		done:      make(chan struct{}),
+		ended:     make(chan struct{}),
+	}
+	var ctx context.Context
+	ctx, p.forget = context.WithCancel(context.Background())
+	go p.watch(ctx)
+	return p
+}
+
 // watch is the Pod's goroutine: it waits for the process to end, clears away
 // what is left of it, and tells everybody.
 func (p *Pod) watch(ctx context.Context) {
@@ -72,9 +89,6 @@ func (p *Pod) hasExited() bool {
 // Done returns a channel that is closed when the process is gone: it has ended
 // and is reaped. After [Pod.Release] it stays open.
 func (p *Pod) Done() <-chan struct{} { return p.done }
-
-// errReleased is what a released Pod answers.
-var errReleased = errors.New("the pod was released, and is not watched any more")
 
 // Wait waits until the process is gone and returns how it ended, at every
 // call. The error is not about the pod: it says that the waiting failed, and
