@@ -47,25 +47,6 @@ func TestStrategies(t *testing.T) {
 	}
 }
 
-// The page has a section for every strategy, and names its kit, and every rule
-// that it leaves out by name exists.
-func TestStrategiesAreComplete(t *testing.T) {
-	doc := read(t, "strategies.md")
-	for _, c := range []struct{ heading, iface, kit string }{
-		{"A probe", "readiness.Probe", "readinesstest.Test"},
-		{"A log source", "logsource.Source", "logsourcetest.Test"},
-		{"A runtime directory", "runtimedir.Resolver", "runtimedirtest.Test"},
-		{"A command", "launcher.CommandResolver", "launchertest.TestCommandResolver"},
-		{"A starter", "launcher.Starter", "launchertest.TestStarter"},
-	} {
-		_, section, found := strings.Cut(doc, "\n## "+c.heading+"\n")
-		section, _, _ = strings.Cut(section, "\n## ")
-		if !found || !strings.Contains(section, c.kit+"(t, ") || !strings.Contains(section, "["+c.iface+"]") {
-			t.Errorf("the section %q does not implement %s and call %s", c.heading, c.iface, c.kit)
-		}
-	}
-}
-
 // goBlocks returns the Go files that a page shows.
 func goBlocks(t *testing.T, page string) (blocks []string) {
 	t.Helper()
