@@ -16,6 +16,9 @@ import (
 // repository that holds nothing but what the page shows. It needs no module that
 // this repository does not need.
 func TestStrategies(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it builds a module of its own")
+	}
 	dir := t.TempDir()
 	repository, err := filepath.Abs("..")
 	if err != nil {

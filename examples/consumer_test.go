@@ -10,6 +10,9 @@ import (
 // A module outside this repository compiles against every name of the contract,
 // and launches a pod. It needs no module that this repository does not need.
 func TestConsumer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it builds a module of its own")
+	}
 	dir := newModule(t)
 	for _, name := range []string{"main.go", "contract.go", "go.mod"} {
 		write(t, filepath.Join(dir, name), read(t, "consumer", name))

@@ -16,9 +16,13 @@ import (
 
 var update = flag.Bool("update", false, "write testdata and docs/recipes.md instead of comparing with them")
 
-// mustHave sees to it that d is installed. Where the gate runs it has to be.
+// mustHave sees to it that d is installed. Where the gate runs it has to be. With
+// -short no daemon is started.
 func mustHave(t *testing.T, d daemon) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("skipped with -short: it starts a real daemon")
+	}
 	if _, err := exec.LookPath(find(d.programs...)); err != nil {
 		if os.Getenv("CI") != "" {
 			t.Fatalf("CI must have %s (%s): %v", d.name, d.pkg, err)
