@@ -16,13 +16,9 @@ import (
 
 var update = flag.Bool("update", false, "write testdata and docs/recipes.md instead of comparing with them")
 
-// mustHave sees to it that d is installed. Where the gate runs it has to be. With
-// -short no daemon is started.
+// mustHave sees to it that d is installed. Where the gate runs it has to be.
 func mustHave(t *testing.T, d daemon) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("skipped with -short: it starts a real daemon")
-	}
 	if _, err := exec.LookPath(find(d.programs...)); err != nil {
 		if os.Getenv("CI") != "" {
 			t.Fatalf("CI must have %s (%s): %v", d.name, d.pkg, err)
@@ -34,6 +30,9 @@ func mustHave(t *testing.T, d daemon) {
 // Each real daemon is launched, shows its progress, answers a real request,
 // and is stopped in its own way; it leaves neither a process nor a file.
 func TestWorks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it starts real daemons")
+	}
 	bin := exampletest.Build(t, ".")
 	for _, d := range daemons {
 		t.Run(d.name, func(t *testing.T) {
@@ -66,6 +65,9 @@ func TestWorks(t *testing.T) {
 // for another version of the daemon says it in other words. It too must be
 // such an error.
 func TestBroken(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it starts real daemons")
+	}
 	bin := exampletest.Build(t, ".")
 	frame := regexp.MustCompile(`^launch \S+: pod exited before becoming ready: .+ \(exit status \d+, stage ready, pid PID, after TIME, log DIR/run/\S+/stderr\.log\)$`)
 	for _, d := range daemons {
