@@ -50,6 +50,9 @@ func TestPodsOfTheProtocol(t *testing.T) {
 				{"HOME", ".insomnia/run"},
 			} {
 				t.Run(place.variable, func(t *testing.T) {
+					if testing.Short() && place.variable != "HOME" {
+						t.Skip("skipped with -short: one place is tried, the last")
+					}
 					home := onlyPlace(t, place.variable)
 					servePod(t, filepath.Join(home, place.below, "alice"))
 				})

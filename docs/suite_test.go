@@ -14,24 +14,18 @@ import (
 	"testing"
 )
 
-// A suite is what the tests of this module's packages say of themselves: which
-// faults of the catalogue each is about, and when it is not run.
+// A suite has the tests that say of themselves that they are about a fault of the
+// catalogue, by the number of the fault; each as "package Test/case".
 //
 // A test says that in the comment on it, which opens with the numbers ("B20: a
 // program that is missing …"); in the comment on a function that it calls, or has
 // in its table; or in the name of a case ("C05 exit between …").
-type suite struct {
-	proofs map[string][]string // tests, by the number of a fault; each as "package Test/case"
-	skips  []skip
-}
-
-// A skip is a place where a test may decide not to run.
-type skip struct{ Where, Reason string }
+type suite map[string][]string
 
 // readSuite reads the tests of the four packages and of what is below them.
-func readSuite(t *testing.T) *suite {
+func readSuite(t *testing.T) suite {
 	t.Helper()
-	s := &suite{proofs: make(map[string][]string)}
+	s := make(suite)
 	for _, root := range []string{"launcher", "readiness", "logsource", "runtimedir"} {
 		err := filepath.WalkDir(filepath.Join("..", root), func(path string, d fs.DirEntry, err error) error {
 			if err != nil || !d.IsDir() {
@@ -46,15 +40,15 @@ func readSuite(t *testing.T) *suite {
 			t.Fatal(err)
 		}
 	}
-	for number, tests := range s.proofs {
+	for number, tests := range s {
 		slices.Sort(tests)
-		s.proofs[number] = slices.Compact(tests)
+		s[number] = slices.Compact(tests)
 	}
 	return s
 }
 
 // readPackage reads the tests in dir.
-func (s *suite) readPackage(dir string) error {
+func (s suite) readPackage(dir string) error {
 	paths, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
 	if err != nil {
 		return err
@@ -83,7 +77,7 @@ func (s *suite) readPackage(dir string) error {
 }
 
 type testPackage struct {
-	*suite
+	suite suite
 	name  string
 	files []*ast.File
 	about map[string][]string // numbers, by the name of a function that is no test, or of a variable
@@ -116,30 +110,23 @@ func isTest(f *ast.FuncDecl) bool {
 	return f.Recv == nil && (strings.HasPrefix(f.Name.Name, "Test") || strings.HasPrefix(f.Name.Name, "Fuzz")) && f.Name.Name != "TestMain"
 }
 
-// read reads a function: a test, or what a test may call.
+// read reads a test.
 func (p *testPackage) read(f *ast.FuncDecl) {
-	test := p.name + " " + f.Name.Name
-	ast.Inspect(f, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.CallExpr:
-			if sel, ok := n.Fun.(*ast.SelectorExpr); ok && (sel.Sel.Name == "Skip" || sel.Sel.Name == "Skipf") && len(n.Args) > 0 {
-				p.skips = append(p.skips, skip{test, words(n.Args[0])})
-			}
-		case *ast.Ident:
-			if isTest(f) && n != f.Name {
-				p.credit(test, p.about[n.Name]...)
-			}
-		}
-		return true
-	})
 	if !isTest(f) {
 		return
 	}
+	test := p.name + " " + f.Name.Name
+	ast.Inspect(f, func(n ast.Node) bool {
+		if id, ok := n.(*ast.Ident); ok && id != f.Name {
+			p.credit(test, p.about[id.Name]...)
+		}
+		return true
+	})
 	p.credit(test, opening(f.Doc.Text())...)
 	for number, name := range cases(f) {
 		if strings.HasPrefix(f.Name.Name, "TestFault") {
 			// The table is of functions that say the same; the case is what to run.
-			p.proofs[number] = slices.DeleteFunc(p.proofs[number], func(s string) bool { return s == test })
+			p.suite[number] = slices.DeleteFunc(p.suite[number], func(s string) bool { return s == test })
 			p.credit(test+"/"+name, number)
 		} else {
 			p.credit(test, number)
@@ -147,24 +134,9 @@ func (p *testPackage) read(f *ast.FuncDecl) {
 	}
 }
 
-// words returns the text that an argument of Skip begins with.
-func words(arg ast.Expr) string {
-	text := "?"
-	ast.Inspect(arg, func(n ast.Node) bool {
-		if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING && text == "?" {
-			text, _ = strconv.Unquote(lit.Value)
-		}
-		return true
-	})
-	for _, opening := range []string{"NOT RUN: ", "not run: ", "not run, for "} {
-		text = strings.TrimPrefix(text, opening)
-	}
-	return strings.TrimSuffix(strings.TrimSuffix(text, "%v"), ": ")
-}
-
 func (p *testPackage) credit(test string, numbers ...string) {
 	for _, number := range numbers {
-		p.proofs[number] = append(p.proofs[number], test)
+		p.suite[number] = append(p.suite[number], test)
 	}
 }
 

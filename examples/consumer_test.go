@@ -11,6 +11,9 @@ import (
 // and launches a pod. It needs no module that this repository does not need: with
 // the go.sum of this repository, another one would be an error.
 func TestConsumer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it builds a module of its own")
+	}
 	dir := newModule(t)
 	for _, name := range []string{"main.go", "contract.go", "kits_test.go", "go.mod"} {
 		write(t, filepath.Join(dir, name), read(t, "consumer", name))

@@ -24,6 +24,9 @@ func blocks(t *testing.T, language string) (found []string) {
 // network here, as it does for a newcomer: go mod tidy reads the go.mod files of
 // modules that this repository never needs.
 func TestReadmeProgram(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it builds a module of its own")
+	}
 	programs, scripts := blocks(t, "go"), blocks(t, "sh")
 	if len(programs) != 1 || len(scripts) != 3 {
 		t.Fatalf("the README has %d Go programs and %d scripts, want 1 and 3", len(programs), len(scripts))

@@ -162,10 +162,7 @@ func TestSwapAtEachStep(t *testing.T) {
 // B18: the directory is swapped for a link and back in a loop, as fast as it
 // goes, while a thousand pods are launched.
 func TestSwapInALoop(t *testing.T) {
-	launches := 20
-	if *podrig.Soak {
-		launches = 1000
-	}
+	launches := podrig.Size(t, 5, 20, 1000)
 	for what, plan := range swaps {
 		t.Run(what, func(t *testing.T) {
 			s := plan(newRig(t))

@@ -16,6 +16,9 @@ const unwatchedVariable = "LOGSOURCE_TEST_UNWATCHED"
 
 // B27: a File that can have no watcher keeps the contract by polling.
 func TestFileConformsWithoutWatcher(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it needs a user namespace of its own")
+	}
 	if os.Getenv(unwatchedVariable) != "" {
 		// It is a limit of the user namespace.
 		must(t, os.WriteFile("/proc/sys/user/max_inotify_instances", []byte("0"), 0))

@@ -17,6 +17,9 @@ func TestFileConforms(t *testing.T) {
 		"SourceFunc": logsource.SourceFunc(logsource.File{}.Open),
 	} {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && name != "events" {
+				t.Skip("skipped with -short: the same rules for another way to make a File")
+			}
 			logsourcetest.Test(t, func(*testing.T) logsource.Source { return source })
 		})
 	}

@@ -172,6 +172,9 @@ func TestExecLeavesNobody(t *testing.T) {
 
 // Whoever has left the group and holds the output open does not hold the wait.
 func TestExecOutputHeldOpen(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it waits for output that is held open")
+	}
 	target := here(t)
 	p := sh(`mkfifo f; setsid sh -c 'echo $$ >f; exec sleep 1000' & read pid <f; echo $pid >pid`)
 	if _, err := p.Wait(t.Context(), target); err != nil {

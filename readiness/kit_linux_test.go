@@ -20,6 +20,9 @@ func TestKitNotifySocket(t *testing.T) {
 		"with a Listener": readiness.Sequence{readiness.Listener{}, readiness.NotifySocket{}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && name != "alone" {
+				t.Skip("skipped with -short: the same rules for the probe within another")
+			}
 			t.Parallel()
 			readinesstest.Test(t, func(t *testing.T) readinesstest.Case {
 				c := readinesstest.Case{

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,6 +23,9 @@ import (
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/readiness/readinesstest"
 )
+
+// few are the probes that TestKit tries with -short.
+var few = []string{"ReadyLine", "Socket unix", "Poll", "Sequence", "NotifyFD"}
 
 // Every probe of this package keeps the contract of a probe.
 func TestKit(t *testing.T) {
@@ -145,6 +149,9 @@ func TestKit(t *testing.T) {
 		}},
 	} {
 		t.Run(probe.name, func(t *testing.T) {
+			if testing.Short() && !slices.Contains(few, probe.name) {
+				t.Skip("skipped with -short: a few probes are tried, one of each kind")
+			}
 			// A process that it has just started holds, until its exec, a copy
 			// of every descriptor of ours. The others count who holds their sockets.
 			if probe.name != "Exec" {

@@ -30,6 +30,9 @@ func mustHave(t *testing.T, d daemon) {
 // Each real daemon is launched, shows its progress, answers a real request,
 // and is stopped in its own way; it leaves neither a process nor a file.
 func TestWorks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it starts real daemons")
+	}
 	bin := exampletest.Build(t, ".")
 	for _, d := range daemons {
 		t.Run(d.name, func(t *testing.T) {
@@ -62,6 +65,9 @@ func TestWorks(t *testing.T) {
 // for another version of the daemon says it in other words. It too must be
 // such an error.
 func TestBroken(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it starts real daemons")
+	}
 	bin := exampletest.Build(t, ".")
 	frame := regexp.MustCompile(`^launch \S+: pod exited before becoming ready: .+ \(exit status \d+, stage ready, pid PID, after TIME, log DIR/run/\S+/stderr\.log\)$`)
 	for _, d := range daemons {

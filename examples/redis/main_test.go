@@ -13,6 +13,9 @@ import (
 // A real Redis is launched, answers, and stops: a program that was not written
 // to be a pod.
 func TestRedis(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it starts a real daemon")
+	}
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		if os.Getenv("CI") != "" {
 			t.Fatalf("CI must have redis-server: %v", err)

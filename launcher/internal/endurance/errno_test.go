@@ -29,6 +29,9 @@ var errnoCount = flag.String("errnos", "", "how many `injections` TestErrno make
 //
 //	go test ./launcher/internal/endurance -run TestErrno -errnos all -timeout 1h -v
 func TestErrno(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: each of many calls fails in a program of its own")
+	}
 	j := newInjector(t)
 	every := slices.Sorted(maps.Keys(acts))
 	all := j.list(every, *errnoCount == everything, func(c crashpoint.Call) []syscall.Errno {

@@ -23,6 +23,9 @@ var hangCount = flag.String("hangs", "", "how many `injections` TestHang makes, 
 //
 //	go test ./launcher/internal/endurance -run TestHang -hangs all -timeout 1h -v
 func TestHang(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: each of many calls hangs in a program of its own, until its deadline")
+	}
 	j := newInjector(t)
 	all := j.list([]string{"attach", "launch", "launch that fails"}, *hangCount == everything, func(c crashpoint.Call) []syscall.Errno {
 		if mayHang(c) {

@@ -56,6 +56,9 @@ func launchHiding(transport launcher.OverlayTransport) func(context.Context, *la
 // files in memory has the other one. All errors are tried with -soak, and else the
 // first of each call.
 func TestErrnoOverlay(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: each of many calls fails in a program of its own")
+	}
 	file, descriptor := "launch, overlay as a file", "launch, overlay as a descriptor"
 	for _, c := range []struct {
 		act  string

@@ -30,6 +30,9 @@ var launches = flag.Int("launches", 0, "how many `launches` TestSoak makes; defa
 //
 //	go test ./launcher/internal/endurance -run TestSoak -launches 100000 -timeout 2h -v
 func TestSoak(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it launches hundreds of pods")
+	}
 	count := 200
 	if *podrig.Soak {
 		count = 20_000

@@ -548,6 +548,9 @@ func asInit(t *testing.T) bool {
 // can make them, so that in CI root's must not be skipped.
 func inNamespaces(t *testing.T, flags uintptr) bool {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("skipped with -short: it needs namespaces of its own")
+	}
 	attr := &syscall.SysProcAttr{Cloneflags: flags}
 	if os.Geteuid() != 0 {
 		attr.Cloneflags |= syscall.CLONE_NEWUSER
@@ -576,6 +579,9 @@ func inNamespaces(t *testing.T, flags uintptr) bool {
 // D18: a program that waits for every child takes ours away. Their end is
 // noticed all the same, and never made up, and the group can still be ended.
 func d18(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it launches pods many times")
+	}
 	if !podrig.Alone(t) {
 		return
 	}
@@ -696,6 +702,9 @@ func d21(t *testing.T) {
 // None of them must be signalled.
 func forkStorm(t *testing.T) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("skipped with -short: it is a storm of processes")
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	t.Cleanup(func() {
@@ -806,6 +815,9 @@ func d26(t *testing.T) {
 		{"suspend", typing(0x1a), 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if testing.Short() && c.name != "hangup" {
+				t.Skip("skipped with -short: it starts a launcher for each way to close")
+			}
 			r := newRig(t)
 			terminal, line := openTerminal(t)
 			l := r.startLauncher(launcherOrder{Steps: podrig.Serve, Stay: true}, func(cmd *exec.Cmd) {

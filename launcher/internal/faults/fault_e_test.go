@@ -408,6 +408,9 @@ func e10(t *testing.T) {
 		})
 	})
 	t.Run("by a helper that outlives it", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("skipped with -short: a launcher waits in vain, until its deadline")
+		}
 		r := newRig(t)
 		up, goOn := r.Fifo("up"), r.Fifo("go")
 		r.L.Command = podrig.Script("setsid notify "+up+" ; await "+goOn+" ; sleep 300ms ; rmdir", "await "+up, "listen", "ready", "hang")

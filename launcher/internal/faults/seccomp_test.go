@@ -73,6 +73,9 @@ func refuse(t *testing.T, calls ...refusal) {
 // calls, and reports whether this is that process.
 func refused(t *testing.T, calls ...refusal) bool {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("skipped with -short: it needs a kernel that refuses calls")
+	}
 	if !podrig.Alone(t, func(*exec.Cmd) {}) {
 		return false
 	}

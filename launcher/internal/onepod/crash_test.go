@@ -105,6 +105,9 @@ func ensureOnce(l launcher.Launcher, r role) error {
 // two sweeps are about fewer calls, in an order that hardly varies, and with
 // -soak they always try all of their points.
 func TestCrashPoints(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it kills a launcher at many points")
+	}
 	for _, s := range []*sweep{
 		{name: "prompt", steps: podrig.Serve},
 		{name: "late", steps: []string{"ready", "sleep 20ms", "listen", "hang"}, thin: 4}, // it binds late
@@ -123,6 +126,9 @@ func TestCrashPoints(t *testing.T) {
 // one that has died: neither it nor its pod is ended by another, which waits, and
 // has the same pod in the end.
 func TestLaunchLockDeleted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: a launcher waits in vain, until its deadline")
+	}
 	for _, other := range []string{"none", "alice.json"} {
 		t.Run("and "+other, func(t *testing.T) {
 			r := newRig(t, podrig.Serve...)

@@ -75,6 +75,9 @@ func c12(t *testing.T) {
 		}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if testing.Short() && c.gone {
+				t.Skip("skipped with -short: a launcher waits in vain, until its deadline")
+			}
 			r := newRig(t, "exit 3") // it does nothing to the socket
 			if err := os.Mkdir(r.Dir("alice"), 0o700); err != nil {
 				t.Fatal(err)
@@ -181,6 +184,9 @@ func c18(t *testing.T) {
 // ready, it is a descendant like any other: who stops the pod does not end it,
 // and it holds the name until it goes.
 func c29(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: a launcher waits in vain, until its deadline")
+	}
 	r := newRig(t)
 	pid, wake := filepath.Join(r.Base, "pid"), r.Fifo("wake")
 	r.L.Command = podrig.Script("setsid pid "+pid+" ; listen ; ready ; await "+wake, "hang")

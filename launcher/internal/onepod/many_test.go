@@ -17,14 +17,11 @@ import (
 // B25: five hundred pods (a hundred without -soak) take no thread each. The
 // program may have 64 of them: one more, and the Go runtime ends it.
 func TestManyPods(t *testing.T) {
-	if !podrig.Alone(t, passSoak) {
+	if !podrig.Alone(t, passSize) {
 		return
 	}
 	debug.SetMaxThreads(64)
-	many := 100
-	if *podrig.Soak {
-		many = 500
-	}
+	many := podrig.Size(t, 100, 100, 500)
 	r := newRig(t, podrig.Serve...)
 	pods := make([]*launcher.Pod, many)
 	const some = 10 // at once: each needs a thread while it waits for the filesystem
@@ -37,18 +34,15 @@ func TestManyPods(t *testing.T) {
 	}
 }
 
-// D16: a thousand names (two hundred without -soak) are asked for at once. All
-// are ready. How many threads there are then is a matter of chance: as many as
+// D16: a thousand names (two hundred without -soak, fifty with -short) are asked
+// for at once. All are ready. How many threads there are then is a matter of chance: as many as
 // launches waited for the filesystem at the same time (TestManyPods is about those
 // of pods).
 func TestManyNames(t *testing.T) {
-	if !podrig.Alone(t, passSoak) {
+	if !podrig.Alone(t, passSize) {
 		return
 	}
-	many := 200
-	if *podrig.Soak {
-		many = 1000
-	}
+	many := podrig.Size(t, 50, 200, 1000)
 	r := newRig(t, podrig.Serve...)
 	pods := make([]*launcher.Pod, many)
 	r.launchAtOnce(pods, 0)
@@ -83,8 +77,11 @@ func stopAtOnce(t *testing.T, pods []*launcher.Pod) {
 	})
 }
 
-// passSoak has a process that [podrig.Alone] starts do as much as this one.
-func passSoak(c *exec.Cmd) {
+// passSize has a process that [podrig.Alone] starts do as much as this one.
+func passSize(c *exec.Cmd) {
+	if testing.Short() {
+		c.Args = append(c.Args, "-test.short")
+	}
 	if *podrig.Soak {
 		c.Args = append(c.Args, "-soak")
 	}

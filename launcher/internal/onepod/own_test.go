@@ -74,6 +74,9 @@ func itRuns(t *testing.T) {
 // Row 2: while somebody launches the pod, everybody else waits for what comes of
 // it, each within its own deadline.
 func itIsLaunched(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: a launcher waits in vain, until its deadline")
+	}
 	r := newRig(t)
 	up, goOn := r.Fifo("up"), r.Fifo("go")
 	r.L.Command = podrig.Script("notify "+up, "await "+goOn, "listen", "ready", "hang")
@@ -171,6 +174,9 @@ func itsLauncherDied(t *testing.T) {
 // Row 4: descendants of a pod that was ready are not ours to end. They are named
 // to who cannot wait for them.
 func itsDescendantsLive(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: a launcher waits in vain, until its deadline")
+	}
 	r := newRig(t)
 	pid, up, wake := filepath.Join(r.Base, "pid"), r.Fifo("up"), r.Fifo("wake")
 	r.L.Command = podrig.Script("setsid pid "+pid+" ; notify "+up+" ; await "+wake, "await "+up, "listen", "ready", "hang")

@@ -33,6 +33,9 @@ var stormSeed = flag.Uint64("storm-seed", 0, "whom TestStorm kills, and when; 0:
 //
 //	go test ./launcher/internal/onepod -run TestStorm -soak -v
 func TestStorm(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it is a storm of launchers")
+	}
 	processes, goroutines, rounds := 4, 8, 5
 	if *podrig.Soak {
 		processes, goroutines, rounds = 20, 16, 20

@@ -31,6 +31,20 @@ import (
 // fault catalogue asks for. Without it they do the same with less.
 var Soak = flag.Bool("soak", false, "run the soaks at full size")
 
+// Size returns how much a test does: short with -short, soak with -soak, else
+// normal.
+func Size(t *testing.T, short, normal, soak int) int {
+	t.Helper()
+	switch {
+	case *Soak:
+		return soak
+	case testing.Short():
+		t.Logf("with -short: %d instead of %d", short, normal)
+		return short
+	}
+	return normal
+}
+
 // Pod is the path of the fake pod's binary. [Main] sets it; a process that a
 // test has started does not come to Main and has to be told.
 var Pod string

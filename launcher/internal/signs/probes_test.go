@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -66,6 +67,9 @@ var pythonLine = regexp.MustCompile(`Serving HTTP on (?P<host>\S+) port (?P<port
 // its port, by an answer, or by a command's word, and can be dialled where the
 // probe has learned that it is.
 func TestProbesOfAServer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it starts a real server many times")
+	}
 	fixed := freePort(t)
 	for _, c := range []struct {
 		name string
@@ -218,9 +222,6 @@ func TestProbesFail(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, c.steps...)
 			r.L.Ready = c.p
-			if c.is == launcher.ErrTimeout {
-				r.L.Timeout = time.Second // so that it gets to the probe, and this to an attempt
-			}
 			if err := os.Mkdir(r.Dir("alice"), 0o700); err != nil {
 				t.Fatal(err)
 			}
@@ -230,11 +231,17 @@ func TestProbesFail(t *testing.T) {
 			var ctx context.Context
 			ctx, giveUp = context.WithCancel(t.Context())
 			defer giveUp()
-			e := r.Fail(ctx, launcher.Spec{Name: "alice", Progress: func(line string) {
+			spec := launcher.Spec{Name: "alice", Progress: func(line string) {
 				if line == "ready" {
 					giveUp()
 				}
-			}})
+			}}
+			var e *launcher.Error
+			if c.is == launcher.ErrTimeout {
+				e = failLate(r, ctx, spec, c.says)
+			} else {
+				e = r.Fail(ctx, spec)
+			}
 			if e.Stage != launcher.StageReady || e.PID == 0 {
 				t.Errorf("it failed at stage %s with pid %d: %v", e.Stage, e.PID, e)
 			}
@@ -245,6 +252,19 @@ func TestProbesFail(t *testing.T) {
 			}
 			podrig.MustSay(t, e, c.says...)
 		})
+	}
+}
+
+// failLate has a launch run out of time, with more time each try, until the pod
+// was started, the probe has made an attempt, and the error says so.
+func failLate(r *rig, ctx context.Context, spec launcher.Spec, says []string) *launcher.Error {
+	r.T.Helper()
+	for r.L.Timeout = podrig.Short / 4; ; r.L.Timeout *= 2 {
+		e := r.Fail(ctx, spec)
+		silent := func(part string) bool { return !strings.Contains(e.Error(), part) }
+		if !slices.ContainsFunc(says, silent) || r.L.Timeout > podrig.Ample/4 {
+			return e
+		}
 	}
 }
 
