@@ -535,3 +535,28 @@ func TestProgressOfAPodThatExits(t *testing.T) {
 		t.Errorf("the tail is not the end of the progress (-progress +tail):\n%s", diff)
 	}
 }
+
+// A callback of 20 ms a line holds no launch up: a ready pod is returned once the
+// call that runs has returned, or the one after it, however many lines are left. In
+// a bubble, where time is exact.
+func TestSlowProgressHoldsNoLaunchUp(t *testing.T) {
+	const call = 20 * time.Millisecond
+	for _, lines := range []int{1, 3, 50, 10_000} {
+		t.Run(strconv.Itoa(lines), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake(t)
+				f.l.Ready = readiness.ReadyLine{}
+				f.log.write(strings.Repeat("line\n", lines) + "INSOMNIA-READY\talice\t/sock\n")
+				began := time.Now()
+				pod, err := f.l.Launch(t.Context(), launcher.Spec{Name: "alice", Progress: func(string) { time.Sleep(call) }})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(began); took > 2*call {
+					t.Errorf("a callback of %v held the launch up for %v", call, took)
+				}
+				mustStop(t, pod)
+			})
+		})
+	}
+}
