@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/podlaunch/podlaunch/runtimedir"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
 func exists(s *subject) error {
@@ -234,7 +235,7 @@ func contextDone(s *subject) error {
 
 func leavesNothing(s *subject) error {
 	n := 0
-	return leaves(func() error {
+	return conformance.Leaves(conformance.Soon, conformance.Often(), func() error {
 		n++
 		_, err := s.runtimeDir(fmt.Sprintf("web%d", n))
 		return err

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/podlaunch/podlaunch/runtimedir"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
 // mark is in every name that could lead to where a rule must not leave
@@ -41,7 +42,7 @@ func invalidName(s *subject) error {
 
 func invalidNameClean(s *subject) error {
 	base, err := s.base()
-	if errors.As(err, new(inapplicable)) {
+	if errors.As(err, new(conformance.Inapplicable)) {
 		base, err = s.parent()
 	}
 	if err != nil {
@@ -138,7 +139,7 @@ func notADirectory(s *subject) error {
 func foreign(s *subject) error {
 	const nobody = 65534
 	if !modeMatters || os.Geteuid() != 0 {
-		return inapplicable("only root can give a directory to somebody else")
+		return conformance.Inapplicable("only root can give a directory to somebody else")
 	}
 	dir, err := s.runtimeDir("web")
 	if err != nil {
@@ -152,7 +153,7 @@ func foreign(s *subject) error {
 
 func openBase(s *subject) error {
 	if !modeMatters {
-		return inapplicable("permission bits mean nothing on this system")
+		return conformance.Inapplicable("permission bits mean nothing on this system")
 	}
 	parent, err := s.parent()
 	if err != nil {
@@ -180,7 +181,7 @@ func openBase(s *subject) error {
 func aside(path string, do func() error) error {
 	away := path + "." + mark
 	if err := os.Rename(path, away); err != nil {
-		return inapplicable(fmt.Sprintf("%s cannot be moved away: %v", path, err))
+		return conformance.Inapplicable(fmt.Sprintf("%s cannot be moved away: %v", path, err))
 	}
 	err := do()
 	if removeErr := os.RemoveAll(path); removeErr != nil {
