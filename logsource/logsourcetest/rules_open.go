@@ -8,7 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
+
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
 func opens(s *subject) error {
@@ -104,12 +105,12 @@ func openFailsClean(s *subject) error {
 			continue
 		}
 		fails++
-		if err := leaves(func() error { open(); return nil }); err != nil {
+		if err := conformance.Leaves(conformance.Soon, conformance.Often(), func() error { open(); return nil }); err != nil {
 			return fmt.Errorf("Open %s fails, and %w", what, err)
 		}
 	}
 	if fails == 0 {
-		return inapplicable("Open does not fail, neither with a context that is done nor with a Dir that does not exist")
+		return conformance.Inapplicable("Open does not fail, neither with a context that is done nor with a Dir that does not exist")
 	}
 	return nil
 }
@@ -200,7 +201,7 @@ func closeReaders(s *subject) error {
 		return err
 	}
 	if o.log.Close == nil {
-		return inapplicable("Log.Close is nil")
+		return conformance.Inapplicable("Log.Close is nil")
 	}
 	if err := o.write("before, and after"); err != nil {
 		return err
@@ -225,7 +226,7 @@ func closeSink(s *subject) error {
 		return err
 	}
 	if o.log.Close == nil {
-		return inapplicable("Log.Close is nil")
+		return conformance.Inapplicable("Log.Close is nil")
 	}
 	o.close() // another rule minds its error
 	if err := o.write("after"); err != nil {
@@ -235,7 +236,7 @@ func closeSink(s *subject) error {
 }
 
 func closeFrees(s *subject) error {
-	return leaves(func() error {
+	return conformance.Leaves(conformance.Soon, conformance.Often(), func() error {
 		ctx, cancel := context.WithCancel(s.ctx)
 		defer cancel()
 		o, err := s.open("web")
@@ -281,13 +282,12 @@ func path(s *subject) error {
 	if err := errors.Join(o.end(), o.close()); err != nil {
 		return err
 	}
-	for end := time.Now().Add(soon); ; time.Sleep(time.Millisecond) {
-		data, err := os.ReadFile(name)
-		if err == nil && strings.Contains(string(data), text) {
-			return nil
-		}
-		if time.Now().After(end) {
-			return fmt.Errorf("Log.Path is %q; after %q was written it holds %.64q, %v", name, text, data, err)
-		}
+	var data []byte
+	if conformance.Eventually(conformance.Soon, func() bool {
+		data, err = os.ReadFile(name)
+		return err == nil && strings.Contains(string(data), text)
+	}) {
+		return nil
 	}
+	return fmt.Errorf("Log.Path is %q; after %q was written it holds %.64q, %v", name, text, data, err)
 }

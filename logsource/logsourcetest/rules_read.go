@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
 func firstByte(s *subject) error {
@@ -193,7 +195,7 @@ func readerCloseFrees(s *subject) error {
 	if err := o.write("x"); err != nil {
 		return err
 	}
-	return leaves(func() error {
+	return conformance.Leaves(conformance.Soon, conformance.Often(), func() error {
 		f, err := o.follow(s.ctx)
 		if err != nil {
 			return err
@@ -250,15 +252,14 @@ func memory(s *subject) error {
 // grown makes sure that no more than limit bytes are in use that were not
 // before. Something else in the process may need memory for a while.
 func grown(before, limit uint64, when string) error {
-	for end := time.Now().Add(soon); ; time.Sleep(soon / 10) {
-		now := heap()
-		if now <= before+limit {
-			return nil
-		}
-		if time.Now().After(end) {
-			return fmt.Errorf("%s there are %d bytes more in memory, the limit is %d", when, now-before, limit)
-		}
+	var now uint64
+	if conformance.Eventually(conformance.Soon, func() bool {
+		now = heap()
+		return now <= before+limit
+	}) {
+		return nil
 	}
+	return fmt.Errorf("%s there are %d bytes more in memory, the limit is %d", when, now-before, limit)
 }
 
 // heap returns how many bytes are in use.
@@ -315,7 +316,7 @@ func endRest(s *subject) error {
 func endCause(s *subject) error {
 	cancelled, cancel := context.WithCancelCause(s.ctx)
 	defer cancel(nil)
-	late, cancelLate := context.WithTimeoutCause(s.ctx, moment, errLate)
+	late, cancelLate := context.WithTimeoutCause(s.ctx, conformance.Moment, errLate)
 	defer cancelLate()
 	for _, ctx := range []context.Context{cancelled, late} {
 		o, err := s.open("web")
@@ -367,8 +368,8 @@ func endWakes(s *subject) error {
 		read := f.reading()
 		select {
 		case r := <-read: // that is for another rule to say
-			return inapplicable(fmt.Sprintf("Read does not wait but returns %q, %v", r.text, r.err))
-		case <-time.After(moment):
+			return conformance.Inapplicable(fmt.Sprintf("Read does not wait but returns %q, %v", r.text, r.err))
+		case <-time.After(conformance.Moment):
 		}
 		stop()
 		if r := <-read; r.text != "" || r.err == nil {
@@ -412,7 +413,7 @@ func endFinal(s *subject) error {
 	}
 	stop()
 	buf := make([]byte, bufferSize)
-	for end := time.Now().Add(patience / 2); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(conformance.Patience / 2); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if _, err := f.read(buf); err != nil {
 			return nil
 		}
@@ -420,7 +421,7 @@ func endFinal(s *subject) error {
 			return err
 		}
 	}
-	return fmt.Errorf("%v after the end of its context a reader still delivers what is being written", patience/2)
+	return fmt.Errorf("%v after the end of its context a reader still delivers what is being written", conformance.Patience/2)
 }
 
 func outputEnd(s *subject) error {
@@ -447,7 +448,7 @@ func outputEnd(s *subject) error {
 		if r.text != "" || r.err != io.EOF {
 			return fmt.Errorf("after the Sink was closed and all was read, Read returned %q, %v, want io.EOF or waiting", r.text, r.err)
 		}
-	case <-time.After(moment): // it has no end of its own
+	case <-time.After(conformance.Moment): // it has no end of its own
 		stop()
 		<-read
 	}
