@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/podlaunch/podlaunch/readiness"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
 func describes(s *subject) error {
@@ -38,14 +39,14 @@ func pending(s *subject) error {
 		return err
 	}
 	w := l.wait()
-	w.within(moment)
+	w.Within(moment)
 	err, crash := w.end()
 	if crash != nil {
 		return crash
 	}
 	var p *readiness.PendingError
 	if !errors.As(err, &p) {
-		return inapplicable("the error of Wait is no *PendingError")
+		return conformance.Inapplicable("the error of Wait is no *PendingError")
 	}
 	return tells(p)
 }
@@ -84,7 +85,7 @@ func verify(s *subject) error {
 		found = found || ok
 	}
 	if !found {
-		return inapplicable("it is no Verifier")
+		return conformance.Inapplicable("it is no Verifier")
 	}
 	w := l.waitUntilReady()
 	if err := l.expect(w); err != nil {
@@ -109,7 +110,7 @@ func parts(s *subject) error {
 	}
 	c, ok := l.Probe.(readiness.Composite)
 	if !ok {
-		return inapplicable("it is no Composite")
+		return conformance.Inapplicable("it is no Composite")
 	}
 	first := c.Probes()
 	for i, p := range first {

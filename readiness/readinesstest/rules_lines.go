@@ -9,10 +9,11 @@ import (
 	"strings"
 
 	"github.com/podlaunch/podlaunch/readiness"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
 // unread is why a rule about lines does not apply.
-const unread = inapplicable("the Probe does not read Target.Lines")
+const unread = conformance.Inapplicable("the Probe does not read Target.Lines")
 
 func lineSlices(s *subject) error {
 	l, err := s.launch()
@@ -39,7 +40,7 @@ func linesContext(s *subject) error {
 		return err
 	}
 	w := l.waitFor(context.WithValue(context.Background(), contextKey{}, s), l.Target)
-	w.within(moment)
+	w.Within(moment)
 	if _, crash := w.end(); crash != nil {
 		return crash
 	}
@@ -68,7 +69,7 @@ func linesError(s *subject) error {
 	}
 	l.tap.fail = errRead
 	w := l.waitUntilReady()
-	w.within(moment)
+	w.Within(moment)
 	if _, crash := w.end(); crash != nil {
 		return crash
 	}
@@ -91,7 +92,7 @@ func linesEnd(s *subject) error {
 	}
 	l.tap.cut = true
 	w := l.wait()
-	w.within(moment)
+	w.Within(moment)
 	if _, crash := w.end(); crash != nil {
 		return crash
 	}
@@ -135,7 +136,7 @@ func pureLines(s *subject) error {
 	}
 	all := questions(l.Probe)
 	if all == nil {
-		return inapplicable("it is neither a LineOwner nor a StatusReader")
+		return conformance.Inapplicable("it is neither a LineOwner nor a StatusReader")
 	}
 	lines, err := l.written()
 	if err != nil {
@@ -181,12 +182,13 @@ func pure(q question, t readiness.Target, lines [][]byte) error {
 			return fmt.Errorf("%s has changed the line %q to %q", q.what, line, got)
 		}
 	}
-	answers := make(chan error, often)
-	for range often {
+	const times = 64
+	answers := make(chan error, times)
+	for range times {
 		go func() { answers <- same(q, t, lines, want) }()
 	}
 	var wrong error
-	for range often {
+	for range times {
 		if err := <-answers; err != nil {
 			wrong = err
 		}
@@ -218,7 +220,7 @@ func owned(s *subject) error {
 	}
 	owner, ok := l.Probe.(readiness.LineOwner)
 	if !ok {
-		return inapplicable("it is no LineOwner")
+		return conformance.Inapplicable("it is no LineOwner")
 	}
 	lines, err := l.written()
 	if err != nil {

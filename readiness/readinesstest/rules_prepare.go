@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/podlaunch/podlaunch/readiness"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
 // preparer returns another pod whose Probe is not prepared yet.
@@ -16,7 +17,7 @@ func (s *subject) preparer() (*launch, error) {
 		return nil, err
 	}
 	if _, ok := p.Probe.(readiness.Preparer); !ok {
-		return nil, inapplicable("it is no Preparer")
+		return nil, conformance.Inapplicable("it is no Preparer")
 	}
 	return s.unprepared(p.Probe, p), nil
 }
@@ -27,7 +28,7 @@ func unprepared(s *subject) error {
 		return err
 	}
 	w := l.wait()
-	w.within(moment)
+	w.Within(moment)
 	err, crash := w.end()
 	if crash == nil && err == nil {
 		return fmt.Errorf("nothing was prepared and the pod is not ready, and Wait returned %v without an error", w.endpoint)
@@ -56,7 +57,7 @@ func prepareTwice(s *subject) error {
 		return err
 	}
 	if l.OnePod {
-		return inapplicable("the Case says that the Probe is for one pod")
+		return conformance.Inapplicable("the Case says that the Probe is for one pod")
 	}
 	return apart(s, 2)
 }
@@ -106,7 +107,7 @@ func prepareContext(s *subject) error {
 		return err
 	}
 	w := l.wait()
-	if w.within(moment) {
+	if w.Within(moment) {
 		return fmt.Errorf("the ctx of Prepare is done and the pod is not ready, and Wait returned %v, %w", w.endpoint, w.outcome())
 	}
 	l.Ready(l.setup)
@@ -124,7 +125,7 @@ func prepareDone(s *subject) error {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancel(errStopped)
 	c := s.begin("Prepare", func() { err = l.prepare(ctx) })
-	if crash := c.join(patience); crash != nil {
+	if crash := c.Join(patience); crash != nil {
 		return fmt.Errorf("ctx is done: %w", crash)
 	}
 	if err != nil {
@@ -156,20 +157,21 @@ func prepareClose(s *subject) error {
 	if err != nil {
 		return err
 	}
-	const times = often / 4
-	descriptors := openDescriptors()
-	for range times {
-		again := s.unprepared(l.Probe, l.pod)
-		if err := again.prepare(context.Background()); err != nil {
-			return fmt.Errorf("after what was prepared before was closed: %w", err)
+	err = conformance.Descriptors(patience, fewer, "times", func() error {
+		for range fewer {
+			again := s.unprepared(l.Probe, l.pod)
+			if err := again.prepare(context.Background()); err != nil {
+				return fmt.Errorf("after what was prepared before was closed: %w", err)
+			}
+			again.over()
 		}
-		again.over()
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	if more := moreDescriptors(descriptors, times); more > 0 {
-		return fmt.Errorf("after %d times there are %d descriptors more", times, more)
-	}
-	if left := goroutinesOf(s.label); left != "" {
-		return fmt.Errorf("of %d times there are left:\n%s", times, left)
+	if left := s.label.Left(patience); left != "" {
+		return fmt.Errorf("of %d times there are left:\n%s", fewer, left)
 	}
 	after, err := entries(l.Target.RuntimeDir)
 	if err != nil {

@@ -10,7 +10,10 @@ import (
 
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/readiness/readinesstest"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
+
+func TestMain(m *testing.M) { conformance.Main(m) }
 
 // A probe that keeps the contract passes the kit, as anybody would call it.
 func TestTest(t *testing.T) {
