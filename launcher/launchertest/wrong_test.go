@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -21,22 +20,8 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/launchertest"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
-
-// caught makes sure that what is broken is rule, and nothing else, and strikes
-// it off the list.
-func caught(t *testing.T, rule string, broken map[string]error, unused map[string]string) {
-	t.Helper()
-	delete(unused, rule)
-	if broken[rule] == nil {
-		t.Errorf("the rule %q does not find it", rule)
-	}
-	for name, err := range broken {
-		if name != rule {
-			t.Errorf("the rule %q complains: %v", name, err)
-		}
-	}
-}
 
 // A resolver is a right one that does one thing otherwise.
 type resolver struct {
@@ -72,7 +57,7 @@ var lastArgs struct {
 // Every wrong resolver is found by the rule that is there for it, and by no
 // other; and there is one for each rule.
 func TestWrongResolvers(t *testing.T) {
-	unused := maps.Collect(launchertest.CommandRules())
+	proof := conformance.NewProof(launchertest.CommandRules())
 	shared := []string{"--overlay", "", "a", "b"}
 	for _, c := range []struct {
 		fault, rule string
@@ -149,30 +134,27 @@ func TestWrongResolvers(t *testing.T) {
 		}}},
 	} {
 		t.Run(c.fault, func(t *testing.T) {
-			caught(t, c.rule, launchertest.BrokenCommand(t, func(*testing.T) launchertest.CommandCase {
-				return launchertest.CommandCase{Resolver: c.wrong.with("/bin/sh"), Missing: c.wrong.with("no-such-program")}
-			}), unused)
+			proof.Finds(t, func(only ...string) map[string]error {
+				return launchertest.BrokenCommand(t, func(*testing.T) launchertest.CommandCase {
+					return launchertest.CommandCase{Resolver: c.wrong.with("/bin/sh"), Missing: c.wrong.with("no-such-program")}
+				}, only...)
+			}, c.rule)
 		})
 	}
 	t.Run("ends otherwise when ctx is done", func(t *testing.T) {
-		caught(t, "done", launchertest.BrokenCommand(t, func(*testing.T) launchertest.CommandCase {
-			return launchertest.CommandCase{Resolver: launcher.CommandResolverFunc(
-				func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
-					if ctx.Err() != nil {
-						return launcher.Command{}, errors.New("no time")
-					}
-					return launcher.Path("/bin/sh").ResolveCommand(ctx, req)
-				})}
-		}), unused)
+		wrong := launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
+			if ctx.Err() != nil {
+				return launcher.Command{}, errors.New("no time")
+			}
+			return launcher.Path("/bin/sh").ResolveCommand(ctx, req)
+		})
+		proof.Finds(t, func(only ...string) map[string]error {
+			return launchertest.BrokenCommand(t, func(*testing.T) launchertest.CommandCase {
+				return launchertest.CommandCase{Resolver: wrong}
+			}, only...)
+		}, "done")
 	})
-	mustBeEmpty(t, unused)
-}
-
-func mustBeEmpty(t *testing.T, unused map[string]string) {
-	t.Helper()
-	if len(unused) > 0 {
-		t.Errorf("nothing wrong is there for the rules %q", slices.Sorted(maps.Keys(unused)))
-	}
+	proof.Complete(t)
 }
 
 // A starter is a right one that does one thing otherwise.
@@ -551,25 +533,28 @@ func TestWrongStarters(t *testing.T) {
 		}
 		kept = nil
 	}()
-	unused := maps.Collect(launchertest.StarterRules())
-	t.Run("finds nobody", func(t *testing.T) {
-		caught(t, "find", launchertest.BrokenInMemory(t, func(*testing.T) launchertest.StarterCase {
-			return launchertest.StarterCase{Starter: findsNobody{new(launchertest.Starter)}, Lacks: launchertest.Programs}
-		}), unused)
-	})
+	proof := conformance.NewProof(launchertest.StarterRules())
+	inMemory := func(wrong launcher.Starter, rule string) func(t *testing.T) {
+		return func(t *testing.T) {
+			proof.Finds(t, func(only ...string) map[string]error {
+				return launchertest.BrokenInMemory(t, func(*testing.T) launchertest.StarterCase {
+					return launchertest.StarterCase{Starter: wrong, Lacks: launchertest.Programs}
+				}, only...)
+			}, rule)
+		}
+	}
+	t.Run("finds nobody", inMemory(findsNobody{new(launchertest.Starter)}, "find"))
 	for _, c := range wrongInMemory {
-		t.Run(c.fault, func(t *testing.T) {
-			caught(t, c.rule, launchertest.BrokenInMemory(t, func(*testing.T) launchertest.StarterCase {
-				return launchertest.StarterCase{Starter: c.wrong.with(new(launchertest.Starter)), Lacks: launchertest.Programs}
-			}), unused)
-		})
+		t.Run(c.fault, inMemory(c.wrong.with(new(launchertest.Starter)), c.rule))
 	}
 	for _, c := range wrongWithPrograms {
 		t.Run(c.fault, func(t *testing.T) {
-			caught(t, c.rule, launchertest.BrokenStarter(t, func(*testing.T) launchertest.StarterCase {
-				return launchertest.StarterCase{Starter: c.wrong.with(launcher.Local{})}
-			}), unused)
+			proof.Finds(t, func(only ...string) map[string]error {
+				return launchertest.BrokenStarter(t, func(*testing.T) launchertest.StarterCase {
+					return launchertest.StarterCase{Starter: c.wrong.with(launcher.Local{})}
+				}, only...)
+			}, c.rule)
 		})
 	}
-	mustBeEmpty(t, unused)
+	proof.Complete(t)
 }
