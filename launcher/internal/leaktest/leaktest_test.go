@@ -26,7 +26,7 @@ func TestLeaksAreFound(t *testing.T) {
 		name, want string
 		leak       func(t *testing.T) (undo func())
 	}{
-		{"goroutine", "found unexpected goroutines", func(t *testing.T) func() {
+		{"goroutine", "leaktest_test.TestLeaksAreFound", func(t *testing.T) func() {
 			stop := make(chan struct{})
 			go func() { <-stop }()
 			return func() { close(stop) }
