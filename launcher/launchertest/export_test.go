@@ -14,11 +14,12 @@ func BrokenCommand(t *testing.T, newCase func(t *testing.T) CommandCase, only ..
 	return broken
 }
 
-// BrokenStarter is the same for a Starter. What is left behind is found sooner.
+// BrokenStarter is the same for a Starter. Rules wait for a shorter time, and do
+// things less often.
 func BrokenStarter(t *testing.T, newCase func(t *testing.T) StarterCase, only ...string) map[string]error {
-	before := soon
-	defer func() { soon = before }()
-	soon = time.Second
+	oldSoon, oldMoment, oldOften := soon, moment, often
+	defer func() { soon, moment, often = oldSoon, oldMoment, oldOften }()
+	soon, moment, often = time.Second/2, conformance.Moment/10, func() int { return 8 }
 	broken, _ := starterKit.Broken(t, checkStarter(newCase), only...)
 	return broken
 }

@@ -6,13 +6,19 @@ import (
 	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
-// soon is how long something may take that nobody can wait for: the end of a
-// process of the group. It is a variable for the kit's own tests.
-var soon = conformance.Soon
+// These are variables for the kit's own tests.
+var (
+	// soon is how long the end of a process of the group may take, and what is
+	// left behind.
+	soon = conformance.Soon
 
-// often is how many times something is done that must leave nothing behind. It
-// starts processes, of which an engine takes a second for each.
-func often() int { return max(16, conformance.Often()/2) }
+	// moment is how long a rule looks on where nothing must happen.
+	moment = conformance.Moment
+
+	// often is how many times something is done that must leave nothing behind.
+	// It starts processes, and an engine takes a second for each.
+	often = func() int { return max(16, conformance.Often()/2) }
+)
 
 // needs returns a rule that does not apply to a Starter without these features.
 func needs(features Feature, run func(s *starting) error) func(s *starting) error {

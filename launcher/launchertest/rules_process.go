@@ -100,7 +100,7 @@ func waitRuns(s *starting) error {
 	select {
 	case w := <-r.waiting(context.Background()):
 		return fmt.Errorf("the process runs, and Wait returned %v, %v", w.exit, w.err)
-	case <-time.After(conformance.Moment):
+	case <-time.After(moment):
 		return nil
 	}
 }
@@ -187,7 +187,7 @@ func startContext(s *starting) error {
 		return err
 	}
 	cancel()
-	time.Sleep(conformance.Moment)
+	time.Sleep(moment)
 	if exit, err := r.Wait(stopped()); err == nil {
 		return fmt.Errorf("the ctx of Start is done, and the process has ended: %v", exit)
 	}
