@@ -14,12 +14,11 @@ func BrokenCommand(t *testing.T, newCase func(t *testing.T) CommandCase, only ..
 	return broken
 }
 
-// BrokenStarter is the same for a Starter. Rules wait for a shorter time, and do
-// things less often.
+// BrokenStarter is the same for a Starter. Rules wait for a shorter time.
 func BrokenStarter(t *testing.T, newCase func(t *testing.T) StarterCase, only ...string) map[string]error {
-	oldSoon, oldMoment, oldOften := soon, moment, often
-	defer func() { soon, moment, often = oldSoon, oldMoment, oldOften }()
-	soon, moment, often = time.Second/2, conformance.Moment/10, func() int { return 8 }
+	oldSoon, oldMoment := soon, moment
+	defer func() { soon, moment = oldSoon, oldMoment }()
+	soon, moment = time.Second/2, conformance.Moment/10
 	broken, _ := starterKit.Broken(t, checkStarter(newCase), only...)
 	return broken
 }

@@ -14,11 +14,11 @@ var (
 
 	// moment is how long a rule looks on where nothing must happen.
 	moment = conformance.Moment
-
-	// often is how many times something is done that must leave nothing behind.
-	// It starts processes, and an engine takes a second for each.
-	often = func() int { return max(16, conformance.Often()/2) }
 )
+
+// often is how many times something is done that must leave nothing behind. It
+// starts processes, and an engine takes a second for each.
+func often() int { return max(16, conformance.Often()/2) }
 
 // needs returns a rule that does not apply to a Starter without these features.
 func needs(features Feature, run func(s *starting) error) func(s *starting) error {

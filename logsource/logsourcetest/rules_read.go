@@ -106,7 +106,7 @@ func readers(s *subject) error {
 	var (
 		all  sync.WaitGroup
 		errs [n]error
-		text = numbered(4 << 10)
+		text = numbered(1 << 10)
 	)
 	for i := range n {
 		// Each has missed more of the writing than the one before.

@@ -139,6 +139,7 @@ func TestRight(t *testing.T) {
 
 // A Switch passes the kit itself.
 func TestSwitch(t *testing.T) {
+	t.Parallel()
 	for _, at := range []readiness.Endpoint{{}, at("/run/sock")} {
 		Test(t, func(*testing.T) Case {
 			s := new(Switch)

@@ -103,6 +103,8 @@ func (k Kit[S]) Says() iter.Seq2[string, string] {
 // of the rules that do not apply. It is for the tests of a kit; see [Proof].
 func (k Kit[S]) Broken(t *testing.T, check Check[S], only ...string) (broken map[string]error, skipped []string) {
 	t.Helper()
+	trying.Add(1)
+	defer trying.Add(-1)
 	broken = make(map[string]error)
 	for i, r := range k.Rules {
 		if len(only) > 0 && !slices.Contains(only, r.Name) {

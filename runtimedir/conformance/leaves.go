@@ -16,14 +16,17 @@ import (
 )
 
 // Often returns how many times a rule does something that must leave nothing
-// behind: 64, or fewer with -short. Whatever else goes on in the test's process
-// may open things too, but hardly half as many.
+// behind: 64, or 16 with -short and in Kit.Broken. Whatever else goes on in the
+// test's process may open things too, but hardly half as many.
 func Often() int {
-	if testing.Short() {
+	if testing.Short() || trying.Load() > 0 {
 		return 16
 	}
 	return 64
 }
+
+// trying is how many calls of Kit.Broken there are.
+var trying atomic.Int64
 
 // Leaves calls do so many times, and makes sure that it leaves no descriptor and
 // no goroutine behind: fewer than half as many. What is about to end has
