@@ -55,7 +55,7 @@ const inotify = "→ anon_inode:inotify"
 
 // watchDescriptors counts this process's inotify instances.
 func watchDescriptors() (n int) {
-	for _, there := range new(conformance.Snapshot).Left(0) {
+	for _, there := range new(conformance.Snapshot).Descriptors(0) {
 		if strings.HasSuffix(there, inotify) {
 			n++
 		}

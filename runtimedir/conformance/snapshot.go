@@ -36,35 +36,48 @@ var patience = 2 * Soon
 // A Snapshot is what there was at one time: goroutines and, where the system
 // lists them, descriptors. Tests that use one must not run in parallel with
 // others.
-type Snapshot struct{ there []thing }
+type Snapshot struct{ goroutines, descriptors []thing }
 
 // A thing is a goroutine or a descriptor. An id is not used again while it is
 // there.
 type thing struct{ id, says string }
 
 // Take takes a snapshot.
-func Take() *Snapshot { return &Snapshot{things()} }
+func Take() *Snapshot { return &Snapshot{goroutines(), descriptors()} }
 
 // Left returns what is there now and was not when s was taken, an item each, but
 // for items in which one of except occurs. What is about to go away has patience
 // to do so.
-func (s *Snapshot) Left(patience time.Duration, except ...string) (left []string) {
+func (s *Snapshot) Left(patience time.Duration, except ...string) []string {
+	left := s.Descriptors(patience, except...)
+	return append(left, s.Goroutines(patience, except...)...)
+}
+
+// Descriptors is Left for these alone.
+func (s *Snapshot) Descriptors(patience time.Duration, except ...string) []string {
+	return left(patience, descriptors, s.descriptors, except)
+}
+
+// Goroutines is Left for these alone, without the one that calls it. They have
+// half a second at least: one that was joined may have to take its last step.
+func (s *Snapshot) Goroutines(patience time.Duration, except ...string) []string {
+	return left(max(patience, Soon/10), goroutines, s.goroutines, except)
+}
+
+func left(patience time.Duration, things func() []thing, before []thing, except []string) (more []string) {
 	Eventually(patience, func() bool {
-		left = nil
+		more = nil
 		for _, now := range things() {
 			excepted := func(part string) bool { return strings.Contains(now.says, part) }
 			had := func(then thing) bool { return then.id == now.id }
-			if !slices.ContainsFunc(except, excepted) && !slices.ContainsFunc(s.there, had) {
-				left = append(left, now.says)
+			if !slices.ContainsFunc(except, excepted) && !slices.ContainsFunc(before, had) {
+				more = append(more, now.says)
 			}
 		}
-		return left == nil
+		return more == nil
 	})
-	return left
+	return more
 }
-
-// things returns the goroutines, except the one that asks, and the descriptors.
-func things() []thing { return append(goroutines(), descriptors()...) }
 
 // kept are the parts of the stacks of goroutines that package testing or the
 // runtime keeps: a test that waits for its subtests, and the reader of signals.

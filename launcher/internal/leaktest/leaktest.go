@@ -64,7 +64,7 @@ func Take() *Snapshot {
 // gives what is about to go away some time to do so.
 func (s *Snapshot) Left(patience time.Duration, programs ...string) (left []string) {
 	conformance.Eventually(patience, func() bool {
-		left = s.conformance.Left(0, watcher...)
+		left = s.conformance.Descriptors(0, watcher...)
 		for child, state := range children() {
 			if _, ok := s.children[child]; !ok {
 				left = append(left, "child "+child+" state "+state)
@@ -76,7 +76,7 @@ func (s *Snapshot) Left(patience time.Duration, programs ...string) (left []stri
 		left = append(left, running(programs)...)
 		return left == nil
 	})
-	return left
+	return append(left, s.conformance.Goroutines(patience, watcher...)...)
 }
 
 // inotify is the end of the link of a descriptor that watches files.
