@@ -56,7 +56,7 @@ func checkCommand(newCase func(t *testing.T) CommandCase) conformance.Check[*res
 		if s.Spec.Name == "" {
 			s.Spec.Name = "pod"
 		}
-		return guarded(func() error { return r.Run(s) })
+		return new(conformance.Calls).Guard("it", func() error { return r.Run(s) })
 	}
 }
 
@@ -271,54 +271,23 @@ func sameAgain(s *resolving) error {
 }
 
 func concurrently(s *resolving) error {
-	times := often()
-	errs := make(chan error, times)
-	for i := range times {
-		go func() {
-			own := fmt.Sprintf("--number=%d", i)
-			errs <- guarded(func() error {
-				cmd, err := s.resolve(func(spec *launcher.Spec) { spec.Args = []string{own} })
-				if err == nil && (len(cmd.Args) == 0 || cmd.Args[len(cmd.Args)-1] != own) {
-					err = fmt.Errorf("the arguments do not end with this call's %q: %q", own, cmd.Args)
-				}
-				return err
-			})
-		}()
-	}
-	var all []error
-	for range times {
-		all = append(all, <-errs)
-	}
-	return first(all)
-}
-
-// first returns the first error that is one.
-func first(errs []error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
+	return conformance.AtOnce("it", often(), func(i int) error {
+		own := fmt.Sprintf("--number=%d", i)
+		cmd, err := s.resolve(func(spec *launcher.Spec) { spec.Args = []string{own} })
+		if err == nil && (len(cmd.Args) == 0 || cmd.Args[len(cmd.Args)-1] != own) {
+			err = fmt.Errorf("the arguments do not end with this call's %q: %q", own, cmd.Args)
 		}
-	}
-	return nil
-}
-
-// errStopped is why contexts end here.
-var errStopped = errors.New("the cause that the rule has given")
-
-// stopped returns a ctx that is done.
-func stopped() context.Context {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	cancel(errStopped)
-	return ctx
+		return err
+	})
 }
 
 func ctxDone(s *resolving) error {
-	cmd, err := s.Resolver.ResolveCommand(stopped(), s.request(nil))
+	cmd, err := s.Resolver.ResolveCommand(conformance.Stopped(), s.request(nil))
 	switch {
 	case err == nil && cmd.Path == "":
 		return errors.New("it returned neither a command nor an error")
-	case err != nil && !errors.Is(err, errStopped):
-		return fmt.Errorf("ctx is done because of %q, which errors.Is does not find in the error: %w", errStopped, err)
+	case err != nil && !errors.Is(err, conformance.ErrStopped):
+		return fmt.Errorf("ctx is done because of %q, which errors.Is does not find in the error: %w", conformance.ErrStopped, err)
 	}
 	return nil
 }
@@ -372,7 +341,7 @@ func keepsSecrets(s *resolving) error {
 		_, missed := s.Missing.ResolveCommand(context.Background(), s.request(tell))
 		errs = append(errs, missed)
 	}
-	if first(errs) == nil {
+	if errors.Join(errs...) == nil {
 		return conformance.Inapplicable("it returns no error, and the Case has no Missing")
 	}
 	for _, err := range errs {

@@ -29,6 +29,3 @@ func needs(features Feature, run func(s *starting) error) func(s *starting) erro
 		return run(s)
 	}
 }
-
-// guarded runs f in a goroutine, which is left behind if it hangs.
-func guarded(f func() error) error { return new(conformance.Calls).Guard("it", f) }

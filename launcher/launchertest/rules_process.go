@@ -16,10 +16,10 @@ import (
 // starterKit is the contract of launcher.Starter and launcher.Process. The rules
 // without needs hold for whatever a process may be.
 var starterKit = conformance.Kit[*starting]{Rules: []conformance.Rule[*starting]{
-	{Name: "starts", Says: "Start returns a process, and SIGKILL ends it.", Run: starts},
+	{Name: "starts", Says: "Start returns a process, and SIGKILL ends it.", Run: withProcess(starts)},
 
-	{Name: "wait-runs", Says: "Wait does not return before the process has ended, or ctx is done.", Run: waitRuns},
-	{Name: "wait-ctx", Says: "Once ctx is done Wait returns an error that wraps its cause.", Run: waitContext},
+	{Name: "wait-runs", Says: "Wait does not return before the process has ended, or ctx is done.", Run: withProcess(waitRuns)},
+	{Name: "wait-ctx", Says: "Once ctx is done Wait returns an error that wraps its cause.", Run: withProcess(waitContext)},
 	{Name: "wait-looks", Says: "With a ctx that is done Wait looks: it returns how the process ended, if it has.", Run: waitLooks},
 	{Name: "wait-same", Says: "Wait returns the same at every call, and to every goroutine.", Run: waitSame},
 	{Name: "signal-gone", Says: "Signal returns os.ErrProcessDone once there is nobody left to get it.", Run: signalGone},
@@ -51,17 +51,13 @@ var starterKit = conformance.Kit[*starting]{Rules: []conformance.Rule[*starting]
 	{Name: "files-only", Says: "The program gets no other descriptor of this process.", Run: needs(Programs|Output, filesOnly)},
 	{Name: "pid", Says: "PID is the process's id, or 0.", Run: needs(Programs|Output, pid)},
 	{Name: "pid-env", Says: "Each of PIDEnv has the process's id as its value; a Starter that cannot do that returns an error.", Run: needs(Programs|Output, pidEnv)},
-	{Name: "session", Says: "The process leads a session and a group of its own.", Run: needs(Programs|Sessions, ownSession)},
+	{Name: "session", Says: "The process leads a session and a group of its own.", Run: needs(Programs|Sessions, withProcess(ownSession))},
 	{Name: "concurrent", Says: "Start may be called from any number of goroutines.", Run: needs(Programs|Output, startsAtOnce)},
 	{Name: "fails", Says: "A program that cannot be started is an error of Start.", Run: needs(Programs|StartErrors, fails)},
 	{Name: "fails-clean", Says: "When Start fails it leaves nothing open, and the files of the request as they are.", Run: needs(Programs|StartErrors, failsClean)},
 }}
 
-func starts(s *starting) error {
-	r, err := s.start(forever, nil)
-	if err != nil {
-		return err
-	}
+func starts(s *starting, r *running) error {
 	if err := r.Signal(context.Background(), syscall.SIGKILL); err != nil {
 		return fmt.Errorf("SIGKILL: %w", err)
 	}
@@ -92,11 +88,7 @@ func (r *running) waiting(ctx context.Context) <-chan waited {
 	return done
 }
 
-func waitRuns(s *starting) error {
-	r, err := s.start(forever, nil)
-	if err != nil {
-		return err
-	}
+func waitRuns(s *starting, r *running) error {
 	select {
 	case w := <-r.waiting(context.Background()):
 		return fmt.Errorf("the process runs, and Wait returned %v, %v", w.exit, w.err)
@@ -105,20 +97,16 @@ func waitRuns(s *starting) error {
 	}
 }
 
-func waitContext(s *starting) error {
-	r, err := s.start(forever, nil)
-	if err != nil {
-		return err
-	}
+func waitContext(s *starting, r *running) error {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	done := r.waiting(ctx)
-	cancel(errStopped)
-	for _, w := range []waited{<-done, <-r.waiting(stopped())} {
+	cancel(conformance.ErrStopped)
+	for _, w := range []waited{<-done, <-r.waiting(conformance.Stopped())} {
 		if w.err == nil {
 			return fmt.Errorf("ctx is done and the process runs, and Wait returned %v without an error", w.exit)
 		}
-		if !errors.Is(w.err, errStopped) {
-			return fmt.Errorf("ctx is done because of %q, which errors.Is does not find in the error of Wait: %w", errStopped, w.err)
+		if !errors.Is(w.err, conformance.ErrStopped) {
+			return fmt.Errorf("ctx is done because of %q, which errors.Is does not find in the error of Wait: %w", conformance.ErrStopped, w.err)
 		}
 	}
 	return nil
@@ -142,7 +130,7 @@ func waitLooks(s *starting) error {
 	if err != nil {
 		return err
 	}
-	if _, err := r.Wait(stopped()); err != nil {
+	if _, err := r.Wait(conformance.Stopped()); err != nil {
 		return fmt.Errorf("the process has ended, and Wait with a ctx that is done returned: %w", err)
 	}
 	return nil
@@ -188,17 +176,17 @@ func startContext(s *starting) error {
 	}
 	cancel()
 	time.Sleep(moment)
-	if exit, err := r.Wait(stopped()); err == nil {
+	if exit, err := r.Wait(conformance.Stopped()); err == nil {
 		return fmt.Errorf("the ctx of Start is done, and the process has ended: %v", exit)
 	}
 	return nil
 }
 
 func startDone(s *starting) error {
-	r, err := s.startRequest(stopped(), s.request(forever, nil))
+	r, err := s.startRequest(conformance.Stopped(), s.request(forever, nil))
 	switch {
-	case err != nil && !errors.Is(err, errStopped):
-		return fmt.Errorf("ctx is done because of %q, which errors.Is does not find in: %w", errStopped, err)
+	case err != nil && !errors.Is(err, conformance.ErrStopped):
+		return fmt.Errorf("ctx is done because of %q, which errors.Is does not find in: %w", conformance.ErrStopped, err)
 	case err != nil:
 		return nil
 	}

@@ -170,11 +170,7 @@ func pidEnv(s *starting) error {
 	return nil
 }
 
-func ownSession(s *starting) error {
-	r, err := s.start(forever, nil)
-	if err != nil {
-		return err
-	}
+func ownSession(s *starting, r *running) error {
 	if r.PID() == 0 {
 		return conformance.Inapplicable("the process has no id on this machine")
 	}
@@ -189,24 +185,13 @@ func ownSession(s *starting) error {
 }
 
 func startsAtOnce(s *starting) error {
-	times := often()
-	errs := make(chan error, times)
-	for i := range times {
+	return conformance.AtOnce("it", often(), func(i int) error {
 		own := &starting{StarterCase: s.StarterCase, dir: s.dir}
-		go func() {
-			errs <- guarded(func() error {
-				defer own.close()
-				return own.says(fmt.Sprintf("number %d\n", i), "echo number $1", func(req *launcher.StartRequest) {
-					req.Command.Args = append(req.Command.Args, "sh", fmt.Sprint(i))
-				})
-			})
-		}()
-	}
-	var all []error
-	for range times {
-		all = append(all, <-errs)
-	}
-	return first(all)
+		defer own.close()
+		return own.says(fmt.Sprintf("number %d\n", i), "echo number $1", func(req *launcher.StartRequest) {
+			req.Command.Args = append(req.Command.Args, "sh", fmt.Sprint(i))
+		})
+	})
 }
 
 // missing changes a request to one for a program that is not there.

@@ -150,6 +150,17 @@ func (s *starting) start(script string, change func(req *launcher.StartRequest))
 	return s.startRequest(context.Background(), s.request(script, change))
 }
 
+// withProcess is a rule about a process that does nothing.
+func withProcess(rule func(s *starting, r *running) error) func(s *starting) error {
+	return func(s *starting) error {
+		r, err := s.start(forever, nil)
+		if err != nil {
+			return err
+		}
+		return rule(s, r)
+	}
+}
+
 func (s *starting) startRequest(ctx context.Context, req launcher.StartRequest) (*running, error) {
 	started := s.calls.Begin("Start")
 	p, err := s.Starter.Start(ctx, req)

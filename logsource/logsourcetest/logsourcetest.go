@@ -39,12 +39,14 @@ func Test(t *testing.T, newSource func(t *testing.T) logsource.Source) {
 // says, in the order in which they are tried.
 func Rules() iter.Seq2[string, string] { return kit.Says() }
 
+// blamed is who panics or calls FailNow.
+const blamed = "the Source"
+
 // checks runs a rule, and clears up after it unless it hangs.
 func checks(newSource func(t *testing.T) logsource.Source) conformance.Check[*subject] {
 	return func(t *testing.T, r conformance.Rule[*subject]) error {
 		s := newSubject(newSource(t), t.TempDir())
 		defer s.cancel()
-		const blamed = "the Source"
 		err := s.calls.Guard(blamed, func() error { return r.Run(s) })
 		if errors.Is(err, conformance.ErrHangs) {
 			return err

@@ -7,16 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 
 	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
-func opens(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func opens(o *opened) error {
 	if err := o.write("hello\n"); err != nil {
 		return err
 	}
@@ -61,8 +56,8 @@ func openContext(s *subject) error {
 
 func openCancelled(s *subject) error {
 	err := s.openDone()
-	if err != nil && !errors.Is(err, errStopped) {
-		return fmt.Errorf("Open with a context that is done returned %v, which does not wrap its cause (%v)", err, errStopped)
+	if err != nil && !errors.Is(err, conformance.ErrStopped) {
+		return fmt.Errorf("Open with a context that is done returned %v, which does not wrap its cause (%v)", err, conformance.ErrStopped)
 	}
 	return nil
 }
@@ -73,9 +68,7 @@ func (s *subject) openDone() error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(s.ctx)
-	cancel(errStopped)
-	o, err := s.openLaunch(ctx, launch)
+	o, err := s.openLaunch(conformance.Stopped(), launch)
 	if err == nil {
 		err = errors.Join(o.end(), o.close())
 	}
@@ -117,33 +110,19 @@ func openFailsClean(s *subject) error {
 
 func openConcurrent(s *subject) error {
 	const n = 16
-	var (
-		all   sync.WaitGroup
-		begin = make(chan struct{})
-		errs  [n]error
-	)
-	for i := range n {
-		all.Go(func() {
-			<-begin
-			name := fmt.Sprintf("web%d", i)
-			o, err := s.open(name)
-			if err == nil {
-				err = o.write(name)
-			}
-			if err == nil {
-				err = o.holds(name)
-			}
-			if err != nil {
-				errs[i] = fmt.Errorf("one of %d launches at once: %w", n, err)
-			}
-		})
-	}
-	close(begin)
-	all.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err
+	err := conformance.AtOnce(blamed, n, func(i int) error {
+		name := fmt.Sprintf("web%d", i)
+		o, err := s.open(name)
+		if err == nil {
+			err = o.write(name)
 		}
+		if err == nil {
+			err = o.holds(name)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("one of %d launches at once: %w", n, err)
 	}
 	return nil
 }
@@ -195,11 +174,7 @@ func apart(s *subject) error {
 	return nil
 }
 
-func closeReaders(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func closeReaders(o *opened) error {
 	if o.log.Close == nil {
 		return conformance.Inapplicable("Log.Close is nil")
 	}
@@ -220,11 +195,7 @@ func closeReaders(s *subject) error {
 	return nil
 }
 
-func closeSink(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func closeSink(o *opened) error {
 	if o.log.Close == nil {
 		return conformance.Inapplicable("Log.Close is nil")
 	}
@@ -263,11 +234,7 @@ func closeFrees(s *subject) error {
 	})
 }
 
-func path(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func path(o *opened) error {
 	name := o.log.Path
 	if name == "" {
 		return nil // nowhere
@@ -283,6 +250,7 @@ func path(s *subject) error {
 		return err
 	}
 	var data []byte
+	var err error
 	if conformance.Eventually(conformance.Soon, func() bool {
 		data, err = os.ReadFile(name)
 		return err == nil && strings.Contains(string(data), text)

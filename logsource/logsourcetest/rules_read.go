@@ -14,11 +14,7 @@ import (
 	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
-func firstByte(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func firstByte(o *opened) error {
 	text := numbered(128 << 10)
 	if err := o.write(text); err != nil {
 		return err
@@ -50,11 +46,7 @@ func numbered(n int) string {
 	return string(b[:n])
 }
 
-func anyBytes(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func anyBytes(o *opened) error {
 	text := "CR LF\r\n\r\n\n\n\ttabs and spaces \t \n\x1b[31mcolour\x1b[0m\n"
 	for b := range 256 {
 		text += string([]byte{byte(b)})
@@ -66,11 +58,7 @@ func anyBytes(s *subject) error {
 	return o.holds(text)
 }
 
-func largeWrite(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func largeWrite(o *opened) error {
 	f, _, err := o.follower()
 	if err != nil {
 		return err
@@ -84,11 +72,7 @@ func largeWrite(s *subject) error {
 	return errors.Join(f.expect(text), <-wrote)
 }
 
-func unread(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func unread(o *opened) error {
 	for range 1 << 20 / bufferSize {
 		if err := o.write(strings.Repeat("x", bufferSize)); err != nil {
 			return err
@@ -97,11 +81,7 @@ func unread(s *subject) error {
 	return nil
 }
 
-func readers(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func readers(o *opened) error {
 	const n = 16
 	var (
 		all  sync.WaitGroup
@@ -187,16 +167,12 @@ func oneEnds(s *subject, end func(f *follower, stop func()) error) error {
 	return nil
 }
 
-func readerCloseFrees(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func readerCloseFrees(o *opened) error {
 	if err := o.write("x"); err != nil {
 		return err
 	}
 	return conformance.Leaves(conformance.Soon, conformance.Often(), func() error {
-		f, err := o.follow(s.ctx)
+		f, err := o.follow(o.s.ctx)
 		if err != nil {
 			return err
 		}
@@ -270,11 +246,7 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-func waits(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func waits(o *opened) error {
 	f, _, err := o.follower()
 	if err != nil {
 		return err
@@ -287,11 +259,7 @@ func waits(s *subject) error {
 	return nil
 }
 
-func endRest(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func endRest(o *opened) error {
 	text := numbered(48 << 10)
 	if err := o.write(text); err != nil {
 		return err
@@ -333,7 +301,7 @@ func endCause(s *subject) error {
 		if err := f.expect("x"); err != nil {
 			return err
 		}
-		cancel(errStopped) // that of the first
+		cancel(conformance.ErrStopped) // that of the first
 		<-ctx.Done()
 		for i := range 3 {
 			if _, err := f.rest(bufferSize); !errors.Is(err, context.Cause(ctx)) {
@@ -379,17 +347,11 @@ func endWakes(s *subject) error {
 	return nil
 }
 
-func endLate(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func endLate(o *opened) error {
 	if err := o.write("written before"); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(s.ctx)
-	cancel(errStopped)
-	f, err := o.follow(ctx)
+	f, err := o.follow(conformance.Stopped())
 	if err != nil {
 		return fmt.Errorf("with a context that is done: %w", err)
 	}
@@ -399,11 +361,7 @@ func endLate(s *subject) error {
 	return nil
 }
 
-func endFinal(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func endFinal(o *opened) error {
 	if err := o.write("before\n"); err != nil {
 		return err
 	}
@@ -424,11 +382,7 @@ func endFinal(s *subject) error {
 	return fmt.Errorf("%v after the end of its context a reader still delivers what is being written", conformance.Patience/2)
 }
 
-func outputEnd(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func outputEnd(o *opened) error {
 	if err := o.write("all of it"); err != nil {
 		return err
 	}
@@ -455,11 +409,7 @@ func outputEnd(s *subject) error {
 	return nil
 }
 
-func sinkClosed(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func sinkClosed(o *opened) error {
 	if err := o.write("written before"); err != nil {
 		return err
 	}

@@ -83,6 +83,11 @@ func (s *subject) open(name string) (*opened, error) {
 	return s.openLaunch(s.ctx, launch)
 }
 
+// withLog is a rule about the log of a pod.
+func withLog(rule func(o *opened) error) func(s *subject) error {
+	return conformance.With(func(s *subject) (*opened, error) { return s.open("web") }, rule)
+}
+
 func (s *subject) openLaunch(ctx context.Context, launch logsource.Launch) (*opened, error) {
 	end := s.calls.Begin("Open")
 	log, err := s.source.Open(ctx, launch)
@@ -192,16 +197,13 @@ func (o *opened) follow(ctx context.Context) (*follower, error) {
 }
 
 // follower returns a reader whose context ends with the rule, or by the
-// function, which gives it errStopped as its cause.
+// function, which gives it [conformance.ErrStopped] as its cause.
 func (o *opened) follower() (*follower, func(), error) {
 	ctx, cancel := context.WithCancelCause(o.s.ctx)
-	stop := func() { cancel(errStopped) }
+	stop := func() { cancel(conformance.ErrStopped) }
 	f, err := o.follow(ctx)
 	return f, stop, err
 }
-
-// errStopped is why contexts end here.
-var errStopped = errors.New("the cause that the rule has given")
 
 // A follower is one reader of a log.
 type follower struct {

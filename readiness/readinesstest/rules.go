@@ -14,42 +14,26 @@ import (
 	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
-func ready(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
+func ready(l *launch) error {
 	w := l.waitUntilReady()
 	return l.expect(w)
 }
 
-func waits(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
+func waits(l *launch) error {
 	if w := l.wait(); w.Within(conformance.Moment) {
 		return fmt.Errorf("the pod is not ready, and Wait returned %v, %w", w.endpoint, w.outcome())
 	}
 	return nil
 }
 
-func ends(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
+func ends(l *launch) error {
 	w := l.wait()
 	w.Within(moment)
 	_, crash := w.end()
 	return crash
 }
 
-func already(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
+func already(l *launch) error {
 	l.Ready(l.setup)
 	return l.expect(l.wait())
 }
@@ -71,13 +55,13 @@ func cause(s *subject) error {
 		}},
 		{"cancelled with a cause", func() (context.Context, context.CancelFunc) {
 			ctx, cancel := context.WithCancelCause(context.Background())
-			return ctx, func() { cancel(errStopped) }
+			return ctx, func() { cancel(conformance.ErrStopped) }
 		}},
 		{"its deadline has passed", func() (context.Context, context.CancelFunc) {
 			return context.WithTimeout(context.Background(), 2*moment)
 		}},
 		{"its deadline has passed, with a cause", func() (context.Context, context.CancelFunc) {
-			return context.WithTimeoutCause(context.Background(), 2*moment, errStopped)
+			return context.WithTimeoutCause(context.Background(), 2*moment, conformance.ErrStopped)
 		}},
 	} {
 		l, err := s.launch()
@@ -101,39 +85,23 @@ func cause(s *subject) error {
 	return nil
 }
 
-func doneBefore(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	cancel(errStopped)
-	return l.waitFor(ctx, l.Target).wraps(errStopped)
+func doneBefore(l *launch) error {
+	return l.waitFor(conformance.Stopped(), l.Target).wraps(conformance.ErrStopped)
 }
 
-func late(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
+func late(l *launch) error {
 	l.Ready(l.setup)
-	ctx, cancel := context.WithCancelCause(context.Background())
-	cancel(errStopped)
-	w := l.waitFor(ctx, l.Target)
+	w := l.waitFor(conformance.Stopped(), l.Target)
 	if err := w.Join(patience); err != nil {
 		return err
 	}
 	if w.err != nil {
-		return w.wraps(errStopped)
+		return w.wraps(conformance.ErrStopped)
 	}
 	return l.expect(w)
 }
 
-func fails(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
+func fails(l *launch) error {
 	if l.Fail == nil {
 		return conformance.Inapplicable("the Case has no Fail")
 	}
@@ -270,19 +238,16 @@ func goroutines(s *subject) error {
 	return nil
 }
 
-func descriptors(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
+func descriptors(l *launch) error {
 	if l.prepared {
-		return descriptorsOfPrepared(s)
+		return descriptorsOfPrepared(l.s)
 	}
 	times := conformance.Often()
 	if err := cancelled(slices.Repeat([]*launch{l}, times)); err != nil {
 		return err
 	}
-	if l, err = s.launch(); err != nil {
+	l, err := l.s.launch()
+	if err != nil {
 		return err
 	}
 	return conformance.Descriptors(patience, times, "waits for a pod that became ready", func() error {

@@ -9,11 +9,7 @@ import (
 	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
-func describes(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
+func describes(l *launch) error {
 	for _, p := range []struct {
 		what  string
 		probe readiness.Probe
@@ -23,7 +19,7 @@ func describes(s *subject) error {
 			return fmt.Errorf("%s, a %T, has no method String", p.what, p.probe)
 		}
 		var text string
-		if crash := s.call("String of "+p.what, func() { text = stringer.String() }); crash != nil {
+		if crash := l.s.call("String of "+p.what, func() { text = stringer.String() }); crash != nil {
 			return crash
 		}
 		if err := inOneLine("String of "+p.what, text); err != nil {
@@ -33,11 +29,7 @@ func describes(s *subject) error {
 	return nil
 }
 
-func pending(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
+func pending(l *launch) error {
 	w := l.wait()
 	w.Within(moment)
 	err, crash := w.end()
@@ -60,7 +52,7 @@ func tells(p *readiness.PendingError) error {
 	if err := inOneLine("PendingError.Waiting", p.Waiting); err != nil {
 		return err
 	}
-	if !errors.Is(p.Cause, errStopped) {
+	if !errors.Is(p.Cause, conformance.ErrStopped) {
 		return fmt.Errorf("PendingError.Cause is %v, want the cause of ctx's end", p.Cause)
 	}
 	if err := inOneLine("the PendingError", p.Error()); err != nil {
@@ -74,11 +66,7 @@ func tells(p *readiness.PendingError) error {
 	return nil
 }
 
-func verify(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
+func verify(l *launch) error {
 	found := false
 	for leaf := range readiness.Leaves(l.Probe) {
 		_, ok := leaf.(readiness.Verifier)
@@ -94,7 +82,7 @@ func verify(s *subject) error {
 	t := l.Target
 	t.Endpoint = w.endpoint
 	var answer error
-	if crash := s.call("Verify", func() { answer = readiness.Verify(context.Background(), l.Probe, t) }); crash != nil {
+	if crash := l.s.call("Verify", func() { answer = readiness.Verify(context.Background(), l.Probe, t) }); crash != nil {
 		return crash
 	}
 	if answer != nil {
@@ -103,11 +91,7 @@ func verify(s *subject) error {
 	return nil
 }
 
-func parts(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
+func parts(l *launch) error {
 	c, ok := l.Probe.(readiness.Composite)
 	if !ok {
 		return conformance.Inapplicable("it is no Composite")

@@ -22,11 +22,12 @@ func (s *subject) preparer() (*launch, error) {
 	return s.unprepared(p.Probe, p), nil
 }
 
-func unprepared(s *subject) error {
-	l, err := s.preparer()
-	if err != nil {
-		return err
-	}
+// toPrepare is a rule about such a pod.
+func toPrepare(rule func(l *launch) error) func(s *subject) error {
+	return conformance.With((*subject).preparer, rule)
+}
+
+func unprepared(l *launch) error {
 	w := l.wait()
 	w.Within(moment)
 	err, crash := w.end()
@@ -36,11 +37,7 @@ func unprepared(s *subject) error {
 	return crash
 }
 
-func prepareValue(s *subject) error {
-	l, err := s.preparer()
-	if err != nil {
-		return err
-	}
+func prepareValue(l *launch) error {
 	before := fmt.Sprintf("%#v", l.Probe)
 	if err := l.prepare(context.Background()); err != nil {
 		return err
@@ -51,22 +48,14 @@ func prepareValue(s *subject) error {
 	return nil
 }
 
-func prepareTwice(s *subject) error {
-	l, err := s.preparer()
-	if err != nil {
-		return err
-	}
+func prepareTwice(l *launch) error {
 	if l.OnePod {
 		return conformance.Inapplicable("the Case says that the Probe is for one pod")
 	}
-	return apart(s, 2)
+	return apart(l.s, 2)
 }
 
-func prepareAdds(s *subject) error {
-	l, err := s.preparer()
-	if err != nil {
-		return err
-	}
+func prepareAdds(l *launch) error {
 	theirs, err := os.Open(os.DevNull)
 	if err != nil {
 		return err
@@ -83,7 +72,7 @@ func prepareAdds(s *subject) error {
 	case !hasPrefix(l.setup.PIDEnv, pidEnv):
 		return fmt.Errorf("the Setup's PIDEnv was %q, and is %q", pidEnv, l.setup.PIDEnv)
 	case len(l.setup.Files) < 2 || l.setup.Files[1] != theirs:
-		return fmt.Errorf("descriptor 4 of the pod was another probe's, and Files is %v", l.setup.Files)
+		return fmt.Errorf("descriptor 4 of the pod was another probe'l.s, and Files is %v", l.setup.Files)
 	}
 	if _, err := theirs.Stat(); err != nil {
 		return fmt.Errorf("another probe's file was closed: %w", err)
@@ -95,13 +84,9 @@ func hasPrefix(list, prefix []string) bool {
 	return len(list) >= len(prefix) && slices.Equal(list[:len(prefix)], prefix)
 }
 
-func prepareContext(s *subject) error {
-	l, err := s.preparer()
-	if err != nil {
-		return err
-	}
+func prepareContext(l *launch) error {
 	ctx, cancel := context.WithCancel(context.Background())
-	err = l.prepare(ctx)
+	err := l.prepare(ctx)
 	cancel()
 	if err != nil {
 		return err
@@ -117,14 +102,9 @@ func prepareContext(s *subject) error {
 	return nil
 }
 
-func prepareDone(s *subject) error {
-	l, err := s.preparer()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	cancel(errStopped)
-	c := s.begin("Prepare", func() { err = l.prepare(ctx) })
+func prepareDone(l *launch) error {
+	var err error
+	c := l.s.begin("Prepare", func() { err = l.prepare(conformance.Stopped()) })
 	if crash := c.Join(patience); crash != nil {
 		return fmt.Errorf("ctx is done: %w", crash)
 	}
@@ -135,11 +115,7 @@ func prepareDone(s *subject) error {
 	return l.expect(w)
 }
 
-func prepareBare(s *subject) error {
-	l, err := s.preparer()
-	if err != nil {
-		return err
-	}
+func prepareBare(l *launch) error {
 	l.setup.Extend, l.setup.Status = nil, nil
 	if err := l.prepare(context.Background()); err != nil {
 		return err
@@ -148,18 +124,14 @@ func prepareBare(s *subject) error {
 	return l.expect(w)
 }
 
-func prepareClose(s *subject) error {
-	l, err := s.preparer()
-	if err != nil {
-		return err
-	}
+func prepareClose(l *launch) error {
 	before, err := entries(l.Target.RuntimeDir)
 	if err != nil {
 		return err
 	}
 	err = conformance.Descriptors(patience, fewer, "times", func() error {
 		for range fewer {
-			again := s.unprepared(l.Probe, l.pod)
+			again := l.s.unprepared(l.Probe, l.pod)
 			if err := again.prepare(context.Background()); err != nil {
 				return fmt.Errorf("after what was prepared before was closed: %w", err)
 			}
@@ -170,7 +142,7 @@ func prepareClose(s *subject) error {
 	if err != nil {
 		return err
 	}
-	if left := s.label.Left(patience); left != "" {
+	if left := l.s.label.Left(patience); left != "" {
 		return fmt.Errorf("of %d times there are left:\n%s", fewer, left)
 	}
 	after, err := entries(l.Target.RuntimeDir)

@@ -29,7 +29,7 @@ type subject struct {
 // behind: there is a rule about that.
 func (s *subject) close() {
 	for _, w := range s.waits {
-		w.stop(errStopped)
+		w.stop(conformance.ErrStopped)
 	}
 	for _, w := range s.waits {
 		if !w.Within(patience) {
@@ -99,6 +99,11 @@ func (s *subject) launch() (*launch, error) {
 		return nil, err
 	}
 	return s.launchWith(p.Probe, p)
+}
+
+// launched is a rule about such a pod.
+func launched(rule func(l *launch) error) func(s *subject) error {
+	return conformance.With((*subject).launch, rule)
 }
 
 // launchMany returns n pods, all for one Probe.
@@ -188,9 +193,6 @@ type wait struct {
 	err      error
 }
 
-// errStopped is why contexts end here.
-var errStopped = errors.New("the cause that the rule has given")
-
 // wait calls Wait for l's pod.
 func (l *launch) wait() *wait { return l.waitFor(context.Background(), l.Target) }
 
@@ -219,7 +221,7 @@ func (l *launch) waitAs(what string, ctx context.Context, t readiness.Target) *w
 // end ends the wait with ctx, and returns what Wait did; a crash, or that it has
 // not returned, is the second.
 func (w *wait) end() (err, crash error) {
-	w.stop(errStopped)
+	w.stop(conformance.ErrStopped)
 	if crash = w.Join(patience); crash != nil {
 		return nil, fmt.Errorf("ctx is done: %w", crash)
 	}

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -147,6 +148,36 @@ func (c *Call) Within(d time.Duration) bool {
 	default:
 		return false
 	}
+}
+
+// AtOnce calls f for each number below n, in n goroutines that begin together, and
+// returns the first error. what is blamed for a panic, as Guard does.
+func AtOnce(what string, n int, f func(i int) error) error {
+	begin, errs := make(chan struct{}), make(chan error)
+	for i := range n {
+		go func() {
+			<-begin
+			errs <- new(Calls).Guard(what, func() error { return f(i) })
+		}()
+	}
+	close(begin)
+	var first error
+	for range n {
+		if err := <-errs; first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// ErrStopped is the cause of contexts that a rule ends.
+var ErrStopped = errors.New("the cause that the rule has given")
+
+// Stopped returns a context that was cancelled with [ErrStopped].
+func Stopped() context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(ErrStopped)
+	return ctx
 }
 
 // Eventually tries ok until it is true, or d is over, and returns what it was

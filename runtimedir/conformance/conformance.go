@@ -43,6 +43,17 @@ type Rule[S any] struct {
 	Run  func(s S) error // returns what was seen of a rule that is broken
 }
 
+// With is the Run of a rule about something that is begun with the subject.
+func With[S, T any](begin func(s S) (T, error), rule func(t T) error) func(s S) error {
+	return func(s S) error {
+		t, err := begin(s)
+		if err != nil {
+			return err
+		}
+		return rule(t)
+	}
+}
+
 // A Kit is a contract, in rules.
 type Kit[S any] struct {
 	Rules []Rule[S]

@@ -6,14 +6,14 @@ import "github.com/podlaunch/podlaunch/runtimedir/conformance"
 // sentence each rule. Those about one thing do as little as they can about the
 // others, so that one fault breaks one rule.
 var kit = conformance.Kit[*subject]{Rules: []conformance.Rule[*subject]{
-	{Name: "exists", Says: "The directory exists when RuntimeDir returns, and can be used.", Run: exists},
-	{Name: "absolute", Says: "RuntimeDir returns an absolute path.", Run: absolute},
-	{Name: "private", Says: "Only the current user may enter the directory.", Run: private},
-	{Name: "narrows", Says: "A directory that is there already and that others may enter is closed to them, or refused with ErrInsecure.", Run: narrows},
+	{Name: "exists", Says: "The directory exists when RuntimeDir returns, and can be used.", Run: withDir(exists)},
+	{Name: "absolute", Says: "RuntimeDir returns an absolute path.", Run: withDir(absolute)},
+	{Name: "private", Says: "Only the current user may enter the directory.", Run: withDir(private)},
+	{Name: "narrows", Says: "A directory that is there already and that others may enter is closed to them, or refused with ErrInsecure.", Run: withDir(narrows)},
 	{Name: "apart", Says: "Two names never share a directory.", Run: apart},
-	{Name: "same", Says: "The same name always gives the same directory.", Run: same},
-	{Name: "keeps", Says: "RuntimeDir leaves alone what a directory holds.", Run: keeps},
-	{Name: "again", Says: "A directory that was removed exists again when RuntimeDir returns: a Resolver has no state of a launch.", Run: again},
+	{Name: "same", Says: "The same name always gives the same directory.", Run: withDir(same)},
+	{Name: "keeps", Says: "RuntimeDir leaves alone what a directory holds.", Run: withDir(keeps)},
+	{Name: "again", Says: "A directory that was removed exists again when RuntimeDir returns: a Resolver has no state of a launch.", Run: withDir(again)},
 	{Name: "concurrent", Says: "RuntimeDir may be called from any number of goroutines.", Run: concurrent},
 	{Name: "context", Says: "A RuntimeDir that ends because its context is done returns an error that wraps context.Cause(ctx).", Run: contextDone},
 	{Name: "leaves-nothing", Says: "RuntimeDir leaves no descriptor and no goroutine behind.", Run: leavesNothing},
@@ -26,8 +26,8 @@ var kit = conformance.Kit[*subject]{Rules: []conformance.Rule[*subject]{
 	{Name: "open-base", Says: "When others may write to the directory that holds the pod's, that is taken away, or refused with ErrInsecure.", Run: openBase},
 	{Name: "unavailable", Says: "When no directory can be had the error wraps ErrUnavailable (or ErrInsecure), the system's own error, and says which place was tried.", Run: unavailable},
 
-	{Name: "base-resolved", Says: "Base is absolute, its symbolic links resolved.", Run: baseResolved},
+	{Name: "base-resolved", Says: "Base is absolute, its symbolic links resolved.", Run: withBase(baseResolved)},
 	{Name: "base-holds", Says: "Base is always the same, and every pod's directory is in it.", Run: baseHolds},
-	{Name: "base-creates-nothing", Says: "Base creates nothing.", Run: baseCreatesNothing},
-	{Name: "base-error", Says: "An error of Base wraps ErrInsecure or ErrUnavailable.", Run: baseError},
+	{Name: "base-creates-nothing", Says: "Base creates nothing.", Run: withBase(baseCreatesNothing)},
+	{Name: "base-error", Says: "An error of Base wraps ErrInsecure or ErrUnavailable.", Run: withBase(baseError)},
 }}

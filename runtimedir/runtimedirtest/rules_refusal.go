@@ -214,21 +214,18 @@ func unavailable(s *subject) error {
 	})
 }
 
-// existingBase returns Base once there is something in it.
-func (s *subject) existingBase() (string, error) {
-	base, err := s.base()
-	if err != nil {
-		return "", err
+// withBase is a rule about Base once there is something in it.
+func withBase(rule func(s *subject, base string) error) func(s *subject) error {
+	return func(s *subject) error {
+		base, err := s.base()
+		if err != nil {
+			return err
+		}
+		return withDir(func(s *subject, _ string) error { return rule(s, base) })(s)
 	}
-	_, err = s.runtimeDir("web")
-	return base, err
 }
 
-func baseResolved(s *subject) error {
-	base, err := s.existingBase()
-	if err != nil {
-		return err
-	}
+func baseResolved(s *subject, base string) error {
 	if !filepath.IsAbs(base) {
 		return fmt.Errorf("Baser.Base returned %q, which is not absolute", base)
 	}
@@ -284,11 +281,7 @@ func baseHolds(s *subject) error {
 	return nil
 }
 
-func baseCreatesNothing(s *subject) error {
-	base, err := s.existingBase()
-	if err != nil {
-		return err
-	}
+func baseCreatesNothing(s *subject, base string) error {
 	return aside(base, func() error {
 		if _, err := s.base(); err != nil && !errors.Is(err, runtimedir.ErrUnavailable) {
 			return err
@@ -300,11 +293,7 @@ func baseCreatesNothing(s *subject) error {
 	})
 }
 
-func baseError(s *subject) error {
-	base, err := s.existingBase()
-	if err != nil {
-		return err
-	}
+func baseError(s *subject, base string) error {
 	return aside(base, func() error {
 		if err := os.Symlink(base, base); err != nil { // it leads to itself
 			return err

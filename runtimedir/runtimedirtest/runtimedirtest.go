@@ -61,6 +61,17 @@ func (s *subject) runtimeDir(name string) (string, error) {
 	return dir, nil
 }
 
+// withDir is a rule about the directory of a pod.
+func withDir(rule func(s *subject, dir string) error) func(s *subject) error {
+	return func(s *subject) error {
+		dir, err := s.runtimeDir("web")
+		if err != nil {
+			return err
+		}
+		return rule(s, dir)
+	}
+}
+
 // base returns what Base does.
 func (s *subject) base() (string, error) {
 	baser, ok := s.resolver.(runtimedir.Baser)
