@@ -8,7 +8,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -71,31 +70,6 @@ func TestRightSources(t *testing.T) {
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	logsourcetest.Test(t, func(*testing.T) logsource.Source { return new(logsourcetest.Memory) })
-}
-
-// A rule that hangs ends, and says which calls have not returned; one whose
-// Source ends its goroutine says so.
-func TestHangs(t *testing.T) {
-	for name, c := range map[string]struct {
-		hang func(over context.Context)
-		says string
-	}{
-		"for ever":       {func(over context.Context) { <-over.Done() }, "no end of Open"},
-		"by t.FailNow()": {func(context.Context) { runtime.Goexit() }, "FailNow"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			broken := logsourcetest.Broken(t, func(t *testing.T) logsource.Source {
-				over := t.Context()
-				return logsource.SourceFunc(func(context.Context, logsource.Launch) (*logsource.Log, error) {
-					c.hang(over)
-					return nil, errors.New("too late")
-				})
-			})
-			if err := broken["opens"]; err == nil || !strings.Contains(err.Error(), c.says) {
-				t.Errorf("it says %v, want %q in it", err, c.says)
-			}
-		})
-	}
 }
 
 // What people see: each broken rule is a subtest that failed, with what was

@@ -15,8 +15,7 @@ import (
 )
 
 func ready(l *launch) error {
-	w := l.waitUntilReady()
-	return l.expect(w)
+	return l.becomesReady(1)
 }
 
 func waits(l *launch) error {
@@ -28,8 +27,7 @@ func waits(l *launch) error {
 
 func ends(l *launch) error {
 	w := l.wait()
-	w.Within(moment)
-	_, crash := w.end()
+	_, crash := w.cut()
 	return crash
 }
 
@@ -187,8 +185,7 @@ func again(s *subject) error {
 		return err
 	}
 	w := first.wait()
-	w.Within(moment)
-	if _, crash := w.end(); crash != nil {
+	if _, crash := w.cut(); crash != nil {
 		return crash
 	}
 	first.over()
@@ -205,8 +202,7 @@ func again(s *subject) error {
 		if err != nil {
 			return fmt.Errorf("after a wait that was %s: %w", before, err)
 		}
-		w := l.waitUntilReady()
-		if err := l.expect(w); err != nil {
+		if err := l.becomesReady(1); err != nil {
 			return fmt.Errorf("after a wait %s: %w", before, err)
 		}
 	}
@@ -224,12 +220,10 @@ func goroutines(s *subject) error {
 	}
 	s.label = conformance.NewLabel() // what Prepare has started may stay until Close
 	w := cancelled.wait()
-	w.Within(moment)
-	if _, crash := w.end(); crash != nil {
+	if _, crash := w.cut(); crash != nil {
 		return crash
 	}
-	w = l.waitUntilReady()
-	if err := l.expect(w); err != nil {
+	if err := l.becomesReady(1); err != nil {
 		return err
 	}
 	if left := s.label.Left(patience); left != "" {

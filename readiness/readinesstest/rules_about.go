@@ -31,8 +31,7 @@ func describes(l *launch) error {
 
 func pending(l *launch) error {
 	w := l.wait()
-	w.Within(moment)
-	err, crash := w.end()
+	err, crash := w.cut()
 	if crash != nil {
 		return crash
 	}
@@ -75,18 +74,17 @@ func verify(l *launch) error {
 	if !found {
 		return conformance.Inapplicable("it is no Verifier")
 	}
-	w := l.waitUntilReady()
-	if err := l.expect(w); err != nil {
+	if err := l.becomesReady(1); err != nil {
 		return err
 	}
 	t := l.Target
-	t.Endpoint = w.endpoint
+	t.Endpoint = l.Want
 	var answer error
 	if crash := l.s.call("Verify", func() { answer = readiness.Verify(context.Background(), l.Probe, t) }); crash != nil {
 		return crash
 	}
 	if answer != nil {
-		return fmt.Errorf("Wait has found the pod ready at %v, and Verify says: %w", w.endpoint, answer)
+		return fmt.Errorf("Wait has found the pod ready at %v, and Verify says: %w", l.Want, answer)
 	}
 	return nil
 }

@@ -17,8 +17,7 @@ const unread = conformance.Inapplicable("the Probe does not read Target.Lines")
 
 func lineSlices(l *launch) error {
 	l.tap.scramble = true
-	w := l.waitUntilReady()
-	if err := l.expect(w); err != nil {
+	if err := l.becomesReady(1); err != nil {
 		return fmt.Errorf("every line is overwritten once the next one is asked for: %w", err)
 	}
 	if l.tap.read() == nil {
@@ -32,8 +31,7 @@ type contextKey struct{}
 
 func linesContext(l *launch) error {
 	w := l.waitFor(context.WithValue(context.Background(), contextKey{}, l.s), l.Target)
-	w.Within(moment)
-	if _, crash := w.end(); crash != nil {
+	if _, crash := w.cut(); crash != nil {
 		return crash
 	}
 	contexts := l.tap.read()
@@ -57,8 +55,7 @@ var errRead = errors.New("the rule lets the log fail")
 func linesError(l *launch) error {
 	l.tap.fail = errRead
 	w := l.waitUntilReady()
-	w.Within(moment)
-	if _, crash := w.end(); crash != nil {
+	if _, crash := w.cut(); crash != nil {
 		return crash
 	}
 	_, composite := l.Probe.(readiness.Composite)
@@ -76,8 +73,7 @@ func linesError(l *launch) error {
 func linesEnd(l *launch) error {
 	l.tap.cut = true
 	w := l.wait()
-	w.Within(moment)
-	if _, crash := w.end(); crash != nil {
+	if _, crash := w.cut(); crash != nil {
 		return crash
 	}
 	switch {

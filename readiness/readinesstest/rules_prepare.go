@@ -29,8 +29,7 @@ func toPrepare(rule func(l *launch) error) func(s *subject) error {
 
 func unprepared(l *launch) error {
 	w := l.wait()
-	w.Within(moment)
-	err, crash := w.end()
+	err, crash := w.cut()
 	if crash == nil && err == nil {
 		return fmt.Errorf("nothing was prepared and the pod is not ready, and Wait returned %v without an error", w.endpoint)
 	}
@@ -111,8 +110,7 @@ func prepareDone(l *launch) error {
 	if err != nil {
 		return nil
 	}
-	w := l.waitUntilReady()
-	return l.expect(w)
+	return l.becomesReady(1)
 }
 
 func prepareBare(l *launch) error {
@@ -120,8 +118,7 @@ func prepareBare(l *launch) error {
 	if err := l.prepare(context.Background()); err != nil {
 		return err
 	}
-	w := l.waitUntilReady()
-	return l.expect(w)
+	return l.becomesReady(1)
 }
 
 func prepareClose(l *launch) error {

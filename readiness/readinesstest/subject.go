@@ -228,6 +228,12 @@ func (w *wait) end() (err, crash error) {
 	return w.err, nil
 }
 
+// cut lets the wait go on for a moment before its end.
+func (w *wait) cut() (err, crash error) {
+	w.Within(moment)
+	return w.end()
+}
+
 // wraps makes sure that the wait's error wraps cause.
 func (w *wait) wraps(cause error) error {
 	if crash := w.Join(patience); crash != nil {

@@ -138,6 +138,25 @@ func TestGuard(t *testing.T) {
 	}
 }
 
+// AtOnce makes every call, and returns an error of one; a panic is one.
+func TestAtOnce(t *testing.T) {
+	const n = 16
+	called := make(chan int, n)
+	all := func(i int) error { called <- i; return nil }
+	if err := conformance.AtOnce("the door", n, all); err != nil || len(called) != n {
+		t.Errorf("%d of %d calls were made, and the error is %v", len(called), n, err)
+	}
+	one := func(i int) error {
+		if i == n/2 {
+			panic("no door")
+		}
+		return nil
+	}
+	if err := conformance.AtOnce("the door", n, one); err == nil || !strings.HasPrefix(err.Error(), "the door panicked: no door") {
+		t.Errorf("one of the calls panicked, and the error is %v", err)
+	}
+}
+
 // What is left behind is found, and what ends in time is not.
 func TestLeaks(t *testing.T) {
 	const times = 16

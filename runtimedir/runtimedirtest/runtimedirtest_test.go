@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -70,30 +69,6 @@ func TestPlainMkdir(t *testing.T) {
 func TestRightResolver(t *testing.T) {
 	for rule, err := range runtimedirtest.Broken(t, func(t *testing.T) runtimedir.Resolver { return &bent{base: newDir(t)} }) {
 		t.Errorf("%s: %v", rule, err)
-	}
-}
-
-// A rule that hangs ends, and one whose Resolver ends its goroutine says so.
-func TestHangs(t *testing.T) {
-	for name, c := range map[string]struct {
-		hang func(over context.Context)
-		says string
-	}{
-		"for ever":       {func(over context.Context) { <-over.Done() }, "it hangs"},
-		"by t.FailNow()": {func(context.Context) { runtime.Goexit() }, "FailNow"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			broken := runtimedirtest.Broken(t, func(t *testing.T) runtimedir.Resolver {
-				over := t.Context()
-				return runtimedir.ResolverFunc(func(context.Context, string) (string, error) {
-					c.hang(over)
-					return "", errors.New("too late")
-				})
-			})
-			if err := broken["exists"]; err == nil || !strings.Contains(err.Error(), c.says) {
-				t.Errorf("it says %v, want %q in it", err, c.says)
-			}
-		})
 	}
 }
 
