@@ -54,85 +54,91 @@ var lastArgs struct {
 	calls         int
 }
 
+// shared are arguments that a wrong resolver returns time and again.
+var shared = []string{"--overlay", "", "a", "b"}
+
+// The resolvers that are wrong. Every one is found by the rule that is there for
+// it, and by no other.
+var wrongResolvers = []struct {
+	fault, rule string
+	wrong       resolver
+}{
+	{"returns no path", "resolves", resolver{after: func(_ launcher.Request, cmd *launcher.Command) { cmd.Path = "" }}},
+	{"returns a name", "absolute", resolver{after: func(_ launcher.Request, cmd *launcher.Command) { cmd.Path = "sh" }}},
+	{"counts argv0 among the arguments", "argv0", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
+		cmd.Args = append([]string{"sh"}, cmd.Args...)
+	}}},
+	{"splits the arguments", "args", resolver{before: func(req *launcher.Request) {
+		req.Spec.Args = strings.Fields(strings.Join(req.Spec.Args, " "))
+	}}},
+	{"puts something behind the arguments", "args", resolver{after: func(req launcher.Request, cmd *launcher.Command) {
+		if len(req.Spec.Args) > 2 {
+			cmd.Args = append(cmd.Args, "--verbose")
+		}
+	}}},
+	{"drops variables that are empty", "env", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
+		if cmd.Env != nil {
+			cmd.Env = slices.DeleteFunc(slices.Clone(cmd.Env), func(e string) bool { return strings.HasSuffix(e, "=") })
+		}
+	}}},
+	{"has variables of its own only", "env-nil", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
+		if cmd.Env == nil {
+			cmd.Env = []string{"LANG=C"}
+		}
+	}}},
+	{"copies Env with append", "env-empty", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
+		cmd.Env = append([]string(nil), cmd.Env...)
+	}}},
+	{"drops the overlay", "overlay", resolver{before: func(req *launcher.Request) { req.Spec.Overlay = "" }}},
+	{"drops the session", "session", resolver{before: func(req *launcher.Request) { req.Spec.Session = uuid.Nil }}},
+	{"sorts Env where it is", "request", resolver{before: func(req *launcher.Request) { slices.Sort(req.Spec.Env) }}},
+	{"appends to Env where it is", "request", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
+		if cap(cmd.Env) > len(cmd.Env) {
+			cmd.Env = append(cmd.Env, "MORE=1")
+		}
+	}}},
+	{"returns Args where they are", "own", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
+		if len(cmd.Args) == len(shared) && cmd.Args[2] == "a" {
+			cmd.Args = shared
+		}
+	}}},
+	{"is another the next time", "again", resolver{after: func(req launcher.Request, cmd *launcher.Command) {
+		if !slices.Equal(req.Spec.Args, []string{"a"}) {
+			return
+		}
+		lastArgs.Lock()
+		defer lastArgs.Unlock()
+		lastArgs.calls++
+		cmd.Args = append([]string{fmt.Sprintf("--call=%d", lastArgs.calls)}, cmd.Args...)
+	}}},
+	{"keeps the arguments in a variable", "concurrent", resolver{after: func(req launcher.Request, cmd *launcher.Command) {
+		if len(req.Spec.Args) != 1 || !strings.HasPrefix(req.Spec.Args[0], "--number") {
+			return
+		}
+		lastArgs.Lock()
+		defer lastArgs.Unlock()
+		if lastArgs.kept == nil {
+			lastArgs.kept = cmd.Args
+		}
+		cmd.Args = lastArgs.kept
+	}}},
+	{"makes the runtime directory", "creates-nothing", resolver{after: func(req launcher.Request, _ *launcher.Command) {
+		os.MkdirAll(req.RuntimeDir, 0o700)
+	}}},
+	{"hides what was not found", "not-found", resolver{fails: func(_ launcher.Request, err error) error {
+		return errors.New(err.Error())
+	}}},
+	{"does not say where it looked", "not-found-where", resolver{fails: func(launcher.Request, error) error { return exec.ErrNotFound }}},
+	{"quotes the overlay", "secrets", resolver{fails: func(req launcher.Request, err error) error {
+		return fmt.Errorf("%w (overlay %s)", err, req.Spec.Overlay)
+	}}},
+}
+
 // Every wrong resolver is found by the rule that is there for it, and by no
 // other; and there is one for each rule.
 func TestWrongResolvers(t *testing.T) {
 	proof := conformance.NewProof(launchertest.CommandRules())
-	shared := []string{"--overlay", "", "a", "b"}
-	for _, c := range []struct {
-		fault, rule string
-		wrong       resolver
-	}{
-		{"returns no path", "resolves", resolver{after: func(_ launcher.Request, cmd *launcher.Command) { cmd.Path = "" }}},
-		{"returns a name", "absolute", resolver{after: func(_ launcher.Request, cmd *launcher.Command) { cmd.Path = "sh" }}},
-		{"counts argv0 among the arguments", "argv0", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
-			cmd.Args = append([]string{"sh"}, cmd.Args...)
-		}}},
-		{"splits the arguments", "args", resolver{before: func(req *launcher.Request) {
-			req.Spec.Args = strings.Fields(strings.Join(req.Spec.Args, " "))
-		}}},
-		{"puts something behind the arguments", "args", resolver{after: func(req launcher.Request, cmd *launcher.Command) {
-			if len(req.Spec.Args) > 2 {
-				cmd.Args = append(cmd.Args, "--verbose")
-			}
-		}}},
-		{"drops variables that are empty", "env", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
-			if cmd.Env != nil {
-				cmd.Env = slices.DeleteFunc(slices.Clone(cmd.Env), func(e string) bool { return strings.HasSuffix(e, "=") })
-			}
-		}}},
-		{"has variables of its own only", "env-nil", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
-			if cmd.Env == nil {
-				cmd.Env = []string{"LANG=C"}
-			}
-		}}},
-		{"copies Env with append", "env-empty", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
-			cmd.Env = append([]string(nil), cmd.Env...)
-		}}},
-		{"drops the overlay", "overlay", resolver{before: func(req *launcher.Request) { req.Spec.Overlay = "" }}},
-		{"drops the session", "session", resolver{before: func(req *launcher.Request) { req.Spec.Session = uuid.Nil }}},
-		{"sorts Env where it is", "request", resolver{before: func(req *launcher.Request) { slices.Sort(req.Spec.Env) }}},
-		{"appends to Env where it is", "request", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
-			if cap(cmd.Env) > len(cmd.Env) {
-				cmd.Env = append(cmd.Env, "MORE=1")
-			}
-		}}},
-		{"returns Args where they are", "own", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
-			if len(cmd.Args) == len(shared) && cmd.Args[2] == "a" {
-				cmd.Args = shared
-			}
-		}}},
-		{"is another the next time", "again", resolver{after: func(req launcher.Request, cmd *launcher.Command) {
-			if !slices.Equal(req.Spec.Args, []string{"a"}) {
-				return
-			}
-			lastArgs.Lock()
-			defer lastArgs.Unlock()
-			lastArgs.calls++
-			cmd.Args = append([]string{fmt.Sprintf("--call=%d", lastArgs.calls)}, cmd.Args...)
-		}}},
-		{"keeps the arguments in a variable", "concurrent", resolver{after: func(req launcher.Request, cmd *launcher.Command) {
-			if len(req.Spec.Args) != 1 || !strings.HasPrefix(req.Spec.Args[0], "--number") {
-				return
-			}
-			lastArgs.Lock()
-			defer lastArgs.Unlock()
-			if lastArgs.kept == nil {
-				lastArgs.kept = cmd.Args
-			}
-			cmd.Args = lastArgs.kept
-		}}},
-		{"makes the runtime directory", "creates-nothing", resolver{after: func(req launcher.Request, _ *launcher.Command) {
-			os.MkdirAll(req.RuntimeDir, 0o700)
-		}}},
-		{"hides what was not found", "not-found", resolver{fails: func(_ launcher.Request, err error) error {
-			return errors.New(err.Error())
-		}}},
-		{"does not say where it looked", "not-found-where", resolver{fails: func(launcher.Request, error) error { return exec.ErrNotFound }}},
-		{"quotes the overlay", "secrets", resolver{fails: func(req launcher.Request, err error) error {
-			return fmt.Errorf("%w (overlay %s)", err, req.Spec.Overlay)
-		}}},
-	} {
+	for _, c := range wrongResolvers {
 		t.Run(c.fault, func(t *testing.T) {
 			proof.Finds(t, func(only ...string) map[string]error {
 				return launchertest.BrokenCommand(t, func(*testing.T) launchertest.CommandCase {

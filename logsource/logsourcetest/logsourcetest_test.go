@@ -33,6 +33,7 @@ func TestWrongSources(t *testing.T) {
 // What somebody writes who has not read the contract: a plain file, read by
 // whoever asks. It ends where there is nothing more, and minds no context.
 func TestPlainFile(t *testing.T) {
+	rules := []string{"end-cause", "end-final", "fresh", "open-context", "reader-close", "reader-context", "waits"}
 	broken := logsourcetest.Broken(t, func(*testing.T) logsource.Source {
 		return logsource.SourceFunc(func(_ context.Context, launch logsource.Launch) (*logsource.Log, error) {
 			path := filepath.Join(launch.Dir, "log")
@@ -44,8 +45,8 @@ func TestPlainFile(t *testing.T) {
 				return os.Open(path)
 			}}, nil
 		})
-	})
-	for _, rule := range []string{"end-cause", "end-final", "fresh", "open-context", "reader-close", "reader-context", "waits"} {
+	}, rules...)
+	for _, rule := range rules {
 		if broken[rule] == nil {
 			t.Errorf("the rule %q does not complain", rule)
 		}

@@ -51,14 +51,15 @@ func TestWrongResolvers(t *testing.T) {
 // What somebody writes who has not read the contract: MkdirAll, and nothing
 // else.
 func TestPlainMkdir(t *testing.T) {
+	rules := []string{"invalid-name", "narrows", "not-a-directory", "open-base", "private", "symlink", "unavailable"}
 	broken := runtimedirtest.Broken(t, func(t *testing.T) runtimedir.Resolver {
 		base := string(newDir(t))
 		return runtimedir.ResolverFunc(func(_ context.Context, name string) (string, error) {
 			dir := filepath.Join(base, name)
 			return dir, os.MkdirAll(dir, 0o755)
 		})
-	})
-	for _, rule := range []string{"invalid-name", "narrows", "not-a-directory", "open-base", "private", "symlink", "unavailable"} {
+	}, rules...)
+	for _, rule := range rules {
 		if broken[rule] == nil {
 			t.Errorf("the rule %q does not complain", rule)
 		}
