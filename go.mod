@@ -7,7 +7,6 @@ require (
 	github.com/fsnotify/fsnotify v1.10.1
 	github.com/google/uuid v1.6.0
 	github.com/hashicorp/go-hclog v1.6.3
-	go.uber.org/goleak v1.3.0
 	golang.org/x/sys v0.44.0
 )
 

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/podlaunch/podlaunch/logsource"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
 // opened is a log that is closed when the test ends.
@@ -53,7 +54,7 @@ func mustHold(t *testing.T, path, want string) {
 // Row 4, E11: each launch has a fresh inode and keeps one log before it. An
 // earlier pod that is still writing writes into its own.
 func TestFileKeepsThePreviousLog(t *testing.T) {
-	sameDescriptors(t)
+	leavesNothing(t)
 	dir := t.TempDir()
 	path := filepath.Join(dir, logsource.DefaultName)
 	var infos []fs.FileInfo
@@ -88,7 +89,7 @@ func TestFileKeepsThePreviousLog(t *testing.T) {
 
 // Row 4: another name is another log, and is kept in the same way.
 func TestFileName(t *testing.T) {
-	sameDescriptors(t)
+	leavesNothing(t)
 	for _, name := range []string{
 		"out.log", "-", "...", " ", "a\nb", "\xff",
 		strings.Repeat("n", 255-len(".1")), // the longest that can be kept
@@ -120,7 +121,7 @@ func TestFileBadName(t *testing.T) {
 // and leaves neither a descriptor nor a new file. It returns the error.
 func refused(t *testing.T, ctx context.Context, f logsource.File, dir string, target error) (err error) {
 	t.Helper()
-	before, files := descriptors(), listing(t, dir)
+	before, files := conformance.Take(), listing(t, dir)
 	within(t, "Open", func() {
 		var log *logsource.Log
 		log, err = f.Open(ctx, logsource.Launch{Name: "pod", Dir: dir})
@@ -131,8 +132,8 @@ func refused(t *testing.T, ctx context.Context, f logsource.File, dir string, ta
 			t.Errorf("the error is %q, want %q", err, target)
 		}
 	})
-	if more := added(before, descriptors()); len(more) > 0 {
-		t.Errorf("descriptors left open: %q", more)
+	if left := before.Left(0, watcher...); left != nil {
+		t.Errorf("left behind: %q", left)
 	}
 	if after := listing(t, dir); after != files {
 		t.Errorf("the directory holds\n%s; it did hold\n%s", after, files)
@@ -223,7 +224,7 @@ func TestFileNotRegular(t *testing.T) {
 // leftAsItIs has something made in place, and Open refuse it, twice.
 func leftAsItIs(t *testing.T, place, told string, irregular func(t *testing.T, path, victim string)) {
 	t.Helper()
-	sameDescriptors(t)
+	leavesNothing(t)
 	dir := t.TempDir()
 	victim := filepath.Join(t.TempDir(), "victim")
 	must(t, os.WriteFile(victim, []byte("precious"), 0o640))
@@ -277,7 +278,7 @@ func TestFileHardLink(t *testing.T) {
 		{"both", []string{log, kept}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			sameDescriptors(t)
+			leavesNothing(t)
 			dir := t.TempDir()
 			victim := filepath.Join(t.TempDir(), "victim")
 			must(t, os.WriteFile(victim, []byte("precious"), 0o600))
@@ -332,7 +333,7 @@ func childUmask(args []string) error {
 // C23: the sink appends, so a log that is truncated in place begins anew,
 // without a hole; a program that is started meanwhile does not inherit it.
 func TestFileSink(t *testing.T) {
-	sameDescriptors(t)
+	leavesNothing(t)
 	log := opened(t, logsource.File{}, t.TempDir())
 	put(t, log, strings.Repeat("old", 1000))
 	must(t, os.Truncate(log.Path, 0))
@@ -347,7 +348,7 @@ func TestFileSink(t *testing.T) {
 // D13: any number of launches may open one directory at the same time. Each
 // gets a log of its own, which it reads back, and of which nothing is lost.
 func TestFileOpenAtOnce(t *testing.T) {
-	sameDescriptors(t)
+	leavesNothing(t)
 	for range 20 {
 		dir := t.TempDir()
 		var all sync.WaitGroup
@@ -385,7 +386,7 @@ func TestFileOpenAtOnce(t *testing.T) {
 // B14, B18: the directory is not one that a symbolic link in its place leads to;
 // where it is open already, it does not matter what stands there.
 func TestFileDirectory(t *testing.T) {
-	sameDescriptors(t)
+	leavesNothing(t)
 	dir, victim := filepath.Join(t.TempDir(), "dir"), t.TempDir()
 	must(t, os.Mkdir(dir, 0o700))
 	must(t, os.WriteFile(filepath.Join(victim, logsource.DefaultName), []byte("precious"), 0o600))
@@ -419,7 +420,7 @@ func TestFileDirectory(t *testing.T) {
 
 // B15: a log that has become a link is not followed to where that leads.
 func TestFollowOfALink(t *testing.T) {
-	sameDescriptors(t)
+	leavesNothing(t)
 	dir := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(dir, "secret"), []byte("precious"), 0o600))
 	must(t, os.Symlink("secret", filepath.Join(dir, "link")))

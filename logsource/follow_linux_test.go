@@ -77,7 +77,7 @@ func readNow(log *logsource.Log) (string, error) {
 // Any number of readers read the whole log, from the first byte, each at its
 // own pace, while it is being written, and whenever they came.
 func TestFollowEveryReader(t *testing.T) {
-	sameDescriptors(t)
+	leavesNothing(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	log := opened(t, logsource.File{}, t.TempDir())
 	var want strings.Builder
@@ -117,7 +117,7 @@ func TestFollowEveryReader(t *testing.T) {
 // Row 7: Read waits for more, and has it when it comes, be the pieces ever so
 // small. (That an event woke it is shown in the package's internal tests.)
 func TestFollowWaits(t *testing.T) {
-	sameDescriptors(t)
+	leavesNothing(t)
 	log := opened(t, logsource.File{}, t.TempDir())
 	a, b := follow(t, t.Context(), log), follow(t, t.Context(), log)
 	for i := range 200 {
@@ -130,7 +130,7 @@ func TestFollowWaits(t *testing.T) {
 
 // A reader can leave out what is old, and then reads on as ever.
 func TestFollowSkipToLast(t *testing.T) {
-	sameDescriptors(t)
+	leavesNothing(t)
 	log := opened(t, logsource.File{}, t.TempDir())
 	put(t, log, "0123456789")
 	for n, want := range map[int64]string{0: "", 4: "6789", 10: "0123456789", 1 << 40: "0123456789"} {
@@ -159,7 +159,7 @@ func TestFollowReadNothing(t *testing.T) {
 // Row 16, C3: when the context is done, readers get what was written by then,
 // to the last byte, and then its cause; what comes later is not for them.
 func TestFollowEnd(t *testing.T) {
-	sameDescriptors(t)
+	leavesNothing(t)
 	for _, step := range []int{1, 3, 1000} {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		log := opened(t, logsource.File{}, t.TempDir())
@@ -191,7 +191,7 @@ func TestFollowEnd(t *testing.T) {
 // A reader that waits when the context ends is told, and so is one that was
 // made after that.
 func TestFollowEndWhileWaiting(t *testing.T) {
-	sameDescriptors(t)
+	leavesNothing(t)
 	log := opened(t, logsource.File{}, t.TempDir())
 	put(t, log, "before")
 	for range 50 {
@@ -213,7 +213,7 @@ func TestFollowEndWhileWaiting(t *testing.T) {
 // A pod that writes for ever does not keep a reader whose context is done: a
 // truncation must not give it a new start either.
 func TestFollowEndIsFinal(t *testing.T) {
-	sameDescriptors(t)
+	leavesNothing(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	log := opened(t, logsource.File{}, t.TempDir())
 	r := follow(t, ctx, log)
@@ -267,7 +267,7 @@ func TestFollowFaults(t *testing.T) {
 // after it, and makes sure that readers see all that is left to be seen.
 func strike(t *testing.T, before string, keeps bool, fault func(t *testing.T, log *logsource.Log)) {
 	t.Helper()
-	sameDescriptors(t)
+	leavesNothing(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	log := opened(t, logsource.File{}, t.TempDir())
 	ahead, behind := follow(t, ctx, log), follow(t, ctx, log)
@@ -296,7 +296,7 @@ func strike(t *testing.T, before string, keeps bool, fault func(t *testing.T, lo
 // C24: a log that is renamed again and again goes on being read; each time the
 // system's watch of it is made anew.
 func TestFollowRenamedOften(t *testing.T) {
-	sameDescriptors(t)
+	leavesNothing(t)
 	log := opened(t, logsource.File{}, t.TempDir())
 	r := follow(t, t.Context(), log)
 	from := log.Path
@@ -311,7 +311,7 @@ func TestFollowRenamedOften(t *testing.T) {
 
 // C35: ten thousand lines in the last moment are all there.
 func TestFollowBurst(t *testing.T) {
-	sameDescriptors(t)
+	leavesNothing(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	log := opened(t, logsource.File{}, t.TempDir())
 	r := follow(t, ctx, log)
@@ -339,7 +339,7 @@ func TestFollowBurst(t *testing.T) {
 // Close ends a Read that waits, or that is about to; it leaves other readers
 // alone; of two Closes one tells that it is the second.
 func TestFollowClose(t *testing.T) {
-	sameDescriptors(t)
+	leavesNothing(t)
 	log := opened(t, logsource.File{}, t.TempDir())
 	other := follow(t, t.Context(), log)
 	for range 100 {
@@ -378,7 +378,7 @@ func TestLogClose(t *testing.T) {
 		before, between int // readers made before Log.Close; of those, closed before it
 	}{{"never read", 0, 0}, {"readers gone", 2, 2}, {"one of two left", 2, 1}, {"both left", 2, 0}} {
 		t.Run(c.name, func(t *testing.T) {
-			sameDescriptors(t)
+			leavesNothing(t)
 			log, err := logsource.File{}.Open(t.Context(), logsource.Launch{Dir: t.TempDir()})
 			must(t, err)
 			put(t, log, "before ")
@@ -415,7 +415,7 @@ func TestLogClose(t *testing.T) {
 
 // Poll reads everything too, for filesystems that tell nothing.
 func TestFollowPoll(t *testing.T) {
-	sameDescriptors(t)
+	leavesNothing(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	log := opened(t, logsource.File{Poll: time.Millisecond}, t.TempDir())
 	r := follow(t, ctx, log)
@@ -432,7 +432,7 @@ func TestFollowPoll(t *testing.T) {
 // One watcher serves all logs of the program. (That it goes away is checked in
 // TestMain, and in the package's internal tests.)
 func TestFollowOneWatcher(t *testing.T) {
-	sameDescriptors(t)
+	leavesNothing(t)
 	var followers []follower
 	var logs []*logsource.Log
 	for range 30 {

@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
 // playEnv makes the test binary play a child: "serve" listens on the socket
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	goleak.VerifyTestMain(m)
+	conformance.Main(m)
 }
 
 func play(role, socket string) error {

@@ -9,10 +9,10 @@ import (
 	"testing"
 
 	"github.com/podlaunch/podlaunch/runtimedir"
-	"go.uber.org/goleak"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { conformance.Main(m) }
 
 // The contract's Func adapter passes on what it is given, both ways.
 func TestResolverFunc(t *testing.T) {

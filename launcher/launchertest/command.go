@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
 // A CommandCase is a CommandResolver to be tested, and what it resolves.
@@ -39,24 +40,24 @@ type CommandCase struct {
 // holds, that there is a command, the others are not tried.
 func TestCommandResolver(t *testing.T, newCase func(t *testing.T) CommandCase) {
 	t.Helper()
-	testRules(t, commandRules, func(t *testing.T, r rule[resolving]) error {
-		return checkCommand(t, r, newCase)
-	})
+	commandKit.Test(t, checkCommand(newCase))
 }
 
 // CommandRules yields the name of each rule for a CommandResolver, and what it
 // says.
-func CommandRules() iter.Seq2[string, string] { return listRules(commandRules) }
+func CommandRules() iter.Seq2[string, string] { return commandKit.Says() }
 
-func checkCommand(t *testing.T, r rule[resolving], newCase func(t *testing.T) CommandCase) error {
-	s := &resolving{CommandCase: newCase(t), dir: t.TempDir()}
-	if s.Resolver == nil {
-		return errors.New("the Case is not complete: Resolver is required")
+func checkCommand(newCase func(t *testing.T) CommandCase) conformance.Check[*resolving] {
+	return func(t *testing.T, r conformance.Rule[*resolving]) error {
+		s := &resolving{CommandCase: newCase(t), dir: t.TempDir()}
+		if s.Resolver == nil {
+			return errors.New("the Case is not complete: Resolver is required")
+		}
+		if s.Spec.Name == "" {
+			s.Spec.Name = "pod"
+		}
+		return new(conformance.Calls).Guard("it", func() error { return r.Run(s) })
 	}
-	if s.Spec.Name == "" {
-		s.Spec.Name = "pod"
-	}
-	return guarded(func(func()) error { return r.run(s) })
 }
 
 // A resolving is the subject of a rule.
@@ -65,27 +66,27 @@ type resolving struct {
 	dir string
 }
 
-// commandRules are the contract of launcher.CommandResolver.
-var commandRules = []rule[resolving]{
-	{name: "resolves", says: "ResolveCommand returns the command of a pod whose program is there.", run: resolves},
-	{name: "absolute", says: "Command.Path is absolute.", run: absolute},
-	{name: "argv0", says: "Command.Args are the arguments alone, without argv[0].", run: argv0},
-	{name: "args", says: "Spec.Args come last, in order, and as they are.", run: argsLast},
-	{name: "env", says: "The variables of Spec.Env are in Command.Env.", run: envGiven},
-	{name: "env-nil", says: "Without Spec.Env the pod gets the caller's variables: Command.Env is nil, or holds them.", run: envNil},
-	{name: "env-empty", says: "A Spec.Env that is empty, and not nil, leaves the pod without variables but for those of the resolver.", run: envEmpty},
-	{name: "overlay", says: "Spec.Overlay is passed to the program, or refused with ErrInvalidSpec; it is not dropped.", run: overlayPassed},
-	{name: "session", says: "Spec.Session is passed to the program, or refused with ErrInvalidSpec; it is not dropped.", run: sessionPassed},
-	{name: "request", says: "ResolveCommand does not change the Request, nor what is behind its slices.", run: requestKept},
-	{name: "own", says: "The Command's Args are the caller's: what happens to them does not change the Request, or what comes next.", run: ownResult},
-	{name: "again", says: "The same Request gives the same command.", run: sameAgain},
-	{name: "concurrent", says: "ResolveCommand may be called from any number of goroutines.", run: concurrently},
-	{name: "done", says: "With a ctx that is done ResolveCommand returns promptly: the command, or an error that wraps the cause.", run: ctxDone},
-	{name: "creates-nothing", says: "ResolveCommand creates nothing: not even the runtime directory.", run: createsNothing},
-	{name: "not-found", says: "A program that is not there is an error that wraps exec.ErrNotFound.", run: notFound},
-	{name: "not-found-where", says: "The error of a program that is not there says where it was looked for, in one line.", run: notFoundWhere},
-	{name: "secrets", says: "No error holds the overlay, an argument or a variable: they may be secret.", run: keepsSecrets},
-}
+// commandKit is the contract of launcher.CommandResolver.
+var commandKit = conformance.Kit[*resolving]{Rules: []conformance.Rule[*resolving]{
+	{Name: "resolves", Says: "ResolveCommand returns the command of a pod whose program is there.", Run: resolves},
+	{Name: "absolute", Says: "Command.Path is absolute.", Run: absolute},
+	{Name: "argv0", Says: "Command.Args are the arguments alone, without argv[0].", Run: argv0},
+	{Name: "args", Says: "Spec.Args come last, in order, and as they are.", Run: argsLast},
+	{Name: "env", Says: "The variables of Spec.Env are in Command.Env.", Run: envGiven},
+	{Name: "env-nil", Says: "Without Spec.Env the pod gets the caller's variables: Command.Env is nil, or holds them.", Run: envNil},
+	{Name: "env-empty", Says: "A Spec.Env that is empty, and not nil, leaves the pod without variables but for those of the resolver.", Run: envEmpty},
+	{Name: "overlay", Says: "Spec.Overlay is passed to the program, or refused with ErrInvalidSpec; it is not dropped.", Run: overlayPassed},
+	{Name: "session", Says: "Spec.Session is passed to the program, or refused with ErrInvalidSpec; it is not dropped.", Run: sessionPassed},
+	{Name: "request", Says: "ResolveCommand does not change the Request, nor what is behind its slices.", Run: requestKept},
+	{Name: "own", Says: "The Command's Args are the caller's: what happens to them does not change the Request, or what comes next.", Run: ownResult},
+	{Name: "again", Says: "The same Request gives the same command.", Run: sameAgain},
+	{Name: "concurrent", Says: "ResolveCommand may be called from any number of goroutines.", Run: concurrently},
+	{Name: "done", Says: "With a ctx that is done ResolveCommand returns promptly: the command, or an error that wraps the cause.", Run: ctxDone},
+	{Name: "creates-nothing", Says: "ResolveCommand creates nothing: not even the runtime directory.", Run: createsNothing},
+	{Name: "not-found", Says: "A program that is not there is an error that wraps exec.ErrNotFound.", Run: notFound},
+	{Name: "not-found-where", Says: "The error of a program that is not there says where it was looked for, in one line.", Run: notFoundWhere},
+	{Name: "secrets", Says: "No error holds the overlay, an argument or a variable: they may be secret.", Run: keepsSecrets},
+}}
 
 // request is the Case's Request, after change.
 func (s *resolving) request(change func(spec *launcher.Spec)) launcher.Request {
@@ -270,53 +271,23 @@ func sameAgain(s *resolving) error {
 }
 
 func concurrently(s *resolving) error {
-	errs := make(chan error, often)
-	for i := range often {
-		go func() {
-			own := fmt.Sprintf("--number=%d", i)
-			errs <- guarded(func(func()) error {
-				cmd, err := s.resolve(func(spec *launcher.Spec) { spec.Args = []string{own} })
-				if err == nil && (len(cmd.Args) == 0 || cmd.Args[len(cmd.Args)-1] != own) {
-					err = fmt.Errorf("the arguments do not end with this call's %q: %q", own, cmd.Args)
-				}
-				return err
-			})
-		}()
-	}
-	var all []error
-	for range often {
-		all = append(all, <-errs)
-	}
-	return first(all)
-}
-
-// first returns the first error that is one.
-func first(errs []error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
+	return conformance.AtOnce("it", often(), func(i int) error {
+		own := fmt.Sprintf("--number=%d", i)
+		cmd, err := s.resolve(func(spec *launcher.Spec) { spec.Args = []string{own} })
+		if err == nil && (len(cmd.Args) == 0 || cmd.Args[len(cmd.Args)-1] != own) {
+			err = fmt.Errorf("the arguments do not end with this call's %q: %q", own, cmd.Args)
 		}
-	}
-	return nil
-}
-
-// errStopped is why contexts end here.
-var errStopped = errors.New("the cause that the rule has given")
-
-// stopped returns a ctx that is done.
-func stopped() context.Context {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	cancel(errStopped)
-	return ctx
+		return err
+	})
 }
 
 func ctxDone(s *resolving) error {
-	cmd, err := s.Resolver.ResolveCommand(stopped(), s.request(nil))
+	cmd, err := s.Resolver.ResolveCommand(conformance.Stopped(), s.request(nil))
 	switch {
 	case err == nil && cmd.Path == "":
 		return errors.New("it returned neither a command nor an error")
-	case err != nil && !errors.Is(err, errStopped):
-		return fmt.Errorf("ctx is done because of %q, which errors.Is does not find in the error: %w", errStopped, err)
+	case err != nil && !errors.Is(err, conformance.ErrStopped):
+		return fmt.Errorf("ctx is done because of %q, which errors.Is does not find in the error: %w", conformance.ErrStopped, err)
 	}
 	return nil
 }
@@ -335,7 +306,7 @@ func createsNothing(s *resolving) error {
 // miss returns the error of the resolver whose program is nowhere.
 func (s *resolving) miss(change func(spec *launcher.Spec)) (error, error) {
 	if s.Missing == nil {
-		return nil, inapplicable("the Case has no Missing")
+		return nil, conformance.Inapplicable("the Case has no Missing")
 	}
 	cmd, err := s.Missing.ResolveCommand(context.Background(), s.request(change))
 	if err == nil {
@@ -370,8 +341,8 @@ func keepsSecrets(s *resolving) error {
 		_, missed := s.Missing.ResolveCommand(context.Background(), s.request(tell))
 		errs = append(errs, missed)
 	}
-	if first(errs) == nil {
-		return inapplicable("it returns no error, and the Case has no Missing")
+	if errors.Join(errs...) == nil {
+		return conformance.Inapplicable("it returns no error, and the Case has no Missing")
 	}
 	for _, err := range errs {
 		if err != nil && (strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), "launchertest-secret")) {

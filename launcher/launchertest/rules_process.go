@@ -5,63 +5,59 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"slices"
 	"syscall"
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
-// starterRules are the contract of launcher.Starter and launcher.Process. Those
+// starterKit is the contract of launcher.Starter and launcher.Process. The rules
 // without needs hold for whatever a process may be.
-var starterRules = []rule[starting]{
-	{name: "starts", says: "Start returns a process, and SIGKILL ends it.", run: starts},
+var starterKit = conformance.Kit[*starting]{Rules: []conformance.Rule[*starting]{
+	{Name: "starts", Says: "Start returns a process, and SIGKILL ends it.", Run: withProcess(starts)},
 
-	{name: "wait-runs", says: "Wait does not return before the process has ended, or ctx is done.", run: waitRuns},
-	{name: "wait-ctx", says: "Once ctx is done Wait returns an error that wraps its cause.", run: waitContext},
-	{name: "wait-looks", says: "With a ctx that is done Wait looks: it returns how the process ended, if it has.", run: waitLooks},
-	{name: "wait-same", says: "Wait returns the same at every call, and to every goroutine.", run: waitSame},
-	{name: "signal-gone", says: "Signal returns os.ErrProcessDone once there is nobody left to get it.", run: signalGone},
-	{name: "start-ctx", says: "The ctx of Start bounds the starting only: the process outlives it.", run: startContext},
-	{name: "start-done", says: "With a ctx that is done Start returns promptly: a process, or an error that wraps the cause.", run: startDone},
-	{name: "request", says: "Start does not change the request, nor what is behind its slices.", run: startKeepsRequest},
-	{name: "files-open", says: "Start does not close the files of the request.", run: startKeepsFiles},
-	{name: "leaves-nothing", says: "Once a process has ended, and was reaped, no descriptor is left.", run: startLeavesNothing},
+	{Name: "wait-runs", Says: "Wait does not return before the process has ended, or ctx is done.", Run: withProcess(waitRuns)},
+	{Name: "wait-ctx", Says: "Once ctx is done Wait returns an error that wraps its cause.", Run: withProcess(waitContext)},
+	{Name: "wait-looks", Says: "With a ctx that is done Wait looks: it returns how the process ended, if it has.", Run: waitLooks},
+	{Name: "wait-same", Says: "Wait returns the same at every call, and to every goroutine.", Run: waitSame},
+	{Name: "signal-gone", Says: "Signal returns os.ErrProcessDone once there is nobody left to get it.", Run: signalGone},
+	{Name: "start-ctx", Says: "The ctx of Start bounds the starting only: the process outlives it.", Run: startContext},
+	{Name: "start-done", Says: "With a ctx that is done Start returns promptly: a process, or an error that wraps the cause.", Run: startDone},
+	{Name: "request", Says: "Start does not change the request, nor what is behind its slices.", Run: startKeepsRequest},
+	{Name: "files-open", Says: "Start does not close the files of the request.", Run: startKeepsFiles},
+	{Name: "leaves-nothing", Says: "Once a process has ended, and was reaped, no descriptor is left.", Run: startLeavesNothing},
 
-	{name: "find", says: "A Finder finds the process of a launch as long as it runs, and returns os.ErrProcessDone otherwise.", run: findsAgain},
+	{Name: "find", Says: "A Finder finds the process of a launch as long as it runs, and returns os.ErrProcessDone otherwise.", Run: findsAgain},
 
-	{name: "killed", needs: Status, says: "Wait tells the signal that has ended the process.", run: killed},
-	{name: "exit-code", needs: Programs | Status, says: "Wait tells the exit status.", run: exitCode},
-	{name: "exit-signal", needs: Programs | Status, says: "Wait tells the signal with which the process has ended itself.", run: exitSignal},
-	{name: "signal-kind", needs: Programs | Output | Files | Status, says: "The process gets the signal that was sent.", run: signalKind},
-	{name: "signal-group", needs: Programs | Output | Files | Groups, says: "A signal reaches the whole group.", run: signalGroup},
-	{name: "reap", needs: Programs, says: "After Reap nothing is left of the process.", run: reap},
-	{name: "release", needs: Programs | Output | Files, says: "A process that was released goes on.", run: release},
+	{Name: "killed", Says: "Wait tells the signal that has ended the process.", Run: needs(Status, killed)},
+	{Name: "exit-code", Says: "Wait tells the exit status.", Run: needs(Programs|Status, exitCode)},
+	{Name: "exit-signal", Says: "Wait tells the signal with which the process has ended itself.", Run: needs(Programs|Status, exitSignal)},
+	{Name: "signal-kind", Says: "The process gets the signal that was sent.", Run: needs(Programs|Output|Files|Status, signalKind)},
+	{Name: "signal-group", Says: "A signal reaches the whole group.", Run: needs(Programs|Output|Files|Groups, signalGroup)},
+	{Name: "reap", Says: "After Reap nothing is left of the process.", Run: needs(Programs, reap)},
+	{Name: "release", Says: "A process that was released goes on.", Run: needs(Programs|Output|Files, release)},
 
-	{name: "args", needs: Programs | Output, says: "The program gets the arguments in order, and as they are.", run: argsArrive},
-	{name: "env", needs: Programs | Output, says: "The program gets Command.Env; of several values of a variable the last.", run: envArrives},
-	{name: "env-alone", needs: Programs | Output, says: "The program gets no variable that is not in Command.Env.", run: envAlone},
-	{name: "env-nil", needs: Programs | Output, says: "If Command.Env is nil the program gets the caller's.", run: envInherited},
-	{name: "workdir", needs: Programs | Output, says: "The program runs in WorkDir.", run: workDir},
-	{name: "stdin", needs: Programs | Output, says: "There is nothing to read on stdin, and it is open.", run: stdinIsNull},
-	{name: "output", needs: Programs | Output, says: "Stdout and Stderr are the program's, each its own.", run: output},
-	{name: "output-nil", needs: Programs | Status, says: "A Stdout or Stderr that is nil is open, and takes what is written.", run: outputNil},
-	{name: "files", needs: Programs | Output | Files, says: "Files are the program's from descriptor 3; a nil one is closed.", run: filesArrive},
-	{name: "files-only", needs: Programs | Output, says: "The program gets no other descriptor of this process.", run: filesOnly},
-	{name: "pid", needs: Programs | Output, says: "PID is the process's id, or 0.", run: pid},
-	{name: "pid-env", needs: Programs | Output, says: "Each of PIDEnv has the process's id as its value; a Starter that cannot do that returns an error.", run: pidEnv},
-	{name: "session", needs: Programs | Sessions, says: "The process leads a session and a group of its own.", run: ownSession},
-	{name: "concurrent", needs: Programs | Output, says: "Start may be called from any number of goroutines.", run: startsAtOnce},
-	{name: "fails", needs: Programs | StartErrors, says: "A program that cannot be started is an error of Start.", run: fails},
-	{name: "fails-clean", needs: Programs | StartErrors, says: "When Start fails it leaves nothing open, and the files of the request as they are.", run: failsClean},
-}
+	{Name: "args", Says: "The program gets the arguments in order, and as they are.", Run: needs(Programs|Output, argsArrive)},
+	{Name: "env", Says: "The program gets Command.Env; of several values of a variable the last.", Run: needs(Programs|Output, envArrives)},
+	{Name: "env-alone", Says: "The program gets no variable that is not in Command.Env.", Run: needs(Programs|Output, envAlone)},
+	{Name: "env-nil", Says: "If Command.Env is nil the program gets the caller's.", Run: needs(Programs|Output, envInherited)},
+	{Name: "workdir", Says: "The program runs in WorkDir.", Run: needs(Programs|Output, workDir)},
+	{Name: "stdin", Says: "There is nothing to read on stdin, and it is open.", Run: needs(Programs|Output, stdinIsNull)},
+	{Name: "output", Says: "Stdout and Stderr are the program's, each its own.", Run: needs(Programs|Output, output)},
+	{Name: "output-nil", Says: "A Stdout or Stderr that is nil is open, and takes what is written.", Run: needs(Programs|Status, outputNil)},
+	{Name: "files", Says: "Files are the program's from descriptor 3; a nil one is closed.", Run: needs(Programs|Output|Files, filesArrive)},
+	{Name: "files-only", Says: "The program gets no other descriptor of this process.", Run: needs(Programs|Output, filesOnly)},
+	{Name: "pid", Says: "PID is the process's id, or 0.", Run: needs(Programs|Output, pid)},
+	{Name: "pid-env", Says: "Each of PIDEnv has the process's id as its value; a Starter that cannot do that returns an error.", Run: needs(Programs|Output, pidEnv)},
+	{Name: "session", Says: "The process leads a session and a group of its own.", Run: needs(Programs|Sessions, withProcess(ownSession))},
+	{Name: "concurrent", Says: "Start may be called from any number of goroutines.", Run: needs(Programs|Output, startsAtOnce)},
+	{Name: "fails", Says: "A program that cannot be started is an error of Start.", Run: needs(Programs|StartErrors, fails)},
+	{Name: "fails-clean", Says: "When Start fails it leaves nothing open, and the files of the request as they are.", Run: needs(Programs|StartErrors, failsClean)},
+}}
 
-func starts(s *starting) error {
-	r, err := s.start(forever, nil)
-	if err != nil {
-		return err
-	}
+func starts(s *starting, r *running) error {
 	if err := r.Signal(context.Background(), syscall.SIGKILL); err != nil {
 		return fmt.Errorf("SIGKILL: %w", err)
 	}
@@ -92,11 +88,7 @@ func (r *running) waiting(ctx context.Context) <-chan waited {
 	return done
 }
 
-func waitRuns(s *starting) error {
-	r, err := s.start(forever, nil)
-	if err != nil {
-		return err
-	}
+func waitRuns(s *starting, r *running) error {
 	select {
 	case w := <-r.waiting(context.Background()):
 		return fmt.Errorf("the process runs, and Wait returned %v, %v", w.exit, w.err)
@@ -105,20 +97,16 @@ func waitRuns(s *starting) error {
 	}
 }
 
-func waitContext(s *starting) error {
-	r, err := s.start(forever, nil)
-	if err != nil {
-		return err
-	}
+func waitContext(s *starting, r *running) error {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	done := r.waiting(ctx)
-	cancel(errStopped)
-	for _, w := range []waited{<-done, <-r.waiting(stopped())} {
+	cancel(conformance.ErrStopped)
+	for _, w := range []waited{<-done, <-r.waiting(conformance.Stopped())} {
 		if w.err == nil {
 			return fmt.Errorf("ctx is done and the process runs, and Wait returned %v without an error", w.exit)
 		}
-		if !errors.Is(w.err, errStopped) {
-			return fmt.Errorf("ctx is done because of %q, which errors.Is does not find in the error of Wait: %w", errStopped, w.err)
+		if !errors.Is(w.err, conformance.ErrStopped) {
+			return fmt.Errorf("ctx is done because of %q, which errors.Is does not find in the error of Wait: %w", conformance.ErrStopped, w.err)
 		}
 	}
 	return nil
@@ -142,7 +130,7 @@ func waitLooks(s *starting) error {
 	if err != nil {
 		return err
 	}
-	if _, err := r.Wait(stopped()); err != nil {
+	if _, err := r.Wait(conformance.Stopped()); err != nil {
 		return fmt.Errorf("the process has ended, and Wait with a ctx that is done returned: %w", err)
 	}
 	return nil
@@ -154,7 +142,7 @@ func waitSame(s *starting) error {
 		return err
 	}
 	var all []<-chan waited
-	for range often {
+	for range often() {
 		all = append(all, r.waiting(context.Background()))
 	}
 	for _, done := range all {
@@ -188,17 +176,17 @@ func startContext(s *starting) error {
 	}
 	cancel()
 	time.Sleep(moment)
-	if exit, err := r.Wait(stopped()); err == nil {
+	if exit, err := r.Wait(conformance.Stopped()); err == nil {
 		return fmt.Errorf("the ctx of Start is done, and the process has ended: %v", exit)
 	}
 	return nil
 }
 
 func startDone(s *starting) error {
-	r, err := s.startRequest(stopped(), s.request(forever, nil))
+	r, err := s.startRequest(conformance.Stopped(), s.request(forever, nil))
 	switch {
-	case err != nil && !errors.Is(err, errStopped):
-		return fmt.Errorf("ctx is done because of %q, which errors.Is does not find in: %w", errStopped, err)
+	case err != nil && !errors.Is(err, conformance.ErrStopped):
+		return fmt.Errorf("ctx is done because of %q, which errors.Is does not find in: %w", conformance.ErrStopped, err)
 	case err != nil:
 		return nil
 	}
@@ -270,7 +258,7 @@ func startKeepsFiles(s *starting) error {
 }
 
 func startLeavesNothing(s *starting) error {
-	return noMoreDescriptors(func() error {
+	return leavesNoDescriptor(func() error {
 		r, _, err := s.ended()
 		if err != nil {
 			return err
@@ -279,42 +267,24 @@ func startLeavesNothing(s *starting) error {
 	})
 }
 
-// noMoreDescriptors does something often, and makes sure that no descriptor is
-// left. Whatever else goes on in this process may open some too, but hardly
-// half as many.
-func noMoreDescriptors(do func() error) error {
-	// A file that nobody has closed is closed when its File is collected.
-	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	before := openDescriptors()
-	for range often {
-		if err := do(); err != nil {
-			return err
+// leavesNoDescriptor does something often, and makes sure that no descriptor is
+// left.
+func leavesNoDescriptor(do func() error) error {
+	times := often()
+	return conformance.Descriptors(soon, times, "times", func() error {
+		for range times {
+			if err := do(); err != nil {
+				return err
+			}
 		}
-	}
-	more, end := 0, time.Now().Add(soon)
-	for delay := time.Millisecond; time.Now().Before(end); delay = min(2*delay, 100*time.Millisecond) {
-		if more = openDescriptors() - before; more < often/2 {
-			return nil
-		}
-		time.Sleep(delay)
-	}
-	return fmt.Errorf("after %d times there are %d descriptors more", often, more)
-}
-
-// openDescriptors counts this process's, where the system can tell; else it
-// returns 0.
-func openDescriptors() int {
-	entries, err := os.ReadDir("/dev/fd")
-	if err != nil {
-		return 0
-	}
-	return len(entries)
+		return nil
+	})
 }
 
 func findsAgain(s *starting) error {
 	finder, ok := s.Starter.(launcher.Finder)
 	if !ok {
-		return inapplicable("the Starter is no Finder")
+		return conformance.Inapplicable("the Starter is no Finder")
 	}
 	req := s.request(forever, nil)
 	if p, err := finder.Find(context.Background(), req.Name, req.ID); !errors.Is(err, os.ErrProcessDone) {
@@ -483,7 +453,7 @@ func release(s *starting) error {
 	}
 	releaser, ok := r.Process.(launcher.Releaser)
 	if !ok {
-		return inapplicable("the Process is no Releaser")
+		return conformance.Inapplicable("the Process is no Releaser")
 	}
 	releaser.Release()
 	r.reaped = true // no other method is called

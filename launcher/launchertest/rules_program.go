@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
 func argsArrive(s *starting) error {
@@ -128,7 +129,7 @@ func filesOnly(s *starting) error {
 	}
 	fd, closeIt, err := inheritable(r)
 	if errors.Is(err, errors.ErrUnsupported) {
-		return inapplicable("this system does not let a program inherit descriptors by their numbers")
+		return conformance.Inapplicable("this system does not let a program inherit descriptors by their numbers")
 	}
 	if err != nil {
 		return err
@@ -161,7 +162,7 @@ func pidEnv(s *starting) error {
 	ask := func(req *launcher.StartRequest) { req.PIDEnv = []string{"LAUNCHERTEST_PID"} }
 	said, _, err := s.run("echo $LAUNCHERTEST_PID $$", ask)
 	if err != nil {
-		return inapplicable(fmt.Sprintf("the Starter refuses it: %v", err))
+		return conformance.Inapplicable(fmt.Sprintf("the Starter refuses it: %v", err))
 	}
 	if got := strings.Fields(said); len(got) != 2 || got[0] != got[1] {
 		return fmt.Errorf("the variable's value and the process's id are %q", got)
@@ -169,13 +170,9 @@ func pidEnv(s *starting) error {
 	return nil
 }
 
-func ownSession(s *starting) error {
-	r, err := s.start(forever, nil)
-	if err != nil {
-		return err
-	}
+func ownSession(s *starting, r *running) error {
 	if r.PID() == 0 {
-		return inapplicable("the process has no id on this machine")
+		return conformance.Inapplicable("the process has no id on this machine")
 	}
 	session, group, err := sessionAndGroup(r.PID())
 	if err != nil {
@@ -188,23 +185,13 @@ func ownSession(s *starting) error {
 }
 
 func startsAtOnce(s *starting) error {
-	errs := make(chan error, often)
-	for i := range often {
+	return conformance.AtOnce("it", often(), func(i int) error {
 		own := &starting{StarterCase: s.StarterCase, dir: s.dir}
-		go func() {
-			errs <- guarded(func(func()) error {
-				defer own.close()
-				return own.says(fmt.Sprintf("number %d\n", i), "echo number $1", func(req *launcher.StartRequest) {
-					req.Command.Args = append(req.Command.Args, "sh", fmt.Sprint(i))
-				})
-			})
-		}()
-	}
-	var all []error
-	for range often {
-		all = append(all, <-errs)
-	}
-	return first(all)
+		defer own.close()
+		return own.says(fmt.Sprintf("number %d\n", i), "echo number $1", func(req *launcher.StartRequest) {
+			req.Command.Args = append(req.Command.Args, "sh", fmt.Sprint(i))
+		})
+	})
 }
 
 // missing changes a request to one for a program that is not there.
@@ -228,7 +215,7 @@ func failsClean(s *starting) error {
 	if err := s.someFiles(&req); err != nil {
 		return err
 	}
-	err := noMoreDescriptors(func() error {
+	err := leavesNoDescriptor(func() error {
 		if p, err := s.Starter.Start(context.Background(), req); err == nil {
 			return fmt.Errorf("the program is not there, and Start returned the process %v and no error", p)
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
 // A Feature is something that a Starter may not be able to do.
@@ -81,36 +82,30 @@ type StarterCase struct {
 // tried.
 func TestStarter(t *testing.T, newCase func(t *testing.T) StarterCase) {
 	t.Helper()
-	testRules(t, starterRules, func(t *testing.T, r rule[starting]) error {
-		return checkStarter(t, r, newCase)
-	})
+	starterKit.Test(t, checkStarter(newCase))
 }
 
 // StarterRules yields the name of each rule for a Starter, and what it says.
-func StarterRules() iter.Seq2[string, string] { return listRules(starterRules) }
+func StarterRules() iter.Seq2[string, string] { return starterKit.Says() }
 
-func checkStarter(t *testing.T, r rule[starting], newCase func(t *testing.T) StarterCase) error {
-	s := &starting{StarterCase: newCase(t), dir: t.TempDir()}
-	if s.Starter == nil {
-		return errors.New("the Case is not complete: Starter is required")
+func checkStarter(newCase func(t *testing.T) StarterCase) conformance.Check[*starting] {
+	return func(t *testing.T, r conformance.Rule[*starting]) error {
+		s := &starting{StarterCase: newCase(t), dir: t.TempDir()}
+		if s.Starter == nil {
+			return errors.New("the Case is not complete: Starter is required")
+		}
+		if s.Shell == "" {
+			s.Shell = shell
+		}
+		defer s.close()
+		return s.calls.Guard("it", func() error { return r.Run(s) })
 	}
-	if s.Shell == "" {
-		s.Shell = shell
-	}
-	if lacks := s.Lacks & r.needs; lacks != 0 {
-		return inapplicable(fmt.Sprintf("the Case says that the Starter lacks %v", lacks))
-	}
-	defer s.close()
-	return guarded(func(goesOn func()) error {
-		s.goesOn = goesOn
-		return r.run(s)
-	})
 }
 
 // A starting is the subject of a rule, and what the rule has started.
 type starting struct {
 	StarterCase
-	goesOn  func() // called when the next process is started, if not nil
+	calls   conformance.Calls
 	dir     string
 	running []*running
 	files   []*os.File
@@ -155,11 +150,21 @@ func (s *starting) start(script string, change func(req *launcher.StartRequest))
 	return s.startRequest(context.Background(), s.request(script, change))
 }
 
-func (s *starting) startRequest(ctx context.Context, req launcher.StartRequest) (*running, error) {
-	if s.goesOn != nil {
-		s.goesOn()
+// withProcess is a rule about a process that does nothing.
+func withProcess(rule func(s *starting, r *running) error) func(s *starting) error {
+	return func(s *starting) error {
+		r, err := s.start(forever, nil)
+		if err != nil {
+			return err
+		}
+		return rule(s, r)
 	}
+}
+
+func (s *starting) startRequest(ctx context.Context, req launcher.StartRequest) (*running, error) {
+	started := s.calls.Begin("Start")
 	p, err := s.Starter.Start(ctx, req)
+	started()
 	var r *running
 	if p != nil {
 		r = &running{Process: p}
@@ -178,7 +183,7 @@ func (s *starting) startRequest(ctx context.Context, req launcher.StartRequest) 
 
 // wait waits for the end of the process.
 func (r *running) wait() (launcher.Exit, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience/2)
+	ctx, cancel := context.WithTimeout(context.Background(), conformance.Patience/2)
 	defer cancel()
 	exit, err := r.Wait(ctx)
 	if err != nil {
@@ -206,7 +211,7 @@ func (r *running) reap() error {
 		return nil
 	}
 	r.reaped = true
-	ctx, cancel := context.WithTimeout(context.Background(), patience/2)
+	ctx, cancel := context.WithTimeout(context.Background(), conformance.Patience/2)
 	defer cancel()
 	if err := reaper.Reap(ctx); err != nil {
 		return fmt.Errorf("Reap: %w", err)

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -21,22 +20,8 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/launchertest"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
-
-// caught makes sure that what is broken is rule, and nothing else, and strikes
-// it off the list.
-func caught(t *testing.T, rule string, broken map[string]error, unused map[string]string) {
-	t.Helper()
-	delete(unused, rule)
-	if broken[rule] == nil {
-		t.Errorf("the rule %q does not find it", rule)
-	}
-	for name, err := range broken {
-		if name != rule {
-			t.Errorf("the rule %q complains: %v", name, err)
-		}
-	}
-}
 
 // A resolver is a right one that does one thing otherwise.
 type resolver struct {
@@ -69,110 +54,113 @@ var lastArgs struct {
 	calls         int
 }
 
+// shared are arguments that a wrong resolver returns time and again.
+var shared = []string{"--overlay", "", "a", "b"}
+
+// The resolvers that are wrong. Every one is found by the rule that is there for
+// it, and by no other.
+var wrongResolvers = []struct {
+	fault, rule string
+	wrong       resolver
+}{
+	{"returns no path", "resolves", resolver{after: func(_ launcher.Request, cmd *launcher.Command) { cmd.Path = "" }}},
+	{"returns a name", "absolute", resolver{after: func(_ launcher.Request, cmd *launcher.Command) { cmd.Path = "sh" }}},
+	{"counts argv0 among the arguments", "argv0", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
+		cmd.Args = append([]string{"sh"}, cmd.Args...)
+	}}},
+	{"splits the arguments", "args", resolver{before: func(req *launcher.Request) {
+		req.Spec.Args = strings.Fields(strings.Join(req.Spec.Args, " "))
+	}}},
+	{"puts something behind the arguments", "args", resolver{after: func(req launcher.Request, cmd *launcher.Command) {
+		if len(req.Spec.Args) > 2 {
+			cmd.Args = append(cmd.Args, "--verbose")
+		}
+	}}},
+	{"drops variables that are empty", "env", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
+		if cmd.Env != nil {
+			cmd.Env = slices.DeleteFunc(slices.Clone(cmd.Env), func(e string) bool { return strings.HasSuffix(e, "=") })
+		}
+	}}},
+	{"has variables of its own only", "env-nil", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
+		if cmd.Env == nil {
+			cmd.Env = []string{"LANG=C"}
+		}
+	}}},
+	{"copies Env with append", "env-empty", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
+		cmd.Env = append([]string(nil), cmd.Env...)
+	}}},
+	{"drops the overlay", "overlay", resolver{before: func(req *launcher.Request) { req.Spec.Overlay = "" }}},
+	{"drops the session", "session", resolver{before: func(req *launcher.Request) { req.Spec.Session = uuid.Nil }}},
+	{"sorts Env where it is", "request", resolver{before: func(req *launcher.Request) { slices.Sort(req.Spec.Env) }}},
+	{"appends to Env where it is", "request", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
+		if cap(cmd.Env) > len(cmd.Env) {
+			cmd.Env = append(cmd.Env, "MORE=1")
+		}
+	}}},
+	{"returns Args where they are", "own", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
+		if len(cmd.Args) == len(shared) && cmd.Args[2] == "a" {
+			cmd.Args = shared
+		}
+	}}},
+	{"is another the next time", "again", resolver{after: func(req launcher.Request, cmd *launcher.Command) {
+		if !slices.Equal(req.Spec.Args, []string{"a"}) {
+			return
+		}
+		lastArgs.Lock()
+		defer lastArgs.Unlock()
+		lastArgs.calls++
+		cmd.Args = append([]string{fmt.Sprintf("--call=%d", lastArgs.calls)}, cmd.Args...)
+	}}},
+	{"keeps the arguments in a variable", "concurrent", resolver{after: func(req launcher.Request, cmd *launcher.Command) {
+		if len(req.Spec.Args) != 1 || !strings.HasPrefix(req.Spec.Args[0], "--number") {
+			return
+		}
+		lastArgs.Lock()
+		defer lastArgs.Unlock()
+		if lastArgs.kept == nil {
+			lastArgs.kept = cmd.Args
+		}
+		cmd.Args = lastArgs.kept
+	}}},
+	{"makes the runtime directory", "creates-nothing", resolver{after: func(req launcher.Request, _ *launcher.Command) {
+		os.MkdirAll(req.RuntimeDir, 0o700)
+	}}},
+	{"hides what was not found", "not-found", resolver{fails: func(_ launcher.Request, err error) error {
+		return errors.New(err.Error())
+	}}},
+	{"does not say where it looked", "not-found-where", resolver{fails: func(launcher.Request, error) error { return exec.ErrNotFound }}},
+	{"quotes the overlay", "secrets", resolver{fails: func(req launcher.Request, err error) error {
+		return fmt.Errorf("%w (overlay %s)", err, req.Spec.Overlay)
+	}}},
+}
+
 // Every wrong resolver is found by the rule that is there for it, and by no
 // other; and there is one for each rule.
 func TestWrongResolvers(t *testing.T) {
-	unused := maps.Collect(launchertest.CommandRules())
-	shared := []string{"--overlay", "", "a", "b"}
-	for _, c := range []struct {
-		fault, rule string
-		wrong       resolver
-	}{
-		{"returns no path", "resolves", resolver{after: func(_ launcher.Request, cmd *launcher.Command) { cmd.Path = "" }}},
-		{"returns a name", "absolute", resolver{after: func(_ launcher.Request, cmd *launcher.Command) { cmd.Path = "sh" }}},
-		{"counts argv0 among the arguments", "argv0", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
-			cmd.Args = append([]string{"sh"}, cmd.Args...)
-		}}},
-		{"splits the arguments", "args", resolver{before: func(req *launcher.Request) {
-			req.Spec.Args = strings.Fields(strings.Join(req.Spec.Args, " "))
-		}}},
-		{"puts something behind the arguments", "args", resolver{after: func(req launcher.Request, cmd *launcher.Command) {
-			if len(req.Spec.Args) > 2 {
-				cmd.Args = append(cmd.Args, "--verbose")
-			}
-		}}},
-		{"drops variables that are empty", "env", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
-			if cmd.Env != nil {
-				cmd.Env = slices.DeleteFunc(slices.Clone(cmd.Env), func(e string) bool { return strings.HasSuffix(e, "=") })
-			}
-		}}},
-		{"has variables of its own only", "env-nil", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
-			if cmd.Env == nil {
-				cmd.Env = []string{"LANG=C"}
-			}
-		}}},
-		{"copies Env with append", "env-empty", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
-			cmd.Env = append([]string(nil), cmd.Env...)
-		}}},
-		{"drops the overlay", "overlay", resolver{before: func(req *launcher.Request) { req.Spec.Overlay = "" }}},
-		{"drops the session", "session", resolver{before: func(req *launcher.Request) { req.Spec.Session = uuid.Nil }}},
-		{"sorts Env where it is", "request", resolver{before: func(req *launcher.Request) { slices.Sort(req.Spec.Env) }}},
-		{"appends to Env where it is", "request", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
-			if cap(cmd.Env) > len(cmd.Env) {
-				cmd.Env = append(cmd.Env, "MORE=1")
-			}
-		}}},
-		{"returns Args where they are", "own", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
-			if len(cmd.Args) == len(shared) && cmd.Args[2] == "a" {
-				cmd.Args = shared
-			}
-		}}},
-		{"is another the next time", "again", resolver{after: func(req launcher.Request, cmd *launcher.Command) {
-			if !slices.Equal(req.Spec.Args, []string{"a"}) {
-				return
-			}
-			lastArgs.Lock()
-			defer lastArgs.Unlock()
-			lastArgs.calls++
-			cmd.Args = append([]string{fmt.Sprintf("--call=%d", lastArgs.calls)}, cmd.Args...)
-		}}},
-		{"keeps the arguments in a variable", "concurrent", resolver{after: func(req launcher.Request, cmd *launcher.Command) {
-			if len(req.Spec.Args) != 1 || !strings.HasPrefix(req.Spec.Args[0], "--number") {
-				return
-			}
-			lastArgs.Lock()
-			defer lastArgs.Unlock()
-			if lastArgs.kept == nil {
-				lastArgs.kept = cmd.Args
-			}
-			cmd.Args = lastArgs.kept
-		}}},
-		{"makes the runtime directory", "creates-nothing", resolver{after: func(req launcher.Request, _ *launcher.Command) {
-			os.MkdirAll(req.RuntimeDir, 0o700)
-		}}},
-		{"hides what was not found", "not-found", resolver{fails: func(_ launcher.Request, err error) error {
-			return errors.New(err.Error())
-		}}},
-		{"does not say where it looked", "not-found-where", resolver{fails: func(launcher.Request, error) error { return exec.ErrNotFound }}},
-		{"quotes the overlay", "secrets", resolver{fails: func(req launcher.Request, err error) error {
-			return fmt.Errorf("%w (overlay %s)", err, req.Spec.Overlay)
-		}}},
-	} {
+	proof := conformance.NewProof(launchertest.CommandRules())
+	for _, c := range wrongResolvers {
 		t.Run(c.fault, func(t *testing.T) {
-			caught(t, c.rule, launchertest.BrokenCommand(t, func(*testing.T) launchertest.CommandCase {
-				return launchertest.CommandCase{Resolver: c.wrong.with("/bin/sh"), Missing: c.wrong.with("no-such-program")}
-			}), unused)
+			proof.Finds(t, func(only ...string) map[string]error {
+				return launchertest.BrokenCommand(t, func(*testing.T) launchertest.CommandCase {
+					return launchertest.CommandCase{Resolver: c.wrong.with("/bin/sh"), Missing: c.wrong.with("no-such-program")}
+				}, only...)
+			}, c.rule)
 		})
 	}
 	t.Run("ends otherwise when ctx is done", func(t *testing.T) {
-		caught(t, "done", launchertest.BrokenCommand(t, func(*testing.T) launchertest.CommandCase {
-			return launchertest.CommandCase{Resolver: launcher.CommandResolverFunc(
-				func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
-					if ctx.Err() != nil {
-						return launcher.Command{}, errors.New("no time")
-					}
-					return launcher.Path("/bin/sh").ResolveCommand(ctx, req)
-				})}
-		}), unused)
+		wrong := launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
+			if ctx.Err() != nil {
+				return launcher.Command{}, errors.New("no time")
+			}
+			return launcher.Path("/bin/sh").ResolveCommand(ctx, req)
+		})
+		proof.Finds(t, func(only ...string) map[string]error {
+			return launchertest.BrokenCommand(t, func(*testing.T) launchertest.CommandCase {
+				return launchertest.CommandCase{Resolver: wrong}
+			}, only...)
+		}, "done")
 	})
-	mustBeEmpty(t, unused)
-}
-
-func mustBeEmpty(t *testing.T, unused map[string]string) {
-	t.Helper()
-	if len(unused) > 0 {
-		t.Errorf("nothing wrong is there for the rules %q", slices.Sorted(maps.Keys(unused)))
-	}
+	proof.Complete(t)
 }
 
 // A starter is a right one that does one thing otherwise.
@@ -551,25 +539,28 @@ func TestWrongStarters(t *testing.T) {
 		}
 		kept = nil
 	}()
-	unused := maps.Collect(launchertest.StarterRules())
-	t.Run("finds nobody", func(t *testing.T) {
-		caught(t, "find", launchertest.BrokenInMemory(t, func(*testing.T) launchertest.StarterCase {
-			return launchertest.StarterCase{Starter: findsNobody{new(launchertest.Starter)}, Lacks: launchertest.Programs}
-		}), unused)
-	})
+	proof := conformance.NewProof(launchertest.StarterRules())
+	inMemory := func(wrong launcher.Starter, rule string) func(t *testing.T) {
+		return func(t *testing.T) {
+			proof.Finds(t, func(only ...string) map[string]error {
+				return launchertest.BrokenInMemory(t, func(*testing.T) launchertest.StarterCase {
+					return launchertest.StarterCase{Starter: wrong, Lacks: launchertest.Programs}
+				}, only...)
+			}, rule)
+		}
+	}
+	t.Run("finds nobody", inMemory(findsNobody{new(launchertest.Starter)}, "find"))
 	for _, c := range wrongInMemory {
-		t.Run(c.fault, func(t *testing.T) {
-			caught(t, c.rule, launchertest.BrokenInMemory(t, func(*testing.T) launchertest.StarterCase {
-				return launchertest.StarterCase{Starter: c.wrong.with(new(launchertest.Starter)), Lacks: launchertest.Programs}
-			}), unused)
-		})
+		t.Run(c.fault, inMemory(c.wrong.with(new(launchertest.Starter)), c.rule))
 	}
 	for _, c := range wrongWithPrograms {
 		t.Run(c.fault, func(t *testing.T) {
-			caught(t, c.rule, launchertest.BrokenStarter(t, func(*testing.T) launchertest.StarterCase {
-				return launchertest.StarterCase{Starter: c.wrong.with(launcher.Local{})}
-			}), unused)
+			proof.Finds(t, func(only ...string) map[string]error {
+				return launchertest.BrokenStarter(t, func(*testing.T) launchertest.StarterCase {
+					return launchertest.StarterCase{Starter: c.wrong.with(launcher.Local{})}
+				}, only...)
+			}, c.rule)
 		})
 	}
-	mustBeEmpty(t, unused)
+	proof.Complete(t)
 }

@@ -21,6 +21,7 @@ func (PerLaunch) Open(ctx context.Context, launch logsource.Launch) (*logsource.
 }
 
 func TestPerLaunch(t *testing.T) {
+	t.Parallel()
 	logsourcetest.Test(t, func(*testing.T) logsource.Source { return PerLaunch{} })
 }
 

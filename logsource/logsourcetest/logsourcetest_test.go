@@ -7,46 +7,33 @@ import (
 	"io"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/logsource/logsourcetest"
-	"go.uber.org/goleak"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { conformance.Main(m) }
 
 // The kit finds each fault, by the rule that is there for it, and by no other;
 // and there is a fault for each rule.
 func TestWrongSources(t *testing.T) {
-	unused := maps.Collect(logsourcetest.Rules())
+	proof := conformance.NewProof(logsourcetest.Rules())
 	for _, c := range wrongs {
-		delete(unused, c.rule)
 		t.Run(c.fault, func(t *testing.T) {
-			broken := logsourcetest.Broken(t, c.source)
-			if _, found := broken[c.rule]; !found {
-				t.Errorf("the rule %q does not find it", c.rule)
-			}
-			for name, err := range broken {
-				if name != c.rule {
-					t.Errorf("the rule %q complains: %v", name, err)
-				}
-			}
+			proof.Finds(t, func(only ...string) map[string]error { return logsourcetest.Broken(t, c.source, only...) }, c.rule)
 		})
 	}
-	if len(unused) > 0 {
-		t.Errorf("there is no wrong Source for %q", slices.Sorted(maps.Keys(unused)))
-	}
+	proof.Complete(t)
 }
 
 // What somebody writes who has not read the contract: a plain file, read by
 // whoever asks. It ends where there is nothing more, and minds no context.
 func TestPlainFile(t *testing.T) {
+	rules := []string{"end-cause", "end-final", "fresh", "open-context", "reader-close", "reader-context", "waits"}
 	broken := logsourcetest.Broken(t, func(*testing.T) logsource.Source {
 		return logsource.SourceFunc(func(_ context.Context, launch logsource.Launch) (*logsource.Log, error) {
 			path := filepath.Join(launch.Dir, "log")
@@ -58,8 +45,8 @@ func TestPlainFile(t *testing.T) {
 				return os.Open(path)
 			}}, nil
 		})
-	})
-	for _, rule := range []string{"end-cause", "end-final", "fresh", "open-context", "reader-close", "reader-context", "waits"} {
+	}, rules...)
+	for _, rule := range rules {
 		if broken[rule] == nil {
 			t.Errorf("the rule %q does not complain", rule)
 		}
@@ -82,91 +69,43 @@ func TestRightSources(t *testing.T) {
 
 // The fake passes the kit as anybody's Source does.
 func TestMemory(t *testing.T) {
+	t.Parallel()
 	logsourcetest.Test(t, func(*testing.T) logsource.Source { return new(logsourcetest.Memory) })
 }
-
-// A rule that hangs ends, and says which calls have not returned; one whose
-// Source ends its goroutine says so.
-func TestHangs(t *testing.T) {
-	for name, c := range map[string]struct {
-		hang func(over context.Context)
-		says string
-	}{
-		"for ever":       {func(over context.Context) { <-over.Done() }, "no end of Open"},
-		"by t.FailNow()": {func(context.Context) { runtime.Goexit() }, "FailNow"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			broken := logsourcetest.Broken(t, func(t *testing.T) logsource.Source {
-				over := t.Context()
-				return logsource.SourceFunc(func(context.Context, logsource.Launch) (*logsource.Log, error) {
-					c.hang(over)
-					return nil, errors.New("too late")
-				})
-			})
-			if err := broken["opens"]; err == nil || !strings.Contains(err.Error(), c.says) {
-				t.Errorf("it says %v, want %q in it", err, c.says)
-			}
-		})
-	}
-}
-
-// playVariable makes TestReport play the test of a wrong Source.
-const playVariable = "LOGSOURCETEST_PLAY"
 
 // What people see: each broken rule is a subtest that failed, with what was
 // seen and the rule in words; a rule can be left out by its name; a rule that
 // does not apply is skipped with the reason; if the first one is broken the
 // others are not tried.
 func TestReport(t *testing.T) {
-	switch os.Getenv(playVariable) {
-	case "ends":
-		logsourcetest.Test(t, func(*testing.T) logsource.Source { return emptyEnds(io.EOF) })
-		return
-	case "unopened":
-		logsourcetest.Test(t, func(*testing.T) logsource.Source {
-			return logsource.SourceFunc(func(context.Context, logsource.Launch) (*logsource.Log, error) {
-				return nil, errors.New("no log today")
+	t.Parallel()
+	play := conformance.Plays(t, map[string]func(t *testing.T){
+		"ends": func(t *testing.T) {
+			logsourcetest.Test(t, func(*testing.T) logsource.Source { return emptyEnds(io.EOF) })
+		},
+		"unopened": func(t *testing.T) {
+			logsourcetest.Test(t, func(*testing.T) logsource.Source {
+				return logsource.SourceFunc(func(context.Context, logsource.Launch) (*logsource.Log, error) {
+					return nil, errors.New("no log today")
+				})
 			})
-		})
+		},
+	})
+	if play == nil {
 		return
 	}
-	out, passed := play(t, "ends", "")
-	if passed {
+	if _, passed := play(t, "ends", "",
+		"--- FAIL: TestReport/waits", `Read returned "", EOF although there may be more`, "The rule: Read blocks until there is more.",
+		"--- PASS: TestReport/fresh", "--- SKIP: TestReport/end-wakes", "does not apply: Read does not wait",
+	); passed {
 		t.Error("the test of a wrong Source passed")
 	}
-	mustSay(t, out, "--- FAIL: TestReport/waits", `Read returned "", EOF although there may be more`, "The rule: Read blocks until there is more.",
-		"--- PASS: TestReport/fresh", "--- SKIP: TestReport/end-wakes", "does not apply: Read does not wait")
-	if out, passed = play(t, "ends", "^TestReport$/^waits$"); !passed {
+	if out, passed := play(t, "ends", "^TestReport$/^waits$"); !passed {
 		t.Errorf("it failed without the broken rule:\n%s", out)
 	}
-	out, passed = play(t, "unopened", "")
+	rest := len(maps.Collect(logsourcetest.Rules())) - 1
+	out, passed := play(t, "unopened", "", "--- FAIL: TestReport/opens", "no log today", fmt.Sprintf("the other %d rules were not tried", rest))
 	if passed || strings.Contains(out, "TestReport/fresh") {
 		t.Errorf("it was not the end when nothing could be opened:\n%s", out)
-	}
-	mustSay(t, out, "--- FAIL: TestReport/opens", "no log today", fmt.Sprintf("the other %d rules were not tried", len(maps.Collect(logsourcetest.Rules()))-1))
-}
-
-// play runs TestReport in a process of its own.
-func play(t *testing.T, what, skip string) (out string, passed bool) {
-	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), exe, "-test.run=^TestReport$", "-test.v", "-test.skip="+skip)
-	cmd.Env = append(os.Environ(), playVariable+"="+what, "GORACE=atexit_sleep_ms=0")
-	text, err := cmd.CombinedOutput()
-	if err != nil && !errors.As(err, new(*exec.ExitError)) {
-		t.Fatal(err)
-	}
-	return string(text), err == nil
-}
-
-func mustSay(t *testing.T, out string, parts ...string) {
-	t.Helper()
-	for _, part := range parts {
-		if !strings.Contains(out, part) {
-			t.Errorf("the output lacks %q:\n%s", part, out)
-		}
 	}
 }

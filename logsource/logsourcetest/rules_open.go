@@ -7,15 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
-	"time"
+
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
-func opens(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func opens(o *opened) error {
 	if err := o.write("hello\n"); err != nil {
 		return err
 	}
@@ -60,8 +56,8 @@ func openContext(s *subject) error {
 
 func openCancelled(s *subject) error {
 	err := s.openDone()
-	if err != nil && !errors.Is(err, errStopped) {
-		return fmt.Errorf("Open with a context that is done returned %v, which does not wrap its cause (%v)", err, errStopped)
+	if err != nil && !errors.Is(err, conformance.ErrStopped) {
+		return fmt.Errorf("Open with a context that is done returned %v, which does not wrap its cause (%v)", err, conformance.ErrStopped)
 	}
 	return nil
 }
@@ -72,9 +68,7 @@ func (s *subject) openDone() error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(s.ctx)
-	cancel(errStopped)
-	o, err := s.openLaunch(ctx, launch)
+	o, err := s.openLaunch(conformance.Stopped(), launch)
 	if err == nil {
 		err = errors.Join(o.end(), o.close())
 	}
@@ -104,45 +98,31 @@ func openFailsClean(s *subject) error {
 			continue
 		}
 		fails++
-		if err := leaves(func() error { open(); return nil }); err != nil {
+		if err := conformance.Leaves(conformance.Soon, conformance.Often(), func() error { open(); return nil }); err != nil {
 			return fmt.Errorf("Open %s fails, and %w", what, err)
 		}
 	}
 	if fails == 0 {
-		return inapplicable("Open does not fail, neither with a context that is done nor with a Dir that does not exist")
+		return conformance.Inapplicable("Open does not fail, neither with a context that is done nor with a Dir that does not exist")
 	}
 	return nil
 }
 
 func openConcurrent(s *subject) error {
 	const n = 16
-	var (
-		all   sync.WaitGroup
-		begin = make(chan struct{})
-		errs  [n]error
-	)
-	for i := range n {
-		all.Go(func() {
-			<-begin
-			name := fmt.Sprintf("web%d", i)
-			o, err := s.open(name)
-			if err == nil {
-				err = o.write(name)
-			}
-			if err == nil {
-				err = o.holds(name)
-			}
-			if err != nil {
-				errs[i] = fmt.Errorf("one of %d launches at once: %w", n, err)
-			}
-		})
-	}
-	close(begin)
-	all.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err
+	err := conformance.AtOnce(blamed, n, func(i int) error {
+		name := fmt.Sprintf("web%d", i)
+		o, err := s.open(name)
+		if err == nil {
+			err = o.write(name)
 		}
+		if err == nil {
+			err = o.holds(name)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("one of %d launches at once: %w", n, err)
 	}
 	return nil
 }
@@ -194,13 +174,9 @@ func apart(s *subject) error {
 	return nil
 }
 
-func closeReaders(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func closeReaders(o *opened) error {
 	if o.log.Close == nil {
-		return inapplicable("Log.Close is nil")
+		return conformance.Inapplicable("Log.Close is nil")
 	}
 	if err := o.write("before, and after"); err != nil {
 		return err
@@ -219,13 +195,9 @@ func closeReaders(s *subject) error {
 	return nil
 }
 
-func closeSink(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func closeSink(o *opened) error {
 	if o.log.Close == nil {
-		return inapplicable("Log.Close is nil")
+		return conformance.Inapplicable("Log.Close is nil")
 	}
 	o.close() // another rule minds its error
 	if err := o.write("after"); err != nil {
@@ -235,7 +207,7 @@ func closeSink(s *subject) error {
 }
 
 func closeFrees(s *subject) error {
-	return leaves(func() error {
+	return conformance.Leaves(conformance.Soon, conformance.Often(), func() error {
 		ctx, cancel := context.WithCancel(s.ctx)
 		defer cancel()
 		o, err := s.open("web")
@@ -262,11 +234,7 @@ func closeFrees(s *subject) error {
 	})
 }
 
-func path(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func path(o *opened) error {
 	name := o.log.Path
 	if name == "" {
 		return nil // nowhere
@@ -281,13 +249,13 @@ func path(s *subject) error {
 	if err := errors.Join(o.end(), o.close()); err != nil {
 		return err
 	}
-	for end := time.Now().Add(soon); ; time.Sleep(time.Millisecond) {
-		data, err := os.ReadFile(name)
-		if err == nil && strings.Contains(string(data), text) {
-			return nil
-		}
-		if time.Now().After(end) {
-			return fmt.Errorf("Log.Path is %q; after %q was written it holds %.64q, %v", name, text, data, err)
-		}
+	var data []byte
+	var err error
+	if conformance.Eventually(conformance.Soon, func() bool {
+		data, err = os.ReadFile(name)
+		return err == nil && strings.Contains(string(data), text)
+	}) {
+		return nil
 	}
+	return fmt.Errorf("Log.Path is %q; after %q was written it holds %.64q, %v", name, text, data, err)
 }

@@ -10,13 +10,11 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
-func firstByte(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func firstByte(o *opened) error {
 	text := numbered(128 << 10)
 	if err := o.write(text); err != nil {
 		return err
@@ -48,11 +46,7 @@ func numbered(n int) string {
 	return string(b[:n])
 }
 
-func anyBytes(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func anyBytes(o *opened) error {
 	text := "CR LF\r\n\r\n\n\n\ttabs and spaces \t \n\x1b[31mcolour\x1b[0m\n"
 	for b := range 256 {
 		text += string([]byte{byte(b)})
@@ -64,11 +58,7 @@ func anyBytes(s *subject) error {
 	return o.holds(text)
 }
 
-func largeWrite(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func largeWrite(o *opened) error {
 	f, _, err := o.follower()
 	if err != nil {
 		return err
@@ -82,11 +72,7 @@ func largeWrite(s *subject) error {
 	return errors.Join(f.expect(text), <-wrote)
 }
 
-func unread(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func unread(o *opened) error {
 	for range 1 << 20 / bufferSize {
 		if err := o.write(strings.Repeat("x", bufferSize)); err != nil {
 			return err
@@ -95,16 +81,12 @@ func unread(s *subject) error {
 	return nil
 }
 
-func readers(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func readers(o *opened) error {
 	const n = 16
 	var (
 		all  sync.WaitGroup
 		errs [n]error
-		text = numbered(4 << 10)
+		text = numbered(1 << 10)
 	)
 	for i := range n {
 		// Each has missed more of the writing than the one before.
@@ -185,16 +167,12 @@ func oneEnds(s *subject, end func(f *follower, stop func()) error) error {
 	return nil
 }
 
-func readerCloseFrees(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func readerCloseFrees(o *opened) error {
 	if err := o.write("x"); err != nil {
 		return err
 	}
-	return leaves(func() error {
-		f, err := o.follow(s.ctx)
+	return conformance.Leaves(conformance.Soon, conformance.Often(), func() error {
+		f, err := o.follow(o.s.ctx)
 		if err != nil {
 			return err
 		}
@@ -250,15 +228,14 @@ func memory(s *subject) error {
 // grown makes sure that no more than limit bytes are in use that were not
 // before. Something else in the process may need memory for a while.
 func grown(before, limit uint64, when string) error {
-	for end := time.Now().Add(soon); ; time.Sleep(soon / 10) {
-		now := heap()
-		if now <= before+limit {
-			return nil
-		}
-		if time.Now().After(end) {
-			return fmt.Errorf("%s there are %d bytes more in memory, the limit is %d", when, now-before, limit)
-		}
+	var now uint64
+	if conformance.Eventually(conformance.Soon, func() bool {
+		now = heap()
+		return now <= before+limit
+	}) {
+		return nil
 	}
+	return fmt.Errorf("%s there are %d bytes more in memory, the limit is %d", when, now-before, limit)
 }
 
 // heap returns how many bytes are in use.
@@ -269,11 +246,7 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-func waits(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func waits(o *opened) error {
 	f, _, err := o.follower()
 	if err != nil {
 		return err
@@ -286,11 +259,7 @@ func waits(s *subject) error {
 	return nil
 }
 
-func endRest(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func endRest(o *opened) error {
 	text := numbered(48 << 10)
 	if err := o.write(text); err != nil {
 		return err
@@ -315,7 +284,7 @@ func endRest(s *subject) error {
 func endCause(s *subject) error {
 	cancelled, cancel := context.WithCancelCause(s.ctx)
 	defer cancel(nil)
-	late, cancelLate := context.WithTimeoutCause(s.ctx, moment, errLate)
+	late, cancelLate := context.WithTimeoutCause(s.ctx, conformance.Moment, errLate)
 	defer cancelLate()
 	for _, ctx := range []context.Context{cancelled, late} {
 		o, err := s.open("web")
@@ -332,7 +301,7 @@ func endCause(s *subject) error {
 		if err := f.expect("x"); err != nil {
 			return err
 		}
-		cancel(errStopped) // that of the first
+		cancel(conformance.ErrStopped) // that of the first
 		<-ctx.Done()
 		for i := range 3 {
 			if _, err := f.rest(bufferSize); !errors.Is(err, context.Cause(ctx)) {
@@ -367,8 +336,8 @@ func endWakes(s *subject) error {
 		read := f.reading()
 		select {
 		case r := <-read: // that is for another rule to say
-			return inapplicable(fmt.Sprintf("Read does not wait but returns %q, %v", r.text, r.err))
-		case <-time.After(moment):
+			return conformance.Inapplicable(fmt.Sprintf("Read does not wait but returns %q, %v", r.text, r.err))
+		case <-time.After(conformance.Moment):
 		}
 		stop()
 		if r := <-read; r.text != "" || r.err == nil {
@@ -378,17 +347,11 @@ func endWakes(s *subject) error {
 	return nil
 }
 
-func endLate(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func endLate(o *opened) error {
 	if err := o.write("written before"); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(s.ctx)
-	cancel(errStopped)
-	f, err := o.follow(ctx)
+	f, err := o.follow(conformance.Stopped())
 	if err != nil {
 		return fmt.Errorf("with a context that is done: %w", err)
 	}
@@ -398,11 +361,7 @@ func endLate(s *subject) error {
 	return nil
 }
 
-func endFinal(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func endFinal(o *opened) error {
 	if err := o.write("before\n"); err != nil {
 		return err
 	}
@@ -412,7 +371,7 @@ func endFinal(s *subject) error {
 	}
 	stop()
 	buf := make([]byte, bufferSize)
-	for end := time.Now().Add(patience / 2); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(conformance.Patience / 2); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if _, err := f.read(buf); err != nil {
 			return nil
 		}
@@ -420,14 +379,10 @@ func endFinal(s *subject) error {
 			return err
 		}
 	}
-	return fmt.Errorf("%v after the end of its context a reader still delivers what is being written", patience/2)
+	return fmt.Errorf("%v after the end of its context a reader still delivers what is being written", conformance.Patience/2)
 }
 
-func outputEnd(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func outputEnd(o *opened) error {
 	if err := o.write("all of it"); err != nil {
 		return err
 	}
@@ -447,18 +402,14 @@ func outputEnd(s *subject) error {
 		if r.text != "" || r.err != io.EOF {
 			return fmt.Errorf("after the Sink was closed and all was read, Read returned %q, %v, want io.EOF or waiting", r.text, r.err)
 		}
-	case <-time.After(moment): // it has no end of its own
+	case <-time.After(conformance.Moment): // it has no end of its own
 		stop()
 		<-read
 	}
 	return nil
 }
 
-func sinkClosed(s *subject) error {
-	o, err := s.open("web")
-	if err != nil {
-		return err
-	}
+func sinkClosed(o *opened) error {
 	if err := o.write("written before"); err != nil {
 		return err
 	}

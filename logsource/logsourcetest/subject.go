@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/podlaunch/podlaunch/logsource"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
 // bufferSize is that of readers where it does not matter.
@@ -25,7 +26,7 @@ const bufferSize = 32 << 10
 type subject struct {
 	source logsource.Source
 	dir    string // the runtime directories are below it
-	calls  calls
+	calls  conformance.Calls
 
 	// Every context of the rule comes from this one, which ends with it.
 	ctx    context.Context
@@ -42,13 +43,14 @@ func newSubject(source logsource.Source, dir string) *subject {
 }
 
 // close closes everything that the rule has left open.
-func (s *subject) close() {
+func (s *subject) close() error {
 	s.cancel()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range slices.Backward(s.free) {
 		f()
 	}
+	return nil
 }
 
 // later has close call f.
@@ -81,8 +83,13 @@ func (s *subject) open(name string) (*opened, error) {
 	return s.openLaunch(s.ctx, launch)
 }
 
+// withLog is a rule about the log of a pod.
+func withLog(rule func(o *opened) error) func(s *subject) error {
+	return conformance.With(func(s *subject) (*opened, error) { return s.open("web") }, rule)
+}
+
 func (s *subject) openLaunch(ctx context.Context, launch logsource.Launch) (*opened, error) {
-	end := s.calls.begin("Open")
+	end := s.calls.Begin("Open")
 	log, err := s.source.Open(ctx, launch)
 	end()
 	if err != nil {
@@ -108,7 +115,7 @@ func (s *subject) deliver(launch logsource.Launch) (io.WriteCloser, error) {
 	if !ok {
 		return nil, fmt.Errorf("Log.Sink is nil, and this kit cannot know how else to write: let the Source under test, a %T, be a logsourcetest.Deliverer", s.source)
 	}
-	defer s.calls.begin("Deliver")()
+	defer s.calls.Begin("Deliver")()
 	w, err := d.Deliver(launch)
 	if err != nil {
 		return nil, fmt.Errorf("Deliver: %w", err)
@@ -144,7 +151,7 @@ type opened struct {
 
 // write writes as the process.
 func (o *opened) write(text string) error {
-	defer o.s.calls.begin("a write to the log")()
+	defer o.s.calls.Begin("a write to the log")()
 	o.written.Add(int64(len(text))) // first: somebody may read at once
 	n, err := io.WriteString(o.out, text)
 	if err == nil && n != len(text) {
@@ -158,14 +165,14 @@ func (o *opened) write(text string) error {
 
 // end closes the process's end of the log.
 func (o *opened) end() (err error) {
-	defer o.s.calls.begin("closing the sink")()
+	defer o.s.calls.Begin("closing the sink")()
 	o.endOnce.Do(func() { err = o.out.Close() })
 	return err
 }
 
 // close calls the Log's Close.
 func (o *opened) close() (err error) {
-	defer o.s.calls.begin("Log.Close")()
+	defer o.s.calls.Begin("Log.Close")()
 	o.closeOnce.Do(func() {
 		if o.log.Close != nil {
 			err = o.log.Close()
@@ -176,7 +183,7 @@ func (o *opened) close() (err error) {
 
 // follow returns a reader that the end of ctx ends.
 func (o *opened) follow(ctx context.Context) (*follower, error) {
-	defer o.s.calls.begin("Follow")()
+	defer o.s.calls.Begin("Follow")()
 	r, err := o.log.Follow(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("Follow: %w", err)
@@ -190,16 +197,13 @@ func (o *opened) follow(ctx context.Context) (*follower, error) {
 }
 
 // follower returns a reader whose context ends with the rule, or by the
-// function, which gives it errStopped as its cause.
+// function, which gives it [conformance.ErrStopped] as its cause.
 func (o *opened) follower() (*follower, func(), error) {
 	ctx, cancel := context.WithCancelCause(o.s.ctx)
-	stop := func() { cancel(errStopped) }
+	stop := func() { cancel(conformance.ErrStopped) }
 	f, err := o.follow(ctx)
 	return f, stop, err
 }
-
-// errStopped is why contexts end here.
-var errStopped = errors.New("the cause that the rule has given")
 
 // A follower is one reader of a log.
 type follower struct {
@@ -209,14 +213,14 @@ type follower struct {
 }
 
 func (f *follower) close() (err error) {
-	defer f.o.s.calls.begin("the reader's Close")()
+	defer f.o.s.calls.Begin("the reader's Close")()
 	f.once.Do(func() { err = f.r.Close() })
 	return err
 }
 
 // read calls Read until it returns something.
 func (f *follower) read(p []byte) (n int, err error) {
-	defer f.o.s.calls.begin("Read")()
+	defer f.o.s.calls.Begin("Read")()
 	for range 100 { // as package bufio
 		if n, err = f.r.Read(p); n != 0 || err != nil {
 			return n, err
@@ -271,7 +275,7 @@ func (f *follower) waitsFor(text string) error {
 	select {
 	case r := <-read:
 		return fmt.Errorf("Read returned %q, %v although there may be more", r.text, r.err)
-	case <-time.After(moment):
+	case <-time.After(conformance.Moment):
 	}
 	if err := f.o.write(text); err != nil {
 		return err
@@ -309,7 +313,7 @@ type result struct {
 func (f *follower) reading() <-chan result {
 	done, began := make(chan result, 1), make(chan struct{})
 	go func() {
-		defer f.o.s.calls.begin("Read")()
+		defer f.o.s.calls.Begin("Read")()
 		buf := make([]byte, 1<<10)
 		close(began)
 		n, err := f.r.Read(buf)
@@ -326,48 +330,4 @@ func differ(want, got string) string {
 		at++
 	}
 	return fmt.Sprintf("read %d bytes, want %d; from byte %d on it is %.32q, want %.32q", len(got), len(want), at, got[at:], want[at:])
-}
-
-// calls are those into the Source that have not returned.
-type calls struct {
-	mu      sync.Mutex
-	running map[string]int
-	changes int
-}
-
-// begin notes a call; the function notes its end.
-func (c *calls) begin(what string) (end func()) {
-	c.add(what, 1)
-	return func() { c.add(what, -1) }
-}
-
-func (c *calls) add(what string, n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.running == nil {
-		c.running = make(map[string]int)
-	}
-	c.running[what] += n
-	c.changes++
-}
-
-// total changes with every call, and with its end.
-func (c *calls) total() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.changes
-}
-
-// pending names them.
-func (c *calls) pending() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var names []string
-	for what, n := range c.running {
-		if n > 0 {
-			names = append(names, what)
-		}
-	}
-	slices.Sort(names)
-	return strings.Join(names, ", ")
 }

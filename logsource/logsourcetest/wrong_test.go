@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -102,6 +103,13 @@ var wrongs = []struct {
 	}},
 	{"no Log, and no error", "opens", func(*testing.T) logsource.Source {
 		return logsource.SourceFunc(func(context.Context, logsource.Launch) (*logsource.Log, error) { return nil, nil })
+	}},
+	{"Open never returns", "opens", func(t *testing.T) logsource.Source {
+		over := t.Context()
+		return &bent{open: func(context.Context, logsource.Launch) error { <-over.Done(); return over.Err() }}
+	}},
+	{"Open calls FailNow", "opens", func(*testing.T) logsource.Source {
+		return &bent{open: func(context.Context, logsource.Launch) error { runtime.Goexit(); return nil }}
 	}},
 	{"no Sink, and no Deliverer", "opens", func(*testing.T) logsource.Source {
 		return logsource.SourceFunc(new(logsourcetest.Memory).Open)

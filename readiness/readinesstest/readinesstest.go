@@ -1,23 +1,21 @@
 package readinesstest
 
 import (
-	"errors"
 	"iter"
 	"testing"
 	"time"
 
 	"github.com/podlaunch/podlaunch/readiness"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
 const (
 	// patience ends a call that hangs.
 	patience = 10 * time.Second
 
-	// moment is how long a rule looks on where nothing must happen.
-	moment = 10 * time.Millisecond
-
-	// often is how many times something is done that must leave nothing behind.
-	often = 64
+	// moment is how long a rule lets something go on, most of them a wait that
+	// has begun.
+	moment = conformance.Moment / 5
 )
 
 // A Case is a Probe and one pod that it has to wait for. The pod need not be a
@@ -61,94 +59,57 @@ type Case struct {
 // them is broken, the others are not tried.
 func Test(t *testing.T, newCase func(t *testing.T) Case) {
 	t.Helper()
-	for i, r := range rules {
-		held := t.Run(r.name, func(t *testing.T) {
-			t.Helper()
-			err := r.check(t, newCase)
-			var why inapplicable
-			switch {
-			case errors.As(err, &why):
-				t.Skipf("does not apply: %s", string(why))
-			case err != nil:
-				t.Errorf("%v\nThe rule: %s", err, r.says)
-			}
-		})
-		if !held && i < foundation {
-			t.Errorf("the other %d rules were not tried", len(rules)-i-1)
-			return
-		}
-	}
+	kit.Test(t, checks(newCase))
 }
 
 // Rules yields the name of each rule, and what it says.
-func Rules() iter.Seq2[string, string] {
-	return func(yield func(name, says string) bool) {
-		for _, r := range rules {
-			if !yield(r.name, r.says) {
-				return
-			}
-		}
+func Rules() iter.Seq2[string, string] { return kit.Says() }
+
+// checks runs a rule in the test's goroutine: newCase may end it.
+func checks(newCase func(t *testing.T) Case) conformance.Check[*subject] {
+	return func(t *testing.T, r conformance.Rule[*subject]) error {
+		t.Helper()
+		s := &subject{t: t, newCase: newCase, label: conformance.NewLabel()}
+		defer s.close()
+		return r.Run(s)
 	}
 }
 
-// A rule is one sentence of the contract.
-type rule struct {
-	name string
-	says string // what a Probe must do
-	run  func(s *subject) error
-}
+// kit is the contract of readiness.Probe and of what a Probe may be besides.
+var kit = conformance.Kit[*subject]{Foundation: 3, Rules: []conformance.Rule[*subject]{
+	{Name: "ready", Says: "Wait returns once the pod is ready: with what the probe learned, else with Target.Endpoint.", Run: launched(ready)},
+	{Name: "waits", Says: "Wait does not return before the pod is ready.", Run: launched(waits)},
+	{Name: "ends", Says: "Once ctx is done Wait returns promptly.", Run: launched(ends)},
 
-// check runs the rule, in the test's goroutine: newCase may end it.
-func (r rule) check(t *testing.T, newCase func(t *testing.T) Case) error {
-	t.Helper()
-	s := &subject{t: t, newCase: newCase, label: nextLabel()}
-	defer s.close()
-	return r.run(s)
-}
+	{Name: "already", Says: "A pod that was ready before Wait was called is ready: Lines are read from the first.", Run: launched(already)},
+	{Name: "cause", Says: "Once ctx is done Wait returns an error that wraps context.Cause(ctx), whatever that is.", Run: cause},
+	{Name: "done", Says: "With a ctx that is done before the call Wait returns promptly, with an error that wraps its cause.", Run: launched(doneBefore)},
+	{Name: "late", Says: "If the pod is ready and ctx is done, Wait returns the endpoint or an error that wraps the cause, nothing else.", Run: launched(late)},
+	{Name: "fails", Says: "Once the pod will never be ready Wait returns an error, without waiting for ctx's end.", Run: launched(fails)},
+	{Name: "together", Says: "One Probe waits for any number of pods at once, and does not take one for the other.", Run: together},
+	{Name: "again", Says: "After a wait, however it ended, the Probe can wait again.", Run: again},
+	{Name: "goroutines", Says: "Once Wait has returned, no goroutine that it started is left.", Run: goroutines},
+	{Name: "descriptors", Says: "Once Wait has returned, no descriptor that it opened is left.", Run: launched(descriptors)},
+	{Name: "panic-free", Says: "A Target that lacks Lines, PID, Endpoint or directories makes Wait fail, or wait; it never panics, and is not ready.", Run: bare},
 
-// inapplicable is the error of a rule that says nothing about the Probe.
-type inapplicable string
+	{Name: "line-slices", Says: "A line of Target.Lines is valid until the next one: a Probe does not keep it.", Run: launched(lineSlices)},
+	{Name: "lines-ctx", Says: "Target.Lines is called with the ctx of Wait, or one derived from it.", Run: launched(linesContext)},
+	{Name: "lines-error", Says: "An error in reading Target.Lines is returned, wrapped, unless the pod is ready by another sign.", Run: launched(linesError)},
+	{Name: "lines-end", Says: "The end of Target.Lines without an error does not make a pod ready.", Run: launched(linesEnd)},
 
-func (why inapplicable) Error() string { return string(why) }
+	{Name: "describes", Says: "A Probe says what it waits for, in one line: it is a fmt.Stringer, and so is what Prepare returns.", Run: launched(describes)},
+	{Name: "pending", Says: "A *PendingError that Wait returns says in one line what was missing, and ctx's cause.", Run: launched(pending)},
+	{Name: "pure-lines", Says: "OwnsLine and Status depend on target and line alone, leave the line as it is, and may be called from any goroutine.", Run: launched(pureLines)},
+	{Name: "owned", Says: "A LineOwner owns the line that it waits for.", Run: launched(owned)},
+	{Name: "verify", Says: "Verify finds that a pod which is ready answers.", Run: launched(verify)},
+	{Name: "parts", Says: "Composite.Probes returns the same parts at every call, none of them nil; what is prepared of a Composite is one with as many.", Run: launched(parts)},
 
-// foundation is how many of the rules must hold for the others to make sense.
-const foundation = 3
-
-// rules are the contract of readiness.Probe and of what a Probe may be besides.
-var rules = []rule{
-	{"ready", "Wait returns once the pod is ready: with what the probe learned, else with Target.Endpoint.", ready},
-	{"waits", "Wait does not return before the pod is ready.", waits},
-	{"ends", "Once ctx is done Wait returns promptly.", ends},
-
-	{"already", "A pod that was ready before Wait was called is ready: Lines are read from the first.", already},
-	{"cause", "Once ctx is done Wait returns an error that wraps context.Cause(ctx), whatever that is.", cause},
-	{"done", "With a ctx that is done before the call Wait returns promptly, with an error that wraps its cause.", doneBefore},
-	{"late", "If the pod is ready and ctx is done, Wait returns the endpoint or an error that wraps the cause, nothing else.", late},
-	{"fails", "Once the pod will never be ready Wait returns an error, without waiting for ctx's end.", fails},
-	{"together", "One Probe waits for any number of pods at once, and does not take one for the other.", together},
-	{"again", "After a wait, however it ended, the Probe can wait again.", again},
-	{"goroutines", "Once Wait has returned, no goroutine that it started is left.", goroutines},
-	{"descriptors", "Once Wait has returned, no descriptor that it opened is left.", descriptors},
-	{"panic-free", "A Target that lacks Lines, PID, Endpoint or directories makes Wait fail, or wait; it never panics, and is not ready.", bare},
-
-	{"line-slices", "A line of Target.Lines is valid until the next one: a Probe does not keep it.", lineSlices},
-	{"lines-ctx", "Target.Lines is called with the ctx of Wait, or one derived from it.", linesContext},
-	{"lines-error", "An error in reading Target.Lines is returned, wrapped, unless the pod is ready by another sign.", linesError},
-	{"lines-end", "The end of Target.Lines without an error does not make a pod ready.", linesEnd},
-
-	{"describes", "A Probe says what it waits for, in one line: it is a fmt.Stringer, and so is what Prepare returns.", describes},
-	{"pending", "A *PendingError that Wait returns says in one line what was missing, and ctx's cause.", pending},
-	{"pure-lines", "OwnsLine and Status depend on target and line alone, leave the line as it is, and may be called from any goroutine.", pureLines},
-	{"owned", "A LineOwner owns the line that it waits for.", owned},
-	{"verify", "Verify finds that a pod which is ready answers.", verify},
-	{"parts", "Composite.Probes returns the same parts at every call, none of them nil; what is prepared of a Composite is one with as many.", parts},
-
-	{"unprepared", "A Preparer that was not prepared makes Wait fail, or wait; it never panics.", unprepared},
-	{"prepare-value", "Prepare leaves the Probe as it is.", prepareValue},
-	{"prepare-twice", "Each Prepare returns a probe of its own.", prepareTwice},
-	{"prepare-adds", "Prepare adds to Env, PIDEnv and Files of its Setup, and takes nothing away.", prepareAdds},
-	{"prepare-ctx", "The ctx of Prepare bounds the preparing only.", prepareContext},
-	{"prepare-done", "With a ctx that is done Prepare returns promptly: an error, or a probe that works.", prepareDone},
-	{"prepare-bare", "Extend and Status of a Setup may be nil.", prepareBare},
-	{"prepare-close", "Close and CloseFiles of the Setup clear all that Prepare has made, also if nobody ever waited.", prepareClose},
-}
+	{Name: "unprepared", Says: "A Preparer that was not prepared makes Wait fail, or wait; it never panics.", Run: toPrepare(unprepared)},
+	{Name: "prepare-value", Says: "Prepare leaves the Probe as it is.", Run: toPrepare(prepareValue)},
+	{Name: "prepare-twice", Says: "Each Prepare returns a probe of its own.", Run: toPrepare(prepareTwice)},
+	{Name: "prepare-adds", Says: "Prepare adds to Env, PIDEnv and Files of its Setup, and takes nothing away.", Run: toPrepare(prepareAdds)},
+	{Name: "prepare-ctx", Says: "The ctx of Prepare bounds the preparing only.", Run: toPrepare(prepareContext)},
+	{Name: "prepare-done", Says: "With a ctx that is done Prepare returns promptly: an error, or a probe that works.", Run: toPrepare(prepareDone)},
+	{Name: "prepare-bare", Says: "Extend and Status of a Setup may be nil.", Run: toPrepare(prepareBare)},
+	{Name: "prepare-close", Says: "Close and CloseFiles of the Setup clear all that Prepare has made, also if nobody ever waited.", Run: toPrepare(prepareClose)},
+}}

@@ -1,53 +1,37 @@
 package readinesstest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
 
 	"github.com/podlaunch/podlaunch/readiness"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
-func ready(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
-	w := l.waitUntilReady()
-	return l.expect(w)
+func ready(l *launch) error {
+	return l.becomesReady(1)
 }
 
-func waits(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
-	if w := l.wait(); w.within(5 * moment) {
+func waits(l *launch) error {
+	if w := l.wait(); w.Within(conformance.Moment) {
 		return fmt.Errorf("the pod is not ready, and Wait returned %v, %w", w.endpoint, w.outcome())
 	}
 	return nil
 }
 
-func ends(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
+func ends(l *launch) error {
 	w := l.wait()
-	w.within(moment)
-	_, crash := w.end()
+	_, crash := w.cut()
 	return crash
 }
 
-func already(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
+func already(l *launch) error {
 	l.Ready(l.setup)
 	return l.expect(l.wait())
 }
@@ -69,13 +53,13 @@ func cause(s *subject) error {
 		}},
 		{"cancelled with a cause", func() (context.Context, context.CancelFunc) {
 			ctx, cancel := context.WithCancelCause(context.Background())
-			return ctx, func() { cancel(errStopped) }
+			return ctx, func() { cancel(conformance.ErrStopped) }
 		}},
 		{"its deadline has passed", func() (context.Context, context.CancelFunc) {
 			return context.WithTimeout(context.Background(), 2*moment)
 		}},
 		{"its deadline has passed, with a cause", func() (context.Context, context.CancelFunc) {
-			return context.WithTimeoutCause(context.Background(), 2*moment, errStopped)
+			return context.WithTimeoutCause(context.Background(), 2*moment, conformance.ErrStopped)
 		}},
 	} {
 		l, err := s.launch()
@@ -86,7 +70,7 @@ func cause(s *subject) error {
 		defer cancel()
 		all = append(all, ending{how.name, l.waitFor(ctx, l.Target), ctx, cancel})
 	}
-	all[0].within(moment)
+	all[0].Within(moment)
 	for _, w := range all {
 		if _, timed := w.ctx.Deadline(); timed {
 			<-w.ctx.Done()
@@ -99,46 +83,30 @@ func cause(s *subject) error {
 	return nil
 }
 
-func doneBefore(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	cancel(errStopped)
-	return l.waitFor(ctx, l.Target).wraps(errStopped)
+func doneBefore(l *launch) error {
+	return l.waitFor(conformance.Stopped(), l.Target).wraps(conformance.ErrStopped)
 }
 
-func late(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
+func late(l *launch) error {
 	l.Ready(l.setup)
-	ctx, cancel := context.WithCancelCause(context.Background())
-	cancel(errStopped)
-	w := l.waitFor(ctx, l.Target)
-	if err := w.join(patience); err != nil {
+	w := l.waitFor(conformance.Stopped(), l.Target)
+	if err := w.Join(patience); err != nil {
 		return err
 	}
 	if w.err != nil {
-		return w.wraps(errStopped)
+		return w.wraps(conformance.ErrStopped)
 	}
 	return l.expect(w)
 }
 
-func fails(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
+func fails(l *launch) error {
 	if l.Fail == nil {
-		return inapplicable("the Case has no Fail")
+		return conformance.Inapplicable("the Case has no Fail")
 	}
 	w := l.wait()
-	w.within(moment)
+	w.Within(moment)
 	l.Fail(l.setup)
-	if err := w.join(patience); err != nil {
+	if err := w.Join(patience); err != nil {
 		return fmt.Errorf("the pod will never be ready: %w", err)
 	}
 	if w.err == nil {
@@ -154,7 +122,7 @@ func together(s *subject) error {
 		return err
 	}
 	if _, ok := p.Probe.(readiness.Preparer); ok {
-		return inapplicable("every pod has a probe of its own, which Prepare returns")
+		return conformance.Inapplicable("every pod has a probe of its own, which Prepare returns")
 	}
 	if p.OnePod {
 		return allFor(s, p)
@@ -168,10 +136,16 @@ func allFor(s *subject, p *pod) error {
 	if err != nil {
 		return err
 	}
-	var all []*wait
-	for range often {
-		all = append(all, l.wait())
+	return l.becomesReady(conformance.Often())
+}
+
+// becomesReady waits that often at once for l's pod, which becomes ready.
+func (l *launch) becomesReady(times int) error {
+	all := make([]*wait, times)
+	for i := range all {
+		all[i] = l.wait()
 	}
+	all[0].Within(moment)
 	l.Ready(l.setup)
 	for _, w := range all {
 		if err := l.expect(w); err != nil {
@@ -192,13 +166,13 @@ func apart(s *subject, n int) error {
 	for i, l := range all {
 		waits[i] = l.wait()
 	}
-	waits[0].within(moment)
+	waits[0].Within(moment)
 	for i := n - 1; i >= 0; i-- {
 		all[i].Ready(all[i].setup)
 		if err := all[i].expect(waits[i]); err != nil {
 			return fmt.Errorf("of %d pods at once: %w", n, err)
 		}
-		if i == n-1 && waits[0].within(moment) {
+		if i == n-1 && waits[0].Within(moment) {
 			return fmt.Errorf("of %d pods at once another one is ready, and Wait returned %v, %w", n, waits[0].endpoint, waits[0].outcome())
 		}
 	}
@@ -211,8 +185,7 @@ func again(s *subject) error {
 		return err
 	}
 	w := first.wait()
-	w.within(moment)
-	if _, crash := w.end(); crash != nil {
+	if _, crash := w.cut(); crash != nil {
 		return crash
 	}
 	first.over()
@@ -229,8 +202,7 @@ func again(s *subject) error {
 		if err != nil {
 			return fmt.Errorf("after a wait that was %s: %w", before, err)
 		}
-		w := l.waitUntilReady()
-		if err := l.expect(w); err != nil {
+		if err := l.becomesReady(1); err != nil {
 			return fmt.Errorf("after a wait %s: %w", before, err)
 		}
 	}
@@ -246,94 +218,70 @@ func goroutines(s *subject) error {
 	if err != nil {
 		return err
 	}
-	s.label = nextLabel() // what Prepare has started may stay until Close
+	s.label = conformance.NewLabel() // what Prepare has started may stay until Close
 	w := cancelled.wait()
-	w.within(moment)
-	if _, crash := w.end(); crash != nil {
+	if _, crash := w.cut(); crash != nil {
 		return crash
 	}
-	w = l.waitUntilReady()
-	if err := l.expect(w); err != nil {
+	if err := l.becomesReady(1); err != nil {
 		return err
 	}
-	if left := goroutinesOf(s.label); left != "" {
+	if left := s.label.Left(patience); left != "" {
 		return fmt.Errorf("of one wait whose ctx was cancelled, and one for a pod that became ready, there are left:\n%s", left)
 	}
 	return nil
 }
 
-func descriptors(s *subject) error {
-	// A file that nobody has closed, of anything else in this process, is closed by
-	// the collector: not between two counts.
-	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	l, err := s.launch()
+func descriptors(l *launch) error {
+	if l.prepared {
+		return descriptorsOfPrepared(l.s)
+	}
+	times := conformance.Often()
+	if err := cancelled(slices.Repeat([]*launch{l}, times)); err != nil {
+		return err
+	}
+	l, err := l.s.launch()
 	if err != nil {
 		return err
 	}
-	if l.prepared {
-		return descriptorsOfPrepared(s)
-	}
-	before := openDescriptors()
-	all := make([]*wait, often)
-	for i := range all {
-		all[i] = l.wait()
-	}
-	all[0].within(moment)
-	for _, w := range all {
-		if _, crash := w.end(); crash != nil {
-			return crash
-		}
-	}
-	if more := moreDescriptors(before, often); more > 0 {
-		return fmt.Errorf("after %d waits whose ctx was cancelled there are %d descriptors more", often, more)
-	}
-	if l, err = s.launch(); err != nil {
-		return err
-	}
-	before = openDescriptors()
-	for i := range all {
-		all[i] = l.wait()
-	}
-	all[0].within(moment)
-	l.Ready(l.setup)
-	for _, w := range all {
-		if err := l.expect(w); err != nil {
-			return err
-		}
-	}
-	if more := moreDescriptors(before, often); more > 0 {
-		return fmt.Errorf("after %d waits for a pod that became ready there are %d descriptors more", often, more)
-	}
-	return nil
+	return conformance.Descriptors(patience, times, "waits for a pod that became ready", func() error {
+		return l.becomesReady(times)
+	})
 }
 
 // descriptorsOfPrepared is the rule for a Preparer, whose probes are for one
 // wait each. What Prepare opens is not meant here.
 func descriptorsOfPrepared(s *subject) error {
-	const times = often / 4
-	var all []*launch
-	for range times {
+	all := make([]*launch, fewer)
+	for i := range all {
 		l, err := s.launch()
 		if err != nil {
 			return err
 		}
-		all = append(all, l)
+		all[i] = l
 	}
-	before := openDescriptors()
-	var waits []*wait
-	for _, l := range all {
-		waits = append(waits, l.wait())
-	}
-	waits[0].within(moment)
-	for _, w := range waits {
-		if _, crash := w.end(); crash != nil {
-			return crash
+	return cancelled(all)
+}
+
+// fewer is how often something is done for which pods have to be prepared.
+const fewer = 16
+
+// cancelled makes sure that waits for all these at once, whose ctx is cancelled,
+// leave no descriptor.
+func cancelled(all []*launch) error {
+	return conformance.Descriptors(patience, len(all), "waits whose ctx was cancelled", func() error {
+		waits := make([]*wait, len(all))
+		for i, l := range all {
+			waits[i] = l.wait()
 		}
-	}
-	if more := moreDescriptors(before, times); more > 0 {
-		return fmt.Errorf("after %d waits whose ctx was cancelled there are %d descriptors more", times, more)
-	}
-	return nil
+		waits[0].Within(moment)
+		for _, w := range waits {
+			if _, crash := w.end(); crash != nil {
+				return crash
+			}
+		}
+		return nil
+	})
 }
 
 func bare(s *subject) error {
@@ -355,9 +303,7 @@ func bare(s *subject) error {
 		}
 		t := l.Target
 		lacks.change(&t)
-		w := l.waitFor(context.Background(), t)
-		w.what = "Wait for a Target without " + lacks.what
-		all = append(all, w)
+		all = append(all, l.waitAs("Wait for a Target without "+lacks.what, context.Background(), t))
 	}
 	time.Sleep(moment)
 	for _, w := range all {
@@ -375,13 +321,10 @@ func bare(s *subject) error {
 // outcome is the error of a wait that has returned, or one that says there was
 // none.
 func (w *wait) outcome() error {
-	switch {
-	case w.crash != nil:
-		return w.crash
-	case w.err != nil:
-		return w.err
+	if crash := w.Join(0); crash != nil {
+		return crash
 	}
-	return errors.New("without an error")
+	return cmp.Or(w.err, errors.New("without an error"))
 }
 
 // inOneLine makes sure that a text can be shown in one line.

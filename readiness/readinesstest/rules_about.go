@@ -6,13 +6,10 @@ import (
 	"fmt"
 
 	"github.com/podlaunch/podlaunch/readiness"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
-func describes(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
+func describes(l *launch) error {
 	for _, p := range []struct {
 		what  string
 		probe readiness.Probe
@@ -22,7 +19,7 @@ func describes(s *subject) error {
 			return fmt.Errorf("%s, a %T, has no method String", p.what, p.probe)
 		}
 		var text string
-		if crash := s.call("String of "+p.what, func() { text = stringer.String() }); crash != nil {
+		if crash := l.s.call("String of "+p.what, func() { text = stringer.String() }); crash != nil {
 			return crash
 		}
 		if err := inOneLine("String of "+p.what, text); err != nil {
@@ -32,20 +29,15 @@ func describes(s *subject) error {
 	return nil
 }
 
-func pending(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
+func pending(l *launch) error {
 	w := l.wait()
-	w.within(moment)
-	err, crash := w.end()
+	err, crash := w.cut()
 	if crash != nil {
 		return crash
 	}
 	var p *readiness.PendingError
 	if !errors.As(err, &p) {
-		return inapplicable("the error of Wait is no *PendingError")
+		return conformance.Inapplicable("the error of Wait is no *PendingError")
 	}
 	return tells(p)
 }
@@ -59,7 +51,7 @@ func tells(p *readiness.PendingError) error {
 	if err := inOneLine("PendingError.Waiting", p.Waiting); err != nil {
 		return err
 	}
-	if !errors.Is(p.Cause, errStopped) {
+	if !errors.Is(p.Cause, conformance.ErrStopped) {
 		return fmt.Errorf("PendingError.Cause is %v, want the cause of ctx's end", p.Cause)
 	}
 	if err := inOneLine("the PendingError", p.Error()); err != nil {
@@ -73,43 +65,34 @@ func tells(p *readiness.PendingError) error {
 	return nil
 }
 
-func verify(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
+func verify(l *launch) error {
 	found := false
 	for leaf := range readiness.Leaves(l.Probe) {
 		_, ok := leaf.(readiness.Verifier)
 		found = found || ok
 	}
 	if !found {
-		return inapplicable("it is no Verifier")
+		return conformance.Inapplicable("it is no Verifier")
 	}
-	w := l.waitUntilReady()
-	if err := l.expect(w); err != nil {
+	if err := l.becomesReady(1); err != nil {
 		return err
 	}
 	t := l.Target
-	t.Endpoint = w.endpoint
+	t.Endpoint = l.Want
 	var answer error
-	if crash := s.call("Verify", func() { answer = readiness.Verify(context.Background(), l.Probe, t) }); crash != nil {
+	if crash := l.s.call("Verify", func() { answer = readiness.Verify(context.Background(), l.Probe, t) }); crash != nil {
 		return crash
 	}
 	if answer != nil {
-		return fmt.Errorf("Wait has found the pod ready at %v, and Verify says: %w", w.endpoint, answer)
+		return fmt.Errorf("Wait has found the pod ready at %v, and Verify says: %w", l.Want, answer)
 	}
 	return nil
 }
 
-func parts(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
+func parts(l *launch) error {
 	c, ok := l.Probe.(readiness.Composite)
 	if !ok {
-		return inapplicable("it is no Composite")
+		return conformance.Inapplicable("it is no Composite")
 	}
 	first := c.Probes()
 	for i, p := range first {

@@ -9,19 +9,15 @@ import (
 	"strings"
 
 	"github.com/podlaunch/podlaunch/readiness"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
 // unread is why a rule about lines does not apply.
-const unread = inapplicable("the Probe does not read Target.Lines")
+const unread = conformance.Inapplicable("the Probe does not read Target.Lines")
 
-func lineSlices(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
+func lineSlices(l *launch) error {
 	l.tap.scramble = true
-	w := l.waitUntilReady()
-	if err := l.expect(w); err != nil {
+	if err := l.becomesReady(1); err != nil {
 		return fmt.Errorf("every line is overwritten once the next one is asked for: %w", err)
 	}
 	if l.tap.read() == nil {
@@ -33,14 +29,9 @@ func lineSlices(s *subject) error {
 // contextKey is the key of a value that the ctx of a wait holds.
 type contextKey struct{}
 
-func linesContext(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
-	w := l.waitFor(context.WithValue(context.Background(), contextKey{}, s), l.Target)
-	w.within(moment)
-	if _, crash := w.end(); crash != nil {
+func linesContext(l *launch) error {
+	w := l.waitFor(context.WithValue(context.Background(), contextKey{}, l.s), l.Target)
+	if _, crash := w.cut(); crash != nil {
 		return crash
 	}
 	contexts := l.tap.read()
@@ -48,7 +39,7 @@ func linesContext(s *subject) error {
 		return unread
 	}
 	for _, ctx := range contexts {
-		if ctx == nil || ctx.Value(contextKey{}) != s {
+		if ctx == nil || ctx.Value(contextKey{}) != l.s {
 			return errors.New("Lines was called with a ctx that does not hold the values of the one given to Wait")
 		}
 		if ctx.Err() == nil {
@@ -61,15 +52,10 @@ func linesContext(s *subject) error {
 // errRead is what goes wrong in reading lines.
 var errRead = errors.New("the rule lets the log fail")
 
-func linesError(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
+func linesError(l *launch) error {
 	l.tap.fail = errRead
 	w := l.waitUntilReady()
-	w.within(moment)
-	if _, crash := w.end(); crash != nil {
+	if _, crash := w.cut(); crash != nil {
 		return crash
 	}
 	_, composite := l.Probe.(readiness.Composite)
@@ -84,15 +70,10 @@ func linesError(s *subject) error {
 	return fmt.Errorf("Lines ended with the error %q, which errors.Is does not find in the one of Wait: %w", errRead, w.err)
 }
 
-func linesEnd(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
+func linesEnd(l *launch) error {
 	l.tap.cut = true
 	w := l.wait()
-	w.within(moment)
-	if _, crash := w.end(); crash != nil {
+	if _, crash := w.cut(); crash != nil {
 		return crash
 	}
 	switch {
@@ -128,14 +109,10 @@ func questions(p readiness.Probe) (all []question) {
 	return all
 }
 
-func pureLines(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
+func pureLines(l *launch) error {
 	all := questions(l.Probe)
 	if all == nil {
-		return inapplicable("it is neither a LineOwner nor a StatusReader")
+		return conformance.Inapplicable("it is neither a LineOwner nor a StatusReader")
 	}
 	lines, err := l.written()
 	if err != nil {
@@ -145,7 +122,7 @@ func pureLines(s *subject) error {
 	for _, q := range all {
 		var verdict error
 		ask := func() { verdict = pure(q, l.Target, lines) }
-		if crash := s.call(q.what, ask); crash != nil {
+		if crash := l.s.call(q.what, ask); crash != nil {
 			return crash
 		}
 		if verdict != nil {
@@ -181,26 +158,11 @@ func pure(q question, t readiness.Target, lines [][]byte) error {
 			return fmt.Errorf("%s has changed the line %q to %q", q.what, line, got)
 		}
 	}
-	answers := make(chan error, often)
-	for range often {
-		go func() { answers <- same(q, t, lines, want) }()
-	}
-	var wrong error
-	for range often {
-		if err := <-answers; err != nil {
-			wrong = err
-		}
-	}
-	return wrong
+	return conformance.AtOnce(q.what, 64, func(int) error { return same(q, t, lines, want) })
 }
 
 // same makes sure that the answers are want, in the other order too.
-func same(q question, t readiness.Target, lines [][]byte, want []string) (wrong error) {
-	defer func() {
-		if v := recover(); v != nil {
-			wrong = fmt.Errorf("%s panicked: %v", q.what, v)
-		}
-	}()
+func same(q question, t readiness.Target, lines [][]byte, want []string) error {
 	buf := make([]byte, 0, 64<<10) // the same one for every line, as a log's may be
 	for i, line := range slices.Backward(lines) {
 		buf = append(buf[:0], line...)
@@ -211,14 +173,10 @@ func same(q question, t readiness.Target, lines [][]byte, want []string) (wrong 
 	return nil
 }
 
-func owned(s *subject) error {
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
+func owned(l *launch) error {
 	owner, ok := l.Probe.(readiness.LineOwner)
 	if !ok {
-		return inapplicable("it is no LineOwner")
+		return conformance.Inapplicable("it is no LineOwner")
 	}
 	lines, err := l.written()
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/podlaunch/podlaunch/readiness"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
 // preparer returns another pod whose Probe is not prepared yet.
@@ -16,30 +17,26 @@ func (s *subject) preparer() (*launch, error) {
 		return nil, err
 	}
 	if _, ok := p.Probe.(readiness.Preparer); !ok {
-		return nil, inapplicable("it is no Preparer")
+		return nil, conformance.Inapplicable("it is no Preparer")
 	}
 	return s.unprepared(p.Probe, p), nil
 }
 
-func unprepared(s *subject) error {
-	l, err := s.preparer()
-	if err != nil {
-		return err
-	}
+// toPrepare is a rule about such a pod.
+func toPrepare(rule func(l *launch) error) func(s *subject) error {
+	return conformance.With((*subject).preparer, rule)
+}
+
+func unprepared(l *launch) error {
 	w := l.wait()
-	w.within(moment)
-	err, crash := w.end()
+	err, crash := w.cut()
 	if crash == nil && err == nil {
 		return fmt.Errorf("nothing was prepared and the pod is not ready, and Wait returned %v without an error", w.endpoint)
 	}
 	return crash
 }
 
-func prepareValue(s *subject) error {
-	l, err := s.preparer()
-	if err != nil {
-		return err
-	}
+func prepareValue(l *launch) error {
 	before := fmt.Sprintf("%#v", l.Probe)
 	if err := l.prepare(context.Background()); err != nil {
 		return err
@@ -50,22 +47,14 @@ func prepareValue(s *subject) error {
 	return nil
 }
 
-func prepareTwice(s *subject) error {
-	l, err := s.preparer()
-	if err != nil {
-		return err
-	}
+func prepareTwice(l *launch) error {
 	if l.OnePod {
-		return inapplicable("the Case says that the Probe is for one pod")
+		return conformance.Inapplicable("the Case says that the Probe is for one pod")
 	}
-	return apart(s, 2)
+	return apart(l.s, 2)
 }
 
-func prepareAdds(s *subject) error {
-	l, err := s.preparer()
-	if err != nil {
-		return err
-	}
+func prepareAdds(l *launch) error {
 	theirs, err := os.Open(os.DevNull)
 	if err != nil {
 		return err
@@ -82,7 +71,7 @@ func prepareAdds(s *subject) error {
 	case !hasPrefix(l.setup.PIDEnv, pidEnv):
 		return fmt.Errorf("the Setup's PIDEnv was %q, and is %q", pidEnv, l.setup.PIDEnv)
 	case len(l.setup.Files) < 2 || l.setup.Files[1] != theirs:
-		return fmt.Errorf("descriptor 4 of the pod was another probe's, and Files is %v", l.setup.Files)
+		return fmt.Errorf("descriptor 4 of the pod was another probe'l.s, and Files is %v", l.setup.Files)
 	}
 	if _, err := theirs.Stat(); err != nil {
 		return fmt.Errorf("another probe's file was closed: %w", err)
@@ -94,19 +83,15 @@ func hasPrefix(list, prefix []string) bool {
 	return len(list) >= len(prefix) && slices.Equal(list[:len(prefix)], prefix)
 }
 
-func prepareContext(s *subject) error {
-	l, err := s.preparer()
-	if err != nil {
-		return err
-	}
+func prepareContext(l *launch) error {
 	ctx, cancel := context.WithCancel(context.Background())
-	err = l.prepare(ctx)
+	err := l.prepare(ctx)
 	cancel()
 	if err != nil {
 		return err
 	}
 	w := l.wait()
-	if w.within(moment) {
+	if w.Within(moment) {
 		return fmt.Errorf("the ctx of Prepare is done and the pod is not ready, and Wait returned %v, %w", w.endpoint, w.outcome())
 	}
 	l.Ready(l.setup)
@@ -116,60 +101,46 @@ func prepareContext(s *subject) error {
 	return nil
 }
 
-func prepareDone(s *subject) error {
-	l, err := s.preparer()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	cancel(errStopped)
-	c := s.begin("Prepare", func() { err = l.prepare(ctx) })
-	if crash := c.join(patience); crash != nil {
+func prepareDone(l *launch) error {
+	var err error
+	c := l.s.begin("Prepare", func() { err = l.prepare(conformance.Stopped()) })
+	if crash := c.Join(patience); crash != nil {
 		return fmt.Errorf("ctx is done: %w", crash)
 	}
 	if err != nil {
 		return nil
 	}
-	w := l.waitUntilReady()
-	return l.expect(w)
+	return l.becomesReady(1)
 }
 
-func prepareBare(s *subject) error {
-	l, err := s.preparer()
-	if err != nil {
-		return err
-	}
+func prepareBare(l *launch) error {
 	l.setup.Extend, l.setup.Status = nil, nil
 	if err := l.prepare(context.Background()); err != nil {
 		return err
 	}
-	w := l.waitUntilReady()
-	return l.expect(w)
+	return l.becomesReady(1)
 }
 
-func prepareClose(s *subject) error {
-	l, err := s.preparer()
-	if err != nil {
-		return err
-	}
+func prepareClose(l *launch) error {
 	before, err := entries(l.Target.RuntimeDir)
 	if err != nil {
 		return err
 	}
-	const times = often / 4
-	descriptors := openDescriptors()
-	for range times {
-		again := s.unprepared(l.Probe, l.pod)
-		if err := again.prepare(context.Background()); err != nil {
-			return fmt.Errorf("after what was prepared before was closed: %w", err)
+	err = conformance.Descriptors(patience, fewer, "times", func() error {
+		for range fewer {
+			again := l.s.unprepared(l.Probe, l.pod)
+			if err := again.prepare(context.Background()); err != nil {
+				return fmt.Errorf("after what was prepared before was closed: %w", err)
+			}
+			again.over()
 		}
-		again.over()
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	if more := moreDescriptors(descriptors, times); more > 0 {
-		return fmt.Errorf("after %d times there are %d descriptors more", times, more)
-	}
-	if left := goroutinesOf(s.label); left != "" {
-		return fmt.Errorf("of %d times there are left:\n%s", times, left)
+	if left := l.s.label.Left(patience); left != "" {
+		return fmt.Errorf("of %d times there are left:\n%s", fewer, left)
 	}
 	after, err := entries(l.Target.RuntimeDir)
 	if err != nil {

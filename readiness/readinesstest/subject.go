@@ -6,20 +6,20 @@ import (
 	"fmt"
 	"iter"
 	"os"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/podlaunch/podlaunch/readiness"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
 // A subject is the Probe that a rule is about, and what the rule has begun.
 type subject struct {
 	t       *testing.T // for newCase only
 	newCase func(t *testing.T) Case
-	label   string // of the goroutines that calls into the Probe start
+	label   conformance.Label // of the goroutines that calls into the Probe start
 
 	launches []*launch
 	waits    []*wait
@@ -29,10 +29,10 @@ type subject struct {
 // behind: there is a rule about that.
 func (s *subject) close() {
 	for _, w := range s.waits {
-		w.stop(errStopped)
+		w.stop(conformance.ErrStopped)
 	}
 	for _, w := range s.waits {
-		if !w.within(patience) {
+		if !w.Within(patience) {
 			return
 		}
 	}
@@ -101,6 +101,11 @@ func (s *subject) launch() (*launch, error) {
 	return s.launchWith(p.Probe, p)
 }
 
+// launched is a rule about such a pod.
+func launched(rule func(l *launch) error) func(s *subject) error {
+	return conformance.With((*subject).launch, rule)
+}
+
 // launchMany returns n pods, all for one Probe.
 func (s *subject) launchMany(n int) (all []*launch, err error) {
 	for range n {
@@ -166,7 +171,7 @@ func (l *launch) over() {
 
 // expect makes sure that w ends by itself, and that the pod is ready.
 func (l *launch) expect(w *wait) error {
-	if err := w.join(patience); err != nil {
+	if err := w.Join(patience); err != nil {
 		return fmt.Errorf("the pod is ready: %w", err)
 	}
 	if w.err != nil {
@@ -180,15 +185,13 @@ func (l *launch) expect(w *wait) error {
 
 // A wait is a call of Wait in a goroutine of its own.
 type wait struct {
-	*call
+	*conformance.Call
+	what     string
 	ctx      context.Context
 	stop     context.CancelCauseFunc
 	endpoint readiness.Endpoint // these two once it has returned
 	err      error
 }
-
-// errStopped is why contexts end here.
-var errStopped = errors.New("the cause that the rule has given")
 
 // wait calls Wait for l's pod.
 func (l *launch) wait() *wait { return l.waitFor(context.Background(), l.Target) }
@@ -197,15 +200,20 @@ func (l *launch) wait() *wait { return l.waitFor(context.Background(), l.Target)
 // not asked whether it has returned in that moment; see the rule "waits".
 func (l *launch) waitUntilReady() *wait {
 	w := l.wait()
-	w.within(moment)
+	w.Within(moment)
 	l.Ready(l.setup)
 	return w
 }
 
 func (l *launch) waitFor(ctx context.Context, t readiness.Target) *wait {
-	w := new(wait)
+	return l.waitAs("Wait", ctx, t)
+}
+
+// waitAs is waitFor under another name, for errors.
+func (l *launch) waitAs(what string, ctx context.Context, t readiness.Target) *wait {
+	w := &wait{what: what}
 	w.ctx, w.stop = context.WithCancelCause(ctx)
-	w.call = l.s.begin("Wait", func() { w.endpoint, w.err = l.probe.Wait(w.ctx, t) })
+	w.Call = l.s.begin(what, func() { w.endpoint, w.err = l.probe.Wait(w.ctx, t) })
 	l.s.waits = append(l.s.waits, w)
 	return w
 }
@@ -213,16 +221,22 @@ func (l *launch) waitFor(ctx context.Context, t readiness.Target) *wait {
 // end ends the wait with ctx, and returns what Wait did; a crash, or that it has
 // not returned, is the second.
 func (w *wait) end() (err, crash error) {
-	w.stop(errStopped)
-	if crash = w.join(patience); crash != nil {
+	w.stop(conformance.ErrStopped)
+	if crash = w.Join(patience); crash != nil {
 		return nil, fmt.Errorf("ctx is done: %w", crash)
 	}
 	return w.err, nil
 }
 
+// cut lets the wait go on for a moment before its end.
+func (w *wait) cut() (err, crash error) {
+	w.Within(moment)
+	return w.end()
+}
+
 // wraps makes sure that the wait's error wraps cause.
 func (w *wait) wraps(cause error) error {
-	if crash := w.join(patience); crash != nil {
+	if crash := w.Join(patience); crash != nil {
 		return fmt.Errorf("ctx is done: %w", crash)
 	}
 	if w.err == nil {
@@ -234,64 +248,15 @@ func (w *wait) wraps(cause error) error {
 	return nil
 }
 
-// A call is one into the Probe, in a goroutine of its own.
-type call struct {
-	what  string
-	began chan struct{} // closed before f is called
-	done  chan struct{} // closed when it has returned
-	crash error         // it has panicked
-}
-
-// begin begins a call. Its goroutine, and those that it starts, have the
-// subject's label.
-func (s *subject) begin(what string, f func()) *call {
-	c := &call{what: what, began: make(chan struct{}), done: make(chan struct{})}
-	go func() {
-		defer close(c.done)
-		setLabel(s.label)
-		c.crash = fmt.Errorf("%s has ended the goroutine that called it (by t.FailNow?)", what)
-		defer func() {
-			if v := recover(); v != nil {
-				c.crash = fmt.Errorf("%s panicked: %v\n%s", what, v, debug.Stack())
-			}
-		}()
-		close(c.began)
-		f()
-		c.crash = nil
-	}()
-	return c
+// begin begins a call into the Probe. Its goroutine, and those that it starts,
+// have the subject's label.
+func (s *subject) begin(what string, f func()) *conformance.Call {
+	label := s.label
+	return conformance.Go(what, func() { label.Set(); f() })
 }
 
 // call makes a call and waits for it.
-func (s *subject) call(what string, f func()) error { return s.begin(what, f).join(patience) }
-
-// join waits for the call to return. The error says that it did not within d,
-// or that it panicked.
-func (c *call) join(d time.Duration) error {
-	if !c.within(d) {
-		return fmt.Errorf("%s has not returned after %v", c.what, d)
-	}
-	return c.crash
-}
-
-// within reports whether the call has returned after d, of which none passes
-// before the call was made.
-func (c *call) within(d time.Duration) bool {
-	<-c.began
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-c.done:
-		return true
-	case <-timer.C:
-	}
-	select {
-	case <-c.done: // both, after a standstill
-		return true
-	default:
-		return false
-	}
-}
+func (s *subject) call(what string, f func()) error { return s.begin(what, f).Join(patience) }
 
 // A tap sees how a pod's lines are read.
 type tap struct {

@@ -10,10 +10,14 @@ import (
 
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/readiness/readinesstest"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
+
+func TestMain(m *testing.M) { conformance.Main(m) }
 
 // A probe that keeps the contract passes the kit, as anybody would call it.
 func TestTest(t *testing.T) {
+	t.Parallel()
 	readinesstest.Test(t, func(*testing.T) readinesstest.Case {
 		log := new(readinesstest.Log)
 		return readinesstest.Case{

@@ -7,15 +7,16 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 
 	"github.com/podlaunch/podlaunch/readiness"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
 // The kit is tested with probes of which each breaks one rule.
@@ -106,34 +107,16 @@ func waiting(wait func(l line, ctx context.Context, t readiness.Target) (readine
 	})
 }
 
-// broken returns the names of the rules that are broken, and of those that do
-// not apply. The clock jumps, and so even what hangs takes no time.
-func broken(t *testing.T, newCase func(t *testing.T) Case) (names, skipped []string) {
+// broken returns what is broken, and the rules that do not apply. The clock jumps,
+// and so even what hangs takes no time.
+func broken(t *testing.T, newCase func(t *testing.T) Case, only ...string) (map[string]error, []string) {
 	t.Helper()
-	for i, r := range rules {
-		var err error
-		synctest.Test(t, func(t *testing.T) { err = r.check(t, newCase) })
-		var why inapplicable
-		switch {
-		case errors.As(err, &why):
-			skipped = append(skipped, r.name)
-		case err != nil:
-			t.Logf("%s: %v", r.name, err)
-			names = append(names, r.name)
-			if i < foundation {
-				return names, skipped
-			}
-		}
-	}
-	return names, skipped
+	return kit.Broken(t, conformance.InBubble(checks(newCase)), only...)
 }
 
 // What is right breaks no rule, and between them all rules apply.
 func TestRight(t *testing.T) {
-	all := make([]string, 0, len(rules))
-	for _, r := range rules {
-		all = append(all, r.name)
-	}
+	never := slices.Collect(maps.Keys(maps.Collect(Rules())))
 	for name, newCase := range map[string]func(t *testing.T) Case{
 		"line":      caseOf(func(l line) readiness.Probe { return l }),
 		"line+":     caseOf(func(l line) readiness.Probe { return knowing{line: l} }),
@@ -143,19 +126,20 @@ func TestRight(t *testing.T) {
 			return readiness.Any{Never{}, m}
 		}),
 	} {
-		names, skipped := broken(t, newCase)
-		if names != nil {
-			t.Errorf("%s breaks %v", name, names)
+		wrong, skipped := broken(t, newCase)
+		if len(wrong) > 0 {
+			t.Errorf("%s breaks %v", name, wrong)
 		}
-		all = slices.DeleteFunc(all, func(rule string) bool { return !slices.Contains(skipped, rule) })
+		never = slices.DeleteFunc(never, func(rule string) bool { return !slices.Contains(skipped, rule) })
 	}
-	if len(all) > 0 {
-		t.Errorf("rules that never applied: %v", all)
+	if len(never) > 0 {
+		t.Errorf("rules that never applied: %v", never)
 	}
 }
 
 // A Switch passes the kit itself.
 func TestSwitch(t *testing.T) {
+	t.Parallel()
 	for _, at := range []readiness.Endpoint{{}, at("/run/sock")} {
 		Test(t, func(*testing.T) Case {
 			s := new(Switch)
@@ -173,23 +157,16 @@ func TestSwitch(t *testing.T) {
 // Every wrong probe is caught by the rule that is there for it, and by no
 // other, and for every rule there is one.
 func TestWrong(t *testing.T) {
-	caught := make(map[string]bool)
+	proof := conformance.NewProof(Rules())
 	for _, wrong := range slices.Concat(wrongWaits, wrongLines, wrongAbout, wrongPrepares) {
 		t.Run(strings.ReplaceAll(wrong.name, " ", "-"), func(t *testing.T) {
-			by, _ := broken(t, wrong.newCase)
-			if !slices.Equal(by, wrong.by) {
-				t.Errorf("it breaks %q, want %q", by, wrong.by)
-			}
-			if len(by) == 1 {
-				caught[by[0]] = true
-			}
+			proof.Finds(t, func(only ...string) map[string]error {
+				found, _ := broken(t, wrong.newCase, only...)
+				return found
+			}, wrong.by...)
 		})
 	}
-	for _, r := range rules {
-		if !caught[r.name] {
-			t.Errorf("no wrong probe is caught by the rule %q alone", r.name)
-		}
-	}
+	proof.Complete(t)
 }
 
 // A mistake is a wrong probe, and the rules that it breaks.

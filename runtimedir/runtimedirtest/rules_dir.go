@@ -1,23 +1,18 @@
 package runtimedirtest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 
 	"github.com/podlaunch/podlaunch/runtimedir"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
-func exists(s *subject) error {
-	dir, err := s.runtimeDir("web")
-	if err != nil {
-		return err
-	}
+func exists(s *subject, dir string) error {
 	fi, err := os.Stat(dir)
 	if err != nil {
 		return err
@@ -28,22 +23,14 @@ func exists(s *subject) error {
 	return os.WriteFile(filepath.Join(dir, "sock"), nil, 0o600)
 }
 
-func absolute(s *subject) error {
-	dir, err := s.runtimeDir("web")
-	if err != nil {
-		return err
-	}
+func absolute(s *subject, dir string) error {
 	if !filepath.IsAbs(dir) {
 		return fmt.Errorf("RuntimeDir returned %q", dir)
 	}
 	return nil
 }
 
-func private(s *subject) error {
-	dir, err := s.runtimeDir("web")
-	if err != nil {
-		return err
-	}
+func private(s *subject, dir string) error {
 	return checkPrivate(dir)
 }
 
@@ -60,11 +47,7 @@ func checkPrivate(dir string) error {
 	return checkOwner(dir, fi)
 }
 
-func narrows(s *subject) error {
-	dir, err := s.runtimeDir("web")
-	if err != nil {
-		return err
-	}
+func narrows(s *subject, dir string) error {
 	if err := os.Chmod(dir, 0o777); err != nil {
 		return err
 	}
@@ -129,11 +112,7 @@ func apart(s *subject) error {
 	return nil
 }
 
-func same(s *subject) error {
-	first, err := s.runtimeDir("web")
-	if err != nil {
-		return err
-	}
+func same(s *subject, first string) error {
 	if _, err := s.runtimeDir("db"); err != nil {
 		return err
 	}
@@ -147,11 +126,7 @@ func same(s *subject) error {
 	return nil
 }
 
-func keeps(s *subject) error {
-	dir, err := s.runtimeDir("web")
-	if err != nil {
-		return err
-	}
+func keeps(s *subject, dir string) error {
 	file := filepath.Join(dir, "sub", "file")
 	if err := os.Mkdir(filepath.Dir(file), 0o700); err != nil {
 		return err
@@ -172,15 +147,12 @@ func keeps(s *subject) error {
 	return nil
 }
 
-func again(s *subject) error {
-	dir, err := s.runtimeDir("web")
-	if err != nil {
-		return err
-	}
+func again(s *subject, dir string) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
-	if dir, err = s.runtimeDir("web"); err != nil {
+	dir, err := s.runtimeDir("web")
+	if err != nil {
 		return fmt.Errorf("after the directory was removed: %w", err)
 	}
 	if _, err := os.Stat(dir); err != nil {
@@ -190,51 +162,34 @@ func again(s *subject) error {
 }
 
 func concurrent(s *subject) error {
-	const n = 16
-	var (
-		all   sync.WaitGroup
-		begin = make(chan struct{})
-		errs  [2 * n]error
-	)
-	for i := range 2 * n {
-		all.Go(func() {
-			name := "web" // half of them
-			if i%2 == 1 {
-				name = fmt.Sprintf("web%d", i)
-			}
-			<-begin
-			dir, err := s.runtimeDir(name)
-			if err == nil {
-				_, err = os.Stat(dir)
-			}
-			errs[i] = err
-		})
-	}
-	close(begin)
-	all.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return fmt.Errorf("one of %d calls at once: %w", len(errs), err)
+	const n = 32
+	err := conformance.AtOnce("the Resolver", n, func(i int) error {
+		name := "web" // half of them
+		if i%2 == 1 {
+			name = fmt.Sprintf("web%d", i)
 		}
+		dir, err := s.runtimeDir(name)
+		if err == nil {
+			_, err = os.Stat(dir)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("one of %d calls at once: %w", n, err)
 	}
 	return nil
 }
 
-// errStopped is why a context ends here.
-var errStopped = errors.New("the cause that the rule has given")
-
 func contextDone(s *subject) error {
-	ctx, cancel := context.WithCancelCause(s.ctx)
-	cancel(errStopped)
-	if _, err := s.resolve(ctx, "web"); err != nil && !errors.Is(err, errStopped) {
-		return fmt.Errorf("RuntimeDir with a context that is done returned %q, which does not wrap its cause (%q)", err, errStopped)
+	if _, err := s.resolve(conformance.Stopped(), "web"); err != nil && !errors.Is(err, conformance.ErrStopped) {
+		return fmt.Errorf("RuntimeDir with a context that is done returned %q, which does not wrap its cause (%q)", err, conformance.ErrStopped)
 	}
 	return nil
 }
 
 func leavesNothing(s *subject) error {
 	n := 0
-	return leaves(func() error {
+	return conformance.Leaves(conformance.Soon, conformance.Often(), func() error {
 		n++
 		_, err := s.runtimeDir(fmt.Sprintf("web%d", n))
 		return err

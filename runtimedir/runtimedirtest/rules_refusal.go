@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/podlaunch/podlaunch/runtimedir"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
 // mark is in every name that could lead to where a rule must not leave
@@ -41,7 +42,7 @@ func invalidName(s *subject) error {
 
 func invalidNameClean(s *subject) error {
 	base, err := s.base()
-	if errors.As(err, new(inapplicable)) {
+	if errors.As(err, new(conformance.Inapplicable)) {
 		base, err = s.parent()
 	}
 	if err != nil {
@@ -138,7 +139,7 @@ func notADirectory(s *subject) error {
 func foreign(s *subject) error {
 	const nobody = 65534
 	if !modeMatters || os.Geteuid() != 0 {
-		return inapplicable("only root can give a directory to somebody else")
+		return conformance.Inapplicable("only root can give a directory to somebody else")
 	}
 	dir, err := s.runtimeDir("web")
 	if err != nil {
@@ -152,7 +153,7 @@ func foreign(s *subject) error {
 
 func openBase(s *subject) error {
 	if !modeMatters {
-		return inapplicable("permission bits mean nothing on this system")
+		return conformance.Inapplicable("permission bits mean nothing on this system")
 	}
 	parent, err := s.parent()
 	if err != nil {
@@ -180,7 +181,7 @@ func openBase(s *subject) error {
 func aside(path string, do func() error) error {
 	away := path + "." + mark
 	if err := os.Rename(path, away); err != nil {
-		return inapplicable(fmt.Sprintf("%s cannot be moved away: %v", path, err))
+		return conformance.Inapplicable(fmt.Sprintf("%s cannot be moved away: %v", path, err))
 	}
 	err := do()
 	if removeErr := os.RemoveAll(path); removeErr != nil {
@@ -213,21 +214,18 @@ func unavailable(s *subject) error {
 	})
 }
 
-// existingBase returns Base once there is something in it.
-func (s *subject) existingBase() (string, error) {
-	base, err := s.base()
-	if err != nil {
-		return "", err
+// withBase is a rule about Base once there is something in it.
+func withBase(rule func(s *subject, base string) error) func(s *subject) error {
+	return func(s *subject) error {
+		base, err := s.base()
+		if err != nil {
+			return err
+		}
+		return withDir(func(s *subject, _ string) error { return rule(s, base) })(s)
 	}
-	_, err = s.runtimeDir("web")
-	return base, err
 }
 
-func baseResolved(s *subject) error {
-	base, err := s.existingBase()
-	if err != nil {
-		return err
-	}
+func baseResolved(s *subject, base string) error {
 	if !filepath.IsAbs(base) {
 		return fmt.Errorf("Baser.Base returned %q, which is not absolute", base)
 	}
@@ -283,11 +281,7 @@ func baseHolds(s *subject) error {
 	return nil
 }
 
-func baseCreatesNothing(s *subject) error {
-	base, err := s.existingBase()
-	if err != nil {
-		return err
-	}
+func baseCreatesNothing(s *subject, base string) error {
 	return aside(base, func() error {
 		if _, err := s.base(); err != nil && !errors.Is(err, runtimedir.ErrUnavailable) {
 			return err
@@ -299,11 +293,7 @@ func baseCreatesNothing(s *subject) error {
 	})
 }
 
-func baseError(s *subject) error {
-	base, err := s.existingBase()
-	if err != nil {
-		return err
-	}
+func baseError(s *subject, base string) error {
 	return aside(base, func() error {
 		if err := os.Symlink(base, base); err != nil { // it leads to itself
 			return err

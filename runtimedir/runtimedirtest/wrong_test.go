@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -58,6 +59,19 @@ var wrongs = []struct {
 	{"nothing is made", "exists", func(_ *testing.T, b *bent) {
 		b.resolve = func(_ context.Context, name string, _ runtimedir.ResolverFunc) (string, error) {
 			return b.path(name), nil
+		}
+	}},
+	{"it never returns", "exists", func(t *testing.T, b *bent) {
+		over := t.Context()
+		b.resolve = func(context.Context, string, runtimedir.ResolverFunc) (string, error) {
+			<-over.Done()
+			return "", over.Err()
+		}
+	}},
+	{"it calls FailNow", "exists", func(_ *testing.T, b *bent) {
+		b.resolve = func(context.Context, string, runtimedir.ResolverFunc) (string, error) {
+			runtime.Goexit()
+			return "", nil
 		}
 	}},
 	{"a relative path", "absolute", func(t *testing.T, b *bent) {

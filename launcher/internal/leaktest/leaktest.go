@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"go.uber.org/goleak"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
 // patience is how long something may take to go away before it counts as left
@@ -46,8 +46,7 @@ func Check(t TB, programs ...string) {
 
 // A Snapshot is what there was at one time.
 type Snapshot struct {
-	goroutines  goleak.Option
-	descriptors map[string]bool
+	conformance *conformance.Snapshot // goroutines and descriptors
 	children    map[string]string
 	watches     int
 }
@@ -55,8 +54,7 @@ type Snapshot struct {
 // Take takes a snapshot.
 func Take() *Snapshot {
 	return &Snapshot{
-		goroutines:  goleak.IgnoreCurrent(),
-		descriptors: set(descriptors()),
+		conformance: conformance.Take(),
 		children:    children(),
 		watches:     watches(),
 	}
@@ -65,13 +63,8 @@ func Take() *Snapshot {
 // Left returns what is there now and was not when s was taken, a line each. It
 // gives what is about to go away some time to do so.
 func (s *Snapshot) Left(patience time.Duration, programs ...string) (left []string) {
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		left = nil
-		for _, fd := range descriptors() {
-			if !s.descriptors[fd] {
-				left = append(left, "descriptor "+fd)
-			}
-		}
+	conformance.Eventually(patience, func() bool {
+		left = s.conformance.Descriptors(0, watcher...)
 		for child, state := range children() {
 			if _, ok := s.children[child]; !ok {
 				left = append(left, "child "+child+" state "+state)
@@ -81,44 +74,37 @@ func (s *Snapshot) Left(patience time.Duration, programs ...string) (left []stri
 			left = append(left, fmt.Sprintf("%d watches of files, and there were %d", n, s.watches))
 		}
 		left = append(left, running(programs)...)
-		if left == nil || time.Now().After(end) {
-			break
-		}
-	}
-	if err := goleak.Find(s.goroutines,
-		// The shared watcher, which is closed a moment after its last watch has
-		// ended; for that the kernel waits for a grace period. CheckWatcher waits, too.
-		goleak.IgnoreAnyFunction("github.com/podlaunch/podlaunch/logsource.(*notifier).read"),
-		goleak.IgnoreAnyFunction("github.com/podlaunch/podlaunch/logsource.(*hub).shut"),
-	); err != nil {
-		left = append(left, err.Error())
-	}
-	return left
+		return left == nil
+	})
+	return append(left, s.conformance.Goroutines(patience, watcher...)...)
+}
+
+// inotify is the end of the link of a descriptor that watches files.
+const inotify = "anon_inode:inotify"
+
+// watcher is what the shared watcher of package logsource consists of. It is
+// closed a moment after its last watch has ended, and then the kernel waits for a
+// grace period: CheckWatcher waits for all that.
+var watcher = []string{
+	inotify,
+	"github.com/podlaunch/podlaunch/logsource.(*notifier).read",
+	"github.com/podlaunch/podlaunch/logsource.(*hub).shut",
 }
 
 // CheckWatcher returns an error if the shared watcher of package logsource does
 // not go away. To be called when all tests of a program are over.
 func CheckWatcher() error {
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		left := slices.DeleteFunc(links("/proc/self/fd"), func(l string) bool { return !isWatcher(l) })
-		if len(left) == 0 {
-			return nil
-		}
-		if time.Now().After(end) {
-			return fmt.Errorf("the file watcher was not closed: %v", left)
-		}
+	var left []string
+	if conformance.Eventually(patience, func() bool {
+		left = slices.DeleteFunc(links("/proc/self/fd"), func(l string) bool { return !isWatcher(l) })
+		return len(left) == 0
+	}) {
+		return nil
 	}
+	return fmt.Errorf("the file watcher was not closed: %v", left)
 }
 
-// descriptors lists the open descriptors, but for the watcher's and those that
-// the runtime opens once and keeps.
-func descriptors() []string {
-	return slices.DeleteFunc(links("/proc/self/fd"), func(l string) bool {
-		return isWatcher(l) || strings.HasSuffix(l, "anon_inode:[eventpoll]") || strings.HasSuffix(l, "anon_inode:[eventfd]")
-	})
-}
-
-func isWatcher(link string) bool { return strings.HasSuffix(link, "anon_inode:inotify") }
+func isWatcher(link string) bool { return strings.HasSuffix(link, inotify) }
 
 // watches counts what inotify descriptors watch (proc_pid_fdinfo(5)).
 func watches() (n int) {
@@ -198,12 +184,4 @@ func names(dir string) []string {
 		panic(err)
 	}
 	return names
-}
-
-func set(list []string) map[string]bool {
-	m := make(map[string]bool)
-	for _, s := range list {
-		m[s] = true
-	}
-	return m
 }

@@ -18,80 +18,84 @@ import (
 	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 )
 
+// leaks are the kinds of things that are left behind, and how each is called. leak
+// may run the program sleep.
+var leaks = []struct {
+	name, want string
+	leak       func(t *testing.T, sleep string) (undo func())
+}{
+	{"goroutine", "created by github.com/podlaunch/podlaunch/launcher/internal/leaktest_test", func(_ *testing.T, _ string) func() {
+		stop := make(chan struct{})
+		go func() { <-stop }()
+		return func() { close(stop) }
+	}},
+	{"descriptor", "→ /dev/null", func(t *testing.T, _ string) func() {
+		f, err := os.Open("/dev/null")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return func() { f.Close() }
+	}},
+	{"watch", "1 watches of files, and there were 0", func(t *testing.T, _ string) func() {
+		fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := unix.InotifyAddWatch(fd, "/", unix.IN_CREATE); err != nil {
+			t.Fatal(err)
+		}
+		return func() { unix.Close(fd) }
+	}},
+	{"child", "(sleep) state", func(t *testing.T, sleep string) func() {
+		c := start(t, sleep, "1000")
+		return func() { c.Process.Kill(); c.Wait() }
+	}},
+	{"zombie", "(true) state Z", func(t *testing.T, _ string) func() {
+		c := start(t, "true")
+		for { // until it is one
+			if data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(c.Process.Pid), "stat")); err != nil {
+				t.Fatal(err)
+			} else if strings.Contains(string(data), ") Z ") {
+				break
+			}
+		}
+		return func() { c.Wait() }
+	}},
+	{"orphan of a program", "of SLEEP", func(t *testing.T, sleep string) func() {
+		// The shell prints the pid of a child that is nobody's by then.
+		out, err := exec.Command("sh", "-c", sleep+" 1000 >/dev/null 2>&1 & echo $!").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		pid := atoi(t, strings.TrimSpace(string(out)))
+		for {
+			program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if program == sleep {
+				break // until then it is the shell's
+			}
+		}
+		return func() { syscall.Kill(pid, syscall.SIGKILL) }
+	}},
+}
+
 // A check that cannot fail proves nothing: each kind of leak must be told, and
 // told by its name. Each case leaks, looks, and then clears away.
 func TestLeaksAreFound(t *testing.T) {
 	sleep := copyOf(t, "sleep") // for others may run theirs
-	for _, c := range []struct {
-		name, want string
-		leak       func(t *testing.T) (undo func())
-	}{
-		{"goroutine", "found unexpected goroutines", func(t *testing.T) func() {
-			stop := make(chan struct{})
-			go func() { <-stop }()
-			return func() { close(stop) }
-		}},
-		{"descriptor", "→ /dev/null", func(t *testing.T) func() {
-			f, err := os.Open("/dev/null")
-			if err != nil {
-				t.Fatal(err)
-			}
-			return func() { f.Close() }
-		}},
-		{"watch", "1 watches of files, and there were 0", func(t *testing.T) func() {
-			fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := unix.InotifyAddWatch(fd, "/", unix.IN_CREATE); err != nil {
-				t.Fatal(err)
-			}
-			return func() { unix.Close(fd) }
-		}},
-		{"child", "(sleep) state", func(t *testing.T) func() {
-			c := start(t, sleep, "1000")
-			return func() { c.Process.Kill(); c.Wait() }
-		}},
-		{"zombie", "(true) state Z", func(t *testing.T) func() {
-			c := start(t, "true")
-			for { // until it is one
-				if data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(c.Process.Pid), "stat")); err != nil {
-					t.Fatal(err)
-				} else if strings.Contains(string(data), ") Z ") {
-					break
-				}
-			}
-			return func() { c.Wait() }
-		}},
-		{"orphan of a program", "of " + sleep, func(t *testing.T) func() {
-			// The shell prints the pid of a child that is nobody's by then.
-			out, err := exec.Command("sh", "-c", sleep+" 1000 >/dev/null 2>&1 & echo $!").Output()
-			if err != nil {
-				t.Fatal(err)
-			}
-			pid := atoi(t, strings.TrimSpace(string(out)))
-			for {
-				program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if program == sleep {
-					break // until then it is the shell's
-				}
-			}
-			return func() { syscall.Kill(pid, syscall.SIGKILL) }
-		}},
-	} {
+	for _, c := range leaks {
 		t.Run(c.name, func(t *testing.T) {
 			before := leaktest.Take()
 			if left := before.Left(time.Second, sleep); left != nil {
 				t.Fatalf("before the leak: %v", left)
 			}
-			undo := c.leak(t)
+			undo := c.leak(t, sleep)
 			left := strings.Join(before.Left(20*time.Millisecond, sleep), "\n")
 			undo()
-			if !strings.Contains(left, c.want) {
-				t.Errorf("found %q, want it to hold %q", left, c.want)
+			if want := strings.ReplaceAll(c.want, "SLEEP", sleep); !strings.Contains(left, want) {
+				t.Errorf("found %q, want it to hold %q", left, want)
 			}
 			if left := before.Left(5*time.Second, sleep); left != nil {
 				t.Errorf("after the leak: %v", left)

@@ -1,0 +1,127 @@
+package conformance
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Main runs the tests of a package, from its TestMain, and ends the process. It
+// fails if they leave a goroutine or a descriptor behind:
+//
+//	func TestMain(m *testing.M) { conformance.Main(m) }
+func Main(m *testing.M) {
+	before := Take()
+	code := m.Run()
+	// The fuzzer has descriptors and goroutines of its own.
+	if fuzz := flag.Lookup("test.fuzz"); code == 0 && (fuzz == nil || fuzz.Value.String() == "") {
+		if left := before.Left(patience); left != nil {
+			fmt.Fprintf(os.Stderr, "left behind:\n%s\n", strings.Join(left, "\n"))
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// patience is Main's. It is a variable for this package's own tests.
+var patience = 2 * Soon
+
+// A Snapshot is what there was at one time: goroutines and, where the system
+// lists them, descriptors. Tests that use one must not run in parallel with
+// others.
+type Snapshot struct{ goroutines, descriptors []thing }
+
+// A thing is a goroutine or a descriptor. An id is not used again while it is
+// there.
+type thing struct{ id, says string }
+
+// Take takes a snapshot.
+func Take() *Snapshot { return &Snapshot{goroutines(), descriptors()} }
+
+// Left returns what is there now and was not when s was taken, an item each, but
+// for items in which one of except occurs. What is about to go away has patience
+// to do so.
+func (s *Snapshot) Left(patience time.Duration, except ...string) []string {
+	left := s.Descriptors(patience, except...)
+	return append(left, s.Goroutines(patience, except...)...)
+}
+
+// Descriptors is Left for these alone.
+func (s *Snapshot) Descriptors(patience time.Duration, except ...string) []string {
+	return left(patience, descriptors, s.descriptors, except)
+}
+
+// Goroutines is Left for these alone, without the one that calls it. They have
+// half a second at least: one that was joined may have to take its last step.
+func (s *Snapshot) Goroutines(patience time.Duration, except ...string) []string {
+	return left(max(patience, Soon/10), goroutines, s.goroutines, except)
+}
+
+func left(patience time.Duration, things func() []thing, before []thing, except []string) (more []string) {
+	Eventually(patience, func() bool {
+		more = nil
+		for _, now := range things() {
+			excepted := func(part string) bool { return strings.Contains(now.says, part) }
+			had := func(then thing) bool { return then.id == now.id }
+			if !slices.ContainsFunc(except, excepted) && !slices.ContainsFunc(before, had) {
+				more = append(more, now.says)
+			}
+		}
+		return more == nil
+	})
+	return more
+}
+
+// kept are the parts of the stacks of goroutines that package testing or the
+// runtime keeps: a test that waits for its subtests, and the reader of signals.
+var kept = []string{"\ntesting.(*T).Run(", "\nos/signal.signal_recv("}
+
+// goroutines returns a thing for each, whose text is its stack.
+func goroutines() (found []thing) {
+	buf := make([]byte, 64<<10)
+	n := runtime.Stack(buf, true)
+	for ; n == len(buf); n = runtime.Stack(buf, true) {
+		buf = make([]byte, 2*len(buf))
+	}
+	stacks := bytes.Split(bytes.TrimSpace(buf[:n]), []byte("\n\n"))
+	for _, stack := range stacks[1:] { // the first is this one
+		text := string(stack)
+		id, _, _ := strings.Cut(text, " [")
+		if !slices.ContainsFunc(kept, func(part string) bool { return strings.Contains(text, part) }) {
+			found = append(found, thing{id, text})
+		}
+	}
+	return found
+}
+
+// descriptorDir lists the open descriptors, on systems that have it.
+const descriptorDir = "/dev/fd"
+
+// descriptors returns a thing for each, without those that the runtime opens once
+// and keeps.
+func descriptors() (found []thing) {
+	entries, err := os.ReadDir(descriptorDir)
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		text := "descriptor " + e.Name()
+		to, err := os.Readlink(filepath.Join(descriptorDir, e.Name()))
+		if err == nil { // else it is the directory's own, or no link on this system
+			text += " → " + to
+		} else if runtime.GOOS == "linux" {
+			continue
+		}
+		if to != "anon_inode:[eventpoll]" && to != "anon_inode:[eventfd]" {
+			found = append(found, thing{text, text})
+		}
+	}
+	return found
+}
