@@ -20,7 +20,6 @@ var needed = []string{
 	"github.com/hashicorp/go-hclog",
 	"golang.org/x/sys",
 
-	"go.uber.org/goleak", // EXCEPTION: only tests need it. Delete this line once go.mod does without.
 }
 
 // A consumer is somebody else's machine: its module cache is its own, and empty
