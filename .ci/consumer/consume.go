@@ -19,7 +19,6 @@ var needed = []string{
 	"github.com/google/uuid",
 	"github.com/hashicorp/go-hclog",
 	"golang.org/x/sys",
-
 }
 
 // A consumer is somebody else's machine: its module cache is its own, and empty
