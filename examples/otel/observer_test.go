@@ -197,8 +197,8 @@ func TestReadyPod(t *testing.T) {
 	launched := m.span("launch")
 	// The strategy's own span begins within a step, and is sorted by that.
 	tree := slices.DeleteFunc(m.tree(), func(s string) bool { return s == "    my probe" })
-	want := []string{"caller", "  launch", "    start workdir", "    dir expect", "    resolve command", "    dir make",
-		"    resolve command", "    own claim", "    dir remake", "    dir socket", "    log open", "    ready prepare",
+	want := []string{"caller", "  launch", "    start workdir", "    dir base", "    resolve command", "    own claim",
+		"    dir make", "    log open", "    ready prepare",
 		"    start process", "    ready probe", "    own record"}
 	if !slices.Equal(tree, want) {
 		t.Errorf("the spans are\n%s\nwant\n%s", strings.Join(tree, "\n"), strings.Join(want, "\n"))
@@ -223,8 +223,8 @@ func TestReadyPod(t *testing.T) {
 	}
 	m.wantMetrics("ready", map[string]int{
 		"failed=false,pod.launch.stage=start":   2,
-		"failed=false,pod.launch.stage=dir":     4,
-		"failed=false,pod.launch.stage=resolve": 2,
+		"failed=false,pod.launch.stage=dir":     2,
+		"failed=false,pod.launch.stage=resolve": 1,
 		"failed=false,pod.launch.stage=own":     2,
 		"failed=false,pod.launch.stage=log":     1,
 		"failed=false,pod.launch.stage=ready":   2,
@@ -239,8 +239,8 @@ func TestFailedPod(t *testing.T) {
 	if !errors.Is(err, launcher.ErrExitedEarly) {
 		t.Fatal(err)
 	}
-	m.wantTree("caller", "  launch!", "    start workdir", "    dir expect", "    resolve command", "    dir make",
-		"    resolve command", "    own claim", "    dir remake", "    dir socket", "    log open", "    ready prepare",
+	m.wantTree("caller", "  launch!", "    start workdir", "    dir base", "    resolve command", "    own claim",
+		"    dir make", "    log open", "    ready prepare",
 		"    start process", "    ready probe!", "    ready clear")
 	launched := m.span("launch")
 	if launched.Status.Description != err.Error() || len(launched.Events) != 1 {
@@ -252,8 +252,8 @@ func TestFailedPod(t *testing.T) {
 	}
 	m.wantMetrics("exited", map[string]int{
 		"failed=false,pod.launch.stage=start":   2,
-		"failed=false,pod.launch.stage=dir":     4,
-		"failed=false,pod.launch.stage=resolve": 2,
+		"failed=false,pod.launch.stage=dir":     2,
+		"failed=false,pod.launch.stage=resolve": 1,
 		"failed=false,pod.launch.stage=own":     1,
 		"failed=false,pod.launch.stage=log":     1,
 		"failed=false,pod.launch.stage=ready":   2,
