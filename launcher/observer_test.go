@@ -317,9 +317,9 @@ func TestObserverHoldsTheLaunch(t *testing.T) {
 					}
 				})
 				began := time.Now()
-				f.mustFail(t, t.Context())
-				if took := time.Since(began); took < time.Hour {
-					t.Errorf("Launch has returned after %v", took)
+				e := f.mustFail(t, t.Context())
+				if took := time.Since(began); took < time.Hour || e.Leftover != nil {
+					t.Errorf("Launch has returned after %v: %v", took, e)
 				}
 				if calls := told.read(); calls[len(calls)-1] != "end" {
 					t.Errorf("told: %v", calls)

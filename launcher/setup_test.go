@@ -215,6 +215,35 @@ func TestLatePrepareIsCleanedUp(t *testing.T) {
 	})
 }
 
+// A cleanup that panics does not keep the others from being called, whatever
+// becomes of the launch.
+func TestCleanupsAfterOneThatPanics(t *testing.T) {
+	for _, step := range []string{"hang", "exit 3"} {
+		t.Run(step, func(t *testing.T) {
+			r := newRig(t, "listen", "ready", step)
+			if step != "hang" {
+				r.L.Command = podrig.Script(step)
+			}
+			var called []int
+			r.L.Ready = preparer(func(_ context.Context, s *readiness.Setup) (readiness.Probe, error) {
+				s.Cleanup(func() { called = append(called, 1) })
+				s.Cleanup(func() { panic(errSick) })
+				s.Cleanup(func() { called = append(called, 3) })
+				return nil, nil
+			})
+			if panicked, _ := catch(func() { r.L.Launch(t.Context(), launcher.Spec{Name: "alice"}) }); panicked != error(errSick) {
+				t.Errorf("the panic is %v", panicked)
+			}
+			if !slices.Equal(called, []int{3, 1}) {
+				t.Errorf("called were %v", called)
+			}
+			if pod, err := r.L.Attach(t.Context(), "alice"); err == nil {
+				mustStop(t, pod)
+			}
+		})
+	}
+}
+
 // A panic in Prepare goes on in the caller, and what was made before it is
 // cleared.
 func TestPrepareThatPanics(t *testing.T) {

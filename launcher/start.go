@@ -45,6 +45,7 @@ func (n *attempt) start(ctx context.Context, p *plan) (*Pod, error) {
 		return nil, errors.New("the starter returned neither a process nor an error")
 	}
 	pod := newPod(n.podConfig(n.spec.Name, p.dir, p.log.Path), proc)
+	n.started = true
 	n.note(func(e *Error) { e.PID = pod.PID() })
 	n.made.addSlow(2*killPatience, "its process may still be running", func() error {
 		err := pod.kill()

@@ -37,6 +37,9 @@ type attempt struct {
 	made undoStack
 	pod  *Pod // once fate is fateReady
 
+	started bool        // there was a process
+	telling atomic.Bool // the Observer is being told of a step, for as long as it likes
+
 	mu       sync.Mutex
 	evidence Error // what is known by now and would explain a failure
 }
@@ -82,22 +85,27 @@ const (
 	stepClear
 )
 
+// stepTable says of each step its stage and name, and for how long the line may
+// be in it once the launch is over. After that it hangs, and is given up on. What
+// a step does itself is bounded more tightly, and ends before.
 var stepTable = [...]struct {
 	stage Stage
 	name  string
-	ends  bool // by itself, soon after the launch is over: it is never given up on
+	bound time.Duration
 }{
-	stepWorkDir:   {StageStart, "workdir", false},
-	stepBase:      {StageDir, "base", false},
-	stepCommand:   {StageResolve, "command", false},
-	stepClaim:     {StageOwn, "claim", false},
-	stepDirectory: {StageDir, "make", false},
-	stepLog:       {StageLog, "open", false},
-	stepPrepare:   {StageReady, "prepare", false},
-	stepProcess:   {StageStart, "process", false},
-	stepProbe:     {StageReady, "probe", true},
-	stepRecord:    {StageOwn, "record", false},
-	stepClear:     {"", "clear", true}, // its stage is that of the step that has failed
+	stepWorkDir:   {StageStart, "workdir", patience},
+	stepBase:      {StageDir, "base", patience},
+	stepCommand:   {StageResolve, "command", patience},
+	stepClaim:     {StageOwn, "claim", patience},
+	stepDirectory: {StageDir, "make", patience},
+	stepLog:       {StageLog, "open", patience},
+	stepPrepare:   {StageReady, "prepare", patience},
+	stepProcess:   {StageStart, "process", patience},
+	// It joins the probe, the callback and the tail, one after the other.
+	stepProbe:  {StageReady, "probe", 5 * drainPatience},
+	stepRecord: {StageOwn, "record", patience},
+	// Its stage is that of the step that has failed.
+	stepClear: {"", "clear", 5 * killPatience},
 }
 
 // errGivenUp ends a line that nobody waits for any more.
@@ -128,13 +136,16 @@ func runStep[T any](n *attempt, at int32, f func() (T, error)) (v T, err error) 
 // tell tells the Observer, if there is one, that a step has ended just now.
 func (n *attempt) tell(at int32, stage Stage, began time.Time, err error) {
 	if n.observation != nil {
+		n.telling.Store(true)
+		defer n.telling.Store(false)
 		n.observation.step(StepInfo{Stage: stage, Name: stepTable[at].name, Began: began, Took: time.Since(began), Err: err})
 	}
 }
 
 // await waits for the outcome of a line. It is the one watchdog against a
 // strategy, or a filesystem, that hangs: if ctx is done and the line has not left
-// its step for as long as patience, ok is false.
+// its step for as long as that may take, ok is false. The Observer is no strategy:
+// it may hold up a launch.
 func await[T any](ctx context.Context, n *attempt, line <-chan outcome[T]) (o outcome[T], ok bool) {
 	select {
 	case o = <-line:
@@ -143,7 +154,7 @@ func await[T any](ctx context.Context, n *attempt, line <-chan outcome[T]) (o ou
 	}
 	for {
 		before := n.at.Load()
-		if o, ok = receive(line, patience); ok || n.at.Load() == before && !stepTable[before].ends {
+		if o, ok = receive(line, stepTable[before].bound); ok || n.at.Load() == before && !n.telling.Load() {
 			return o, ok
 		}
 	}
@@ -196,7 +207,7 @@ func (n *attempt) failed(ctx context.Context, err error) *Error {
 	n.fail(e.Stage)
 	began := time.Now()
 	left, c := n.made.undo()
-	if at >= stepProbe { // else there was no process, and nothing to see
+	if n.started {
 		n.tell(stepClear, e.Stage, began, left)
 	}
 	n.mu.Lock()

@@ -30,6 +30,9 @@ func TestErrnoFound(t *testing.T) {
 		{act: "launch", call: crashpoint.Call{Name: "newfstatat"}, errno: unix.ENOMEM},
 		// The record of a pod that was gone stayed, and nobody said so.
 		{act: "launch that fails", call: crashpoint.Call{Name: "fstat", On: "file"}, errno: unix.EOVERFLOW},
+		// A launch that had failed waited for ever to say whether its log's filesystem
+		// is full.
+		{act: "launch that fails", call: crashpoint.Call{Name: "statfs"}},
 	} {
 		t.Run(found.String(), func(t *testing.T) {
 			j := newInjector(t)
