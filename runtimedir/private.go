@@ -217,11 +217,3 @@ func kind(m fs.FileMode) string {
 	}
 	return "special file (" + m.String() + ")"
 }
-
-// quote prints a path as it is where that is safe, and quoted otherwise.
-func quote(path string) string {
-	if q := fmt.Sprintf("%q", path); q != `"`+path+`"` {
-		return q
-	}
-	return path
-}

@@ -3,6 +3,7 @@ package runtimedir
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // A Resolver knows which directory belongs to a pod.
@@ -55,3 +56,11 @@ var (
 	// See [CheckSocketPath].
 	ErrSocketPathTooLong = errors.New("socket path too long")
 )
+
+// quote prints a path as it is where that is safe, and quoted otherwise.
+func quote(path string) string {
+	if q := fmt.Sprintf("%q", path); q != `"`+path+`"` {
+		return q
+	}
+	return path
+}
