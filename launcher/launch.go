@@ -127,7 +127,7 @@ func (n *attempt) whole(ctx context.Context) (*Pod, error) {
 	defer func() {
 		if !returned { // a strategy has panicked, and that goes on
 			n.fail(stepTable[n.at.Load()].stage)
-			if left, _ := n.made.undo(); left != nil {
+			if _, left := n.made.undo(); left != nil {
 				n.log.Error("not cleared", "error", left)
 			}
 		}

@@ -118,7 +118,7 @@ func TestEachStepFailsPanicsAndHangs(t *testing.T) {
 				r := newRig(t, podrig.Serve...)
 				healthy := *r
 				before := leaktest.Take()
-				pod, err, panicked := r.launchInto(c.where, how)
+				pod, panicked, err := r.launchInto(c.where, how)
 				if pod != nil {
 					t.Fatalf("Launch returned %v", pod)
 				}
@@ -148,7 +148,7 @@ func TestUndoingPanicsAndHangs(t *testing.T) {
 				healthy := *r
 				healthy.L.Command = podrig.Script(podrig.Serve...)
 				before := leaktest.Take()
-				_, err, panicked := r.launchInto(where, how)
+				_, panicked, err := r.launchInto(where, how)
 				var e *launcher.Error
 				if how == "panics" && panicked != error(errSick) {
 					t.Errorf("Launch returned %v and panicked with %v", err, panicked)
@@ -172,7 +172,7 @@ func TestReadyPodOutlivesItsCleanup(t *testing.T) {
 			r := newRig(t, podrig.Serve...)
 			healthy := *r
 			before := leaktest.Take()
-			pod, err, panicked := r.launchInto("cleanup", how)
+			pod, panicked, err := r.launchInto("cleanup", how)
 			if how == "panics" && panicked != error(errSick) {
 				t.Errorf("Launch returned %v, %v and panicked with %v", pod, err, panicked)
 			}
@@ -192,14 +192,14 @@ func TestReadyPodOutlivesItsCleanup(t *testing.T) {
 
 // launchInto launches a pod whose launch runs into a trap, and then lets a call
 // that hangs go on.
-func (r *rig) launchInto(where, how string) (pod *launcher.Pod, err error, panicked any) {
+func (r *rig) launchInto(where, how string) (pod *launcher.Pod, panicked any, err error) {
 	ctx, cancel := context.WithCancel(r.T.Context())
 	defer cancel()
 	x := &trap{where, how, cancel, make(chan struct{})}
 	x.set(r)
 	panicked, _ = catch(func() { pod, err = r.L.Launch(ctx, launcher.Spec{Name: "alice"}) })
 	close(x.release)
-	return pod, err, panicked
+	return pod, panicked, err
 }
 
 // mustLeaveNothing fails the test if there is anything that was not there before,

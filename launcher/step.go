@@ -206,7 +206,7 @@ func (n *attempt) failed(ctx context.Context, err error) *Error {
 	}
 	n.fail(e.Stage)
 	began := time.Now()
-	left, c := n.made.undo()
+	c, left := n.made.undo()
 	if n.started {
 		n.tell(stepClear, e.Stage, began, left)
 	}

@@ -47,9 +47,9 @@ func (m *undoStack) keep() { m.undos = nil }
 
 // undo takes back what was made, the last thing first. What does not return is
 // left to itself, and what panics does not keep the rest from being undone. It
-// returns what is left, and the first panic there was. A second undo does
+// returns the first panic there was, and what is left. A second undo does
 // nothing.
-func (m *undoStack) undo() (left error, first *crash) {
+func (m *undoStack) undo() (first *crash, left error) {
 	for len(m.undos) > 0 {
 		last := m.undos[len(m.undos)-1]
 		m.undos = m.undos[:len(m.undos)-1]
@@ -63,5 +63,5 @@ func (m *undoStack) undo() (left error, first *crash) {
 			first = o.crash
 		}
 	}
-	return left, first
+	return first, left
 }
