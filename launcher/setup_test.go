@@ -232,6 +232,42 @@ func TestPrepareThatPanics(t *testing.T) {
 	r.L.Launch(t.Context(), launcher.Spec{Name: "alice"})
 }
 
+// A cleanup that panics keeps no other from being called, and the panic goes on in the
+// caller. A pod that is ready stays.
+func TestEveryCleanupIsCalled(t *testing.T) {
+	for _, ready := range []bool{true, false} {
+		t.Run(fmt.Sprintf("ready %v", ready), func(t *testing.T) {
+			steps := podrig.Serve
+			if !ready {
+				steps = []string{"exit 3"}
+			}
+			r := newRig(t, steps...)
+			cleaned := false
+			r.L.Ready = preparer(func(_ context.Context, s *readiness.Setup) (readiness.Probe, error) {
+				s.Cleanup(func() { cleaned = true })
+				s.Cleanup(func() { panic("boom") })
+				return nil, nil
+			})
+			panicked, returned := catch(func() { r.L.Launch(context.Background(), podrig.Alice) })
+			if returned || panicked != "boom" {
+				t.Errorf("Launch has returned: %v, panicked with: %v", returned, panicked)
+			}
+			if !cleaned {
+				t.Error("the other cleanup was not called")
+			}
+			if ready {
+				pod, err := r.L.Attach(t.Context(), "alice")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := pod.Stop(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
 // The deadline is moved so that the time asked for remains, never to an earlier
 // instant, and never past the hard limit; the message says so.
 func TestExtend(t *testing.T) {
