@@ -94,15 +94,18 @@ func (s *Setup) AddFileAt(fd int, f *os.File) error {
 // not, and also when it was never started. The last one is called first.
 func (s *Setup) Cleanup(f func()) { s.cleanups = append(s.cleanups, f) }
 
-// Close calls what was given to [Setup.Cleanup], once. The launcher does it;
-// who calls Prepare elsewhere, in a test, has to.
+// Close calls what was given to [Setup.Cleanup], once. One that panics keeps no
+// other from being called. The launcher does it; who calls Prepare elsewhere, in a
+// test, has to.
 func (s *Setup) Close() {
-	for len(s.cleanups) > 0 {
-		last := len(s.cleanups) - 1
-		f := s.cleanups[last]
-		s.cleanups = s.cleanups[:last]
-		f()
+	if len(s.cleanups) == 0 {
+		return
 	}
+	defer s.Close() // also if f panics
+	last := len(s.cleanups) - 1
+	f := s.cleanups[last]
+	s.cleanups = s.cleanups[:last]
+	f()
 }
 
 // CloseFiles closes the files that were to be handed to the pod. The launcher
