@@ -309,3 +309,54 @@ func TestElsewhereNotStarted(t *testing.T) {
 		t.Errorf("List: %+v, %v", status, err)
 	}
 }
+
+// A mined cluster has processes that call explode before each signal.
+type mined struct {
+	cluster
+	explode func()
+}
+
+func (m *mined) Start(ctx context.Context, req launcher.StartRequest) (launcher.Process, error) {
+	p, err := m.cluster.Start(ctx, req)
+	return minedProcess{p, m.explode}, err
+}
+
+type minedProcess struct {
+	launcher.Process
+	explode func()
+}
+
+func (p minedProcess) Signal(ctx context.Context, sig os.Signal) error {
+	p.explode()
+	return p.Process.Signal(ctx, sig)
+}
+
+// A name is not given back while its process may live: neither where the signal that
+// should end it panics, nor where it hangs in spite of its context.
+func TestNameIsKeptByAProcessThatCannotBeEnded(t *testing.T) {
+	release := make(chan struct{})
+	defer close(release)
+	for name, explode := range map[string]func(){"panics": func() { panic("boom") }, "hangs": func() { <-release }} {
+		t.Run(name, func(t *testing.T) {
+			m := &mined{explode: explode}
+			l := elsewhere(t, m)
+			l.Ready = readiness.ProbeFunc(func(context.Context, readiness.Target) (readiness.Endpoint, error) {
+				return readiness.Endpoint{}, errors.New("it is not")
+			})
+			launch := func() (err error) {
+				defer func() {
+					if v := recover(); v != nil && v != "boom" {
+						panic(v)
+					}
+				}()
+				_, err = l.Launch(t.Context(), launcher.Spec{Name: "web"})
+				return err
+			}
+			launch()
+			m.setDeaf(errors.New("it hears no signals"))
+			if err := launch(); err == nil || m.starts() != 1 {
+				t.Errorf("%d processes were started; the second launch: %v", m.starts(), err)
+			}
+		})
+	}
+}
