@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync/atomic"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
@@ -18,7 +19,7 @@ type claimed struct {
 	*ownership.Claim
 	record ownership.Record // that was written; zero if none was
 	forked bool             // from here on somebody may have a copy of the pod lock
-	lives  bool             // the process could not be ended
+	lives  atomic.Bool      // the process was started, and is not known to have been ended
 }
 
 // claim takes the pod's name. Where there is no base yet, or one that is not ours
@@ -87,7 +88,7 @@ func (n *attempt) refused(ctx context.Context, err error) error {
 // giveBack gives the name back. If the process could not be ended it stays
 // recorded, and the next launch sees to it.
 func (c *claimed) giveBack() (notes []string, err error) {
-	if c.lives {
+	if c.lives.Load() {
 		err := c.RemoveOverlay()
 		c.Settle()
 		return nil, err
