@@ -35,7 +35,7 @@ func (n *attempt) claim(ctx context.Context, at site) (*claimed, error) {
 			return nil, n.refused(ctx, err)
 		}
 		if _, err := n.makeDir(ctx); err != nil {
-			return nil, n.failure(StageDir, whyFailed(ctx, err))
+			return nil, ownError{n.failure(StageDir, whyFailed(ctx, err))}
 		}
 	}
 }

@@ -114,11 +114,11 @@ func runStep[T any](n *attempt, at int32, f func() (T, error)) (v T, err error) 
 	}
 	began := time.Now()
 	v, err = f()
-	stage := stepTable[at].stage
-	if e, ok := err.(*Error); ok {
-		stage = e.Stage
+	stage, why := stepTable[at].stage, err
+	if own, ok := err.(ownError); ok {
+		stage, why = own.e.Stage, own.e.Err
 	}
-	n.tell(at, stage, began, err)
+	n.tell(at, stage, began, why)
 	if err == nil && n.log.IsDebug() { // else its arguments are made for nothing
 		n.log.Debug("step done", "stage", string(stage), "step", stepTable[at].name, "took", time.Since(began))
 	}
@@ -184,12 +184,19 @@ func (n *attempt) stuck(ctx context.Context) *Error {
 	return e
 }
 
+// An ownError is what a step fails with that knows more than why: the Error of this
+// launch. An *Error that a strategy returns is of another.
+type ownError struct{ e *Error }
+
+func (o ownError) Error() string { return o.e.Error() }
+
 // failed undoes what a launch that fails with err has made, and returns the
-// Error of it. If err is an *Error it is that one, with what was found meanwhile.
+// Error of it. If err is an ownError it is that one, with what was found meanwhile.
 // A panic of what undoes it goes on.
 func (n *attempt) failed(ctx context.Context, err error) *Error {
 	at := n.at.Load()
-	e, complete := err.(*Error)
+	own, complete := err.(ownError)
+	e := own.e
 	if !complete {
 		e = n.failure(stepTable[at].stage, whyFailed(ctx, err))
 	}
