@@ -435,3 +435,17 @@ func TestErrorOfAnotherLaunchIsWrapped(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 }
+
+// A baseless Resolver says that it has a base, and that it is nowhere.
+type baseless struct{ runtimedir.Resolver }
+
+func (baseless) Base(context.Context) (string, error) { return "", nil }
+
+// A base that is nowhere is an error of the stage in which the name is taken.
+func TestBaseThatIsNowhere(t *testing.T) {
+	r := newRig(t)
+	r.L.Dir = baseless{runtimedir.Dir(r.Base)}
+	if e := r.Fail(t.Context(), podrig.Alice); e.Stage != launcher.StageOwn {
+		t.Errorf("failed in stage %q: %v", e.Stage, e)
+	}
+}
