@@ -43,8 +43,10 @@ func (n *attempt) claim(ctx context.Context, at site) (*claimed, error) {
 // claimIn takes the pod's name in base.
 func (n *attempt) claimIn(ctx context.Context, base string) (*ownership.Claim, error) {
 	if base == "" {
-		_, err := n.base(ctx) // which says why there is none
-		return nil, err
+		if _, err := n.base(ctx); err != nil { // it says why there is none
+			return nil, err
+		}
+		return nil, fmt.Errorf("the resolver returned the base directory %q", base)
 	}
 	place, err := n.placeBelow(ctx, base, n.spec.Name)
 	if err != nil {

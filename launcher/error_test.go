@@ -443,9 +443,10 @@ func (baseless) Base(context.Context) (string, error) { return "", nil }
 
 // A base that is nowhere is an error of the stage in which the name is taken.
 func TestBaseThatIsNowhere(t *testing.T) {
-	r := newRig(t)
-	r.L.Dir = baseless{runtimedir.Dir(r.Base)}
-	if e := r.Fail(t.Context(), podrig.Alice); e.Stage != launcher.StageOwn {
-		t.Errorf("failed in stage %q: %v", e.Stage, e)
+	l := launcher.Launcher{Command: launcher.Path("/bin/true"), Dir: baseless{runtimedir.Dir(t.TempDir())}, Ready: readiness.ReadyLine{}}
+	_, err := l.Launch(t.Context(), podrig.Alice)
+	var e *launcher.Error
+	if !errors.As(err, &e) || e.Stage != launcher.StageOwn {
+		t.Errorf("Launch returned %v", err)
 	}
 }

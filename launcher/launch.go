@@ -70,6 +70,7 @@ func (n *attempt) run(ctx context.Context) (*Pod, error) {
 		go n.late(line)
 		return nil, n.logged(n.stuck(ctx))
 	case !ok:
+		go n.late(line)
 		n.log.Warn("the pod is ready, and what only its launch needed is not cleared yet", "pid", n.pod.PID())
 		o.value = n.pod
 	case o.crash != nil:
@@ -106,11 +107,13 @@ func (n *attempt) logged(err error) error {
 	return e
 }
 
-// late waits for a line that was given up on. It ends with the line.
+// late waits for a line that Launch did not wait for. It ends with the line.
 func (n *attempt) late(line <-chan outcome[*Pod]) {
 	switch o := <-line; {
 	case o.crash != nil:
-		n.log.Error("a strategy panicked after its launch was given up on", "panic", o.crash.value, "stack", string(o.crash.stack))
+		n.log.Error("a strategy panicked after its launch was over", "panic", o.crash.value, "stack", string(o.crash.stack))
+	case n.fate.Load() == fateReady:
+		n.log.Debug("cleared away what only the launch needed")
 	case o.err == nil:
 		n.log.Warn("the pod was recorded as ready after its launch was given up on, and stays", "pid", o.value.PID())
 	default:
