@@ -42,6 +42,22 @@ func TestHang(t *testing.T) {
 	t.Error("no launch has failed: did anything hang?")
 }
 
+// Also with -short, one call hangs that comes in a step which nobody gives up: it asks
+// whether the filesystem of the log is full.
+func TestHangOfStatfs(t *testing.T) {
+	j := newInjector(t)
+	all := j.list([]string{"launch that fails"}, true, func(c crashpoint.Call) []syscall.Errno {
+		if c.Name == "statfs" && mayHang(c) {
+			return []syscall.Errno{0}
+		}
+		return nil
+	})
+	if len(all) == 0 {
+		t.Fatal("no launch has called statfs(2)")
+	}
+	j.inject(all, 8)
+}
+
 // mayHang reports whether a filesystem may let a call hang. inotify_add_watch(2)
 // cannot: it is told the log's descriptor, by its link in /proc, and the kernel
 // looks at nothing but the permissions of the file, which is open. That NFS may
