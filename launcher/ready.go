@@ -150,7 +150,15 @@ func clues(log *logsource.Log, pod *Pod, w waited) []string {
 			found = append(found, "it has written nothing to its log")
 		}
 	}
-	if log.Path != "" && unixproc.IsFull(log.Path) {
+	if log.Path == "" {
+		return found
+	}
+	// Nobody gives this step up, so it must not hang with the filesystem.
+	full, ok := receive(spawn(func() (bool, error) { return unixproc.IsFull(log.Path), nil }), patience)
+	switch {
+	case !ok:
+		found = append(found, "the filesystem of its log does not answer")
+	case full.value:
 		found = append(found, "the filesystem of its log is full, and what it has said since may be lost")
 	}
 	return found
