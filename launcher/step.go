@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -176,6 +177,7 @@ func (n *attempt) fail(stage Stage) {
 // stuck returns the Error of a launch whose line hangs.
 func (n *attempt) stuck(ctx context.Context) *Error {
 	at := stepTable[n.at.Load()]
+	n.note(func(e *Error) { at.stage = cmp.Or(at.stage, e.Stage) }) // it has failed just now
 	e := n.failure(at.stage, whyOver(ctx))
 	e.Leftover = fmt.Errorf("stage %s has not returned from its step %q: a strategy or a filesystem hangs; what it still makes is cleared when it does", at.stage, at.name)
 	if at == stepTable[stepRecord] {
