@@ -234,6 +234,7 @@ func a18(t *testing.T) {
 	t.Run("blocks a pod that is not", a18Deadline)
 	t.Run("blocks and goes on", a18GoesOn)
 	t.Run("is slow", a18Slow)
+	t.Run("is fast", a18Fast)
 	t.Run("began before", a18Began)
 	t.Run("launches", a18Launches)
 }
@@ -379,6 +380,29 @@ func a18Slow(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A callback that takes a tenth of a millisecond is fast, and gets every line that was
+// written before the pod was ready, however many at once. In a bubble.
+func a18Fast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		f.l.Ready = readiness.ReadyLine{}
+		const n = 5000
+		f.log.write(strings.Repeat("line\n", n) + "INSOMNIA-READY\talice\t/sock\n")
+		calls := 0
+		pod, err := f.l.Launch(t.Context(), launcher.Spec{Name: "alice", Progress: func(string) {
+			calls++
+			time.Sleep(100 * time.Microsecond)
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if calls != n {
+			t.Errorf("it got %d lines of %d", calls, n)
+		}
+		mustStop(t, pod)
+	})
 }
 
 // What a call has taken before the launch is over does not count: one that began
