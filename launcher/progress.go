@@ -14,14 +14,19 @@ const (
 	callPatience = 250 * time.Millisecond
 
 	// fastCall is how long a call of a fast callback takes at most, on average.
-	// A fast one gets all that was written before the launch was over.
-	fastCall = 5 * time.Millisecond
+	// A fast one gets all that was written before the launch was over, as far as
+	// drainPatience allows.
+	fastCall = time.Millisecond
+
+	// fairCall is the same of one that has catchUp for it.
+	fairCall = 5 * time.Millisecond
 
 	// drainPatience is how long reading the rest of the log may take, once the
 	// launch is over.
 	drainPatience = 2 * time.Second
 
-	// catchUp is how long a fast callback may be in calls for that.
+	// catchUp is how long a callback that is not fast may be in calls, once the
+	// launch is over.
 	catchUp = 100 * time.Millisecond
 )
 
@@ -120,7 +125,11 @@ func (p *progress) end() bool {
 // callback has caught up. One long call does not make a callback slow. The caller
 // holds mu.
 func (p *progress) slowLocked() bool {
-	return p.late > catchUp || p.busy-p.longest > time.Duration(max(p.count-1, 0))*fastCall
+	average := fairCall
+	if p.late > catchUp {
+		average = fastCall
+	}
+	return p.busy-p.longest > time.Duration(max(p.count-1, 0))*average
 }
 
 // status has text shown, and does not wait for that.
