@@ -217,7 +217,8 @@ func (p *progress) lastReporter(now time.Time) <-chan outcome[struct{}] {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.over = now
-	p.closed = p.closed || p.slowLocked()
+	// Where none runs one more may, for a callback that is slow need not be behind.
+	p.closed = p.closed || !p.since.IsZero() && p.slowLocked()
 	return p.reporting
 }
 
@@ -244,8 +245,8 @@ func (p *progress) join(began time.Time, done <-chan outcome[struct{}]) bool {
 }
 
 // limit returns until when it makes sense to wait, as things are now. ok is false
-// if it makes none any more: no call runs and none will, or the one that runs is
-// blocked, or the reader has not come to its end.
+// if it makes none any more: the call that runs is blocked, or the reader has not
+// come to its end.
 func (p *progress) limit(began, now time.Time) (until time.Time, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -258,7 +259,7 @@ func (p *progress) limit(began, now time.Time) (until time.Time, ok bool) {
 		}
 		until = call.Add(callPatience)
 	case p.closed:
-		return until, false
+		until = began.Add(2 * callPatience) // there is no call, and it ends by itself
 	default:
 		// A call may begin at any time: look again.
 		if end := now.Add(callPatience); end.Before(until) {

@@ -387,7 +387,7 @@ func a18Slow(t *testing.T) {
 // returns nobody reads the log any more. In bubbles, for it is a matter of who is
 // first.
 func a18Idle(t *testing.T) {
-	for i := range podrig.Size(t, 100, 400, 4000) {
+	for i := range podrig.Size(t, 40, 100, 4000) {
 		ready := i%2 == 0
 		synctest.Test(t, func(t *testing.T) {
 			f := newFake(t)
