@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -24,6 +25,7 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
+	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
@@ -508,6 +510,30 @@ func TestStatusWithACallbackThatPanics(t *testing.T) {
 	}()
 	r.L.Launch(t.Context(), launcher.Spec{Name: "alice", Progress: func(line string) { panic("frightened by " + line) }})
 	t.Error("Launch has returned")
+}
+
+// The panic of a callback is not lost where the log cannot be read.
+func TestStatusWithACallbackThatPanicsAndALogThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		release := make(chan struct{})
+		f.l.Log = logsource.SourceFunc(func(context.Context, logsource.Launch) (*logsource.Log, error) {
+			return &logsource.Log{Follow: func(context.Context) (io.ReadCloser, error) {
+				<-release
+				return nil, fs.ErrClosed
+			}}, nil
+		})
+		f.l.Ready = shows(func(status func(string)) { status("boo") })
+		panicked, returned := catch(func() {
+			_, err := f.l.Launch(t.Context(), launcher.Spec{Name: "alice", Progress: func(string) { panic("boom") }})
+			t.Logf("Launch returned %v", err)
+		})
+		if returned || panicked != "boom" {
+			t.Errorf("Launch has returned: %v, panicked with: %v", returned, panicked)
+		}
+		f.proc.end(launcher.Exit{Known: true})
+		close(release)
+	})
 }
 
 // PIDEnv: the variable holds the pod's own pid, which is the one that the
