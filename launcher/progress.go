@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"cmp"
 	"sync"
 	"time"
 )
@@ -204,11 +205,12 @@ func (p *progress) lost() int {
 func (p *progress) finish(following <-chan outcome[struct{}]) bool {
 	began := time.Now()
 	reporting := p.lastReporter(began)
-	idle := p.join(began, following) && p.join(began, reporting)
+	followed := p.join(began, following)
+	reported := p.join(began, reporting) // also if not: it may have panicked
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
-	return idle || p.since.IsZero()
+	return followed && reported || p.since.IsZero()
 }
 
 // lastReporter returns what the goroutine sends that reports statuses, after
@@ -230,15 +232,19 @@ func (p *progress) join(began time.Time, done <-chan outcome[struct{}]) bool {
 		return true
 	}
 	for {
+		select {
+		case o := <-done:
+			p.crash = cmp.Or(p.crash, o.crash)
+			return true
+		default:
+		}
 		now := time.Now()
 		limit, ok := p.limit(began, now)
 		if !ok {
 			return false
 		}
 		if o, ok := receive(done, limit.Sub(now)); ok {
-			if o.crash != nil {
-				p.crash = o.crash
-			}
+			p.crash = cmp.Or(p.crash, o.crash)
 			return true
 		}
 	}
