@@ -58,6 +58,27 @@ func TestHangOfStatfs(t *testing.T) {
 	j.inject(all, 8)
 }
 
+// A pod whose launch is given up on before it is recorded as ready is ended when the
+// call returns: the last look at a file before the record is written hangs.
+func TestHangBeforeTheRecord(t *testing.T) {
+	j := newInjector(t)
+	var last []injection
+	for _, i := range j.list([]string{"launch"}, true, func(c crashpoint.Call) []syscall.Errno {
+		if c.Name == "fstat" && c.On == "file" && mayHang(c) {
+			return []syscall.Errno{0}
+		}
+		return nil
+	}) {
+		if last == nil || i.n > last[0].n {
+			last = []injection{i}
+		}
+	}
+	if last == nil {
+		t.Fatal("no launch has called fstat(2)")
+	}
+	j.inject(last, 8)
+}
+
 // mayHang reports whether a filesystem may let a call hang. inotify_add_watch(2)
 // cannot: it is told the log's descriptor, by its link in /proc, and the kernel
 // looks at nothing but the permissions of the file, which is open. That NFS may
