@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync/atomic"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
@@ -18,7 +19,7 @@ type claimed struct {
 	*ownership.Claim
 	record ownership.Record // that was written; zero if none was
 	forked bool             // from here on somebody may have a copy of the pod lock
-	lives  bool             // the process could not be ended
+	lives  atomic.Bool      // the process was started, and is not known to have been ended
 }
 
 // claim takes the pod's name. Where there is no base yet, or one that is not ours
@@ -34,7 +35,7 @@ func (n *attempt) claim(ctx context.Context, at site) (*claimed, error) {
 			return nil, n.refused(ctx, err)
 		}
 		if _, err := n.makeDir(ctx); err != nil {
-			return nil, n.failure(StageDir, whyFailed(ctx, err))
+			return nil, ownError{n.failure(StageDir, whyFailed(ctx, err))}
 		}
 	}
 }
@@ -42,8 +43,10 @@ func (n *attempt) claim(ctx context.Context, at site) (*claimed, error) {
 // claimIn takes the pod's name in base.
 func (n *attempt) claimIn(ctx context.Context, base string) (*ownership.Claim, error) {
 	if base == "" {
-		_, err := n.base(ctx) // which says why there is none
-		return nil, err
+		if _, err := n.base(ctx); err != nil { // it says why there is none
+			return nil, err
+		}
+		return nil, fmt.Errorf("the resolver returned the base directory %q", base)
 	}
 	place, err := n.placeBelow(ctx, base, n.spec.Name)
 	if err != nil {
@@ -87,7 +90,7 @@ func (n *attempt) refused(ctx context.Context, err error) error {
 // giveBack gives the name back. If the process could not be ended it stays
 // recorded, and the next launch sees to it.
 func (c *claimed) giveBack() (notes []string, err error) {
-	if c.lives {
+	if c.lives.Load() {
 		err := c.RemoveOverlay()
 		c.Settle()
 		return nil, err

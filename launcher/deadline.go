@@ -13,13 +13,13 @@ import (
 // [context.DeadlineExceeded] like one of those: for itself, and for every
 // context that a strategy derives from it.
 //
-// The wrapped Context is one that can be cancelled, below the caller's. It holds
-// the cause. done is a channel of our own: with the channel of the wrapped one,
-// package context would take both for the same, and end what is derived from
-// them with context.Canceled.
+// The wrapped Context is one of package context, so what is derived from this one
+// needs no goroutine, however many values are between them. It ends when its
+// parent does, with the parent's error and cause.
 type launchDeadline struct {
 	context.Context
-	end    context.CancelCauseFunc // of the wrapped one
+	drop   context.CancelFunc // ends the wrapped one; called last
+	parent *deadlineParent
 	caller context.Context
 
 	began   time.Time
@@ -29,8 +29,6 @@ type launchDeadline struct {
 	mu    sync.Mutex
 	at    time.Time
 	timer *time.Timer
-	err   error // why it is done; nil while it is not
-	done  chan struct{}
 	deaf  func() bool // stops to listen to the caller's context
 }
 
@@ -39,14 +37,14 @@ type launchDeadline struct {
 func newDeadline(ctx context.Context, timeout, hard time.Duration) *launchDeadline {
 	now := time.Now()
 	d := &launchDeadline{
+		parent:  newDeadlineParent(ctx),
 		caller:  ctx,
 		began:   now,
 		timeout: timeout,
 		hard:    now.Add(max(timeout, hard)),
 		at:      now.Add(timeout),
-		done:    make(chan struct{}),
 	}
-	d.Context, d.end = context.WithCancelCause(ctx)
+	d.Context, d.drop = context.WithCancel(d.parent)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	// What is over already is over when this returns, as with a context of
@@ -55,7 +53,7 @@ func newDeadline(ctx context.Context, timeout, hard time.Duration) *launchDeadli
 		return d
 	}
 	if time.Until(d.at) <= 0 {
-		d.finishLocked(context.DeadlineExceeded, &deadlineError{limit: timeout, timeout: timeout})
+		d.parent.finish(context.DeadlineExceeded, &deadlineError{limit: timeout, timeout: timeout})
 		return d
 	}
 	d.timer = time.AfterFunc(timeout, d.expire)
@@ -71,28 +69,22 @@ func (d *launchDeadline) release() {
 		d.timer.Stop()
 		d.deaf()
 	}
-	d.finishLocked(context.Canceled, context.Canceled)
-}
-
-// finishLocked ends the context, the first time. The caller holds mu.
-func (d *launchDeadline) finishLocked(err, cause error) {
-	if d.err != nil {
-		return
-	}
-	d.err = err
-	d.end(cause)
-	close(d.done)
+	d.parent.finish(context.Canceled, context.Canceled)
+	d.drop()
 }
 
 // expire runs when the timer does; the deadline may have been moved just before.
 func (d *launchDeadline) expire() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.errLocked() != nil {
+		return
+	}
 	if left := time.Until(d.at); left > 0 {
 		d.timer.Reset(left)
 		return
 	}
-	d.finishLocked(context.DeadlineExceeded, &deadlineError{limit: d.at.Sub(d.began), timeout: d.timeout})
+	d.parent.finish(context.DeadlineExceeded, &deadlineError{limit: d.at.Sub(d.began), timeout: d.timeout})
 }
 
 // extend makes sure that at least more time remains, if the limit allows.
@@ -112,14 +104,11 @@ func (d *launchDeadline) extend(more time.Duration) {
 func (d *launchDeadline) Deadline() (time.Time, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if caller, ok := d.Context.Deadline(); ok && caller.Before(d.at) {
+	if caller, ok := d.caller.Deadline(); ok && caller.Before(d.at) {
 		return caller, true
 	}
 	return d.at, true
 }
-
-// Done implements [context.Context].
-func (d *launchDeadline) Done() <-chan struct{} { return d.done }
 
 // Err implements [context.Context]. It sees the end of the caller's context at
 // once.
@@ -132,19 +121,64 @@ func (d *launchDeadline) Err() error {
 // errLocked is Err for a caller who holds mu.
 func (d *launchDeadline) errLocked() error {
 	if err := d.caller.Err(); err != nil {
-		d.finishLocked(err, context.Cause(d.caller))
+		d.parent.finish(err, context.Cause(d.caller))
 	}
-	return d.err
+	return d.Context.Err()
 }
 
-// AfterFunc is what package context looks for in a context that is not its own:
-// with it a context that is derived from this one needs no goroutine
-// (context.AfterFunc).
-func (d *launchDeadline) AfterFunc(f func()) (stop func() bool) {
-	return context.AfterFunc(d.Context, func() {
-		<-d.done // a moment later, and then Err has its value
-		f()
-	})
+// A deadlineParent is what the Context of a launchDeadline is derived from. It ends
+// when it is told to, with the error that it is told.
+//
+// The wrapped Context can be cancelled, and holds the cause; it does not end with
+// the caller's, so error and cause are always of the same end. done is a channel of
+// our own: with the wrapped one's, package context would take both for the same,
+// and end what is derived from them with context.Canceled.
+type deadlineParent struct {
+	context.Context
+	end  context.CancelCauseFunc // of the wrapped one
+	then func()                  // ends the one context that is derived from this one
+	err  error                   // set before done is closed
+	done chan struct{}
+}
+
+// newDeadlineParent returns a parent that has the values of ctx.
+func newDeadlineParent(ctx context.Context) *deadlineParent {
+	p := &deadlineParent{done: make(chan struct{})}
+	p.Context, p.end = context.WithCancelCause(context.WithoutCancel(ctx))
+	return p
+}
+
+// finish ends the context, the first time, and what is derived from it. There is
+// one call of it at a time.
+func (p *deadlineParent) finish(err, cause error) {
+	if p.Err() != nil {
+		return
+	}
+	p.err = err
+	p.end(cause)
+	close(p.done)
+	p.then()
+}
+
+// Done implements [context.Context].
+func (p *deadlineParent) Done() <-chan struct{} { return p.done }
+
+// Err implements [context.Context].
+func (p *deadlineParent) Err() error {
+	select {
+	case <-p.done:
+		return p.err
+	default:
+		return nil
+	}
+}
+
+// AfterFunc is what package context looks for in a context that is not its own
+// (context.AfterFunc). It calls it once, when it derives a context, and then the
+// end of this one is the end of that one at once.
+func (p *deadlineParent) AfterFunc(f func()) (stop func() bool) {
+	p.then = f
+	return func() bool { return false }
 }
 
 // A deadlineError is the end of the time.

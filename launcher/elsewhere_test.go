@@ -12,7 +12,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/uuid"
 
@@ -307,5 +309,69 @@ func TestElsewhereNotStarted(t *testing.T) {
 	}
 	for status, err := range l.List(ctx) {
 		t.Errorf("List: %+v, %v", status, err)
+	}
+}
+
+// A mined cluster has processes that call explode before each signal.
+type mined struct {
+	cluster
+	explode func()
+}
+
+func (m *mined) Start(ctx context.Context, req launcher.StartRequest) (launcher.Process, error) {
+	p, err := m.cluster.Start(ctx, req)
+	return minedProcess{p, m.explode}, err
+}
+
+type minedProcess struct {
+	launcher.Process
+	explode func()
+}
+
+func (p minedProcess) Signal(ctx context.Context, sig os.Signal) error {
+	p.explode()
+	return p.Process.Signal(ctx, sig)
+}
+
+// A name is not given back while its process may live: neither where the signal that
+// should end it panics, nor where it hangs in spite of its context. In a bubble.
+func TestNameIsKeptByAProcessThatCannotBeEnded(t *testing.T) {
+	for _, how := range []string{"panics", "hangs"} {
+		t.Run(how, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				release := make(chan struct{})
+				defer close(release)
+				m := &mined{explode: func() { <-release }}
+				if how == "panics" {
+					m.explode = func() { panic("boom") }
+				}
+				l := elsewhere(t, m)
+				l.Ready = readiness.ProbeFunc(func(context.Context, readiness.Target) (readiness.Endpoint, error) {
+					return readiness.Endpoint{}, errors.New("it is not")
+				})
+				nameIsKept(t, l, m)
+				for _, p := range m.processes {
+					p.Signal(t.Context(), syscall.SIGKILL)
+				}
+			})
+		})
+	}
+}
+
+// nameIsKept launches the same pod twice, and makes sure that one process is started.
+func nameIsKept(t *testing.T, l *launcher.Launcher, m *mined) {
+	launch := func() (err error) {
+		defer func() {
+			if v := recover(); v != nil && v != "boom" {
+				panic(v)
+			}
+		}()
+		_, err = l.Launch(t.Context(), launcher.Spec{Name: "web"})
+		return err
+	}
+	launch()
+	m.setDeaf(errors.New("it hears no signals"))
+	if err := launch(); err == nil || m.starts() != 1 {
+		t.Errorf("%d processes were started; the second launch: %v", m.starts(), err)
 	}
 }

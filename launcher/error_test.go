@@ -418,3 +418,35 @@ func TestSilence(t *testing.T) {
 		t.Errorf("the launches wrote: %s", text)
 	}
 }
+
+// What a strategy fails with is wrapped, also if it has launched another pod and hands
+// on the error of that.
+func TestErrorOfAnotherLaunchIsWrapped(t *testing.T) {
+	inner := &launcher.Error{Stage: launcher.StageReady, Name: "builder", PID: 4711, LogPath: "/builder.log", Err: errors.New("no disk")}
+	l := launcher.Launcher{
+		Dir: runtimedir.Dir(t.TempDir()),
+		Command: launcher.CommandResolverFunc(func(context.Context, launcher.Request) (launcher.Command, error) {
+			return launcher.Command{}, inner
+		}),
+	}
+	_, err := l.Launch(t.Context(), podrig.Alice)
+	var e *launcher.Error
+	if !errors.As(err, &e) || e == inner || e.Name != "alice" || e.Stage != launcher.StageResolve || e.PID != 0 || e.LogPath != "" || e.Err != error(inner) {
+		t.Errorf("%+v", e)
+	}
+}
+
+// A baseless Resolver says that it has a base, and that it is nowhere.
+type baseless struct{ runtimedir.Resolver }
+
+func (baseless) Base(context.Context) (string, error) { return "", nil }
+
+// A base that is nowhere is an error of the stage in which the name is taken.
+func TestBaseThatIsNowhere(t *testing.T) {
+	l := launcher.Launcher{Command: launcher.Path("/bin/true"), Dir: baseless{runtimedir.Dir(t.TempDir())}, Ready: readiness.ReadyLine{}}
+	_, err := l.Launch(t.Context(), podrig.Alice)
+	var e *launcher.Error
+	if !errors.As(err, &e) || e.Stage != launcher.StageOwn {
+		t.Errorf("Launch returned %v", err)
+	}
+}

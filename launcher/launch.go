@@ -70,8 +70,8 @@ func (n *attempt) run(ctx context.Context) (*Pod, error) {
 		go n.late(line)
 		return nil, n.logged(n.stuck(ctx))
 	case !ok:
-		n.log.Warn("the pod is ready, and what only its launch needed is not cleared yet", "pid", n.pod.PID())
 		go n.late(line)
+		n.log.Warn("the pod is ready, and what only its launch needed is not cleared yet", "pid", n.pod.PID())
 		o.value = n.pod
 	case o.crash != nil:
 		n.log.Error("a strategy or a callback panicked", "panic", o.crash.value, "stack", string(o.crash.stack))
@@ -107,17 +107,17 @@ func (n *attempt) logged(err error) error {
 	return e
 }
 
-// late waits for a line that was not waited for any more. It ends with the line.
+// late waits for a line that Launch did not wait for. It ends with the line.
 func (n *attempt) late(line <-chan outcome[*Pod]) {
 	switch o := <-line; {
 	case o.crash != nil:
-		n.log.Error("a strategy panicked after Launch had returned", "panic", o.crash.value, "stack", string(o.crash.stack))
-	case o.err != nil:
-		n.log.Warn("cleared away what a late launch had made", "error", o.err)
-	case n.fate.Load() == fateGivenUp:
-		n.log.Warn("the pod was recorded as ready after Launch had returned, and stays", "pid", o.value.PID())
+		n.log.Error("a strategy panicked after its launch was over", "panic", o.crash.value, "stack", string(o.crash.stack))
+	case n.fate.Load() == fateReady:
+		n.log.Debug("cleared away what only the launch needed")
+	case o.err == nil:
+		n.log.Warn("the pod was recorded as ready after its launch was given up on, and stays", "pid", o.value.PID())
 	default:
-		n.log.Debug("what only the launch needed is cleared", "pid", o.value.PID())
+		n.log.Warn("cleared away what a late launch had made", "error", o.err)
 	}
 }
 

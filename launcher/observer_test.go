@@ -466,3 +466,21 @@ func TestObserverOfEnsure(t *testing.T) {
 		t.Errorf("Attach returned %v; and it was told of %d launches more", err, len(told.begun)-begun)
 	}
 }
+
+// A step is told why it has failed, the reason alone: an error that nobody changes any
+// more, whenever it is read.
+func TestStepIsToldTheReason(t *testing.T) {
+	r := newRig(t, "exit 3")
+	var told error
+	said := make(chan string, 1)
+	r.L.Observer = &launcher.Observer{Step: func(_ context.Context, s launcher.StepInfo) {
+		if s.Name == "probe" {
+			told = s.Err
+			go func() { said <- s.Err.Error() }()
+		}
+	}}
+	e := r.Fail(t.Context(), podrig.Alice)
+	if s := <-said; told != e.Err || s != e.Err.Error() {
+		t.Errorf("the step is told to have failed with %T, %s; want %T, %v", told, s, e.Err, e.Err)
+	}
+}

@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"cmp"
 	"sync"
 	"time"
 )
@@ -14,14 +15,19 @@ const (
 	callPatience = 250 * time.Millisecond
 
 	// fastCall is how long a call of a fast callback takes at most, on average.
-	// A fast one gets all that was written before the launch was over.
-	fastCall = 5 * time.Millisecond
+	// A fast one gets all that was written before the launch was over, as far as
+	// drainPatience allows.
+	fastCall = time.Millisecond
+
+	// fairCall is the same of one that has catchUp for it.
+	fairCall = 5 * time.Millisecond
 
 	// drainPatience is how long reading the rest of the log may take, once the
 	// launch is over.
 	drainPatience = 2 * time.Second
 
-	// catchUp is how long a fast callback may be in calls for that.
+	// catchUp is how long a callback that is not fast may be in calls, once the
+	// launch is over.
 	catchUp = 100 * time.Millisecond
 )
 
@@ -120,7 +126,11 @@ func (p *progress) end() bool {
 // callback has caught up. One long call does not make a callback slow. The caller
 // holds mu.
 func (p *progress) slowLocked() bool {
-	return p.late > catchUp || p.busy-p.longest > time.Duration(max(p.count-1, 0))*fastCall
+	average := fairCall
+	if p.late > catchUp {
+		average = fastCall
+	}
+	return p.busy-p.longest > time.Duration(max(p.count-1, 0))*average
 }
 
 // status has text shown, and does not wait for that.
@@ -195,11 +205,12 @@ func (p *progress) lost() int {
 func (p *progress) finish(following <-chan outcome[struct{}]) bool {
 	began := time.Now()
 	reporting := p.lastReporter(began)
-	idle := p.join(began, following) && p.join(began, reporting)
+	followed := p.join(began, following)
+	reported := p.join(began, reporting) // also if not: it may have panicked
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
-	return idle || p.since.IsZero()
+	return followed && reported || p.since.IsZero()
 }
 
 // lastReporter returns what the goroutine sends that reports statuses, after
@@ -208,7 +219,8 @@ func (p *progress) lastReporter(now time.Time) <-chan outcome[struct{}] {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.over = now
-	p.closed = p.closed || p.slowLocked()
+	// Where none runs one more may, for a callback that is slow need not be behind.
+	p.closed = p.closed || !p.since.IsZero() && p.slowLocked()
 	return p.reporting
 }
 
@@ -220,23 +232,27 @@ func (p *progress) join(began time.Time, done <-chan outcome[struct{}]) bool {
 		return true
 	}
 	for {
+		select {
+		case o := <-done:
+			p.crash = cmp.Or(p.crash, o.crash)
+			return true
+		default:
+		}
 		now := time.Now()
 		limit, ok := p.limit(began, now)
 		if !ok {
 			return false
 		}
 		if o, ok := receive(done, limit.Sub(now)); ok {
-			if o.crash != nil {
-				p.crash = o.crash
-			}
+			p.crash = cmp.Or(p.crash, o.crash)
 			return true
 		}
 	}
 }
 
 // limit returns until when it makes sense to wait, as things are now. ok is false
-// if it makes none any more: no call runs and none will, or the one that runs is
-// blocked, or the reader has not come to its end.
+// if it makes none any more: the call that runs is blocked, or the reader has not
+// come to its end.
 func (p *progress) limit(began, now time.Time) (until time.Time, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -249,7 +265,7 @@ func (p *progress) limit(began, now time.Time) (until time.Time, ok bool) {
 		}
 		until = call.Add(callPatience)
 	case p.closed:
-		return until, false
+		until = began.Add(2 * callPatience) // there is no call, and it ends by itself
 	default:
 		// A call may begin at any time: look again.
 		if end := now.Add(callPatience); end.Before(until) {

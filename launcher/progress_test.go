@@ -234,6 +234,8 @@ func a18(t *testing.T) {
 	t.Run("blocks a pod that is not", a18Deadline)
 	t.Run("blocks and goes on", a18GoesOn)
 	t.Run("is slow", a18Slow)
+	t.Run("is slow and not behind", a18Idle)
+	t.Run("is fast", a18Fast)
 	t.Run("began before", a18Began)
 	t.Run("launches", a18Launches)
 }
@@ -379,6 +381,64 @@ func a18Slow(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A callback that is slow, but not behind, gets the last line as well, and when Launch
+// returns nobody reads the log any more. In bubbles, for it is a matter of who is
+// first.
+func a18Idle(t *testing.T) {
+	for i := range podrig.Size(t, 40, 100, 4000) {
+		ready := i%2 == 0
+		synctest.Test(t, func(t *testing.T) {
+			f := newFake(t)
+			f.l.Ready = readiness.ReadyLine{}
+			for i := range 3 {
+				time.AfterFunc(time.Duration(i+1)*time.Second, func() { f.log.write("line\n") })
+			}
+			if ready {
+				time.AfterFunc(4*time.Second, func() { f.log.write("last\nINSOMNIA-READY\talice\t/sock\n") })
+			} else {
+				f.proc.endAt(time.Now().Add(4*time.Second), launcher.Exit{Known: true})
+			}
+			last := ""
+			pod, err := f.l.Launch(t.Context(), launcher.Spec{Name: "alice", Progress: func(line string) {
+				last = line
+				time.Sleep(20 * time.Millisecond)
+			}})
+			if n := f.log.open(); n != 0 {
+				t.Errorf("%d readers are open when Launch returns", n)
+			}
+			if ready != (err == nil) || ready && last != "last" {
+				t.Errorf("the last line it got is %q; %v", last, err)
+			}
+			if pod != nil {
+				mustStop(t, pod)
+			}
+		})
+	}
+}
+
+// A callback that takes a tenth of a millisecond is fast, and gets every line that was
+// written before the pod was ready, however many at once. In a bubble.
+func a18Fast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		f.l.Ready = readiness.ReadyLine{}
+		const n = 5000
+		f.log.write(strings.Repeat("line\n", n) + "INSOMNIA-READY\talice\t/sock\n")
+		calls := 0
+		pod, err := f.l.Launch(t.Context(), launcher.Spec{Name: "alice", Progress: func(string) {
+			calls++
+			time.Sleep(100 * time.Microsecond)
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if calls != n {
+			t.Errorf("it got %d lines of %d", calls, n)
+		}
+		mustStop(t, pod)
+	})
 }
 
 // What a call has taken before the launch is over does not count: one that began

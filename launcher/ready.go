@@ -11,7 +11,7 @@ import (
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
-// awaitReady waits until the pod is ready, and returns where, or an *Error with
+// awaitReady waits until the pod is ready, and returns where, or an ownError with
 // all that explains why it is not.
 //
 // The verdicts, in the order in which they win (see rule "ready, exited,
@@ -61,7 +61,7 @@ func (n *attempt) awaitReady(ctx context.Context, p *plan, pod *Pod) (readiness.
 		c.pass()
 	}
 	if !ready {
-		return readiness.Endpoint{}, n.unready(ctx, p.log, pod, w)
+		return readiness.Endpoint{}, ownError{n.unready(ctx, p.log, pod, w)}
 	}
 	if dropped := out.dropped(); dropped > 0 {
 		n.log.Warn("the progress callback was too slow", "lines", dropped)

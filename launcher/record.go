@@ -56,17 +56,27 @@ func (c *claimed) recordStart(r ownership.Record, pod *Pod) error {
 	return nil
 }
 
-// recordReady writes down that the pod is ready at e.
-func (c *claimed) recordReady(e readiness.Endpoint) error {
+// recordReady writes down that the pod is ready at e, unless may has an error when
+// it comes to that.
+func (c *claimed) recordReady(e readiness.Endpoint, may func() error) error {
 	if err := c.RemoveOverlay(); err != nil {
 		return err
 	}
 	if c.record.PID == 0 && !c.record.Elsewhere {
-		return nil
+		return may()
 	}
 	c.record.Answer = ownership.Answer{Ready: true, Network: e.Network, Address: e.Address}
-	if err := c.RecordReady(c.record); err != nil {
+	if err := c.RecordReady(c.record, may); err != nil {
 		return fmt.Errorf("record that launch %v is ready: %w", c.record.Launch, err)
+	}
+	return nil
+}
+
+// mayRecord returns an error if the launch was given up on. Its caller has an error by
+// now, and so the pod is to be ended and not to be recorded.
+func (n *attempt) mayRecord() error {
+	if n.fate.Load() == fateGivenUp {
+		return errGivenUp
 	}
 	return nil
 }
@@ -81,7 +91,7 @@ func (c *claimed) recordReady(e readiness.Endpoint) error {
 // that nobody watches the log any more. The pod's end waits for it (Pod.watch).
 func (n *attempt) settle(p *plan, pod *Pod, e readiness.Endpoint) (*Pod, error) {
 	logFile, _ := os.Stat(p.log.Path)
-	if err := p.name.recordReady(e); err != nil {
+	if err := p.name.recordReady(e, n.mayRecord); err != nil {
 		return nil, err
 	}
 	n.made.keep()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,8 +21,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
+	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
@@ -261,6 +265,69 @@ func TestPrepareThatPanics(t *testing.T) {
 	r.L.Launch(t.Context(), launcher.Spec{Name: "alice"})
 }
 
+// A cleanup that panics keeps no other from being called, and the panic goes on in the
+// caller. A pod that is ready stays.
+func TestEveryCleanupIsCalled(t *testing.T) {
+	for _, ready := range []bool{true, false} {
+		t.Run(fmt.Sprintf("ready %v", ready), func(t *testing.T) {
+			steps := podrig.Serve
+			if !ready {
+				steps = []string{"exit 3"}
+			}
+			r := newRig(t, steps...)
+			cleaned := false
+			r.L.Ready = preparer(func(_ context.Context, s *readiness.Setup) (readiness.Probe, error) {
+				s.Cleanup(func() { cleaned = true })
+				s.Cleanup(func() { panic("boom") })
+				return nil, nil
+			})
+			panicked, returned := catch(func() { r.L.Launch(context.Background(), podrig.Alice) })
+			if returned || panicked != "boom" {
+				t.Errorf("Launch has returned: %v, panicked with: %v", returned, panicked)
+			}
+			if !cleaned {
+				t.Error("the other cleanup was not called")
+			}
+			if ready {
+				pod, err := r.L.Attach(t.Context(), "alice")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := pod.Stop(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// A cleanup that hangs holds a pod that is ready up until the deadline. If it panics
+// later, when Launch has returned, that is logged.
+func TestLatePanicOfACleanupIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		var out strings.Builder
+		var mu sync.Mutex
+		f.l.Logger = hclog.New(&hclog.LoggerOptions{Output: &out, Mutex: &mu})
+		release := make(chan struct{})
+		f.l.Ready = preparer(func(_ context.Context, s *readiness.Setup) (readiness.Probe, error) {
+			s.Cleanup(func() { <-release; panic("late boom") })
+			return readiness.ReadyLine{}, nil
+		})
+		f.log.write("INSOMNIA-READY\talice\t/sock\n")
+		pod, err := f.l.Launch(t.Context(), launcher.Spec{Name: "alice"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		close(release)
+		synctest.Wait()
+		if !strings.Contains(out.String(), "late boom") {
+			t.Errorf("logged: %s", out.String())
+		}
+		mustStop(t, pod)
+	})
+}
+
 // The deadline is moved so that the time asked for remains, never to an earlier
 // instant, and never past the hard limit; the message says so.
 func TestExtend(t *testing.T) {
@@ -472,6 +539,30 @@ func TestStatusWithACallbackThatPanics(t *testing.T) {
 	}()
 	r.L.Launch(t.Context(), launcher.Spec{Name: "alice", Progress: func(line string) { panic("frightened by " + line) }})
 	t.Error("Launch has returned")
+}
+
+// The panic of a callback is not lost where the log cannot be read.
+func TestStatusWithACallbackThatPanicsAndALogThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		release := make(chan struct{})
+		f.l.Log = logsource.SourceFunc(func(context.Context, logsource.Launch) (*logsource.Log, error) {
+			return &logsource.Log{Follow: func(context.Context) (io.ReadCloser, error) {
+				<-release
+				return nil, fs.ErrClosed
+			}}, nil
+		})
+		f.l.Ready = shows(func(status func(string)) { status("boo") })
+		panicked, returned := catch(func() {
+			_, err := f.l.Launch(t.Context(), launcher.Spec{Name: "alice", Progress: func(string) { panic("boom") }})
+			t.Logf("Launch returned %v", err)
+		})
+		if returned || panicked != "boom" {
+			t.Errorf("Launch has returned: %v, panicked with: %v", returned, panicked)
+		}
+		f.proc.end(launcher.Exit{Known: true})
+		close(release)
+	})
 }
 
 // PIDEnv: the variable holds the pod's own pid, which is the one that the

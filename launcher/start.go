@@ -47,9 +47,10 @@ func (n *attempt) start(ctx context.Context, p *plan) (*Pod, error) {
 	pod := newPod(n.podConfig(n.spec.Name, p.dir, p.log.Path), proc)
 	n.started = true
 	n.note(func(e *Error) { e.PID = pod.PID() })
+	p.name.lives.Store(true) // also if kill panics, or does not return
 	n.made.addSlow(2*killPatience, "its process may still be running", func() error {
 		err := pod.kill()
-		p.name.lives = err != nil
+		p.name.lives.Store(err != nil)
 		return err
 	})
 	return pod, p.name.recordStart(record, pod)

@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -122,11 +123,11 @@ func runStep[T any](n *attempt, at int32, f func() (T, error)) (v T, err error) 
 	}
 	began := time.Now()
 	v, err = f()
-	stage := stepTable[at].stage
-	if e, ok := err.(*Error); ok {
-		stage = e.Stage
+	stage, why := stepTable[at].stage, err
+	if own, ok := err.(ownError); ok {
+		stage, why = own.e.Stage, own.e.Err
 	}
-	n.tell(at, stage, began, err)
+	n.tell(at, stage, began, why)
 	if err == nil && n.log.IsDebug() { // else its arguments are made for nothing
 		n.log.Debug("step done", "stage", string(stage), "step", stepTable[at].name, "took", time.Since(began))
 	}
@@ -187,6 +188,7 @@ func (n *attempt) fail(stage Stage) {
 // stuck returns the Error of a launch whose line hangs.
 func (n *attempt) stuck(ctx context.Context) *Error {
 	at := stepTable[n.at.Load()]
+	n.note(func(e *Error) { at.stage = cmp.Or(at.stage, e.Stage) }) // it has failed just now
 	e := n.failure(at.stage, whyOver(ctx))
 	e.Leftover = fmt.Errorf("stage %s has not returned from its step %q: a strategy or a filesystem hangs; what it still makes is cleared when it does", at.stage, at.name)
 	if at == stepTable[stepRecord] {
@@ -195,12 +197,19 @@ func (n *attempt) stuck(ctx context.Context) *Error {
 	return e
 }
 
+// An ownError is what a step fails with that knows more than why: the Error of this
+// launch. An *Error that a strategy returns is of another.
+type ownError struct{ e *Error }
+
+func (o ownError) Error() string { return o.e.Error() }
+
 // failed undoes what a launch that fails with err has made, and returns the
-// Error of it. If err is an *Error it is that one, with what was found meanwhile.
+// Error of it. If err is an ownError it is that one, with what was found meanwhile.
 // A panic of what undoes it goes on.
 func (n *attempt) failed(ctx context.Context, err error) *Error {
 	at := n.at.Load()
-	e, complete := err.(*Error)
+	own, complete := err.(ownError)
+	e := own.e
 	if !complete {
 		e = n.failure(stepTable[at].stage, whyFailed(ctx, err))
 	}

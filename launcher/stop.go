@@ -108,13 +108,9 @@ func (p *Pod) signal(ctx context.Context, sig syscall.Signal) error {
 // kill ends the whole group of a pod that did not become ready. Its error says
 // what could not be ended.
 func (p *Pod) kill() error {
-	p.mu.Lock()
-	p.stopping, p.killAt = true, time.Now()
-	p.mu.Unlock()
 	bound, cancel := context.WithTimeout(context.Background(), killPatience)
 	defer cancel()
-	err := p.signal(bound, syscall.SIGKILL)
-	close(p.settled)
+	err := p.sendKill(bound)
 	wait := killPatience
 	if err != nil {
 		wait = patience // it was not told to go, but may be going
@@ -129,4 +125,15 @@ func (p *Pod) kill() error {
 		return fmt.Errorf("its process may still be running: %w", err)
 	}
 	return fmt.Errorf("process %d may still be running: %w", p.PID(), err)
+}
+
+// sendKill sends SIGKILL for kill, and lets the Pod's goroutine go on. If the signal
+// panics that goroutine still reaps, but signals nobody.
+func (p *Pod) sendKill(ctx context.Context) error {
+	defer close(p.settled)
+	err := p.signal(ctx, syscall.SIGKILL)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stopping, p.killAt = true, time.Now()
+	return err
 }

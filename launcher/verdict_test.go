@@ -237,3 +237,25 @@ type unwatchable struct {
 }
 
 func (u unwatchable) Wait(context.Context) (launcher.Exit, error) { return launcher.Exit{}, u.err }
+
+// Where the signal that should end the process of a launch that fails panics, the
+// process is still reaped when it ends.
+func TestProcessWhoseSignalPanicsIsReaped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		f.l.Starter = fakeStarter{panicking{f.proc}}
+		f.l.Ready = readiness.ProbeFunc(func(context.Context, readiness.Target) (readiness.Endpoint, error) {
+			return readiness.Endpoint{}, errors.New("it is not")
+		})
+		if panicked, _ := catch(func() { f.l.Launch(t.Context(), launcher.Spec{Name: "alice"}) }); panicked != "boom" {
+			t.Errorf("panicked with %v", panicked)
+		}
+		f.proc.end(launcher.Exit{Known: true})
+		synctest.Wait()
+	})
+}
+
+// A panicking process does so at every signal.
+type panicking struct{ *fakeProcess }
+
+func (panicking) Signal(context.Context, os.Signal) error { panic("boom") }

@@ -4,6 +4,7 @@ package endurance_test
 
 import (
 	"flag"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -40,6 +41,37 @@ func TestHang(t *testing.T) {
 		}
 	}
 	t.Error("no launch has failed: did anything hang?")
+}
+
+// Also with -short, one call hangs that comes in a step which nobody gives up: it asks
+// whether the filesystem of the log is full.
+func TestHangOfStatfs(t *testing.T) {
+	j := newInjector(t)
+	all := j.list([]string{"launch that fails"}, true, func(c crashpoint.Call) []syscall.Errno {
+		if c.Name == "statfs" && mayHang(c) {
+			return []syscall.Errno{0}
+		}
+		return nil
+	})
+	if len(all) == 0 {
+		t.Fatal("no launch has called statfs(2)")
+	}
+	j.inject(all, 8)
+}
+
+// A pod whose launch is given up on before it is recorded as ready is ended when the
+// call returns. One of the last looks at a file hangs; just before the record is
+// written there is one.
+func TestHangBeforeTheRecord(t *testing.T) {
+	j := newInjector(t)
+	all := j.list([]string{"launch"}, true, func(c crashpoint.Call) []syscall.Errno {
+		if c.Name == "fstat" && c.On == "file" && mayHang(c) {
+			return []syscall.Errno{0}
+		}
+		return nil
+	})
+	slices.SortFunc(all, func(a, b injection) int { return a.n - b.n })
+	j.inject(all[max(0, len(all)-4):], 8)
 }
 
 // mayHang reports whether a filesystem may let a call hang. inotify_add_watch(2)

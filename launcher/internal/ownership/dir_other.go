@@ -25,8 +25,10 @@ func openDirectory(string) (*dir, status, error) { return nil, status{}, errors.
 func (d *dir) close()                             {}
 func (d *dir) lstat(string) (status, error)       { return status{}, errors.ErrUnsupported }
 func (d *dir) open(string, int) (*os.File, error) { return nil, errors.ErrUnsupported }
-func (d *dir) add(string, status, []byte) error   { return errors.ErrUnsupported }
-func (d *dir) remove(string) error                { return errors.ErrUnsupported }
+func (d *dir) add(string, status, []byte, func() error) error {
+	return errors.ErrUnsupported
+}
+func (d *dir) remove(string) error { return errors.ErrUnsupported }
 
 func fileStatus(*os.File) (status, error) { return status{}, errors.ErrUnsupported }
 

@@ -77,7 +77,7 @@ func (d *dir) open(name string, flags int) (*os.File, error) {
 // add appends data to the file called name, or returns errNotWritten if it is not
 // the one that is meant, of the same size: a new file may get the inode of one that
 // was deleted.
-func (d *dir) add(name string, meant status, data []byte) error {
+func (d *dir) add(name string, meant status, data []byte, may func() error) error {
 	fd, err := openAt(d.fd, name, unix.O_WRONLY|unix.O_APPEND|nonblock, 0)
 	if err != nil {
 		return d.failed("open", name, err)
@@ -85,6 +85,9 @@ func (d *dir) add(name string, meant status, data []byte) error {
 	defer unix.Close(fd)
 	if there, err := statusOf(fd); err != nil || !there.same(meant) || there.size != meant.size {
 		return errors.Join(errNotWritten, err)
+	}
+	if err := may(); err != nil {
+		return err
 	}
 	for len(data) > 0 && err == nil {
 		n := 0

@@ -272,16 +272,21 @@ func (c *Claim) Record(r Record) error {
 }
 
 // RecordReady adds to the record r, which was written down, that the pod is ready
-// at r.Answer. It may be called until Abandon or Settle.
-func (c *Claim) RecordReady(r Record) error {
+// at r.Answer. Just before it writes, when nothing else is left that may take long, it
+// calls may, and writes nothing if that returns an error. It may be called until
+// Abandon or Settle.
+func (c *Claim) RecordReady(r Record, may func() error) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	err := c.place.add(r.Answer)
-	if errors.Is(err, errNotWritten) {
-		return c.place.write(r)
+	err := c.place.add(r.Answer, may)
+	if !errors.Is(err, errNotWritten) {
+		return err
 	}
-	return err
+	if err := may(); err != nil {
+		return err
+	}
+	return c.place.write(r)
 }
 
 // check makes sure that the name is still ours. Somebody may have cleaned the

@@ -222,8 +222,8 @@ var errNotWritten = errors.New("the record was deleted or replaced")
 
 // add adds to the record that was written. This is on the way from the ready line
 // to the launch's return, so the record is not replaced: many filesystems flush a
-// file that is renamed over another.
-func (p *Place) add(a Answer) (err error) {
+// file that is renamed over another. An error of may keeps it from being written.
+func (p *Place) add(a Answer, may func() error) (err error) {
 	if a.Address, err = encodeText(a.Address); err != nil {
 		return err
 	}
@@ -234,7 +234,7 @@ func (p *Place) add(a Answer) (err error) {
 	if p.written == nil {
 		return errNotWritten
 	}
-	switch err := p.base.add(p.recordName(), *p.written, append(data, '\n')); {
+	switch err := p.base.add(p.recordName(), *p.written, append(data, '\n'), may); {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ELOOP):
 		return errNotWritten
 	default:

@@ -659,7 +659,7 @@ func TestRecordReadyAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.Answer = ownership.Answer{Ready: true, Network: "unix", Address: "/alice/sock"}
-			if err := c.RecordReady(r); err != nil {
+			if err := c.RecordReady(r, func() error { return nil }); err != nil {
 				t.Fatal(err)
 			}
 			c.Settle()
