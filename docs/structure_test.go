@@ -25,6 +25,7 @@ func TestReferencesPointDown(t *testing.T) {
 		"launcher",
 		"launcher/internal/unixproc",
 		"logsource",
+		"logsource/logsourcetest",
 		"readiness",
 		"runtimedir",
 	}
