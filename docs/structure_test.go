@@ -28,6 +28,8 @@ func TestReferencesPointDown(t *testing.T) {
 		"logsource/logsourcetest",
 		"readiness",
 		"runtimedir",
+		"runtimedir/conformance",
+		"runtimedir/runtimedirtest",
 	}
 	for _, system := range []string{"linux", "darwin"} {
 		t.Run(system, func(t *testing.T) {
