@@ -27,6 +27,7 @@ func TestReferencesPointDown(t *testing.T) {
 		"logsource",
 		"logsource/logsourcetest",
 		"readiness",
+		"readiness/readinesstest",
 		"runtimedir",
 		"runtimedir/conformance",
 		"runtimedir/runtimedirtest",
