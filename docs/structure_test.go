@@ -24,6 +24,7 @@ func TestReferencesPointDown(t *testing.T) {
 	packages := []string{
 		"launcher",
 		"launcher/internal/unixproc",
+		"launcher/launchertest",
 		"logsource",
 		"logsource/logsourcetest",
 		"readiness",
