@@ -23,6 +23,8 @@ import (
 func TestReferencesPointDown(t *testing.T) {
 	packages := []string{
 		"launcher",
+		"launcher/internal/leaktest",
+		"launcher/internal/podrig",
 		"launcher/internal/unixproc",
 		"launcher/launchertest",
 		"logsource",
