@@ -23,6 +23,7 @@ import (
 func TestReferencesPointDown(t *testing.T) {
 	packages := []string{
 		"launcher",
+		"launcher/internal/crashpoint",
 		"launcher/internal/leaktest",
 		"launcher/internal/podrig",
 		"launcher/internal/unixproc",
