@@ -24,6 +24,7 @@ func TestReferencesPointDown(t *testing.T) {
 	packages := []string{
 		"launcher",
 		"launcher/internal/crashpoint",
+		"launcher/internal/fakepod",
 		"launcher/internal/leaktest",
 		"launcher/internal/podrig",
 		"launcher/internal/unixproc",
