@@ -1,12 +1,15 @@
 package docs_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"go/ast"
-	"go/build"
 	"go/parser"
 	"go/token"
 	"go/types"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,50 +18,96 @@ import (
 
 // References point down: within each of these packages a file uses only what files
 // below it define, so there is an order in which they can be read. A new circle
-// names the files and what they use of each other.
+// names the files and what they use of each other. Linux has files of its own;
+// darwin stands for the other systems.
 func TestReferencesPointDown(t *testing.T) {
-	for _, dir := range []string{"launcher", "launcher/internal/unixproc", "runtimedir"} {
-		t.Run(dir, func(t *testing.T) {
-			uses := fileUses(t, filepath.Join("..", dir))
-			if len(uses) < 3 {
-				t.Fatalf("only %d files use others: the check is broken", len(uses))
-			}
-			if circle := findCircle(uses); circle != nil {
-				t.Errorf("these files use each other in a circle:\n%s", strings.Join(circle, "\n"))
+	packages := []string{
+		"launcher",
+		"launcher/internal/crashpoint",
+		"launcher/internal/fakepod",
+		"launcher/internal/leaktest",
+		"launcher/internal/podrig",
+		"launcher/internal/unixproc",
+		"launcher/launchertest",
+		"logsource",
+		"logsource/logsourcetest",
+		"readiness",
+		"readiness/readinesstest",
+		"runtimedir",
+		"runtimedir/conformance",
+		"runtimedir/runtimedirtest",
+	}
+	for _, system := range []string{"linux", "darwin"} {
+		t.Run(system, func(t *testing.T) {
+			source := readSource(t, system)
+			for _, dir := range packages {
+				p := source.listed["github.com/podlaunch/podlaunch/"+dir]
+				if p == nil {
+					if system == "linux" {
+						t.Errorf("there is no package %s", dir)
+					}
+					continue // its files are for Linux alone
+				}
+				uses := source.fileUses(t, p)
+				if len(p.GoFiles) > 1 && len(uses) == 0 {
+					t.Errorf("no file of %s uses another: the check is broken", dir)
+				}
+				if circle := findCircle(uses); circle != nil {
+					t.Errorf("these files of %s use each other in a circle:\n%s", dir, strings.Join(circle, "\n"))
+				}
 			}
 		})
 	}
 }
 
-// fileUses says of each file of the package in dir which names it uses of each
-// other one. Imported packages are not looked at.
-func fileUses(t *testing.T, dir string) map[string]map[string][]string {
+// A listedPackage is what go list says of a package.
+type listedPackage struct {
+	ImportPath, Dir string
+	GoFiles         []string
+	ImportMap       map[string]string // from what a file imports to what that is
+}
+
+// A source is the module and all that it imports, as one system sees it.
+type source struct {
+	files    *token.FileSet
+	listed   map[string]*listedPackage
+	imported map[string]*types.Package
+}
+
+func readSource(t *testing.T, system string) *source {
 	t.Helper()
-	target := build.Default
-	target.GOOS = "linux"
-	pkg, err := target.ImportDir(dir, 0)
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-e", "-json=ImportPath,Dir,GoFiles,ImportMap", "./...")
+	list.Dir = ".."
+	list.Env = append(os.Environ(), "GOOS="+system, "CGO_ENABLED=0")
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("%v: %v", list, err)
+	}
+	s := &source{token.NewFileSet(), make(map[string]*listedPackage), make(map[string]*types.Package)}
+	for packages := json.NewDecoder(bytes.NewReader(out)); packages.More(); {
+		p := new(listedPackage)
+		if err := packages.Decode(p); err != nil {
+			t.Fatal(err)
+		}
+		s.listed[p.ImportPath] = p
+	}
+	return s
+}
+
+// fileUses says of each file of p which names it uses of each other one.
+func (s *source) fileUses(t *testing.T, p *listedPackage) map[string]map[string][]string {
+	t.Helper()
+	info := types.Info{Uses: make(map[*ast.Ident]types.Object)}
+	checked, err := s.check(p, types.Config{}, &info)
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := token.NewFileSet()
-	var syntax []*ast.File
-	for _, name := range pkg.GoFiles {
-		f, err := parser.ParseFile(files, filepath.Join(dir, name), nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
-		syntax = append(syntax, f)
-	}
-	info := types.Info{Uses: make(map[*ast.Ident]types.Object)}
-	// What comes from imported packages is unknown, and so not all is correct.
-	config := types.Config{Importer: emptyPackages{}, Error: func(error) {}}
-	checked, _ := config.Check(dir, files, syntax, &info)
 	uses := make(map[string]map[string][]string)
 	for id, object := range info.Uses {
 		if object.Pkg() != checked {
 			continue
 		}
-		from, to := fileOf(files, id.Pos()), fileOf(files, object.Pos())
+		from, to := fileOf(s.files, id.Pos()), fileOf(s.files, object.Pos())
 		if from == to {
 			continue
 		}
@@ -72,17 +121,47 @@ func fileUses(t *testing.T, dir string) map[string]map[string][]string {
 	return uses
 }
 
-func fileOf(files *token.FileSet, pos token.Pos) string {
-	return filepath.Base(files.Position(pos).Filename)
+// check finds out what the names in p stand for.
+func (s *source) check(p *listedPackage, config types.Config, info *types.Info) (*types.Package, error) {
+	var syntax []*ast.File
+	for _, name := range p.GoFiles {
+		f, err := parser.ParseFile(s.files, filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
+		if err != nil {
+			return nil, err
+		}
+		syntax = append(syntax, f)
+	}
+	config.Importer = imports{s, p}
+	return config.Check(p.ImportPath, s.files, syntax, info)
 }
 
-// An emptyPackages imports each package as one without anything in it.
-type emptyPackages struct{}
+// imports are those of one package.
+type imports struct {
+	source *source
+	by     *listedPackage
+}
 
-func (emptyPackages) Import(path string) (*types.Package, error) {
-	p := types.NewPackage(path, filepath.Base(path))
-	p.MarkComplete()
-	return p, nil
+func (i imports) Import(path string) (*types.Package, error) {
+	if path == "unsafe" {
+		return types.Unsafe, nil
+	}
+	if mapped, ok := i.by.ImportMap[path]; ok {
+		path = mapped
+	}
+	if p := i.source.imported[path]; p != nil {
+		return p, nil
+	}
+	listed := i.source.listed[path]
+	if listed == nil {
+		return nil, fmt.Errorf("go list does not know %s", path)
+	}
+	p, err := i.source.check(listed, types.Config{IgnoreFuncBodies: true}, nil)
+	i.source.imported[path] = p
+	return p, err
+}
+
+func fileOf(files *token.FileSet, pos token.Pos) string {
+	return filepath.Base(files.Position(pos).Filename)
 }
 
 // findCircle returns a circle, a line for each of its arrows, or nil.

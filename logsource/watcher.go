@@ -3,7 +3,6 @@ package logsource
 import (
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -32,13 +31,11 @@ type hub struct {
 	idle    *time.Timer // pending call of shut; nil if none is
 }
 
-// A watch tells of every change of one file, until it is stopped.
+// A watch tells of every change of one file, until it is stopped. If it is lost,
+// its owner stops it and adds it again.
 type watch struct {
-	hub     *hub
-	path    string
-	changed func()
-	gone    atomic.Bool
-	on      *watched // the notifier's
+	hub *hub
+	subscriber
 }
 
 // add calls changed, from any goroutine, after each change of file, until the
@@ -55,8 +52,8 @@ func (h *hub) add(file *os.File, changed func()) *watch {
 		h.watcher = watcher
 	}
 	for _, path := range watchPaths(file) {
-		w := &watch{hub: h, path: path, changed: changed}
-		if err := h.watcher.add(w); err == nil {
+		w := &watch{h, subscriber{path: path, changed: changed}}
+		if err := h.watcher.add(&w.subscriber); err == nil {
 			h.count++
 			return w
 		}
@@ -71,22 +68,9 @@ func (w *watch) stop() {
 	h := w.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.watcher.remove(w)
+	h.watcher.remove(&w.subscriber)
 	h.count--
 	h.shutLater()
-}
-
-// lost reports whether the watcher has dropped the watch of its own accord.
-// Whoever asks stops it and adds it again.
-func (w *watch) lost() bool { return w.gone.Load() }
-
-// tell tells of a change; lost says that it is the last one of which the watcher
-// knows.
-func (w *watch) tell(lost bool) {
-	if lost {
-		w.gone.Store(true)
-	}
-	w.changed()
 }
 
 // shutLater closes the watcher after a while, if nobody watches by then. The

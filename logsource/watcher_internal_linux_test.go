@@ -222,13 +222,13 @@ func TestWatchedWhileGathering(t *testing.T) {
 	first := mustAdd(t, h, file, a.ring)
 	n := h.watcher
 	n.mu.Lock()
-	gathering := n.byWD[first.on.wd]
+	gathering := n.of[&first.subscriber]
 	n.unwatch(gathering) // as take does
 	n.mu.Unlock()
 	second := mustAdd(t, h, again, b.ring)
 	n.resume(gathering)
 	a.mustRing(t, "the end of the gathering")
-	if first.on != second.on {
+	if n.of[&first.subscriber] != n.of[&second.subscriber] {
 		t.Error("the kernel watches it twice")
 	}
 	write(t, file, "x")

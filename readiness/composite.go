@@ -73,14 +73,6 @@ func Verify(ctx context.Context, p Probe, t Target) error {
 	return last.Verify(ctx, t)
 }
 
-// Describe names a probe for a person: what it is waiting for.
-func Describe(p Probe) string {
-	if s, ok := p.(fmt.Stringer); ok {
-		return s.String()
-	}
-	return fmt.Sprintf("%T", p)
-}
-
 // checkParts makes sure that the combinator called what has parts, and none of
 // them is nil.
 func checkParts(what string, probes []Probe) error {

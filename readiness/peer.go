@@ -1,8 +1,8 @@
 package readiness
 
 import (
-	"errors"
 	"fmt"
+	"net"
 	"os"
 )
 
@@ -13,6 +13,28 @@ type Peer struct {
 	PID int // 0 if the system does not tell, or it lives in another pid namespace
 	UID int // effective user
 	GID int // effective group
+}
+
+// peerOf returns who made the socket listen to which conn is connected.
+func peerOf(conn *net.UnixConn) (Peer, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return Peer{}, err
+	}
+	var peer Peer
+	if ctlErr := raw.Control(func(fd uintptr) { peer, err = peerOfFD(int(fd)) }); ctlErr != nil {
+		return Peer{}, ctlErr
+	}
+	return peer, err
+}
+
+// peerOfFD is peerOf for a descriptor.
+func peerOfFD(fd int) (Peer, error) {
+	pid, uid, gid, err := credentials(fd)
+	if err != nil {
+		return Peer{}, err
+	}
+	return Peer{PID: pid, UID: uid, GID: gid}, nil
 }
 
 // SamePod accepts the pod itself: a process of our user that belongs to the
@@ -53,23 +75,6 @@ func AnyPeer(Peer, Target) error { return nil }
 func foreign(p Peer, why, allow string) error {
 	return &foreignError{peer: p, command: commandName(p.PID), why: why, allow: allow,
 		is: ErrForeignPeer.Error(), does: "answers", may: "answer", field: "readiness.Socket.Peer"}
-}
-
-// socketWith returns a Socket with the Peer of another probe, which that calls
-// field; nil means standard.
-func socketWith(peer, standard func(Peer, Target) error, field string) Socket {
-	if peer == nil {
-		peer = standard
-	}
-	return Socket{Peer: func(p Peer, t Target) error {
-		err := peer(p, t)
-		if foreign := (*foreignError)(nil); errors.As(err, &foreign) {
-			f := *foreign
-			f.field = field
-			return &f
-		}
-		return err
-	}}
 }
 
 // A foreignError is a process that is not allowed to do something.

@@ -3,35 +3,22 @@ package readiness
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"os"
 	"strconv"
 
 	"golang.org/x/sys/unix"
 )
 
-// tellsPID says whether peerOf learns the peer's pid on this system.
+// tellsPID says whether peerOfFD learns the peer's pid on this system.
 const tellsPID = true
 
-func peerOf(conn *net.UnixConn) (Peer, error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return Peer{}, err
-	}
-	var peer Peer
-	if ctlErr := raw.Control(func(fd uintptr) { peer, err = peerOfFD(int(fd)) }); ctlErr != nil {
-		return Peer{}, ctlErr
-	}
-	return peer, err
-}
-
-// peerOfFD asks for SO_PEERCRED (unix(7)).
-func peerOfFD(fd int) (Peer, error) {
+// credentials asks for SO_PEERCRED (unix(7)).
+func credentials(fd int) (pid, uid, gid int, err error) {
 	cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil {
-		return Peer{}, os.NewSyscallError("getsockopt", err)
+		return 0, 0, 0, os.NewSyscallError("getsockopt", err)
 	}
-	return Peer{PID: int(cred.Pid), UID: int(cred.Uid), GID: int(cred.Gid)}, nil
+	return int(cred.Pid), int(cred.Uid), int(cred.Gid), nil
 }
 
 // commandName returns the name of a process in brackets, for an error.

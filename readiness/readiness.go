@@ -3,6 +3,7 @@ package readiness
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"reflect"
 	"runtime"
@@ -67,6 +68,14 @@ func (f ProbeFunc) String() string {
 		return "no function"
 	}
 	return "the function " + runtime.FuncForPC(reflect.ValueOf(f).Pointer()).Name()
+}
+
+// Describe names a probe for a person: what it is waiting for.
+func Describe(p Probe) string {
+	if s, ok := p.(fmt.Stringer); ok {
+		return s.String()
+	}
+	return fmt.Sprintf("%T", p)
 }
 
 // A LineOwner is a [Probe] that waits for a line which the pod writes for the

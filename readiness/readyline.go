@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"strings"
 )
@@ -129,47 +128,15 @@ func (l ReadyLine) OwnsLine(t Target, line []byte) bool {
 	return err == nil && socket != ""
 }
 
+// Status implements [StatusReader]: the text of a line with which the pod says
+// how far it has come.
+func (l ReadyLine) Status(t Target, line []byte) (text []byte, ok bool) {
+	text, ok, _ = l.said(line, wordStatus, t.Name)
+	return text, ok
+}
+
 // String describes the probe.
 func (l ReadyLine) String() string { return fmt.Sprintf("the ready line %q", l.prefix()) }
-
-// Announce writes the ready line of the pod called name, which listens on
-// socket, to w (the pod's stderr) in one write, so that no other output can
-// come between. It returns an error, and writes nothing, if name or socket
-// could not be read back.
-func (l ReadyLine) Announce(w io.Writer, name, socket string) error {
-	if err := l.check(); err != nil {
-		return err
-	}
-	line := l.prefix() + "\t" + name + "\t" + socket
-	got, err := l.parse([]byte(line), name)
-	switch {
-	case strings.ContainsAny(name, "\t\r\n"):
-		return fmt.Errorf("announce: the name %q holds a tab or a line break", name)
-	case strings.ContainsAny(socket, "\n") || strings.HasSuffix(socket, "\r"):
-		return fmt.Errorf("announce: the socket %q holds a line break", socket)
-	case err != nil:
-		return fmt.Errorf("announce: %w", err)
-	case got != socket:
-		return fmt.Errorf("announce: the line %s would not be understood", quoted([]byte(line)))
-	}
-	return writeLine(w, line)
-}
-
-// writeLine writes line and its end in one write.
-func writeLine(w io.Writer, line string) error {
-	n, err := io.WriteString(w, line+"\n")
-	if err == nil && n < len(line)+1 {
-		err = io.ErrShortWrite
-	}
-	return err
-}
-
-// Announce is the pod's side of the zero [ReadyLine]: it writes the ready line
-// of the pod called name, which listens on socket, to w (the pod's stderr) in
-// one write. Call it once the socket accepts connections.
-func Announce(w io.Writer, name, socket string) error {
-	return ReadyLine{}.Announce(w, name, socket)
-}
 
 func (l ReadyLine) prefix() string {
 	if l.Prefix == "" {
@@ -231,15 +198,6 @@ func (l ReadyLine) parse(line []byte, name string) (socket string, err error) {
 	return string(fields[2]), nil
 }
 
-func absolute(path, dir string) string {
-	if filepath.IsAbs(path) {
-		return path
-	}
-	// Not filepath.Join: it would take the element before ".." away, and that
-	// may be a symbolic link.
-	return dir + string(filepath.Separator) + path
-}
-
 func (l ReadyLine) pending(t Target, seen notes, cause error) error {
 	e := &PendingError{Waiting: l.String(), Notes: seen.list(), Cause: cause}
 	// The pod may be up and only have failed to say so (it closed its stderr,
@@ -254,38 +212,35 @@ func (l ReadyLine) pending(t Target, seen notes, cause error) error {
 	return e
 }
 
-// notes keeps what was noticed on the way: the first few and a count.
-type notes struct {
-	of    string // what they are about; empty means lines
-	first []string
-	more  int
+// failure returns what the pod called name says of its failure with line, or
+// why a line that looks like that does not say it.
+func (l ReadyLine) failure(line []byte, name string) (*FailedError, error) {
+	reason, ok, err := l.said(line, wordFail, name)
+	if !ok {
+		return nil, err
+	}
+	return &FailedError{Reason: cut(string(reason))}, nil
 }
 
-func (n *notes) add(s string) {
-	const keep = 3
-	if len(n.first) < keep {
-		n.first = append(n.first, s)
-	} else {
-		n.more++
+// said is the function said for the lines of l.
+func (l ReadyLine) said(line []byte, word, name string) (text []byte, ok bool, err error) {
+	stem, ok := l.stem()
+	if !ok {
+		return nil, false, nil
 	}
+	return said(line, stem, word, name)
 }
 
-func (n *notes) list() []string {
-	if n.more == 0 {
-		return n.first
+// begins is what every line begins with that is for l.
+func (l ReadyLine) begins() string {
+	if stem, ok := l.stem(); ok {
+		return stem
 	}
-	of := n.of
-	if of == "" {
-		of = "lines"
-	}
-	return append(n.first, fmt.Sprintf("and %d more such %s", n.more, of))
+	return l.prefix()
 }
 
-// quoted quotes a line for an error, or its first KiB.
-func quoted(line []byte) string {
-	const most = 1 << 10
-	if len(line) <= most {
-		return fmt.Sprintf("%q", line)
-	}
-	return fmt.Sprintf("%q… (%d bytes)", line[:most], len(line))
+// stem is the prefix without its -READY.
+func (l ReadyLine) stem() (string, bool) {
+	stem, ok := strings.CutSuffix(l.prefix(), wordReady)
+	return stem, ok && l.check() == nil
 }

@@ -164,3 +164,20 @@ func checkSocketPath(do, path string) error {
 }
 
 func isUnix(e Endpoint) bool { return e.Network == "unix" || e.Network == "unixpacket" }
+
+// socketWith returns a Socket with the Peer of another probe, which that calls
+// field; nil means standard.
+func socketWith(peer, standard func(Peer, Target) error, field string) Socket {
+	if peer == nil {
+		peer = standard
+	}
+	return Socket{Peer: func(p Peer, t Target) error {
+		err := peer(p, t)
+		if foreign := (*foreignError)(nil); errors.As(err, &foreign) {
+			f := *foreign
+			f.field = field
+			return &f
+		}
+		return err
+	}}
+}

@@ -13,50 +13,6 @@ import (
 	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
-// starterKit is the contract of launcher.Starter and launcher.Process. The rules
-// without needs hold for whatever a process may be.
-var starterKit = conformance.Kit[*starting]{Rules: []conformance.Rule[*starting]{
-	{Name: "starts", Says: "Start returns a process, and SIGKILL ends it.", Run: withProcess(starts)},
-
-	{Name: "wait-runs", Says: "Wait does not return before the process has ended, or ctx is done.", Run: withProcess(waitRuns)},
-	{Name: "wait-ctx", Says: "Once ctx is done Wait returns an error that wraps its cause.", Run: withProcess(waitContext)},
-	{Name: "wait-looks", Says: "With a ctx that is done Wait looks: it returns how the process ended, if it has.", Run: waitLooks},
-	{Name: "wait-same", Says: "Wait returns the same at every call, and to every goroutine.", Run: waitSame},
-	{Name: "signal-gone", Says: "Signal returns os.ErrProcessDone once there is nobody left to get it.", Run: signalGone},
-	{Name: "start-ctx", Says: "The ctx of Start bounds the starting only: the process outlives it.", Run: startContext},
-	{Name: "start-done", Says: "With a ctx that is done Start returns promptly: a process, or an error that wraps the cause.", Run: startDone},
-	{Name: "request", Says: "Start does not change the request, nor what is behind its slices.", Run: startKeepsRequest},
-	{Name: "files-open", Says: "Start does not close the files of the request.", Run: startKeepsFiles},
-	{Name: "leaves-nothing", Says: "Once a process has ended, and was reaped, no descriptor is left.", Run: startLeavesNothing},
-
-	{Name: "find", Says: "A Finder finds the process of a launch as long as it runs, and returns os.ErrProcessDone otherwise.", Run: findsAgain},
-
-	{Name: "killed", Says: "Wait tells the signal that has ended the process.", Run: needs(Status, killed)},
-	{Name: "exit-code", Says: "Wait tells the exit status.", Run: needs(Programs|Status, exitCode)},
-	{Name: "exit-signal", Says: "Wait tells the signal with which the process has ended itself.", Run: needs(Programs|Status, exitSignal)},
-	{Name: "signal-kind", Says: "The process gets the signal that was sent.", Run: needs(Programs|Output|Files|Status, signalKind)},
-	{Name: "signal-group", Says: "A signal reaches the whole group.", Run: needs(Programs|Output|Files|Groups, signalGroup)},
-	{Name: "reap", Says: "After Reap nothing is left of the process.", Run: needs(Programs, reap)},
-	{Name: "release", Says: "A process that was released goes on.", Run: needs(Programs|Output|Files, release)},
-
-	{Name: "args", Says: "The program gets the arguments in order, and as they are.", Run: needs(Programs|Output, argsArrive)},
-	{Name: "env", Says: "The program gets Command.Env; of several values of a variable the last.", Run: needs(Programs|Output, envArrives)},
-	{Name: "env-alone", Says: "The program gets no variable that is not in Command.Env.", Run: needs(Programs|Output, envAlone)},
-	{Name: "env-nil", Says: "If Command.Env is nil the program gets the caller's.", Run: needs(Programs|Output, envInherited)},
-	{Name: "workdir", Says: "The program runs in WorkDir.", Run: needs(Programs|Output, workDir)},
-	{Name: "stdin", Says: "There is nothing to read on stdin, and it is open.", Run: needs(Programs|Output, stdinIsNull)},
-	{Name: "output", Says: "Stdout and Stderr are the program's, each its own.", Run: needs(Programs|Output, output)},
-	{Name: "output-nil", Says: "A Stdout or Stderr that is nil is open, and takes what is written.", Run: needs(Programs|Status, outputNil)},
-	{Name: "files", Says: "Files are the program's from descriptor 3; a nil one is closed.", Run: needs(Programs|Output|Files, filesArrive)},
-	{Name: "files-only", Says: "The program gets no other descriptor of this process.", Run: needs(Programs|Output, filesOnly)},
-	{Name: "pid", Says: "PID is the process's id, or 0.", Run: needs(Programs|Output, pid)},
-	{Name: "pid-env", Says: "Each of PIDEnv has the process's id as its value; a Starter that cannot do that returns an error.", Run: needs(Programs|Output, pidEnv)},
-	{Name: "session", Says: "The process leads a session and a group of its own.", Run: needs(Programs|Sessions, withProcess(ownSession))},
-	{Name: "concurrent", Says: "Start may be called from any number of goroutines.", Run: needs(Programs|Output, startsAtOnce)},
-	{Name: "fails", Says: "A program that cannot be started is an error of Start.", Run: needs(Programs|StartErrors, fails)},
-	{Name: "fails-clean", Says: "When Start fails it leaves nothing open, and the files of the request as they are.", Run: needs(Programs|StartErrors, failsClean)},
-}}
-
 func starts(s *starting, r *running) error {
 	if err := r.Signal(context.Background(), syscall.SIGKILL); err != nil {
 		return fmt.Errorf("SIGKILL: %w", err)
@@ -212,40 +168,6 @@ func startKeepsRequest(s *starting) error {
 	return nil
 }
 
-// someFiles are set in a request.
-func (s *starting) someFiles(req *launcher.StartRequest) error {
-	for _, at := range []**os.File{&req.Stdout, &req.Stderr} {
-		f, err := os.CreateTemp(s.dir, "file")
-		if err != nil {
-			return err
-		}
-		s.files = append(s.files, f)
-		*at = f
-	}
-	if s.Lacks&(Files|Programs) == 0 {
-		f, err := os.CreateTemp(s.dir, "file")
-		if err != nil {
-			return err
-		}
-		s.files = append(s.files, f)
-		req.Files = []*os.File{nil, f}
-	}
-	return nil
-}
-
-// stillOpen makes sure that the files of a request are.
-func stillOpen(req launcher.StartRequest) error {
-	for _, f := range append([]*os.File{req.Stdout, req.Stderr}, req.Files...) {
-		if f == nil {
-			continue
-		}
-		if _, err := f.Stat(); err != nil {
-			return fmt.Errorf("a file of the request was closed: %w", err)
-		}
-	}
-	return nil
-}
-
 func startKeepsFiles(s *starting) error {
 	req := s.request(forever, nil)
 	if err := s.someFiles(&req); err != nil {
@@ -264,20 +186,6 @@ func startLeavesNothing(s *starting) error {
 			return err
 		}
 		return r.reap()
-	})
-}
-
-// leavesNoDescriptor does something often, and makes sure that no descriptor is
-// left.
-func leavesNoDescriptor(do func() error) error {
-	times := often()
-	return conformance.Descriptors(soon, times, "times", func() error {
-		for range times {
-			if err := do(); err != nil {
-				return err
-			}
-		}
-		return nil
 	})
 }
 

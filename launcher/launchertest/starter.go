@@ -1,79 +1,12 @@
 package launchertest
 
 import (
-	"bytes"
-	"context"
 	"errors"
-	"fmt"
-	"io"
 	"iter"
-	"os"
-	"slices"
-	"syscall"
 	"testing"
 
-	"github.com/google/uuid"
-
-	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
-
-// A Feature is something that a Starter may not be able to do.
-type Feature uint
-
-const (
-	// Programs: it runs programs of this machine. Without it the process that
-	// it starts has to run until it is signalled, whatever the command is. The
-	// other features, but for Status, do not matter then.
-	Programs Feature = 1 << iota
-
-	// Output: Stdout and Stderr of the request are the process's. Rules that
-	// look at what a script says need it too.
-	Output
-
-	// Files: those of the request are the process's, from descriptor 3.
-	Files
-
-	// Status: Wait tells how the process ended, Exit.Known.
-	Status
-
-	// Groups: the process leads a group, and a signal reaches all of it.
-	Groups
-
-	// Sessions: the process leads a session.
-	Sessions
-
-	// StartErrors: a program that is not there makes Start fail. Without it such a
-	// process ends by itself.
-	StartErrors
-)
-
-// featureNames are those of the features, in order.
-var featureNames = []string{"Programs", "Output", "Files", "Status", "Groups", "Sessions", "StartErrors"}
-
-// String names the features in the set.
-func (f Feature) String() string {
-	var names []string
-	for i, name := range featureNames {
-		if f&(1<<i) != 0 {
-			names = append(names, name)
-		}
-	}
-	return fmt.Sprint(names)
-}
-
-// A StarterCase is a Starter to be tested.
-type StarterCase struct {
-	// Starter is what is tested. Required.
-	Starter launcher.Starter
-
-	// Lacks are the features that it does not have. The rules that need one of
-	// them do not apply. 0: it has all.
-	Lacks Feature
-
-	// Shell is a POSIX shell that it can run. Empty: /bin/sh.
-	Shell string
-}
 
 // TestStarter tests a Starter, and the Process that it starts. Each rule of the
 // contract is a subtest with the rule's name, and calls newCase once, with its
@@ -102,181 +35,46 @@ func checkStarter(newCase func(t *testing.T) StarterCase) conformance.Check[*sta
 	}
 }
 
-// A starting is the subject of a rule, and what the rule has started.
-type starting struct {
-	StarterCase
-	calls   conformance.Calls
-	dir     string
-	running []*running
-	files   []*os.File
-}
+// starterKit is the contract of launcher.Starter and launcher.Process. The rules
+// without needs hold for whatever a process may be.
+var starterKit = conformance.Kit[*starting]{Rules: []conformance.Rule[*starting]{
+	{Name: "starts", Says: "Start returns a process, and SIGKILL ends it.", Run: withProcess(starts)},
 
-// close ends everything that the rule has left.
-func (s *starting) close() {
-	for _, f := range s.files {
-		f.Close()
-	}
-	for _, r := range s.running {
-		r.end()
-	}
-}
+	{Name: "wait-runs", Says: "Wait does not return before the process has ended, or ctx is done.", Run: withProcess(waitRuns)},
+	{Name: "wait-ctx", Says: "Once ctx is done Wait returns an error that wraps its cause.", Run: withProcess(waitContext)},
+	{Name: "wait-looks", Says: "With a ctx that is done Wait looks: it returns how the process ended, if it has.", Run: waitLooks},
+	{Name: "wait-same", Says: "Wait returns the same at every call, and to every goroutine.", Run: waitSame},
+	{Name: "signal-gone", Says: "Signal returns os.ErrProcessDone once there is nobody left to get it.", Run: signalGone},
+	{Name: "start-ctx", Says: "The ctx of Start bounds the starting only: the process outlives it.", Run: startContext},
+	{Name: "start-done", Says: "With a ctx that is done Start returns promptly: a process, or an error that wraps the cause.", Run: startDone},
+	{Name: "request", Says: "Start does not change the request, nor what is behind its slices.", Run: startKeepsRequest},
+	{Name: "files-open", Says: "Start does not close the files of the request.", Run: startKeepsFiles},
+	{Name: "leaves-nothing", Says: "Once a process has ended, and was reaped, no descriptor is left.", Run: startLeavesNothing},
 
-// A running is a process that was started.
-type running struct {
-	launcher.Process
-	reaped bool
-}
+	{Name: "find", Says: "A Finder finds the process of a launch as long as it runs, and returns os.ErrProcessDone otherwise.", Run: findsAgain},
 
-// forever is a script that does nothing until it is signalled.
-const forever = "exec sleep 60"
+	{Name: "killed", Says: "Wait tells the signal that has ended the process.", Run: needs(Status, killed)},
+	{Name: "exit-code", Says: "Wait tells the exit status.", Run: needs(Programs|Status, exitCode)},
+	{Name: "exit-signal", Says: "Wait tells the signal with which the process has ended itself.", Run: needs(Programs|Status, exitSignal)},
+	{Name: "signal-kind", Says: "The process gets the signal that was sent.", Run: needs(Programs|Output|Files|Status, signalKind)},
+	{Name: "signal-group", Says: "A signal reaches the whole group.", Run: needs(Programs|Output|Files|Groups, signalGroup)},
+	{Name: "reap", Says: "After Reap nothing is left of the process.", Run: needs(Programs, reap)},
+	{Name: "release", Says: "A process that was released goes on.", Run: needs(Programs|Output|Files, release)},
 
-// request is one for a script, after change.
-func (s *starting) request(script string, change func(req *launcher.StartRequest)) launcher.StartRequest {
-	req := launcher.StartRequest{
-		Name:       "pod",
-		ID:         uuid.New(),
-		Command:    launcher.Command{Path: s.Shell, Args: []string{"-c", script}},
-		WorkDir:    s.dir,
-		RuntimeDir: s.dir,
-	}
-	if change != nil {
-		change(&req)
-	}
-	return req
-}
-
-// start starts a script.
-func (s *starting) start(script string, change func(req *launcher.StartRequest)) (*running, error) {
-	return s.startRequest(context.Background(), s.request(script, change))
-}
-
-// withProcess is a rule about a process that does nothing.
-func withProcess(rule func(s *starting, r *running) error) func(s *starting) error {
-	return func(s *starting) error {
-		r, err := s.start(forever, nil)
-		if err != nil {
-			return err
-		}
-		return rule(s, r)
-	}
-}
-
-func (s *starting) startRequest(ctx context.Context, req launcher.StartRequest) (*running, error) {
-	started := s.calls.Begin("Start")
-	p, err := s.Starter.Start(ctx, req)
-	started()
-	var r *running
-	if p != nil {
-		r = &running{Process: p}
-		s.running = append(s.running, r)
-	}
-	switch {
-	case err != nil && p != nil:
-		return nil, fmt.Errorf("Start returned a process and an error: %w", err)
-	case err != nil:
-		return nil, fmt.Errorf("Start fails: %w", err)
-	case p == nil:
-		return nil, errors.New("Start returned neither a process nor an error")
-	}
-	return r, nil
-}
-
-// wait waits for the end of the process.
-func (r *running) wait() (launcher.Exit, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), conformance.Patience/2)
-	defer cancel()
-	exit, err := r.Wait(ctx)
-	if err != nil {
-		return exit, fmt.Errorf("Wait: %w", err)
-	}
-	return exit, nil
-}
-
-// end kills what is left of the process, and clears it.
-func (r *running) end() {
-	if r.reaped {
-		return
-	}
-	r.Signal(context.Background(), syscall.SIGKILL)
-	if _, err := r.wait(); err == nil {
-		r.reap()
-	}
-}
-
-// reap clears a process that has ended, once.
-func (r *running) reap() error {
-	reaper, ok := r.Process.(launcher.Reaper)
-	if !ok || r.reaped {
-		r.reaped = true
-		return nil
-	}
-	r.reaped = true
-	ctx, cancel := context.WithTimeout(context.Background(), conformance.Patience/2)
-	defer cancel()
-	if err := reaper.Reap(ctx); err != nil {
-		return fmt.Errorf("Reap: %w", err)
-	}
-	return nil
-}
-
-// pipe returns one whose ends are closed when the rule is over.
-func (s *starting) pipe() (r, w *os.File, err error) {
-	r, w, err = os.Pipe()
-	s.files = append(s.files, r, w)
-	return r, w, err
-}
-
-// run runs a script to its end, and returns what it has said on its stdout.
-func (s *starting) run(script string, change func(req *launcher.StartRequest)) (said string, exit launcher.Exit, err error) {
-	out, in, err := s.pipe()
-	if err != nil {
-		return "", exit, err
-	}
-	r, err := s.start(script, func(req *launcher.StartRequest) {
-		req.Stdout = in
-		if change != nil {
-			change(req)
-		}
-	})
-	if err != nil {
-		return "", exit, err
-	}
-	in.Close()
-	all, err := io.ReadAll(out)
-	if err != nil {
-		return "", exit, err
-	}
-	if exit, err = r.wait(); err != nil {
-		return "", exit, err
-	}
-	return string(all), exit, r.reap()
-}
-
-// says makes sure that a script says want, and nothing else.
-func (s *starting) says(want, script string, change func(req *launcher.StartRequest)) error {
-	said, exit, err := s.run(script, change)
-	if err == nil && said != want {
-		err = fmt.Errorf("the script %q said %q, want %q (%v)", script, said, want, exit)
-	}
-	return err
-}
-
-// line reads a line from f, byte by byte.
-func line(f *os.File) (string, error) {
-	var all bytes.Buffer
-	for b := make([]byte, 1); ; {
-		if _, err := io.ReadFull(f, b); err != nil {
-			return all.String(), err
-		}
-		if b[0] == '\n' {
-			return all.String(), nil
-		}
-		all.WriteByte(b[0])
-	}
-}
-
-// copyOf returns the lists of a request, with what is behind their ends.
-func copyOf(req launcher.StartRequest) []string {
-	args, env, vars := req.Command.Args, req.Command.Env, req.PIDEnv
-	return slices.Concat(args[:cap(args)], env[:cap(env)], vars[:cap(vars)])
-}
+	{Name: "args", Says: "The program gets the arguments in order, and as they are.", Run: needs(Programs|Output, argsArrive)},
+	{Name: "env", Says: "The program gets Command.Env; of several values of a variable the last.", Run: needs(Programs|Output, envArrives)},
+	{Name: "env-alone", Says: "The program gets no variable that is not in Command.Env.", Run: needs(Programs|Output, envAlone)},
+	{Name: "env-nil", Says: "If Command.Env is nil the program gets the caller's.", Run: needs(Programs|Output, envInherited)},
+	{Name: "workdir", Says: "The program runs in WorkDir.", Run: needs(Programs|Output, workDir)},
+	{Name: "stdin", Says: "There is nothing to read on stdin, and it is open.", Run: needs(Programs|Output, stdinIsNull)},
+	{Name: "output", Says: "Stdout and Stderr are the program's, each its own.", Run: needs(Programs|Output, output)},
+	{Name: "output-nil", Says: "A Stdout or Stderr that is nil is open, and takes what is written.", Run: needs(Programs|Status, outputNil)},
+	{Name: "files", Says: "Files are the program's from descriptor 3; a nil one is closed.", Run: needs(Programs|Output|Files, filesArrive)},
+	{Name: "files-only", Says: "The program gets no other descriptor of this process.", Run: needs(Programs|Output, filesOnly)},
+	{Name: "pid", Says: "PID is the process's id, or 0.", Run: needs(Programs|Output, pid)},
+	{Name: "pid-env", Says: "Each of PIDEnv has the process's id as its value; a Starter that cannot do that returns an error.", Run: needs(Programs|Output, pidEnv)},
+	{Name: "session", Says: "The process leads a session and a group of its own.", Run: needs(Programs|Sessions, withProcess(ownSession))},
+	{Name: "concurrent", Says: "Start may be called from any number of goroutines.", Run: needs(Programs|Output, startsAtOnce)},
+	{Name: "fails", Says: "A program that cannot be started is an error of Start.", Run: needs(Programs|StartErrors, fails)},
+	{Name: "fails-clean", Says: "When Start fails it leaves nothing open, and the files of the request as they are.", Run: needs(Programs|StartErrors, failsClean)},
+}}

@@ -2,26 +2,12 @@ package logsourcetest
 
 import (
 	"errors"
-	"io"
 	"iter"
 	"testing"
 
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
-
-// stalled is how long a rule waits for bytes that were written.
-const stalled = conformance.Patience / 2
-
-// A Deliverer is a [logsource.Source] whose logs have no Sink. It is needed in
-// tests only, where no Starter delivers a process's output: [Test] asks for it
-// when a Sink is nil.
-type Deliverer interface {
-	// Deliver returns where the output of launch is written, whose log is
-	// open. To close it says that the process has ended. It is called once for
-	// each launch.
-	Deliver(launch logsource.Launch) (io.WriteCloser, error)
-}
 
 // Test tests a Source. Each rule of the contract is a subtest with the rule's
 // name, and calls newSource once, with its own t. A rule that does not apply is
@@ -38,9 +24,6 @@ func Test(t *testing.T, newSource func(t *testing.T) logsource.Source) {
 // Rules yields the name of each rule, which is that of its subtest, and what it
 // says, in the order in which they are tried.
 func Rules() iter.Seq2[string, string] { return kit.Says() }
-
-// blamed is who panics or calls FailNow.
-const blamed = "the Source"
 
 // checks runs a rule, and clears up after it unless it hangs.
 func checks(newSource func(t *testing.T) logsource.Source) conformance.Check[*subject] {

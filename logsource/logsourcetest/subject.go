@@ -22,6 +22,12 @@ import (
 // bufferSize is that of readers where it does not matter.
 const bufferSize = 32 << 10
 
+// stalled is how long a rule waits for bytes that were written.
+const stalled = conformance.Patience / 2
+
+// blamed is who panics or calls FailNow.
+const blamed = "the Source"
+
 // A subject is the Source that a rule is about, and what the rule has opened.
 type subject struct {
 	source logsource.Source

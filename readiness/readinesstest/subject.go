@@ -15,6 +15,15 @@ import (
 	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
+const (
+	// patience ends a call that hangs.
+	patience = 10 * time.Second
+
+	// moment is how long a rule lets something go on, most of them a wait that
+	// has begun.
+	moment = conformance.Moment / 5
+)
+
 // A subject is the Probe that a rule is about, and what the rule has begun.
 type subject struct {
 	t       *testing.T // for newCase only

@@ -208,6 +208,51 @@ func (t *tracer) call(pid int, child bool) error {
 	return nil
 }
 
+// enter has Program.Fail and Program.Hang say what becomes of the call that a
+// thread, or the child, has come to. A call that fails is not made, but for
+// close(2), which on Linux frees the descriptor whatever it returns.
+func (t *tracer) enter(pid int, info *syscallInfo, child bool) error {
+	if !t.counting || t.fail == nil && t.hang == nil {
+		return nil
+	}
+	call := Call{Name: name(info.number), On: on(pid, info), Child: child}
+	if t.fail != nil {
+		if errno := t.fail(call); errno != 0 {
+			t.failing[pid] = errno
+			if info.number == unix.SYS_CLOSE {
+				return nil
+			}
+			return ignoreGone(skipCall(pid))
+		}
+	}
+	if t.hang != nil && !child && t.hang(call) {
+		t.hanging[pid] = true
+	}
+	return nil
+}
+
+// goOn lets the threads make their calls that hang.
+func (t *tracer) goOn() error {
+	for pid := range t.hanging {
+		delete(t.hanging, pid)
+		if err := t.resume(pid, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leave gives the call that a thread, or the child, comes back from the error
+// that it was to have.
+func (t *tracer) leave(pid int) error {
+	errno := t.failing[pid]
+	if errno == 0 {
+		return nil
+	}
+	delete(t.failing, pid)
+	return ignoreGone(setResult(pid, errno))
+}
+
 // point counts a point, and kills the program if it is the one.
 func (t *tracer) point(at Point) {
 	if !t.counting || t.result.Killed || !t.count(at) {
@@ -244,15 +289,4 @@ func ignoreGone(err error) error {
 		return nil
 	}
 	return err
-}
-
-// A syscallInfo is a ptrace_syscall_info (ptrace(2), PTRACE_GET_SYSCALL_INFO).
-type syscallInfo struct {
-	op     uint8
-	_      [3]uint8
-	_      uint32    // architecture
-	_      [2]uint64 // instruction and stack pointer
-	number uint64    // at the entry
-	args   [6]uint64
-	_      uint64
 }

@@ -1,12 +1,10 @@
 package fakepod
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"slices"
 	"strconv"
@@ -53,15 +51,17 @@ func socketVerbs() []verb {
 	}
 }
 
-func processVerbs() []verb {
+func processVerbs(compile compiler) []verb {
 	return []verb{
 		{"sleep", "DURATION", "wait so long", duration(func(_ *pod, d time.Duration) error { time.Sleep(d); return nil })},
 		{"hang", "", "wait for ever", none(hang)},
 		{"exit", "CODE", "exit with CODE", number(func(_ *pod, code int) error { os.Exit(code); return nil })},
-		{"spawn", "STEPS", "start a child in the same group", nested(func(p *pod, steps []string) error { return p.again(steps).Start() })},
+		{"spawn", "STEPS", "start a child in the same group", nested(compile, spawn)},
 		{"closestderr", "", "close stderr", none(func(*pod) error { return os.Stderr.Close() })},
 	}
 }
+
+func spawn(p *pod, steps []string, _ action) error { return p.again(steps).Start() }
 
 // hang waits for ever. It does not look like a deadlock to the Go runtime, as
 // select {} does in a program without cgo.
@@ -187,62 +187,4 @@ func rotate(p *pod) error {
 		return err
 	}
 	return os.WriteFile(p.log(), nil, 0o600)
-}
-
-func listen(_ *pod, path string) error {
-	os.Remove(path)
-	l, err := net.Listen("unix", path)
-	if err == nil {
-		go serve(l, pong)
-	}
-	return err
-}
-
-func mute(p *pod, path string) error {
-	l, err := net.Listen("unix", path)
-	if err == nil {
-		done := make(chan struct{})
-		go serve(l, func(net.Conn) { <-done })
-	}
-	return err
-}
-
-// tcp listens, and knows its address.
-func tcp(p *pod, addr string) error {
-	l, err := p.listenTCP(addr)
-	if err == nil {
-		go serve(l, pong)
-	}
-	return err
-}
-
-func (p *pod) listenTCP(addr string) (net.Listener, error) {
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, err
-	}
-	at := l.Addr().String()
-	p.addr.Store(&at)
-	return l, nil
-}
-
-// serve hands each connection to its own call of talk.
-func serve(l net.Listener, talk func(net.Conn)) {
-	for {
-		conn, err := l.Accept()
-		if err != nil {
-			return
-		}
-		go func() {
-			defer conn.Close()
-			talk(conn)
-		}()
-	}
-}
-
-// pong sends each line that comes back, after "pong ".
-func pong(conn net.Conn) {
-	for lines := bufio.NewScanner(conn); lines.Scan(); {
-		fmt.Fprintf(conn, "pong %s\n", lines.Text())
-	}
 }

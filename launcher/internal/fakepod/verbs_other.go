@@ -3,4 +3,4 @@
 package fakepod
 
 // systemVerbs are those that only unix has.
-func systemVerbs() []verb { return nil }
+func systemVerbs(compiler) []verb { return nil }

@@ -17,7 +17,7 @@ import (
 )
 
 // systemVerbs are those that only unix has.
-func systemVerbs() []verb {
+func systemVerbs(compile compiler) []verb {
 	return []verb{
 		{"bind", "[PATH]", "bind a unix socket, and do not listen", socket(bind)},
 		{"backlog", "[PATH]", "listen, and accept nothing: the queue is full at once", socket(backlog)},
@@ -30,9 +30,9 @@ func systemVerbs() []verb {
 		{"notify", "PATH", "open the FIFO at PATH for writing: wakes who awaits it", required(open(os.O_WRONLY))},
 		{"kill", "SIGNAL", "send itself a signal", signalled(func(_ *pod, sig syscall.Signal) error { return raise(sig) })},
 		{"ignore", "SIGNAL", "ignore a signal from now on", signalled(func(_ *pod, sig syscall.Signal) error { signal.Ignore(sig); return nil })},
-		{"onterm", "STEPS", "take steps when SIGTERM comes, and then exit 0", nested(onTerm)},
-		{"setsid", "STEPS", "start a child in a session of its own", nested(setsid)},
-		{"exec", "STEPS", "become another image, with these steps", nested(execAgain)},
+		{"onterm", "STEPS", "take steps when SIGTERM comes, and then exit 0", nested(compile, onTerm)},
+		{"setsid", "STEPS", "start a child in a session of its own", nested(compile, setsid)},
+		{"exec", "STEPS", "become another image, with these steps", nested(compile, execAgain)},
 		{"redirect", "PATH", "send stderr to the file PATH instead", required(redirect)},
 		{"fds", "PATH", "write which descriptors are open into a file (Linux)", required(func(_ *pod, path string) error {
 			list, err := descriptors()
@@ -154,23 +154,23 @@ func open(flag int) func(*pod, string) error {
 	}
 }
 
-func onTerm(p *pod, steps []string) error {
+func onTerm(p *pod, _ []string, take action) error {
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, syscall.SIGTERM)
 	go func() {
 		<-term
-		exit(p.follow(steps))
+		exit(take(p))
 	}()
 	return nil
 }
 
-func setsid(p *pod, steps []string) error {
+func setsid(p *pod, steps []string, _ action) error {
 	c := p.again(steps)
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return c.Start()
 }
 
-func execAgain(p *pod, steps []string) error {
+func execAgain(p *pod, steps []string, _ action) error {
 	c := p.again(steps)
 	return syscall.Exec(c.Path, c.Args, os.Environ())
 }

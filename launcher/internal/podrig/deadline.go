@@ -9,6 +9,13 @@ import (
 	"time"
 )
 
+// Ample is a deadline for what should happen long before it. It only ends a
+// test that hangs.
+const Ample = time.Minute
+
+// Short is a deadline for launches that are meant to run into it.
+const Short = 300 * time.Millisecond
+
 // Late is how long after its deadline a launch may return: ten times what is
 // promised, for a machine that is busy.
 const Late = 5 * time.Second

@@ -38,13 +38,6 @@ import (
 // [Rig.Fail] checks all but I2 and I7, [Rig.Launch] checks I2, and I7 is checked
 // when a test ends: each name that failed last is launched once more.
 
-// names are the names whose last launch has failed, and the base below which it
-// was.
-type names struct {
-	failed  map[string]string
-	spoiled bool
-}
-
 // Spoil says that this process cannot launch anything any more, so that nobody
 // tries when the test ends: the kernel refuses it something for good.
 func (r *Rig) Spoil() { r.names.spoiled = true }
@@ -94,6 +87,27 @@ func (r *Rig) Fail(ctx context.Context, spec launcher.Spec) *launcher.Error {
 	}
 	r.names.failed[spec.Name] = base
 	return e
+}
+
+// Launch launches a pod that has to become ready, and stops it when the test
+// ends.
+func (r *Rig) Launch(spec launcher.Spec) *launcher.Pod {
+	r.T.Helper()
+	pod, err := r.L.Launch(r.T.Context(), spec)
+	if err != nil {
+		r.T.Fatalf("launch: %v", err)
+	}
+	r.checkReady(pod)
+	r.T.Cleanup(func() {
+		r.T.Helper()
+		// The test's own context is done by now.
+		ctx, cancel := context.WithTimeout(context.Background(), Ample)
+		defer cancel()
+		if err := pod.Stop(ctx); err != nil {
+			r.T.Error(err)
+		}
+	})
+	return pod
 }
 
 // checkError checks what every error has to say.
@@ -249,27 +263,3 @@ func (r *Rig) Relaunch(name string) {
 	again.L.Ready, again.L.Log, again.L.Starter = nil, nil, nil
 	again.Launch(launcher.Spec{Name: name})
 }
-
-// relaunchAll does what Relaunch does for all names that failed last, when the
-// test t is over. It passes over those that cannot be a pod's, and those in whose
-// way something stands that is not ours to remove.
-func (r *Rig) relaunchAll(t *testing.T) {
-	t.Helper()
-	if r.names.spoiled || t.Failed() {
-		return
-	}
-	for name, base := range r.names.failed {
-		l := launcher.Launcher{Command: Script(Serve...), Dir: runtimedir.Dir(base), Timeout: Ample}
-		pod, err := l.Launch(context.Background(), launcher.Spec{Name: name})
-		if err == nil {
-			err = pod.Stop(context.Background())
-		}
-		if err != nil && !slices.ContainsFunc(inTheWay, func(target error) bool { return errors.Is(err, target) }) {
-			t.Errorf("%s cannot be launched after it has failed: %v", name, err)
-		}
-	}
-}
-
-// inTheWay are the reasons why a name cannot be launched whatever was launched
-// before.
-var inTheWay = []error{runtimedir.ErrInvalidName, runtimedir.ErrSocketPathTooLong, runtimedir.ErrInsecure, logsource.ErrNotRegular}

@@ -18,7 +18,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/fakepod"
@@ -45,14 +44,6 @@ func Size(t *testing.T, short, normal, soak int) int {
 	return normal
 }
 
-// Pod is the path of the fake pod's binary. [Main] sets it; a process that a
-// test has started does not come to Main and has to be told.
-var Pod string
-
-// PodVariable is set, to the fake pod that is built already, for the test
-// binaries that a test runs one of its own tests in.
-const PodVariable = "PODLAUNCH_TEST_POD"
-
 // Main is what TestMain does: it builds the fake pod, runs the tests, and makes
 // sure that the watcher of package logsource goes away after them. It does not
 // return.
@@ -77,16 +68,6 @@ func Main(m *testing.M) {
 	remove()
 	os.Exit(code)
 }
-
-// Ample is a deadline for what should happen long before it. It only ends a
-// test that hangs.
-const Ample = time.Minute
-
-// Short is a deadline for launches that are meant to run into it.
-const Short = 300 * time.Millisecond
-
-// Serve are the steps of a pod that is well.
-var Serve = []string{"listen", "ready", "hang"}
 
 // A Rig launches fake pods for one test, in a directory of its own, and makes
 // sure that nothing is left behind when the test ends.
@@ -116,7 +97,7 @@ func New(t *testing.T, steps ...string) *Rig {
 		Dir:     runtimedir.Dir(base),
 		Timeout: Ample,
 	}}
-	t.Cleanup(func() { r.relaunchAll(t) })
+	t.Cleanup(func() { r.names.relaunch(t) })
 	return r
 }
 
@@ -131,38 +112,6 @@ func (r *Rig) Fifo(name string) string {
 		r.T.Fatal(err)
 	}
 	return path
-}
-
-// Launch launches a pod that has to become ready, and stops it when the test
-// ends.
-func (r *Rig) Launch(spec launcher.Spec) *launcher.Pod {
-	r.T.Helper()
-	pod, err := r.L.Launch(r.T.Context(), spec)
-	if err != nil {
-		r.T.Fatalf("launch: %v", err)
-	}
-	r.checkReady(pod)
-	r.T.Cleanup(func() {
-		r.T.Helper()
-		// The test's own context is done by now.
-		ctx, cancel := context.WithTimeout(context.Background(), Ample)
-		defer cancel()
-		if err := pod.Stop(ctx); err != nil {
-			r.T.Error(err)
-		}
-	})
-	return pod
-}
-
-// Script resolves to the fake pod, which follows steps.
-func Script(steps ...string) launcher.CommandResolver {
-	return launcher.CommandResolverFunc(func(_ context.Context, req launcher.Request) (launcher.Command, error) {
-		return launcher.Command{
-			Path: Pod,
-			Args: fakepod.Args(req.Spec.Name, req.RuntimeDir, steps, req.Spec.Args),
-			Env:  req.Spec.Env,
-		}, nil
-	})
 }
 
 // A StarterFunc is a Starter that is called.

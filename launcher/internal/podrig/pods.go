@@ -13,7 +13,30 @@ import (
 	"testing"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/fakepod"
 )
+
+// Pod is the path of the fake pod's binary. [Main] sets it; a process that a
+// test has started does not come to Main and has to be told.
+var Pod string
+
+// PodVariable is set, to the fake pod that is built already, for the test
+// binaries that a test runs one of its own tests in.
+const PodVariable = "PODLAUNCH_TEST_POD"
+
+// Serve are the steps of a pod that is well.
+var Serve = []string{"listen", "ready", "hang"}
+
+// Script resolves to the fake pod, which follows steps.
+func Script(steps ...string) launcher.CommandResolver {
+	return launcher.CommandResolverFunc(func(_ context.Context, req launcher.Request) (launcher.Command, error) {
+		return launcher.Command{
+			Path: Pod,
+			Args: fakepod.Args(req.Spec.Name, req.RuntimeDir, steps, req.Spec.Args),
+			Env:  req.Spec.Env,
+		}, nil
+	})
+}
 
 // LivePods returns the pids of the fake pods that run in a runtime directory. A
 // zombie is none: it has no arguments any more.

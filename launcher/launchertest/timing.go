@@ -1,10 +1,6 @@
 package launchertest
 
-import (
-	"fmt"
-
-	"github.com/podlaunch/podlaunch/runtimedir/conformance"
-)
+import "github.com/podlaunch/podlaunch/runtimedir/conformance"
 
 // These are variables for the kit's own tests.
 var (
@@ -19,13 +15,3 @@ var (
 // often is how many times something is done that must leave nothing behind. It
 // starts processes, and an engine takes a second for each.
 func often() int { return max(16, conformance.Often()/2) }
-
-// needs returns a rule that does not apply to a Starter without these features.
-func needs(features Feature, run func(s *starting) error) func(s *starting) error {
-	return func(s *starting) error {
-		if lacks := s.Lacks & features; lacks != 0 {
-			return conformance.Inapplicable(fmt.Sprintf("the Case says that the Starter lacks %v", lacks))
-		}
-		return run(s)
-	}
-}

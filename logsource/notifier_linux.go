@@ -47,20 +47,21 @@ const (
 type notifier struct {
 	file *os.File
 
-	mu     sync.Mutex // never held while telling a watch
+	mu     sync.Mutex // never held while telling a subscriber
 	closed bool
 	byWD   map[int32]*watched
+	of     map[*subscriber]*watched
 }
 
 // A watched is one file.
 type watched struct {
-	watches []*watch // never changed in place
-	wd      int32    // 0 while its events are gathered
-	told    int      // of the present burst
-	last    time.Time
+	subscribers []*subscriber // never changed in place
+	wd          int32         // 0 while its events are gathered
+	told        int           // of the present burst
+	last        time.Time
 }
 
-// newNotifier returns a notifier that tells its watches of each change of their
+// newNotifier returns a notifier that tells its subscribers of each change of their
 // file, or soon after the last of several: mostly from its own goroutine, and
 // from others where changes were gathered.
 func newNotifier() (*notifier, error) {
@@ -68,7 +69,8 @@ func newNotifier() (*notifier, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("inotify_init1", err)
 	}
-	n := &notifier{file: os.NewFile(uintptr(fd), "inotify"), byWD: make(map[int32]*watched)}
+	n := &notifier{file: os.NewFile(uintptr(fd), "inotify"),
+		byWD: make(map[int32]*watched), of: make(map[*subscriber]*watched)}
 	if err := n.file.SetReadDeadline(time.Time{}); err != nil {
 		// It is not in the runtime's poller (epoll_ctl(2)), so that nobody could
 		// wait for its events.
@@ -79,11 +81,11 @@ func newNotifier() (*notifier, error) {
 	return n, nil
 }
 
-// add watches the file at w.path for w.
-func (n *notifier) add(w *watch) error {
+// add watches the file at s.path for s.
+func (n *notifier) add(s *subscriber) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	wd, err := n.watch(w.path)
+	wd, err := n.watch(s.path)
 	if err != nil {
 		return err
 	}
@@ -92,18 +94,19 @@ func (n *notifier) add(w *watch) error {
 		on = &watched{wd: wd}
 		n.byWD[wd] = on
 	}
-	w.on = on
-	on.watches = append(slices.Clone(on.watches), w)
+	n.of[s] = on
+	on.subscribers = append(slices.Clone(on.subscribers), s)
 	return nil
 }
 
-// remove tells w no more. A call that has begun, or is about to, may still come.
-func (n *notifier) remove(w *watch) {
+// remove tells s no more. A call that has begun, or is about to, may still come.
+func (n *notifier) remove(s *subscriber) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	on := w.on
-	on.watches = slices.DeleteFunc(slices.Clone(on.watches), func(other *watch) bool { return other == w })
-	if len(on.watches) == 0 {
+	on := n.of[s]
+	delete(n.of, s)
+	on.subscribers = slices.DeleteFunc(slices.Clone(on.subscribers), func(other *subscriber) bool { return other == s })
+	if len(on.subscribers) == 0 {
 		n.unwatch(on)
 	}
 }
@@ -164,24 +167,24 @@ func (n *notifier) read() {
 		for rest := buf[:got]; len(rest) >= unix.SizeofInotifyEvent; {
 			event := (*unix.InotifyEvent)(unsafe.Pointer(&rest[0]))
 			rest = rest[unix.SizeofInotifyEvent+event.Len:]
-			watches, lost := n.take(event.Wd, event.Mask)
-			for _, w := range watches {
-				w.tell(lost)
+			subscribers, lost := n.take(event.Wd, event.Mask)
+			for _, s := range subscribers {
+				s.tell(lost)
 			}
 		}
 	}
 }
 
-// take notes one event, and returns whom to tell of it, and whether their watch
-// is lost.
-func (n *notifier) take(wd int32, mask uint32) (watches []*watch, lost bool) {
+// take notes one event, and returns whom to tell of it, and whether the kernel
+// watches their file no more.
+func (n *notifier) take(wd int32, mask uint32) (subscribers []*subscriber, lost bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if mask&unix.IN_Q_OVERFLOW != 0 { // any file may have changed
 		for _, on := range n.byWD {
-			watches = append(watches, on.watches...)
+			subscribers = append(subscribers, on.subscribers...)
 		}
-		return watches, false
+		return subscribers, false
 	}
 	on := n.byWD[wd]
 	switch {
@@ -190,7 +193,7 @@ func (n *notifier) take(wd int32, mask uint32) (watches []*watch, lost bool) {
 	case mask&unix.IN_IGNORED != 0: // its filesystem was unmounted, or it was deleted
 		delete(n.byWD, wd)
 		on.wd = 0
-		return on.watches, true
+		return on.subscribers, true
 	}
 	now := time.Now()
 	if now.Sub(on.last) > quiet {
@@ -198,7 +201,7 @@ func (n *notifier) take(wd int32, mask uint32) (watches []*watch, lost bool) {
 	}
 	on.last = now
 	if on.told++; on.told <= burst {
-		return on.watches, false
+		return on.subscribers, false
 	}
 	n.unwatch(on)
 	time.AfterFunc(gather, func() { n.resume(on) })
@@ -207,34 +210,34 @@ func (n *notifier) take(wd int32, mask uint32) (watches []*watch, lost bool) {
 
 // resume ends the gathering of events of a file.
 func (n *notifier) resume(on *watched) {
-	watches, lost := n.rewatch(on)
-	for _, w := range watches {
-		w.tell(lost)
+	subscribers, lost := n.rewatch(on)
+	for _, s := range subscribers {
+		s.tell(lost)
 	}
 }
 
 // rewatch watches a file again, and returns whom to tell that it may have changed,
-// and whether their watch is lost.
-func (n *notifier) rewatch(on *watched) (watches []*watch, lost bool) {
+// and whether the kernel watches it no more.
+func (n *notifier) rewatch(on *watched) (subscribers []*subscriber, lost bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.closed || len(on.watches) == 0 {
+	if n.closed || len(on.subscribers) == 0 {
 		return nil, false
 	}
-	wd, err := n.watch(on.watches[0].path)
+	wd, err := n.watch(on.subscribers[0].path)
 	if err != nil {
-		return on.watches, true
+		return on.subscribers, true
 	}
 	other := n.byWD[wd]
 	if other == nil {
 		on.wd = wd
 		n.byWD[wd] = on
-		return on.watches, false
+		return on.subscribers, false
 	}
 	// Somebody else began to watch it.
-	for _, w := range on.watches {
-		w.on = other
+	for _, s := range on.subscribers {
+		n.of[s] = other
 	}
-	other.watches = append(slices.Clone(other.watches), on.watches...)
-	return on.watches, false
+	other.subscribers = append(slices.Clone(other.subscribers), on.subscribers...)
+	return on.subscribers, false
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// nonblock: see watch_linux.go; elsewhere the check after opening has to do.
+// nonblock: see notifier_linux.go; elsewhere the check after opening has to do.
 const nonblock = 0
 
 // watchPaths returns the names under which file may be watched, best first.
@@ -21,18 +21,18 @@ func watchPaths(file *os.File) []string { return []string{file.Name()} }
 type notifier struct {
 	watcher *fsnotify.Watcher
 
-	mu     sync.Mutex // never held while calling the watcher, or telling a watch
+	mu     sync.Mutex // never held while calling the watcher, or telling a subscriber
 	byPath map[string]*watched
 }
 
 // A watched is one file.
 type watched struct {
-	watches []*watch // never changed in place
+	subscribers []*subscriber // never changed in place
 }
 
-// newNotifier returns a notifier that tells its watches, from one goroutine,
-// after each change of their file. A watch is lost when its file is renamed, for
-// fsnotify drops it.
+// newNotifier returns a notifier that tells its subscribers, from one goroutine,
+// after each change of their file. A subscriber is lost when its file is renamed,
+// for fsnotify drops that.
 func newNotifier() (*notifier, error) {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -43,42 +43,41 @@ func newNotifier() (*notifier, error) {
 	return n, nil
 }
 
-// add watches the file at w.path for w. Calls of add and remove take turns.
-func (n *notifier) add(w *watch) error {
+// add watches the file at s.path for s. Calls of add and remove take turns.
+func (n *notifier) add(s *subscriber) error {
 	n.mu.Lock()
-	on := n.byPath[w.path]
+	on := n.byPath[s.path]
 	if on == nil {
 		on = &watched{}
-		n.byPath[w.path] = on
+		n.byPath[s.path] = on
 	}
-	w.on = on
-	on.watches = append(slices.Clone(on.watches), w) // before the first event can come
+	on.subscribers = append(slices.Clone(on.subscribers), s) // before the first event can come
 	n.mu.Unlock()
-	if err := n.watcher.Add(w.path); err != nil {
-		n.drop(w)
+	if err := n.watcher.Add(s.path); err != nil {
+		n.drop(s)
 		return err
 	}
 	return nil
 }
 
-// remove tells w no more. A call that has begun, or is about to, may still come.
-func (n *notifier) remove(w *watch) {
-	if n.drop(w) {
+// remove tells s no more. A call that has begun, or is about to, may still come.
+func (n *notifier) remove(s *subscriber) {
+	if n.drop(s) {
 		// The only error is that the watch has gone by itself, with its file.
-		_ = n.watcher.Remove(w.path)
+		_ = n.watcher.Remove(s.path)
 	}
 }
 
-// drop forgets w, and reports whether its file is watched by nobody any more.
-func (n *notifier) drop(w *watch) (last bool) {
+// drop forgets s, and reports whether its file has no subscriber any more.
+func (n *notifier) drop(s *subscriber) (last bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	on := w.on
-	on.watches = slices.DeleteFunc(slices.Clone(on.watches), func(other *watch) bool { return other == w })
-	if len(on.watches) > 0 {
+	on := n.byPath[s.path]
+	on.subscribers = slices.DeleteFunc(slices.Clone(on.subscribers), func(other *subscriber) bool { return other == s })
+	if len(on.subscribers) > 0 {
 		return false
 	}
-	delete(n.byPath, w.path)
+	delete(n.byPath, s.path)
 	return true
 }
 
@@ -96,37 +95,37 @@ func (n *notifier) dispatch() {
 				continue
 			}
 			lost := event.Has(fsnotify.Rename) || event.Has(fsnotify.Remove)
-			for _, w := range n.of(event.Name) {
-				w.tell(lost)
+			for _, s := range n.of(event.Name) {
+				s.tell(lost)
 			}
 		case _, ok := <-errors:
 			if !ok {
 				errors = nil
 				continue
 			}
-			for _, w := range n.all() {
-				w.tell(false)
+			for _, s := range n.all() {
+				s.tell(false)
 			}
 		}
 	}
 }
 
-// of returns the watches of one file.
-func (n *notifier) of(path string) []*watch {
+// of returns the subscribers of one file.
+func (n *notifier) of(path string) []*subscriber {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if on := n.byPath[path]; on != nil {
-		return on.watches
+		return on.subscribers
 	}
 	return nil
 }
 
-// all returns every watch.
-func (n *notifier) all() (watches []*watch) {
+// all returns every subscriber.
+func (n *notifier) all() (subscribers []*subscriber) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, on := range n.byPath {
-		watches = append(watches, on.watches...)
+		subscribers = append(subscribers, on.subscribers...)
 	}
-	return watches
+	return subscribers
 }

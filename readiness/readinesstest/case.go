@@ -1,0 +1,37 @@
+package readinesstest
+
+import "github.com/podlaunch/podlaunch/readiness"
+
+// A Case is a Probe and one pod that it has to wait for. The pod need not be a
+// process: the test plays it.
+type Case struct {
+	// Probe is what is tested. Required.
+	Probe readiness.Probe
+
+	// Target is the pod, which is not ready. The kit fills in what is not set:
+	// a Name, a RuntimeDir, a WorkDir, Lines (an empty log). It puts its own
+	// function around Lines, to see how they are read.
+	Target readiness.Target
+
+	// Ready makes the pod ready, for good. It is called at most once, from the
+	// test's goroutine, before or after the wait begins. s is what Prepare has
+	// put in place, if Probe is a [readiness.Preparer]: the pod's side of a
+	// socket or a descriptor is found there, in s.Env and s.Files. The files
+	// stay open until the wait is over; Ready may close them. Required.
+	Ready func(s *readiness.Setup)
+
+	// Fail makes sure instead that the pod will never be ready, as far as the
+	// probe can know. It is called like Ready. Nil: there is no such thing, and
+	// the rule "fails" does not apply.
+	Fail func(s *readiness.Setup)
+
+	// Want is the endpoint that the probe learns. The zero Endpoint means that
+	// it learns none: it has to return Target.Endpoint, which the kit sets, to
+	// something that nobody should dial, if it is not set.
+	Want readiness.Endpoint
+
+	// OnePod says that Probe can only wait for this one pod, for its address or
+	// its path is a field of Probe. False: it can wait for the pods of other
+	// Cases as well.
+	OnePod bool
+}
