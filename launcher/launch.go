@@ -111,7 +111,7 @@ func (n *attempt) logged(err error) error {
 func (n *attempt) late(line <-chan outcome[*Pod]) {
 	switch o := <-line; {
 	case o.crash != nil:
-		n.log.Error("a strategy panicked after its launch was over", "panic", o.crash.value, "stack", string(o.crash.stack))
+		n.logLate(o.crash)
 	case n.fate.Load() == fateReady:
 		n.log.Debug("cleared away what only the launch needed")
 	case o.err == nil:

@@ -304,28 +304,38 @@ func TestEveryCleanupIsCalled(t *testing.T) {
 // A cleanup that hangs holds a pod that is ready up until the deadline. If it panics
 // later, when Launch has returned, that is logged.
 func TestLatePanicOfACleanupIsLogged(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t)
-		var out strings.Builder
-		var mu sync.Mutex
-		f.l.Logger = hclog.New(&hclog.LoggerOptions{Output: &out, Mutex: &mu})
-		release := make(chan struct{})
-		f.l.Ready = preparer(func(_ context.Context, s *readiness.Setup) (readiness.Probe, error) {
-			s.Cleanup(func() { <-release; panic("late boom") })
-			return readiness.ReadyLine{}, nil
+	for _, ready := range []bool{true, false} {
+		t.Run(fmt.Sprintf("ready=%v", ready), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { latePanicOfACleanup(t, ready) })
 		})
-		f.log.write("INSOMNIA-READY\talice\t/sock\n")
-		pod, err := f.l.Launch(t.Context(), launcher.Spec{Name: "alice"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		close(release)
-		synctest.Wait()
-		if !strings.Contains(out.String(), "late boom") {
-			t.Errorf("logged: %s", out.String())
-		}
-		mustStop(t, pod)
+	}
+}
+
+func latePanicOfACleanup(t *testing.T, ready bool) {
+	f := newFake(t)
+	var out strings.Builder
+	var mu sync.Mutex
+	f.l.Logger = hclog.New(&hclog.LoggerOptions{Output: &out, Mutex: &mu})
+	release := make(chan struct{})
+	f.l.Ready = preparer(func(_ context.Context, s *readiness.Setup) (readiness.Probe, error) {
+		s.Cleanup(func() { <-release; panic("late boom") })
+		return readiness.ReadyLine{}, nil
 	})
+	if ready {
+		f.log.write("INSOMNIA-READY\talice\t/sock\n")
+	}
+	pod, err := f.l.Launch(t.Context(), launcher.Spec{Name: "alice"})
+	if ready != (err == nil) {
+		t.Fatal(err)
+	}
+	close(release)
+	synctest.Wait()
+	if !strings.Contains(out.String(), "late boom") {
+		t.Errorf("logged: %s", out.String())
+	}
+	if pod != nil {
+		mustStop(t, pod)
+	}
 }
 
 // The deadline is moved so that the time asked for remains, never to an earlier

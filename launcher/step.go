@@ -58,7 +58,13 @@ const (
 func newLaunch(l *Launcher, spec Spec) *attempt {
 	n := &attempt{Launcher: l.withDefaults(), defaultReady: l.Ready == nil, spec: spec, id: uuid.New(), began: time.Now()}
 	n.log = n.Logger.With("pod", spec.Name, "launch", n.id.String())
+	n.made.late = n.logLate
 	return n
+}
+
+// logLate logs a panic that Launch cannot let go on, for it did not wait for it.
+func (n *attempt) logLate(c *crash) {
+	n.log.Error("a strategy panicked after its launch was over", "panic", c.value, "stack", string(c.stack))
 }
 
 // bound returns ctx with the Launcher's own deadline. The caller has to call

@@ -24,7 +24,10 @@ const (
 // cancelled, undo runs all of that; once the pod is recorded as ready, keep
 // drops it. The zero value has made nothing. It belongs to one goroutine, that
 // of the line.
-type undoStack struct{ undos []undo }
+type undoStack struct {
+	undos []undo
+	late  func(*crash) // gets a panic of what was left to itself
+}
 
 // An undo takes back one thing that a launch has made.
 type undo struct {
@@ -53,9 +56,15 @@ func (m *undoStack) undo() (first *crash, left error) {
 	for len(m.undos) > 0 {
 		last := m.undos[len(m.undos)-1]
 		m.undos = m.undos[:len(m.undos)-1]
-		o, ok := receive(spawn(func() (struct{}, error) { return struct{}{}, last.do() }), last.bound)
+		undoing := spawn(func() (struct{}, error) { return struct{}{}, last.do() })
+		o, ok := receive(undoing, last.bound)
 		switch {
 		case !ok:
+			go func() { // ends with last.do
+				if o := <-undoing; o.crash != nil {
+					m.late(o.crash)
+				}
+			}()
 			left = errors.Join(left, fmt.Errorf("%s: it has not returned", last.what))
 		case o.crash == nil:
 			left = errors.Join(left, o.err)
