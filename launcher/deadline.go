@@ -126,8 +126,8 @@ func (d *launchDeadline) errLocked() error {
 	return d.Context.Err()
 }
 
-// A deadlineParent is what the Context of a launchDeadline is derived from. It ends
-// when it is told to, with the error that it is told.
+// A deadlineParent is what the Context of a launchDeadline is derived from. finish
+// ends it, with the error that finish is given.
 //
 // The wrapped Context can be cancelled, and holds the cause; it does not end with
 // the caller's, so error and cause are always of the same end. done is a channel of

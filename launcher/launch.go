@@ -33,7 +33,7 @@ func (l *Launcher) Launch(ctx context.Context, spec Spec) (*Pod, error) {
 	return n.observed(ctx)
 }
 
-// errPanicked is what Observer.End is told of a launch that does not return.
+// errPanicked is what Observer.End gets where Launch does not return.
 var errPanicked = errors.New("a strategy or Spec.Progress panicked, and Launch goes on with that")
 
 // observed is run, with the Observer told of it.

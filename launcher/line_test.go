@@ -41,7 +41,7 @@ func (x *trap) at(where string) error {
 	return errSick
 }
 
-// set puts a strategy that is the default one, but for the trap, into each slot.
+// set puts the default strategy with the trap into each slot.
 func (x *trap) set(r *rig) {
 	command := r.L.Command
 	r.L.Command = launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {

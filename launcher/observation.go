@@ -21,7 +21,7 @@ type observation struct {
 	// what is below. Step has its turn while it runs, and so End comes after it. A
 	// Mutex would do, but would stop the clock of testing/synctest.
 	turn  chan struct{}
-	over  bool   // nothing more is told
+	over  bool   // there are no more calls
 	crash *crash // of Step
 }
 
@@ -61,7 +61,7 @@ func (o *observation) step(info StepInfo) {
 	}
 }
 
-// end tells of the end, after which nothing more is told. If Step has panicked
+// end calls End, the last call of a launch. If Step has panicked
 // before, that goes on here instead.
 func (o *observation) end(e EndInfo) {
 	o.turn <- struct{}{}

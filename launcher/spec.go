@@ -63,8 +63,8 @@ type Spec struct {
 	Progress func(line string)
 }
 
-// validate reports what is wrong with s, but for its Name, before anything is
-// touched.
+// validate reports what is wrong with s, before anything is touched. It leaves out
+// the Name, which has a stage of its own.
 func (s *Spec) validate(transport OverlayTransport) error {
 	switch {
 	case strings.IndexByte(s.Overlay, 0) >= 0:

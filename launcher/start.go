@@ -56,7 +56,7 @@ func (n *attempt) start(ctx context.Context, p *plan) (*Pod, error) {
 	return pod, p.name.recordStart(record, pod)
 }
 
-// request returns what the Starter is told, but for the overlay.
+// request returns the request for the Starter, without the overlay.
 func (n *attempt) request(p *plan) StartRequest {
 	req := StartRequest{
 		Name:       n.spec.Name,
