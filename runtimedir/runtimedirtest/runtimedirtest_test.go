@@ -34,7 +34,7 @@ func TestWrongResolvers(t *testing.T) {
 	for _, c := range wrongs {
 		t.Run(c.fault, func(t *testing.T) {
 			if c.rule == "foreign" && os.Geteuid() != 0 {
-				t.Skip("not run: only root can give a directory to somebody else")
+				proof.Skip(t, c.rule, "only root can give a directory to somebody else")
 			}
 			proof.Finds(t, func(only ...string) map[string]error {
 				return runtimedirtest.Broken(t, func(t *testing.T) runtimedir.Resolver {
