@@ -27,6 +27,27 @@ func pollable(pidfd int) *os.File {
 	return file
 }
 
+// hasEnded reports whether the process has ended. The error is ESRCH if there is no
+// such process, and another if the kernel has no pidfd for it.
+func hasEnded(pid int) (bool, error) {
+	pidfd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return false, err
+	}
+	defer unix.Close(pidfd)
+	return pollEnd(pidfd)
+}
+
+// pollEnd reports whether the process that pidfd refers to has ended.
+func pollEnd(pidfd int) (bool, error) {
+	poll := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	n, err := unix.Poll(poll, 0)
+	for errors.Is(err, unix.EINTR) {
+		n, err = unix.Poll(poll, 0)
+	}
+	return n > 0, err
+}
+
 // signalGroup sends sig to the process group whose number is the pid of the
 // process that pidfd refers to. That works, and hits nobody else, also when
 // the process is reaped and its number used again (PIDFD_SIGNAL_PROCESS_GROUP,
@@ -67,12 +88,7 @@ func reapedExit(pidfd int) Exit {
 // lookFromAfar reports whether the process that pidfd refers to has ended, and
 // how, as far as the kernel tells somebody who is not its parent.
 func lookFromAfar(pidfd int) (Exit, bool) {
-	poll := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
-	n, err := unix.Poll(poll, 0)
-	for errors.Is(err, unix.EINTR) { // the poller tells of the end only once
-		n, err = unix.Poll(poll, 0)
-	}
-	if n == 0 || err != nil {
+	if gone, err := pollEnd(pidfd); !gone || err != nil {
 		return Exit{}, false
 	}
 	// How it ended can be asked for once its parent has reaped it, which takes
