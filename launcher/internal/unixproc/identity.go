@@ -11,7 +11,7 @@ import (
 // pid alone does not: it is used again.
 type Identity struct {
 	PID          int    `json:"pid"`
-	Start        uint64 `json:"start"`        // in kernel ticks since boot, so that no clock matters; 0 where it is not told
+	Start        uint64 `json:"start"`        // in kernel ticks since boot, whatever the clock and the time namespace; 0 where it is not told
 	Boot         string `json:"boot"`         // of the machine; never the same twice
 	PIDNamespace string `json:"pidNamespace"` // in which PID is meant
 }

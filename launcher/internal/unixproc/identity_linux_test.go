@@ -2,6 +2,7 @@ package unixproc_test
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -57,6 +58,10 @@ func TestMain(m *testing.M) {
 		fmt.Println(err)
 		if !errors.Is(err, errors.ErrUnsupported) {
 			os.Exit(1)
+		}
+	case "elsewhen": // in another time namespace
+		if err := elsewhen(); err != nil {
+			fail(err)
 		}
 	case "subreaper":
 		if err := subreaper(); err != nil {
@@ -310,4 +315,48 @@ func TestProcOfAnotherNamespace(t *testing.T) {
 	if err != nil {
 		t.Errorf("%v: Identify returned %s", err, out)
 	}
+}
+
+// A process has the same Identity in all time namespaces of its pid namespace.
+func TestIdentityInAnotherTimeNamespace(t *testing.T) {
+	c := start(t, "wait")
+	id, err := json.Marshal(identify(t, c.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"--time", "--boottime", "100000"}
+	if os.Geteuid() != 0 {
+		args = append(args, "--user", "--map-current-user")
+	}
+	if out, err := exec.Command("unshare", append(args, "true")...).CombinedOutput(); err != nil {
+		t.Skipf("not run, for no time namespace can be made here: %v\n%s", err, out)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	unshare := exec.Command("unshare", append(args, exe)...)
+	unshare.Env = append(os.Environ(), roleVariable+"=elsewhen", identityVariable+"="+string(id))
+	if out, err := unshare.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// identityVariable holds an Identity for the role elsewhen.
+const identityVariable = "PODLAUNCH_TEST_IDENTITY"
+
+// elsewhen is a role: it checks an Identity that was made in another time namespace,
+// and makes the same one.
+func elsewhen() error {
+	var id unixproc.Identity
+	if err := json.Unmarshal([]byte(os.Getenv(identityVariable)), &id); err != nil {
+		return err
+	}
+	if err := id.Check(); err != nil {
+		return fmt.Errorf("Check returned %w", err)
+	}
+	if again, err := unixproc.Identify(id.PID); err != nil || again != id {
+		return fmt.Errorf("Identify returned %+v, %v; want %+v", again, err, id)
+	}
+	return nil
 }
