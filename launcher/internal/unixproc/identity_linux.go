@@ -9,20 +9,58 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // lifeOf returns when a process started, and whether it has ended. The start is that
-// of the machine's clock, so it is the same in all time namespaces.
+// of the machine's clock, so it is the same in all time namespaces. The error is
+// ErrGone, or why that cannot be told, and then it never wraps fs.ErrNotExist.
 func lifeOf(pid int) (start uint64, dead bool, err error) {
 	h, err := place()
 	if err != nil {
 		return 0, false, err
 	}
 	st, err := ReadStat(pid)
-	if err != nil {
-		return 0, false, err
+	switch {
+	case errors.Is(err, unix.ESRCH):
+		return 0, false, ErrGone
+	case errors.Is(err, fs.ErrNotExist):
+		return 0, false, notInProc(pid)
+	case err != nil:
+		return 0, false, proves(err)
 	}
 	return st.Start - uint64(h.offset), st.Dead(), nil
+}
+
+// notInProc says why /proc does not show a process: there is none, or /proc hides it.
+// The kernel still lets us signal a process of our own that it hides.
+func notInProc(pid int) error {
+	switch err := unix.Kill(pid, 0); {
+	case errors.Is(err, unix.ESRCH):
+		return ErrGone
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("%w: pid %d is another user's", ErrStranger, pid)
+	}
+	if gone, err := hasEnded(pid); gone || errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
+		return ErrGone // or pid is a thread's
+	}
+	if _, err := ReadStat(pid); err == nil {
+		return ErrGone // and another process has begun since
+	}
+	return fmt.Errorf("pid %d lives, and /proc does not show it (mount option hidepid): %w", pid, errors.ErrUnsupported)
+}
+
+// proves returns err, which reading /proc has given, as an error that cannot be taken
+// for "no such process": it wraps errors.ErrUnsupported where /proc does not show what
+// a proof needs.
+func proves(err error) error {
+	for _, missing := range []error{fs.ErrNotExist, fs.ErrPermission, unix.ENOTDIR, unix.EINVAL} {
+		if errors.Is(err, missing) {
+			return fmt.Errorf("without /proc processes cannot be told apart (%v): %w", err, errors.ErrUnsupported)
+		}
+	}
+	return err
 }
 
 // A herePlace is where this process runs, which does not change.
@@ -49,16 +87,21 @@ func place() (*herePlace, error) {
 		return h, nil
 	}
 	h, err := findPlace()
-	if err == nil {
-		knownPlace.Store(h)
+	if err != nil {
+		return nil, proves(err)
 	}
-	return h, err
+	knownPlace.Store(h)
+	return h, nil
 }
 
 func findPlace() (*herePlace, error) {
-	data, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	const bootID = "/proc/sys/kernel/random/boot_id"
+	data, err := os.ReadFile(bootID)
 	if err != nil {
 		return nil, err
+	}
+	if len(data) == 0 {
+		return nil, fmt.Errorf("%s is masked: %w", bootID, errors.ErrUnsupported)
 	}
 	// A /proc that was mounted in another pid namespace, as unshare -p without
 	// --mount-proc leaves it, shows other processes under the numbers of ours.
