@@ -30,7 +30,7 @@ func lifeOf(pid int) (start uint64, dead bool, err error) {
 	case err != nil:
 		return 0, false, proves(err)
 	}
-	return st.Start - uint64(h.offset), st.Dead(), nil
+	return h.startOf(st), st.Dead(), nil
 }
 
 // notInProc says why /proc does not show a process: there is none, or /proc hides it.
@@ -68,6 +68,9 @@ type herePlace struct {
 	boot, namespace string
 	offset          int64 // of the clock that /proc shows us, in kernel ticks
 }
+
+// startOf returns when the process of st started, by the machine's clock.
+func (h *herePlace) startOf(st Stat) uint64 { return st.Start - uint64(h.offset) }
 
 // knownPlace is where this process runs, once that could be found out.
 var knownPlace atomic.Pointer[herePlace]

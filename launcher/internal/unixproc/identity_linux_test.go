@@ -74,6 +74,10 @@ func TestMain(m *testing.M) {
 		if err := hidden(); err != nil {
 			fail(err)
 		}
+	case "again":
+		if err := again(); err != nil {
+			fail(err)
+		}
 	case "subreaper":
 		if err := subreaper(); err != nil {
 			fail(err)

@@ -93,7 +93,7 @@ func lookFromAfar(pidfd int) (Exit, bool) {
 	}
 	// How it ended can be asked for once its parent has reaped it, which takes
 	// a moment; a parent that never does leaves it unknown.
-	ctx, cancel := context.WithTimeout(context.Background(), 128*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), reaperPatience)
 	defer cancel()
 	var exit Exit
 	until(ctx, func() bool {

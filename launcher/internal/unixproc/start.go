@@ -32,7 +32,7 @@ func Start(ctx context.Context, c Command) (*Process, error) {
 	if _, _, err := here(); err != nil {
 		return nil, err
 	}
-	sweepReleased()
+	sweep()
 	// Not by package os, which would ask whether it can be polled.
 	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 
@@ -18,7 +19,7 @@ type Stat struct {
 	Session int    // its session
 	Forked  bool   // it was forked, and has not come to its exec (PF_FORKNOEXEC)
 	Threads int    // how many have not ended, the first one always counted
-	Start   uint64 // when it started, in kernel ticks since boot
+	Start   uint64 // when it started, in kernel ticks since boot, by the clock of our time namespace
 
 	ended bool // it looks dead, and the kernel confirms it
 }
@@ -27,6 +28,11 @@ type Stat struct {
 // whose first thread has ended while others have not (of a group that is being
 // killed, for instance) is a zombie by its state, and still has its sockets.
 func (s Stat) Dead() bool { return s.ended }
+
+// isGone reports whether the error of ReadStat says that there is no such process.
+func isGone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH)
+}
 
 // seemsDead reports whether the process has ended, or another than its first thread
 // is in execve(2). That thread takes the place of the first one, which the kernel
