@@ -48,12 +48,14 @@ func pollEnd(pidfd int) (bool, error) {
 	return n > 0, err
 }
 
+// processGroup is PIDFD_SIGNAL_PROCESS_GROUP. Tests set a flag that no kernel knows.
+var processGroup = 1 << 2
+
 // signalGroup sends sig to the process group whose number is the pid of the
 // process that pidfd refers to. That works, and hits nobody else, also when
 // the process is reaped and its number used again (PIDFD_SIGNAL_PROCESS_GROUP,
 // pidfd_send_signal(2), since Linux 6.9; before that it is EINVAL).
 func signalGroup(pidfd int, sig unix.Signal) error {
-	const processGroup = 1 << 2 // PIDFD_SIGNAL_PROCESS_GROUP
 	return unix.PidfdSendSignal(pidfd, sig, nil, processGroup)
 }
 

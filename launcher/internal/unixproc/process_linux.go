@@ -235,10 +235,27 @@ func (p *Process) signalLocked(sig syscall.Signal) error {
 			refused = err
 		}
 	}
-	if !p.pinned {
+	if !p.pinned || p.lost() {
 		return refused // the number is not to be trusted
 	}
 	return unix.Kill(-p.pid, sig)
+}
+
+// lost reports whether the process has just lost its number, or may have, which Wait
+// has not seen yet: a child that was reaped, or any other process that has ended.
+func (p *Process) lost() (is bool) {
+	if p.pidfd == nil {
+		return false
+	}
+	err := p.withPidfd(func(fd int) {
+		if p.kin == foreign {
+			is, _ = pollEnd(fd)
+			return
+		}
+		_, err := peek(unix.P_PIDFD, fd)
+		is = errors.Is(err, unix.ECHILD)
+	})
+	return is || err != nil
 }
 
 // Reap clears away what is left of the process, which has ended: the zombie, and

@@ -453,10 +453,18 @@ func TestAdoptLeavesToItsStarter(t *testing.T) {
 // Who is not the one with the Identity is not killed; KillGroup kills its group.
 func TestKill(t *testing.T) {
 	for name, c := range map[string]struct {
-		kill func(unixproc.Identity) error
-		left int // of the group of two
-	}{"Kill": {unixproc.Kill, 1}, "KillGroup": {unixproc.KillGroup, 0}} {
+		kill   func(unixproc.Identity) error
+		left   int // of the group of two
+		before bool
+	}{
+		"Kill":                       {unixproc.Kill, 1, false},
+		"KillGroup":                  {unixproc.KillGroup, 0, false},
+		"KillGroup before Linux 6.9": {unixproc.KillGroup, 0, true},
+	} {
 		t.Run(name, func(t *testing.T) {
+			if c.before {
+				defer unixproc.RefuseGroupFlag()()
+			}
 			p := run(t, "exec 3<&0; sh -c 'echo up; read line <&3; echo down' & wait", unixproc.Command{})
 			p.line(t)
 			id := identify(t, p.PID())
@@ -481,6 +489,42 @@ func TestKill(t *testing.T) {
 				t.Errorf("of nobody it returned %v", err)
 			}
 		})
+	}
+}
+
+// Before Linux 6.9 a group is signalled by its number, and only as long as nobody has
+// reaped its leader: then the number may be another's.
+func TestSignalOfTheReaped(t *testing.T) {
+	defer unixproc.RefuseGroupFlag()()
+	for _, c := range []struct{ reaped, noticed bool }{{false, true}, {true, true}, {true, false}} {
+		p := run(t, "exec 3<&0; sh -c 'echo up; read line <&3; echo down' & read line", unixproc.Command{})
+		p.line(t)
+		if err := unix.Kill(p.PID(), unix.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		waitUnreaped(t, p.PID())
+		want, down := error(nil), 0
+		if c.reaped {
+			if _, err := unix.Wait4(p.PID(), nil, 0, nil); err != nil {
+				t.Fatal(err)
+			}
+			want, down = os.ErrProcessDone, 1
+		}
+		if c.noticed {
+			if _, err := p.Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := p.Signal(t.Context(), unix.SIGTERM); err != want {
+			t.Errorf("%+v: Signal returned %v, want %v", c, err, want)
+		}
+		p.in.Close()
+		if rest, err := io.ReadAll(p.out); err != nil || strings.Count(string(rest), "down") != down {
+			t.Errorf("%+v: then there was written %q, %v", c, rest, err)
+		}
+		if err := p.Reap(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
