@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -72,6 +73,10 @@ func TestMain(m *testing.M) {
 		}
 	case "hidden":
 		if err := hidden(); err != nil {
+			fail(err)
+		}
+	case "reexec":
+		if err := reexec(); err != nil {
 			fail(err)
 		}
 	case "again":
@@ -230,6 +235,55 @@ func TestIdentityWithoutMainThread(t *testing.T) {
 	if err := id.Check(); !errors.Is(err, unixproc.ErrGone) {
 		t.Errorf("when it has ended, Check returned %v", err)
 	}
+}
+
+// A process that executes itself in another thread than the first lives all the time.
+func TestIdentityDuringExec(t *testing.T) {
+	c := exec.Command("/proc/self/exe")
+	c.Env = append(os.Environ(), roleVariable+"=reexec", timesVariable+"=100")
+	c.Stderr = os.Stderr
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	id := identify(t, c.Process.Pid)
+	looks, wrong := 0, 0
+	for ; ; looks++ {
+		if id.Check() == nil {
+			continue
+		}
+		var ended unix.Siginfo // its Signo is 0 as long as the child runs
+		if err := unix.Waitid(unix.P_PID, id.PID, &ended, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); err != nil {
+			t.Fatal(err)
+		}
+		if ended.Signo != 0 {
+			break
+		}
+		wrong++
+	}
+	if wrong > 0 {
+		t.Errorf("in %d of %d looks it was gone", wrong, looks)
+	}
+	if err := c.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// timesVariable says how often the role reexec executes this program again.
+const timesVariable = "PODLAUNCH_TEST_TIMES"
+
+func reexec() error {
+	times, err := strconv.Atoi(os.Getenv(timesVariable))
+	if err != nil || times == 0 {
+		return err
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	os.Setenv(timesVariable, strconv.Itoa(times-1))
+	done := make(chan error) // TestMain has the first thread
+	go func() { done <- syscall.Exec(exe, []string{exe}, os.Environ()) }()
+	return <-done
 }
 
 // The command's name, which the process chooses, is not taken for the fields
