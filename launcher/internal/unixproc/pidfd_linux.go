@@ -59,10 +59,26 @@ func signalGroup(pidfd int, sig unix.Signal) error {
 	return unix.PidfdSendSignal(pidfd, sig, nil, processGroup)
 }
 
-// reapedExit returns how a process ended that somebody else has reaped, where
-// the kernel remembers that (PIDFD_INFO_EXIT of the ioctl PIDFD_GET_INFO, since
-// Linux 6.15; include/uapi/linux/pidfd.h), else an Exit that is not Known.
-func reapedExit(pidfd int) Exit {
+// awaitReapedExit returns how a process ended that somebody else reaps, where the
+// kernel remembers that, else an Exit that is not Known. It waits a moment: the parent
+// may need one to reap it, and waitid(2) answers ECHILD just before the kernel has
+// stored the exit. A parent that never reaps it leaves it unknown.
+func awaitReapedExit(pidfd int) Exit {
+	ctx, cancel := context.WithTimeout(context.Background(), reaperPatience)
+	defer cancel()
+	var exit Exit
+	until(ctx, func() bool {
+		var can bool
+		exit, can = reapedExit(pidfd)
+		return exit.Known || !can
+	})
+	return exit
+}
+
+// reapedExit returns how a process ended that was reaped, if that is known by now
+// (PIDFD_INFO_EXIT of the ioctl PIDFD_GET_INFO, since Linux 6.15;
+// include/uapi/linux/pidfd.h). It reports false if this kernel never tells.
+func reapedExit(pidfd int) (exit Exit, can bool) {
 	const (
 		infoExit = 1 << 3     // PIDFD_INFO_EXIT
 		getInfo  = 0xc040ff0b // PIDFD_GET_INFO for the first version of the struct; not so on MIPS and PowerPC
@@ -78,13 +94,13 @@ func reapedExit(pidfd int) Exit {
 		_, _, errno = unix.Syscall(unix.SYS_IOCTL, uintptr(pidfd), getInfo, uintptr(unsafe.Pointer(&info)))
 	}
 	if errno != 0 || info.mask&infoExit == 0 {
-		return Exit{}
+		return Exit{}, !errors.Is(errno, unix.ENOTTY) && !errors.Is(errno, unix.EINVAL)
 	}
 	status := unix.WaitStatus(info.exitCode)
 	if status.Signaled() {
-		return Exit{Signal: status.Signal(), CoreDumped: status.CoreDump(), Known: true}
+		return Exit{Signal: status.Signal(), CoreDumped: status.CoreDump(), Known: true}, true
 	}
-	return Exit{Code: status.ExitStatus(), Known: true}
+	return Exit{Code: status.ExitStatus(), Known: true}, true
 }
 
 // lookFromAfar reports whether the process that pidfd refers to has ended, and
@@ -93,14 +109,5 @@ func lookFromAfar(pidfd int) (Exit, bool) {
 	if gone, err := pollEnd(pidfd); !gone || err != nil {
 		return Exit{}, false
 	}
-	// How it ended can be asked for once its parent has reaped it, which takes
-	// a moment; a parent that never does leaves it unknown.
-	ctx, cancel := context.WithTimeout(context.Background(), reaperPatience)
-	defer cancel()
-	var exit Exit
-	until(ctx, func() bool {
-		exit = reapedExit(pidfd)
-		return exit.Known
-	})
-	return exit, true
+	return awaitReapedExit(pidfd), true
 }

@@ -176,7 +176,7 @@ func (p *Process) look(idType, id, flags int) bool {
 	case idType == unix.P_PIDFD:
 		// ECHILD: it ended, and somebody else has reaped it (SIGCHLD is ignored,
 		// or this program calls wait4(-1)). Its number may be another's by now.
-		p.end(reapedExit(id), false)
+		p.end(awaitReapedExit(id), false)
 	default:
 		p.end(Exit{}, false)
 	}

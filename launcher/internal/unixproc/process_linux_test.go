@@ -322,6 +322,12 @@ func TestAdoptForeign(t *testing.T) {
 		}
 	}
 	adopted := adopt(t, identify(t, pid))
+	if err := unix.Kill(parent.PID(), unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Waitid(unix.P_PID, parent.PID(), nil, unix.WSTOPPED|unix.WNOWAIT, nil); err != nil {
+		t.Fatal(err)
+	}
 	if err := unix.Kill(pid, unix.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -330,6 +336,9 @@ func TestAdoptForeign(t *testing.T) {
 	}
 	if err := adopted.Reap(t.Context()); err != nil {
 		t.Error(err)
+	}
+	if err := unix.Kill(parent.PID(), unix.SIGCONT); err != nil {
+		t.Fatal(err)
 	}
 	fmt.Fprintln(parent.in)
 	if line := parent.line(t); line != "143" {
