@@ -29,8 +29,8 @@ func (Local) Start(ctx context.Context, req StartRequest) (Process, error) {
 	}))
 }
 
-// adoptProcess returns the process with the Identity, which is not this program's
-// child, or the error of [unixproc.Adopt].
+// adoptProcess returns the process with the Identity, or the error of
+// [unixproc.Adopt]. A child of this program is reaped when it ends.
 func adoptProcess(id unixproc.Identity) (Process, error) {
 	return asChild(unixproc.Adopt(id))
 }

@@ -639,15 +639,19 @@ func d19(t *testing.T) {
 }
 
 // D20: where PID 1 does not reap, a pod whose launcher is gone becomes a zombie
-// when it dies. It counts as gone.
+// when it dies. It counts as gone. One that PID 1 has attached to is its to reap.
 func d20(t *testing.T) {
 	if !asInit(t) { // which does not reap, being us
 		return
 	}
 	r := newRig(t)
-	l := r.startLauncher(launcherOrder{Steps: podrig.Serve, Stay: true})
-	pid := l.launched()
-	l.kill(syscall.SIGKILL)
+	orphan := func() (pid int) {
+		l := r.startLauncher(launcherOrder{Steps: podrig.Serve, Stay: true})
+		pid = l.launched()
+		l.kill(syscall.SIGKILL)
+		return pid
+	}
+	pid := orphan()
 	pod, err := r.L.Attach(t.Context(), "alice")
 	if err != nil {
 		t.Fatal(err)
@@ -656,11 +660,20 @@ func d20(t *testing.T) {
 		t.Fatal(err)
 	}
 	podrig.MustEndBy(t, pod, syscall.SIGKILL)
-	if st, err := unixproc.ReadStat(pid); err != nil || st.State != 'Z' {
-		t.Errorf("the pod is no zombie: %+v, %v", st, err)
-	}
+	podrig.MustBeGone(t, pid)
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Error(err)
+	}
+
+	pid = orphan()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := unixproc.ReadStat(pid); err != nil || st.State != 'Z' {
+		t.Errorf("the pod is no zombie: %+v, %v", st, err)
 	}
 	_, err = r.L.Attach(t.Context(), "alice")
 	podrig.MustBe(t, err, fs.ErrNotExist)

@@ -8,9 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Adopt returns a process that somebody else has started, and that leads a group:
-// the one with the Identity, or the error of [Identity.Check]. It is somebody else's
-// to reap. Adopt needs Linux.
+// Adopt returns a process that leads a group: the one with the Identity, or the error
+// of [Identity.Check]. Mostly somebody else has started it, and reaps it. A child of
+// this program, which was released, or started before the program executed itself, is
+// the Process's to reap. A child that another Process has is that one's to reap. Adopt
+// needs Linux.
 func Adopt(id Identity) (*Process, error) {
 	fd, err := unix.PidfdOpen(id.PID, 0)
 	if errors.Is(err, unix.ESRCH) {
@@ -27,7 +29,6 @@ func Adopt(id Identity) (*Process, error) {
 	p := &Process{
 		pid:     id.PID,
 		pidfd:   pidfd,
-		adopted: true,
 		pinned:  true,
 		waiting: make(chan struct{}, 1),
 		ended:   make(chan struct{}),
@@ -37,6 +38,10 @@ func Adopt(id Identity) (*Process, error) {
 	if err := id.Check(); err != nil {
 		p.closePidfd()
 		return nil, err
+	}
+	child := false
+	if err := p.withPidfd(func(fd int) { child = isChild(fd) }); err == nil && child {
+		p.kin = ours.take(p, id.Start)
 	}
 	return p, nil
 }

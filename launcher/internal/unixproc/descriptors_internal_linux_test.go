@@ -4,6 +4,7 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"os/signal"
 	"syscall"
 	"testing"
 
@@ -123,6 +124,41 @@ func TestForkExecAlone(t *testing.T) {
 	}
 	if err := p.Reap(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// A process that a thread of its own starts has its pidfd from the fork on, also if it
+// ends at once, and somebody reaps all children. Run in a process that reaps them.
+func TestForkExecAloneWhereChildrenAreReaped(t *testing.T) {
+	const role = "PODLAUNCH_TEST_REAPED"
+	if os.Getenv(role) == "" {
+		c := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+		c.Env = append(os.Environ(), role+"=1")
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	if !canForkAlone() {
+		t.Skip("this kernel has no close_range with CLOSE_RANGE_CLOEXEC, or a filter forbids it")
+	}
+	signal.Ignore(syscall.SIGCHLD) // the kernel reaps them
+	for range 200 {
+		pidfd := -1
+		pid, _, err := forkExecAlone("/bin/false", []string{"false"}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}, Sys: sysProcAttr(&pidfd)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pidfd < 0 {
+			t.Fatal("there is no pidfd")
+		}
+		p := newProcess(pid, pidfd)
+		if exit, err := p.Wait(t.Context()); err != nil || exit != (Exit{Code: 1, Known: true}) && exit.Known {
+			t.Errorf("it has ended with %v, %v", exit, err)
+		}
+		if err := p.Reap(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package unixproc
 
 import (
 	"math"
+	"os"
 	"runtime"
 	"sync"
 	"syscall"
@@ -65,26 +66,56 @@ var questions = sync.Pool{New: func() any {
 // Until the thread has ended, files that this process closes stay open, as they do
 // until a child that was forked comes to its exec.
 //
-// attr.Sys.PidFD would be a descriptor of the thread, so it is opened again;
-// nobody reaps the child meanwhile, and it stays -1 if that does not succeed.
+// The pidfd in attr.Sys.PidFD is the one that the fork gives to the thread, carried
+// over. To open it again by the child's number would be unsafe: the program may reap
+// the child, and the number become another's. It is -1 if it cannot be carried.
 func forkExecAlone(path string, argv []string, attr *syscall.ProcAttr) (pid int, handle uintptr, err error) {
 	pidfd := attr.Sys.PidFD
-	sys := *attr.Sys
-	sys.PidFD = nil
-	alone := *attr
-	alone.Sys = &sys
+	if pidfd == nil {
+		pidfd = new(int)
+	}
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, 0, os.NewSyscallError("socketpair", err)
+	}
+	defer unix.Close(ends[0])
+	defer unix.Close(ends[1])
 	inThread(func() {
+		threads := -1 // the pidfd, as a descriptor of the thread
+		sys := *attr.Sys
+		sys.PidFD = &threads
+		alone := *attr
+		alone.Sys = &sys
 		if err = leaveDescriptors(firstFile); err == nil {
 			pid, handle, err = syscall.StartProcess(path, argv, &alone)
 		}
+		if err == nil && threads >= 0 {
+			_ = unix.Sendmsg(ends[0], nil, unix.UnixRights(threads), nil, 0)
+		}
 	})
-	if err != nil || pidfd == nil {
-		return pid, handle, err
+	*pidfd = -1
+	if err == nil {
+		*pidfd = receiveDescriptor(ends[1])
 	}
-	if *pidfd, err = unix.PidfdOpen(pid, 0); err != nil {
-		*pidfd = -1
+	return pid, handle, err
+}
+
+// receiveDescriptor returns the descriptor that was sent to socket, or -1.
+func receiveDescriptor(socket int) int {
+	space := make([]byte, unix.CmsgSpace(4))
+	_, n, _, _, err := unix.Recvmsg(socket, nil, space, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+	if err != nil {
+		return -1
 	}
-	return pid, handle, nil
+	messages, err := unix.ParseSocketControlMessage(space[:n])
+	if err != nil || len(messages) != 1 {
+		return -1
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) != 1 {
+		return -1
+	}
+	return fds[0]
 }
 
 // leaveDescriptors gives the calling thread a table of descriptors of its own,

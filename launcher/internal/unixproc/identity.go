@@ -3,15 +3,13 @@ package unixproc
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"syscall"
 )
 
 // An Identity is what tells one process from every other, past and to come. A
 // pid alone does not: it is used again.
 type Identity struct {
 	PID          int    `json:"pid"`
-	Start        uint64 `json:"start"`        // in kernel ticks since boot, so that no clock matters; 0 where it is not told
+	Start        uint64 `json:"start"`        // in kernel ticks since boot, whatever the clock and the time namespace; 0 where it is not told
 	Boot         string `json:"boot"`         // of the machine; never the same twice
 	PIDNamespace string `json:"pidNamespace"` // in which PID is meant
 }
@@ -26,21 +24,23 @@ var ErrStranger = errors.New("another process has its pid")
 // and so cannot be found here: a container that was restarted, for instance.
 var ErrElsewhere = errors.New("its pid is meant in another pid namespace")
 
-// Identify returns the Identity of a process, or ErrGone.
+// Identify returns the Identity of a process. The error is ErrGone, or why that cannot
+// be told, and then it never wraps fs.ErrNotExist. It wraps [errors.ErrUnsupported]
+// where /proc is missing, or hides what a proof needs.
 func Identify(pid int) (Identity, error) {
 	boot, namespace, err := here()
 	if err != nil {
 		return Identity{}, err
 	}
 	start, _, err := lifeOf(pid)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
-		return Identity{}, ErrGone
+	if err != nil {
+		return Identity{}, err
 	}
-	return Identity{PID: pid, Start: start, Boot: boot, PIDNamespace: namespace}, err
+	return Identity{PID: pid, Start: start, Boot: boot, PIDNamespace: namespace}, nil
 }
 
 // Check returns nil if the process with the Identity is alive, ErrGone,
-// ErrStranger, or why that cannot be told.
+// ErrStranger, or why that cannot be told, as [Identify] does.
 func (id Identity) Check() error {
 	boot, namespace, err := here()
 	switch {
@@ -55,8 +55,6 @@ func (id Identity) Check() error {
 	}
 	start, dead, err := lifeOf(id.PID)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH):
-		return ErrGone
 	case err != nil:
 		return err
 	case start != id.Start:

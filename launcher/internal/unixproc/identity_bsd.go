@@ -13,10 +13,14 @@ import (
 // lifeOf only tells whether there is such a process: on these systems an
 // Identity is no proof, and nothing is adopted or ended by it.
 func lifeOf(pid int) (start uint64, dead bool, err error) {
-	if err := syscall.Kill(pid, 0); err != nil && !errors.Is(err, syscall.EPERM) {
-		return 0, false, err
+	err = syscall.Kill(pid, 0)
+	if errors.Is(err, syscall.ESRCH) {
+		return 0, false, ErrGone
 	}
-	return 0, false, nil
+	if errors.Is(err, syscall.EPERM) {
+		return 0, false, nil
+	}
+	return 0, false, err
 }
 
 // here returns when the machine was started.

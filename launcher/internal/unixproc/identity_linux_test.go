@@ -2,14 +2,19 @@ package unixproc_test
 
 import (
 	"bufio"
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"unsafe"
@@ -57,6 +62,26 @@ func TestMain(m *testing.M) {
 		fmt.Println(err)
 		if !errors.Is(err, errors.ErrUnsupported) {
 			os.Exit(1)
+		}
+	case "elsewhen": // in another time namespace
+		if err := elsewhen(); err != nil {
+			fail(err)
+		}
+	case "unproven":
+		if err := unproven(); err != nil {
+			fail(err)
+		}
+	case "hidden":
+		if err := hidden(); err != nil {
+			fail(err)
+		}
+	case "reexec":
+		if err := reexec(); err != nil {
+			fail(err)
+		}
+	case "again":
+		if err := again(); err != nil {
+			fail(err)
 		}
 	case "subreaper":
 		if err := subreaper(); err != nil {
@@ -212,6 +237,55 @@ func TestIdentityWithoutMainThread(t *testing.T) {
 	}
 }
 
+// A process that executes itself in another thread than the first lives all the time.
+func TestIdentityDuringExec(t *testing.T) {
+	c := exec.Command("/proc/self/exe")
+	c.Env = append(os.Environ(), roleVariable+"=reexec", timesVariable+"=100")
+	c.Stderr = os.Stderr
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	id := identify(t, c.Process.Pid)
+	looks, wrong := 0, 0
+	for ; ; looks++ {
+		if id.Check() == nil {
+			continue
+		}
+		var ended unix.Siginfo // its Signo is 0 as long as the child runs
+		if err := unix.Waitid(unix.P_PID, id.PID, &ended, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); err != nil {
+			t.Fatal(err)
+		}
+		if ended.Signo != 0 {
+			break
+		}
+		wrong++
+	}
+	if wrong > 0 {
+		t.Errorf("in %d of %d looks it was gone", wrong, looks)
+	}
+	if err := c.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// timesVariable says how often the role reexec executes this program again.
+const timesVariable = "PODLAUNCH_TEST_TIMES"
+
+func reexec() error {
+	times, err := strconv.Atoi(os.Getenv(timesVariable))
+	if err != nil || times == 0 {
+		return err
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	os.Setenv(timesVariable, strconv.Itoa(times-1))
+	done := make(chan error) // TestMain has the first thread
+	go func() { done <- syscall.Exec(exe, []string{exe}, os.Environ()) }()
+	return <-done
+}
+
 // The command's name, which the process chooses, is not taken for the fields
 // that follow it.
 func TestReadStat(t *testing.T) {
@@ -310,4 +384,167 @@ func TestProcOfAnotherNamespace(t *testing.T) {
 	if err != nil {
 		t.Errorf("%v: Identify returned %s", err, out)
 	}
+}
+
+// A process has the same Identity in all time namespaces of its pid namespace.
+func TestIdentityInAnotherTimeNamespace(t *testing.T) {
+	c := start(t, "wait")
+	id, err := json.Marshal(identify(t, c.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"--time", "--boottime", "100000"}
+	if os.Geteuid() != 0 {
+		args = append(args, "--user", "--map-current-user")
+	}
+	if out, err := exec.Command("unshare", append(args, "true")...).CombinedOutput(); err != nil {
+		t.Skipf("not run, for no time namespace can be made here: %v\n%s", err, out)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	unshare := exec.Command("unshare", append(args, exe)...)
+	unshare.Env = append(os.Environ(), roleVariable+"=elsewhen", identityVariable+"="+string(id))
+	if out, err := unshare.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// identityVariable holds an Identity for the role elsewhen.
+const identityVariable = "PODLAUNCH_TEST_IDENTITY"
+
+// elsewhen is a role: it checks an Identity that was made in another time namespace,
+// and makes the same one.
+func elsewhen() error {
+	var id unixproc.Identity
+	if err := json.Unmarshal([]byte(os.Getenv(identityVariable)), &id); err != nil {
+		return err
+	}
+	if err := id.Check(); err != nil {
+		return fmt.Errorf("Check returned %w", err)
+	}
+	if again, err := unixproc.Identify(id.PID); err != nil || again != id {
+		return fmt.Errorf("Identify returned %+v, %v; want %+v", again, err, id)
+	}
+	return nil
+}
+
+// B30: where /proc is missing or masked, nothing is started, and no error says that a
+// process is not there; nor where /proc hides a process of ours that lives.
+func TestWithoutProc(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("not run, for only root may mount a /proc and become another user")
+	}
+	for _, role := range []string{"unproven", "hidden"} {
+		c := exec.Command("/proc/self/exe")
+		c.Env = append(os.Environ(), roleVariable+"="+role)
+		c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
+		out, err := c.CombinedOutput()
+		if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EACCES) {
+			t.Skipf("not run, for no mount namespace can be made here: %v", err)
+		}
+		if err != nil {
+			t.Errorf("%s: %v: %s", role, err, out)
+		}
+	}
+}
+
+// unproven is a role: it mounts an empty file over the boot id, and then an empty
+// directory over /proc.
+func unproven() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return err
+	}
+	id := unixproc.Identity{PID: os.Getppid(), Start: 1}
+	for _, mount := range [][3]string{{os.DevNull, "/proc/sys/kernel/random/boot_id", ""}, {"tmpfs", "/proc", "tmpfs"}} {
+		flags := uintptr(unix.MS_BIND)
+		if mount[2] != "" {
+			flags = 0
+		}
+		if err := unix.Mount(mount[0], mount[1], mount[2], flags, ""); err != nil {
+			return err
+		}
+		_, startErr := unixproc.Start(context.Background(), unixproc.Command{Path: "/bin/true"})
+		_, idErr := unixproc.Identify(os.Getpid())
+		_, adoptErr := unixproc.Adopt(id)
+		for call, err := range map[string]error{"Start": startErr, "Identify": idErr, "Adopt": adoptErr, "Check": id.Check(), "KillGroup": unixproc.KillGroup(id)} {
+			if err := mustBeUnproven(err); err != nil {
+				return fmt.Errorf("%s with %v: %w", call, mount, err)
+			}
+		}
+		if pid, err := unix.Wait4(-1, nil, 0, nil); err != unix.ECHILD {
+			return fmt.Errorf("with %v there is a child: %d, %v", mount, pid, err)
+		}
+	}
+	return nil
+}
+
+func mustBeUnproven(err error) error {
+	if !errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "/proc") {
+		return fmt.Errorf("the error is %w", err)
+	}
+	return nil
+}
+
+// hidden is a role: it asks about a program that may not be read, and so is hidden
+// from its own user. It becomes another user than root, from whom /proc hides nothing.
+func hidden() error {
+	const nobody = 65534
+	dir, err := os.MkdirTemp("", "hidden")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	program, err := os.ReadFile("/bin/cat")
+	if err != nil {
+		return err
+	}
+	cat := filepath.Join(dir, "cat")
+	if err := errors.Join(os.Chmod(dir, 0o711), os.WriteFile(cat, program, 0o711)); err != nil {
+		return err
+	}
+	c := exec.Command(cat)
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	stdin, err := c.StdinPipe()
+	if err != nil {
+		return err
+	}
+	if err := c.Start(); err != nil {
+		return err
+	}
+	defer c.Wait()
+	defer stdin.Close()
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	id, err := unixproc.Identify(c.Process.Pid)
+	if err != nil {
+		return err
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return err
+	}
+	if err := unix.Mount("proc", "/proc", "proc", 0, "hidepid=2"); err != nil {
+		return err
+	}
+	if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(nobody), syscall.Setuid(nobody)); err != nil {
+		return err
+	}
+	if err := mustBeUnproven(id.Check()); err != nil {
+		return err
+	}
+	others := id
+	others.PID = os.Getppid()
+	if err := others.Check(); !errors.Is(err, unixproc.ErrStranger) {
+		return fmt.Errorf("of another user's process Check returned %w", err)
+	}
+	stdin.Close()
+	if err := unix.Waitid(unix.P_PID, id.PID, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+		return err
+	}
+	if err := id.Check(); !errors.Is(err, unixproc.ErrGone) {
+		return fmt.Errorf("when it has ended Check returned %w", err)
+	}
+	return nil
 }

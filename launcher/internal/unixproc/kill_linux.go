@@ -2,6 +2,7 @@ package unixproc
 
 import (
 	"errors"
+	"fmt"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,15 +13,71 @@ func Kill(id Identity) error {
 	return killBy(id, func(pidfd int) error { return unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) })
 }
 
-// KillGroup is [Kill] for the process and the group that it leads. Before Linux 6.9
-// it is Kill: the rest of the group stays.
+// KillGroup is [Kill] for the process and the group that it leads.
 func KillGroup(id Identity) error {
 	return killBy(id, func(pidfd int) error {
 		err := signalGroup(pidfd, unix.SIGKILL)
-		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ESRCH) {
-			err = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
+		if err == nil {
+			return nil
 		}
+		var left error
+		if !errors.Is(err, unix.ESRCH) { // the kernel is too old for it, or a filter refuses it
+			left = killMembers(id, pidfd)
+		}
+		if err := unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0); err != nil {
+			return err
+		}
+		return left
+	})
+}
+
+// killMembers sends SIGKILL to the members of the group that the process with the
+// Identity leads, one after the other. The leader is stopped meanwhile, so that it
+// neither ends nor replaces them, and is the caller's to kill. The members that a
+// member has forked are found by the next look.
+func killMembers(leader Identity, pidfd int) error {
+	if err := unix.PidfdSendSignal(pidfd, unix.SIGSTOP, nil, 0); err != nil {
 		return err
+	}
+	killed := make(map[Identity]bool)
+	for looks := 0; looks < 100; looks++ {
+		members, err := GroupMembers(leader.PID)
+		if err != nil {
+			return err
+		}
+		before := len(killed)
+		for _, pid := range members {
+			member, err := Identify(pid)
+			if err != nil || member == leader || killed[member] {
+				continue // it has just gone, or will
+			}
+			killed[member] = true
+			switch err := killMember(member, leader); {
+			case err == nil, errors.Is(err, ErrGone), errors.Is(err, ErrStranger):
+			case errors.Is(err, unix.EPERM): // kill(2) passes over it as well
+			default:
+				return err
+			}
+		}
+		if len(killed) == before {
+			return nil
+		}
+	}
+	return fmt.Errorf("the group of pid %d goes on forking", leader.PID)
+}
+
+// killMember sends SIGKILL to a member of the group of leader. The leader has its pid
+// before and after the member's group is read, so the group is the leader's.
+func killMember(member, leader Identity) error {
+	return killBy(member, func(pidfd int) error {
+		st, err := ReadStat(member.PID)
+		if err != nil || st.Group != leader.PID {
+			return nil // it is gone, or has left the group
+		}
+		if start, _, err := lifeOf(leader.PID); err != nil || start != leader.Start {
+			return nil // the leader was reaped: whose group it is cannot be told
+		}
+		return unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
 	})
 }
 

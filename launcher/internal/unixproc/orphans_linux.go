@@ -2,7 +2,6 @@ package unixproc
 
 import (
 	"context"
-	"errors"
 	"os"
 	"unsafe"
 
@@ -40,7 +39,7 @@ func reapGroupOnce(pgid int) bool {
 		}
 		switch {
 		case st.Dead() && st.Parent == os.Getpid():
-			_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil) // else it is seen once more
+			reapIf(pid, func(st Stat) bool { return st.Group == pgid }) // else it is seen once more
 			done = false
 		case !st.Dead():
 			done = false
@@ -55,15 +54,32 @@ func reapGroupOnce(pgid int) bool {
 }
 
 // ReapInherited reaps the processes that were sent SIGKILL, if this program becomes
-// their parent, and waits until they have ended, or ctx is done.
+// their parent, and waits until they have ended, or ctx is done. A child with the
+// number of one, which has ended in another way, is not reaped.
 func ReapInherited(ctx context.Context, pids []int) {
 	if len(pids) == 0 || !inheritsOrphans() {
 		return
 	}
 	for _, pid := range pids {
-		until(ctx, func() bool {
-			got, err := unix.Wait4(pid, nil, unix.WNOHANG, nil)
-			return got == pid || err != nil && !errors.Is(err, unix.EINTR)
-		})
+		reapKilled(ctx, pid)
 	}
+}
+
+// reapKilled reaps a child that SIGKILL ends.
+func reapKilled(ctx context.Context, pid int) {
+	pidfd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return // somebody else has reaped it
+	}
+	defer unix.Close(pidfd)
+	until(ctx, func() bool {
+		info, err := waitid(unix.P_PIDFD, pidfd, unix.WNOHANG|unix.WNOWAIT)
+		if err != nil || info.pid == 0 {
+			return err != nil
+		}
+		if info.exit().Signal == unix.SIGKILL {
+			reapBy(unix.P_PIDFD, pidfd, pid)
+		}
+		return true
+	})
 }

@@ -27,19 +27,58 @@ func pollable(pidfd int) *os.File {
 	return file
 }
 
+// hasEnded reports whether the process has ended. The error is ESRCH if there is no
+// such process, and another if the kernel has no pidfd for it.
+func hasEnded(pid int) (bool, error) {
+	pidfd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return false, err
+	}
+	defer unix.Close(pidfd)
+	return pollEnd(pidfd)
+}
+
+// pollEnd reports whether the process that pidfd refers to has ended.
+func pollEnd(pidfd int) (bool, error) {
+	poll := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	n, err := unix.Poll(poll, 0)
+	for errors.Is(err, unix.EINTR) {
+		n, err = unix.Poll(poll, 0)
+	}
+	return n > 0, err
+}
+
+// processGroup is PIDFD_SIGNAL_PROCESS_GROUP. Tests set a flag that no kernel knows.
+var processGroup = 1 << 2
+
 // signalGroup sends sig to the process group whose number is the pid of the
 // process that pidfd refers to. That works, and hits nobody else, also when
 // the process is reaped and its number used again (PIDFD_SIGNAL_PROCESS_GROUP,
 // pidfd_send_signal(2), since Linux 6.9; before that it is EINVAL).
 func signalGroup(pidfd int, sig unix.Signal) error {
-	const processGroup = 1 << 2 // PIDFD_SIGNAL_PROCESS_GROUP
 	return unix.PidfdSendSignal(pidfd, sig, nil, processGroup)
 }
 
-// reapedExit returns how a process ended that somebody else has reaped, where
-// the kernel remembers that (PIDFD_INFO_EXIT of the ioctl PIDFD_GET_INFO, since
-// Linux 6.15; include/uapi/linux/pidfd.h), else an Exit that is not Known.
-func reapedExit(pidfd int) Exit {
+// awaitReapedExit returns how a process ended that somebody else reaps, where the
+// kernel remembers that, else an Exit that is not Known. It waits a moment: the parent
+// may need one to reap it, and waitid(2) answers ECHILD just before the kernel has
+// stored the exit. A parent that never reaps it leaves it unknown.
+func awaitReapedExit(pidfd int) Exit {
+	ctx, cancel := context.WithTimeout(context.Background(), reaperPatience)
+	defer cancel()
+	var exit Exit
+	until(ctx, func() bool {
+		var can bool
+		exit, can = reapedExit(pidfd)
+		return exit.Known || !can
+	})
+	return exit
+}
+
+// reapedExit returns how a process ended that was reaped, if that is known by now
+// (PIDFD_INFO_EXIT of the ioctl PIDFD_GET_INFO, since Linux 6.15;
+// include/uapi/linux/pidfd.h). It reports false if this kernel never tells.
+func reapedExit(pidfd int) (exit Exit, can bool) {
 	const (
 		infoExit = 1 << 3     // PIDFD_INFO_EXIT
 		getInfo  = 0xc040ff0b // PIDFD_GET_INFO for the first version of the struct; not so on MIPS and PowerPC
@@ -55,34 +94,20 @@ func reapedExit(pidfd int) Exit {
 		_, _, errno = unix.Syscall(unix.SYS_IOCTL, uintptr(pidfd), getInfo, uintptr(unsafe.Pointer(&info)))
 	}
 	if errno != 0 || info.mask&infoExit == 0 {
-		return Exit{}
+		return Exit{}, !errors.Is(errno, unix.ENOTTY) && !errors.Is(errno, unix.EINVAL)
 	}
 	status := unix.WaitStatus(info.exitCode)
 	if status.Signaled() {
-		return Exit{Signal: status.Signal(), CoreDumped: status.CoreDump(), Known: true}
+		return Exit{Signal: status.Signal(), CoreDumped: status.CoreDump(), Known: true}, true
 	}
-	return Exit{Code: status.ExitStatus(), Known: true}
+	return Exit{Code: status.ExitStatus(), Known: true}, true
 }
 
 // lookFromAfar reports whether the process that pidfd refers to has ended, and
 // how, as far as the kernel tells somebody who is not its parent.
 func lookFromAfar(pidfd int) (Exit, bool) {
-	poll := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
-	n, err := unix.Poll(poll, 0)
-	for errors.Is(err, unix.EINTR) { // the poller tells of the end only once
-		n, err = unix.Poll(poll, 0)
-	}
-	if n == 0 || err != nil {
+	if gone, err := pollEnd(pidfd); !gone || err != nil {
 		return Exit{}, false
 	}
-	// How it ended can be asked for once its parent has reaped it, which takes
-	// a moment; a parent that never does leaves it unknown.
-	ctx, cancel := context.WithTimeout(context.Background(), 128*time.Millisecond)
-	defer cancel()
-	var exit Exit
-	until(ctx, func() bool {
-		exit = reapedExit(pidfd)
-		return exit.Known
-	})
-	return exit, true
+	return awaitReapedExit(pidfd), true
 }

@@ -103,5 +103,5 @@ func (p *Process) Release() {}
 // process does nothing.
 func (p *Process) Notes() []string { return nil }
 
-// sweepReleased has nothing to do here: every child has its goroutine.
-func sweepReleased() {}
+// sweep has nothing to do here: every child has its goroutine.
+func sweep() {}

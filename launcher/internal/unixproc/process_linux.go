@@ -8,7 +8,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,10 +26,7 @@ func sysProcAttr(pidfd *int) *syscall.SysProcAttr {
 type Process struct {
 	pid   int
 	pidfd *os.File // nil where there is none (before Linux 5.4), or none that can be polled: see ended
-
-	// adopted says that it is not our child: we can neither ask waitid(2) about
-	// it nor reap it.
-	adopted bool
+	kin   kinship
 
 	// waiting is held, by sending, by the one goroutine that waits on pidfd;
 	// others wait for it or for ended.
@@ -44,12 +40,17 @@ type Process struct {
 	over   bool       // Reap or Release was called: no more signals
 }
 
+// sweep reaps the children that were released and have ended.
+func sweep() { ours.sweep() }
+
 func newProcess(pid, pidfd int) *Process {
-	p := &Process{pid: pid, pinned: true, waiting: make(chan struct{}, 1), ended: make(chan struct{})}
+	p := &Process{pid: pid, kin: own, pinned: true, waiting: make(chan struct{}, 1), ended: make(chan struct{})}
 	if pidfd >= 0 {
-		if p.pidfd = pollable(pidfd); p.pidfd != nil {
-			return p
-		}
+		p.pidfd = pollable(pidfd)
+	}
+	ours.hold(p)
+	if p.pidfd != nil {
+		return p
 	}
 	// Without a pidfd a thread has to wait. The goroutine ends with the child.
 	go func() {
@@ -94,11 +95,30 @@ func (p *Process) lookNow() bool {
 		return p.look(unix.P_PID, p.pid, unix.WNOHANG)
 	}
 	gone := false
-	conn, err := p.pidfd.SyscallConn()
-	if err == nil {
-		err = conn.Control(func(fd uintptr) { gone = p.look(unix.P_PIDFD, int(fd), unix.WNOHANG) })
-	}
+	err := p.withPidfd(func(fd int) { gone = p.look(unix.P_PIDFD, fd, unix.WNOHANG) })
 	return err == nil && gone
+}
+
+// withPidfd calls f with the pidfd, which there is, unless it is closed.
+func (p *Process) withPidfd(f func(fd int)) error {
+	conn, err := p.pidfd.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return conn.Control(func(fd uintptr) { f(int(fd)) })
+}
+
+// unreaped reports whether it is a child of ours that nobody has reaped. Without a
+// pidfd that cannot be told; then it is one until its end was seen.
+func (p *Process) unreaped() bool {
+	if p.pidfd == nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.pinned
+	}
+	is := false
+	err := p.withPidfd(func(fd int) { is = isChild(fd) })
+	return err == nil && is
 }
 
 // poll waits on the pidfd. The caller holds waiting.
@@ -135,18 +155,14 @@ func (p *Process) poll(ctx context.Context) (Exit, error) {
 // look reports whether the child has ended, and then sees to it that ended is
 // closed. It waits for that unless flags has WNOHANG.
 func (p *Process) look(idType, id, flags int) bool {
-	if p.adopted {
+	if p.kin == foreign {
 		exit, gone := lookFromAfar(id)
 		if gone {
 			p.end(exit, false)
 		}
 		return gone
 	}
-	var info siginfo
-	err := error(unix.EINTR)
-	for errors.Is(err, unix.EINTR) {
-		err = unix.Waitid(idType, id, (*unix.Siginfo)(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOWAIT|flags, nil)
-	}
+	info, err := waitid(idType, id, unix.WNOWAIT|flags)
 	if errors.Is(err, unix.EINVAL) && idType == unix.P_PIDFD {
 		// Linux 5.3 has pidfds that can be polled, and no P_PIDFD yet.
 		return p.look(unix.P_PID, p.pid, flags)
@@ -156,11 +172,11 @@ func (p *Process) look(idType, id, flags int) bool {
 	}
 	switch {
 	case err == nil:
-		p.end(info.exit(), true)
+		p.end(info.exit(), p.kin != shared)
 	case idType == unix.P_PIDFD:
 		// ECHILD: it ended, and somebody else has reaped it (SIGCHLD is ignored,
 		// or this program calls wait4(-1)). Its number may be another's by now.
-		p.end(reapedExit(id), false)
+		p.end(awaitReapedExit(id), false)
 	default:
 		p.end(Exit{}, false)
 	}
@@ -206,11 +222,8 @@ func (p *Process) signalLocked(sig syscall.Signal) error {
 	}
 	refused := error(unix.ESRCH)
 	if p.pidfd != nil {
-		conn, err := p.pidfd.SyscallConn()
-		if err != nil {
-			return err
-		}
-		if ctlErr := conn.Control(func(fd uintptr) { err = signalGroup(int(fd), sig) }); ctlErr != nil {
+		var err error
+		if ctlErr := p.withPidfd(func(fd int) { err = signalGroup(fd, sig) }); ctlErr != nil {
 			return ctlErr
 		}
 		// The kernel may be too old for it (EINVAL, ENOSYS), and the filter of a
@@ -222,28 +235,46 @@ func (p *Process) signalLocked(sig syscall.Signal) error {
 			refused = err
 		}
 	}
-	if !p.pinned {
+	if !p.pinned || p.lost() {
 		return refused // the number is not to be trusted
 	}
 	return unix.Kill(-p.pid, sig)
+}
+
+// lost reports whether the process has just lost its number, or may have, which Wait
+// has not seen yet: a child that was reaped, or any other process that has ended.
+func (p *Process) lost() (is bool) {
+	if p.pidfd == nil {
+		return false
+	}
+	err := p.withPidfd(func(fd int) {
+		if p.kin == foreign {
+			is, _ = pollEnd(fd)
+			return
+		}
+		_, err := peek(unix.P_PIDFD, fd)
+		is = errors.Is(err, unix.ECHILD)
+	})
+	return is || err != nil
 }
 
 // Reap clears away what is left of the process, which has ended: the zombie, and
 // its pidfd. If SIGKILL was sent before, Reap returns once the whole group is gone,
 // or ctx is done; its error names the processes that are left. What this program has
 // inherited of the group is reaped, too. Reap is called once, and no other method
-// after it. It does not reap an adopted process.
+// after it. It reaps no process that is somebody else's to reap.
 func (p *Process) Reap(ctx context.Context) error {
 	p.mu.Lock()
 	p.over = true
-	killed, ours := p.killed, p.pinned && !p.adopted
+	killed, pinned := p.killed, p.pinned
 	p.mu.Unlock()
-	if killed && ours && inheritsOrphans() {
-		reapOrphans(ctx, p.pid)
+	if pinned && (p.kin == own || p.kin == found) {
+		if killed && inheritsOrphans() {
+			reapOrphans(ctx, p.pid)
+		}
+		p.reap()
 	}
-	for err := error(unix.EINTR); ours && errors.Is(err, unix.EINTR); {
-		_, err = unix.Wait4(p.pid, nil, unix.WNOHANG, nil)
-	}
+	ours.drop(p)
 	p.closePidfd()
 	if killed {
 		return awaitGroup(ctx, p.pid)
@@ -251,17 +282,33 @@ func (p *Process) Reap(ctx context.Context) error {
 	return nil
 }
 
+// reap reaps the child, which has ended, and no other one. A child that was found may
+// be one that other code of this program has started and waits for: that code learns
+// how the child ended only if it reaps it. Reap gives it a moment for that.
+func (p *Process) reap() {
+	if p.pidfd == nil {
+		reapBy(unix.P_PID, p.pid, p.pid)
+		return
+	}
+	_ = p.withPidfd(func(fd int) {
+		if p.kin == found {
+			awaitReaper(fd)
+		}
+		reapBy(unix.P_PIDFD, fd, p.pid)
+	})
+}
+
 // Release forgets the process, which runs: it frees the pidfd. It is called instead
-// of Reap, and no other method after it. When the process has ended, a later [Start]
-// reaps it.
+// of Reap, and no other method after it. When a child of ours has ended, a later
+// [Start] reaps it.
 func (p *Process) Release() {
 	p.mu.Lock()
 	p.over = true
 	p.mu.Unlock()
-	p.closePidfd()
-	if !p.adopted {
-		released.add(p.pid)
+	if p.kin == own || p.kin == found {
+		ours.release(p)
 	}
+	p.closePidfd()
 }
 
 func (p *Process) closePidfd() {

@@ -3,6 +3,7 @@ package unixproc_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -262,8 +263,26 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-// A process that was adopted is waited for and signalled, and not reaped; nobody
-// else is taken for it.
+// adopt adopts the process with id, and looks that it runs.
+func adopt(t *testing.T, id unixproc.Identity) *unixproc.Process {
+	t.Helper()
+	p, err := unixproc.Adopt(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.PID() != id.PID {
+		t.Errorf("it has the pid %d, want %d", p.PID(), id.PID)
+	}
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	if exit, err := p.Wait(done); err != context.Canceled {
+		t.Errorf("while it runs Wait returned %v, %v", exit, err)
+	}
+	return p
+}
+
+// A process that was adopted is waited for and signalled, and is not reaped while
+// another Process has it; nobody else is taken for it.
 func TestAdopt(t *testing.T) {
 	p := run(t, "read line", unixproc.Command{})
 	id := identify(t, p.PID())
@@ -272,41 +291,189 @@ func TestAdopt(t *testing.T) {
 	if _, err := unixproc.Adopt(other); !errors.Is(err, unixproc.ErrStranger) {
 		t.Errorf("another process was adopted: %v", err)
 	}
-	adopted, err := unixproc.Adopt(id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if adopted.PID() != id.PID {
-		t.Errorf("it has the pid %d, want %d", adopted.PID(), id.PID)
-	}
-	done, cancel := context.WithCancel(t.Context())
-	cancel()
-	if exit, err := adopted.Wait(done); err != context.Canceled {
-		t.Errorf("while it runs Wait returned %v, %v", exit, err)
-	}
+	adopted := adopt(t, id)
 	if err := adopted.Signal(t.Context(), unix.SIGTERM); err != nil {
 		t.Error(err)
 	}
-	// How it has ended is known once it was reaped, and to new kernels only.
+	want := unixproc.Exit{Signal: unix.SIGTERM, Known: true}
+	if exit, err := adopted.Wait(t.Context()); err != nil || exit != want {
+		t.Errorf("before it was reaped it has ended with %+v, %v", exit, err)
+	}
+	if err := adopted.Reap(t.Context()); err != nil {
+		t.Error(err)
+	}
+	mustEnd(t, p.Process, want)
+	if _, err := unixproc.Adopt(id); !errors.Is(err, unixproc.ErrGone) {
+		t.Errorf("nobody was adopted: %v", err)
+	}
+}
+
+// How a process that is no child of ours has ended is not known before its parent
+// reaps it, and only it does.
+func TestAdoptForeign(t *testing.T) {
+	parent := run(t, "exec 3<&0; sh -c 'echo $$; read line <&3; exit 5' & echo up; read line; wait $!; echo $?; read line", unixproc.Command{})
+	var pid int
+	for range 2 {
+		if line := parent.line(t); line != "up" {
+			var err error
+			if pid, err = strconv.Atoi(line); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	adopted := adopt(t, identify(t, pid))
+	if err := unix.Kill(parent.PID(), unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Waitid(unix.P_PID, parent.PID(), nil, unix.WSTOPPED|unix.WNOWAIT, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Kill(pid, unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
 	if exit, err := adopted.Wait(t.Context()); err != nil || exit.Known {
 		t.Errorf("before it was reaped it has ended with %+v, %v", exit, err)
 	}
 	if err := adopted.Reap(t.Context()); err != nil {
 		t.Error(err)
 	}
-	mustEnd(t, p.Process, unixproc.Exit{Signal: unix.SIGTERM, Known: true})
-	if _, err := unixproc.Adopt(id); !errors.Is(err, unixproc.ErrGone) {
-		t.Errorf("nobody was adopted: %v", err)
+	if err := unix.Kill(parent.PID(), unix.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintln(parent.in)
+	if line := parent.line(t); line != "143" {
+		t.Errorf("its parent says that it has ended with %q", line)
+	}
+	parent.in.Close()
+	mustEnd(t, parent.Process, unixproc.Exit{Code: 1, Known: true})
+}
+
+// A child that was released and is adopted again is ours to reap, and so is one that
+// was started before this program executed itself.
+func TestAdoptReleased(t *testing.T) {
+	p := run(t, "read line; exit 7", unixproc.Command{})
+	id := identify(t, p.PID())
+	p.Release()
+	adopted, second := adopt(t, id), adopt(t, id)
+	mustEnd(t, run(t, "exit 0", unixproc.Command{}).Process, unixproc.Exit{Known: true})
+	p.in.Close()
+	want := unixproc.Exit{Code: 7, Known: true}
+	if exit, err := second.Wait(t.Context()); err != nil || exit != want {
+		t.Errorf("the second Process has ended with %+v, %v", exit, err)
+	}
+	if err := second.Reap(t.Context()); err != nil {
+		t.Error(err)
+	}
+	waitUnreaped(t, id.PID)
+	mustEnd(t, adopted, want)
+	if err := unix.Kill(id.PID, 0); err != unix.ESRCH {
+		t.Errorf("it was not reaped: %v", err)
+	}
+}
+
+// A program that executes itself goes on as the parent of its children.
+func TestAdoptAfterExec(t *testing.T) {
+	c := exec.Command("/proc/self/exe")
+	c.Env = append(os.Environ(), roleVariable+"=again")
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// again is a role: it starts a child, executes itself, and adopts the child.
+func again() error {
+	if os.Getenv(identityVariable) == "" {
+		return execAgain()
+	}
+	var id unixproc.Identity
+	if err := json.Unmarshal([]byte(os.Getenv(identityVariable)), &id); err != nil {
+		return err
+	}
+	p, err := unixproc.Adopt(id)
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	if err := p.Signal(ctx, unix.SIGTERM); err != nil {
+		return err
+	}
+	want := unixproc.Exit{Code: 7, Known: true}
+	if exit, err := p.Wait(ctx); err != nil || exit != want {
+		return fmt.Errorf("it has ended with %+v, %v", exit, err)
+	}
+	if err := p.Reap(ctx); err != nil {
+		return err
+	}
+	if pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); err != unix.ECHILD {
+		return fmt.Errorf("there is a child left: %d, %v", pid, err)
+	}
+	return nil
+}
+
+func execAgain() error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	p, err := unixproc.Start(context.Background(), unixproc.Command{Path: "/bin/sh",
+		Args: []string{"-c", "trap 'exit 7' TERM; echo; while :; do sleep 1000 & wait; done"}, Files: []*os.File{nil, w}})
+	if err != nil {
+		return err
+	}
+	if _, err := r.Read(make([]byte, 1)); err != nil {
+		return err
+	}
+	id, err := unixproc.Identify(p.PID())
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(id)
+	if err != nil {
+		return err
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return syscall.Exec(exe, []string{exe}, append(os.Environ(), identityVariable+"="+string(text)))
+}
+
+// A child that other code of this program has started, and waits for, is left to it.
+func TestAdoptLeavesToItsStarter(t *testing.T) {
+	for range 20 {
+		c := start(t, "wait")
+		adopted := adopt(t, identify(t, c.Process.Pid))
+		waited := make(chan error)
+		go func() { waited <- c.Wait() }()
+		c.in.Close()
+		want := unixproc.Exit{Known: true}
+		if exit, err := adopted.Wait(t.Context()); err != nil || exit != want {
+			t.Errorf("it has ended with %+v, %v", exit, err)
+		}
+		if err := adopted.Reap(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := <-waited; err != nil {
+			t.Fatalf("who has started it does not learn how it ended: %v", err)
+		}
 	}
 }
 
 // Who is not the one with the Identity is not killed; KillGroup kills its group.
 func TestKill(t *testing.T) {
 	for name, c := range map[string]struct {
-		kill func(unixproc.Identity) error
-		left int // of the group of two
-	}{"Kill": {unixproc.Kill, 1}, "KillGroup": {unixproc.KillGroup, 0}} {
+		kill   func(unixproc.Identity) error
+		left   int // of the group of two
+		before bool
+	}{
+		"Kill":                       {unixproc.Kill, 1, false},
+		"KillGroup":                  {unixproc.KillGroup, 0, false},
+		"KillGroup before Linux 6.9": {unixproc.KillGroup, 0, true},
+	} {
 		t.Run(name, func(t *testing.T) {
+			if c.before {
+				defer unixproc.RefuseGroupFlag()()
+			}
 			p := run(t, "exec 3<&0; sh -c 'echo up; read line <&3; echo down' & wait", unixproc.Command{})
 			p.line(t)
 			id := identify(t, p.PID())
@@ -331,6 +498,42 @@ func TestKill(t *testing.T) {
 				t.Errorf("of nobody it returned %v", err)
 			}
 		})
+	}
+}
+
+// Before Linux 6.9 a group is signalled by its number, and only as long as nobody has
+// reaped its leader: then the number may be another's.
+func TestSignalOfTheReaped(t *testing.T) {
+	defer unixproc.RefuseGroupFlag()()
+	for _, c := range []struct{ reaped, noticed bool }{{false, true}, {true, true}, {true, false}} {
+		p := run(t, "exec 3<&0; sh -c 'echo up; read line <&3; echo down' & read line", unixproc.Command{})
+		p.line(t)
+		if err := unix.Kill(p.PID(), unix.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		waitUnreaped(t, p.PID())
+		want, down := error(nil), 0
+		if c.reaped {
+			if _, err := unix.Wait4(p.PID(), nil, 0, nil); err != nil {
+				t.Fatal(err)
+			}
+			want, down = os.ErrProcessDone, 1
+		}
+		if c.noticed {
+			if _, err := p.Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := p.Signal(t.Context(), unix.SIGTERM); err != want {
+			t.Errorf("%+v: Signal returned %v, want %v", c, err, want)
+		}
+		p.in.Close()
+		if rest, err := io.ReadAll(p.out); err != nil || strings.Count(string(rest), "down") != down {
+			t.Errorf("%+v: then there was written %q, %v", c, rest, err)
+		}
+		if err := p.Reap(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -26,9 +26,13 @@ const SIGCONT = syscall.SIGCONT
 // Start starts c in a session and a group of its own, and returns once the program
 // runs. ctx bounds the starting only. When Start fails it leaves no process and
 // nothing open; its error wraps the system's own, and says what that means for a
-// program: an interpreter that is missing, for instance.
+// program: an interpreter that is missing, for instance. Where no process can be
+// identified (see [Identify]) nothing is started.
 func Start(ctx context.Context, c Command) (*Process, error) {
-	sweepReleased()
+	if _, _, err := here(); err != nil {
+		return nil, err
+	}
+	sweep()
 	// Not by package os, which would ask whether it can be polled.
 	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {

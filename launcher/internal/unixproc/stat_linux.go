@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 
@@ -18,19 +19,60 @@ type Stat struct {
 	Session int    // its session
 	Forked  bool   // it was forked, and has not come to its exec (PF_FORKNOEXEC)
 	Threads int    // how many have not ended, the first one always counted
-	Start   uint64 // when it started, in kernel ticks since boot
+	Start   uint64 // when it started, in kernel ticks since boot, by the clock of our time namespace
+
+	ended bool // it looks dead, and the kernel confirms it
 }
 
 // Dead reports whether the process has ended and only waits to be reaped. One
 // whose first thread has ended while others have not (of a group that is being
 // killed, for instance) is a zombie by its state, and still has its sockets.
-func (s Stat) Dead() bool {
-	return s.State == 'X' || s.State == 'Z' && s.Threads <= 1
+func (s Stat) Dead() bool { return s.ended }
+
+// isGone reports whether the error of ReadStat says that there is no such process.
+func isGone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH)
 }
 
-// ReadStat reads the Stat of a process; fs.ErrNotExist or syscall.ESRCH if
-// there is none.
-func ReadStat(pid int) (Stat, error) {
+// seemsDead reports whether the process has ended, or another than its first thread
+// is in execve(2). That thread takes the place of the first one, which the kernel
+// then unhashes (de_thread in fs/exec.c). A reader that found the first thread just
+// before sees it in state X, or in any state without threads.
+func (s Stat) seemsDead() bool {
+	return s.State == 'X' || s.Threads == 0 || s.State == 'Z' && s.Threads == 1
+}
+
+// ReadStat reads the Stat of a process. The error wraps fs.ErrNotExist or
+// syscall.ESRCH if there is none.
+func ReadStat(pid int) (Stat, error) { return confirmedStat(pid, readStatOnce, hasEnded) }
+
+// confirmedStat reads a Stat until it shows a process that lives, or ended confirms
+// that the process has ended. If ended fails, the same reading three times in a row
+// confirms it. An exec takes microseconds, so the loop ends after a few readings; a
+// process that looks dead in all of them has not ended, by what ended says.
+func confirmedStat(pid int, read func(int) (Stat, error), ended func(int) (bool, error)) (st Stat, err error) {
+	for looks, failed := 0, 0; looks < 100; looks++ {
+		st, err = read(pid)
+		if err != nil || !st.seemsDead() {
+			return st, err
+		}
+		gone, err := ended(pid)
+		if errors.Is(err, unix.ESRCH) {
+			return Stat{}, err
+		}
+		if err != nil {
+			failed++
+		}
+		if gone || failed == 3 {
+			st.ended = true
+			break
+		}
+	}
+	return st, nil
+}
+
+// readStatOnce reads a Stat, and takes it for what it looks like.
+func readStatOnce(pid int) (Stat, error) {
 	path := "/proc/" + strconv.Itoa(pid) + "/stat"
 	var buf [1024]byte // what is wanted stands in the first half of that
 	n, err := readShort(path, buf[:])

@@ -1,0 +1,90 @@
+package unixproc
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Released children are reaped, and forgotten, also beside a zombie that is somebody
+// else's to reap and older than they are; and those that somebody else has reaped are
+// forgotten.
+func TestSweep(t *testing.T) {
+	zombie := exec.Command("true")
+	if err := zombie.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer zombie.Wait()
+	if _, err := waitid(unix.P_PID, zombie.Process.Pid, unix.WNOWAIT); err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	const n = 40
+	var pids []int
+	for range n {
+		p, err := Start(t.Context(), Command{Path: "/bin/cat", Files: []*os.File{r}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Release()
+		pids = append(pids, p.PID())
+	}
+	if len(ours.released) != n {
+		t.Errorf("%d children are released, want %d", len(ours.released), n)
+	}
+	w.Close()
+	for i, pid := range pids {
+		flags := unix.WNOWAIT
+		if i%2 == 0 {
+			flags = 0 // somebody else reaps it
+		}
+		if _, err := waitid(unix.P_PID, pid, flags); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range n {
+		sweep()
+	}
+	if len(ours.released) != 0 {
+		t.Errorf("%d children are still in the table: %v", len(ours.released), ours.released)
+	}
+	for _, pid := range pids {
+		if _, err := peek(unix.P_PID, pid); err != unix.ECHILD {
+			t.Errorf("pid %d: %v", pid, err)
+		}
+	}
+	if _, err := peek(unix.P_PID, zombie.Process.Pid); err != nil {
+		t.Errorf("somebody else's child was reaped: %v", err)
+	}
+}
+
+// A child is reaped only if it is the right one.
+func TestReapIf(t *testing.T) {
+	c := exec.Command("true")
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Wait()
+	pid := c.Process.Pid
+	if _, err := waitid(unix.P_PID, pid, unix.WNOWAIT); err != nil {
+		t.Fatal(err)
+	}
+	if !reapIf(pid, func(Stat) bool { return false }) {
+		t.Error("another is not gone")
+	}
+	if got, err := peek(unix.P_PID, pid); got != pid {
+		t.Errorf("another was reaped: %v", err)
+	}
+	if !reapIf(pid, func(st Stat) bool { return st.Dead() && st.Parent == os.Getpid() }) {
+		t.Error("it was not reaped")
+	}
+	if _, err := peek(unix.P_PID, pid); err != unix.ECHILD {
+		t.Errorf("after it was reaped: %v", err)
+	}
+}
