@@ -1,7 +1,6 @@
 package unixproc
 
 import (
-	"errors"
 	"fmt"
 )
 
@@ -13,16 +12,6 @@ type Identity struct {
 	Boot         string `json:"boot"`         // of the machine; never the same twice
 	PIDNamespace string `json:"pidNamespace"` // in which PID is meant
 }
-
-// ErrGone says that there is no process with an Identity any more.
-var ErrGone = errors.New("the process is gone")
-
-// ErrStranger says that another process has the pid of an Identity.
-var ErrStranger = errors.New("another process has its pid")
-
-// ErrElsewhere says that an Identity is of a process in another pid namespace,
-// and so cannot be found here: a container that was restarted, for instance.
-var ErrElsewhere = errors.New("its pid is meant in another pid namespace")
 
 // Identify returns the Identity of a process. The error is ErrGone, or why that cannot
 // be told, and then it never wraps fs.ErrNotExist. It wraps [errors.ErrUnsupported]

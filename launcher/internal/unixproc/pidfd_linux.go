@@ -10,6 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// reaperPatience is how long it may take the parent of a process that has ended to
+// reap it, if it waits for that.
+const reaperPatience = 128 * time.Millisecond
+
 // pollable returns a pidfd as a file that waits in the runtime's poller. Where
 // that cannot have it, for want of memory or because fs.epoll.max_user_watches is
 // reached (epoll_ctl(2)), the pidfd is closed, and pollable returns nil.

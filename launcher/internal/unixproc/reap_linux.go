@@ -3,7 +3,6 @@ package unixproc
 import (
 	"context"
 	"errors"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -74,7 +73,3 @@ func awaitReaper(pidfd int) {
 	defer cancel()
 	until(ctx, func() bool { return !isChild(pidfd) })
 }
-
-// reaperPatience is how long it may take the parent of a process that has ended to
-// reap it, if it waits for that.
-const reaperPatience = 128 * time.Millisecond
