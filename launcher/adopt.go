@@ -16,6 +16,10 @@ import (
 func (n *attempt) adopt(ctx context.Context, r ownership.Record) (*Pod, error) {
 	target := readiness.Target{Name: r.Name, RuntimeDir: r.Dir, PID: r.PID, Endpoint: endpointOf(r)}
 	if err := readiness.Verify(ctx, n.Ready, target); errors.Is(err, readiness.ErrForeignPeer) {
+		// The pod may have ended since, and its successor answer.
+		if gone := r.Check(); !r.Elsewhere && (errors.Is(gone, unixproc.ErrGone) || errors.Is(gone, unixproc.ErrStranger)) {
+			return nil, notRunning(gone, true)
+		}
 		return nil, fmt.Errorf("%w: %w", ErrNotOurs, err)
 	}
 	process, err := n.adoptProcess(ctx, r)

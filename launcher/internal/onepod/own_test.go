@@ -375,6 +375,59 @@ func TestSquatter(t *testing.T) {
 	r.MustAttach(pod)
 }
 
+// A successor is a probe that finds a stranger on the socket of a pod that has just
+// ended: it ends the pod, and then launches the next one of its name.
+type successor struct {
+	readiness.Probe
+	once *sync.Once
+	next func()
+}
+
+func (s successor) Verify(context.Context, readiness.Target) error {
+	answers := error(nil)
+	s.once.Do(func() {
+		s.next()
+		answers = readiness.ErrForeignPeer
+	})
+	return answers
+}
+
+// The pod that was recorded ends while its socket is asked who answers, and another
+// caller launches its successor, which answers. That is no stranger: Ensure and
+// Attach return the successor.
+func TestSuccessorIsNoStranger(t *testing.T) {
+	for name, get := range map[string]func(r *rig, l *launcher.Launcher) (*launcher.Pod, error){
+		"Ensure": func(r *rig, l *launcher.Launcher) (*launcher.Pod, error) {
+			pod, _, err := l.Ensure(r.T.Context(), podrig.Alice)
+			return pod, err
+		},
+		"Attach": func(r *rig, l *launcher.Launcher) (*launcher.Pod, error) { return l.Attach(r.T.Context(), "alice") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, podrig.Serve...)
+			first := r.Launch(podrig.Alice)
+			var second *launcher.Pod
+			l := r.L
+			l.Ready = successor{readiness.ReadyLine{}, new(sync.Once), func() {
+				if err := first.Stop(t.Context()); err != nil {
+					t.Error(err)
+				}
+				second = r.Launch(podrig.Alice)
+			}}
+			pod, err := get(r, &l)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if pod.PID() != second.PID() {
+				t.Errorf("it is pid %d, and the successor is %d", pod.PID(), second.PID())
+			}
+			if err := pod.Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // A resolver without a base cannot keep names apart: everything that would have
 // to fails, and nothing is started.
 func TestWithoutBase(t *testing.T) {
