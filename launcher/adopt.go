@@ -52,8 +52,7 @@ func notRunning(err error, strangerIsGone bool) error {
 	case errors.Is(err, unixproc.ErrStranger) && !strangerIsGone:
 		return fmt.Errorf("%w: %w", ErrNotOurs, err)
 	case errors.Is(err, unixproc.ErrElsewhere) && !strangerIsGone:
-	case errors.Is(err, ownership.ErrNoRecord), errors.Is(err, ownership.ErrNotReady),
-		errors.Is(err, unixproc.ErrGone), errors.Is(err, unixproc.ErrStranger), errors.Is(err, unixproc.ErrElsewhere):
+	case errors.Is(err, ownership.ErrNotReady), ownership.NoWitness(err):
 		return fmt.Errorf("no such pod runs (%w): %w", err, fs.ErrNotExist)
 	}
 	return err

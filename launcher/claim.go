@@ -16,9 +16,8 @@ import (
 // pod.
 type claimed struct {
 	*ownership.Claim
-	record ownership.Record // that was written; zero if none was
-	forked bool             // from here on somebody may have a copy of the pod lock
-	lives  bool             // the process could not be ended
+	forked bool // from here on somebody may have a copy of the pod lock
+	lives  bool // the process could not be ended
 }
 
 // claim takes the pod's name. Where there is no base yet, or one that is not ours
@@ -78,7 +77,9 @@ func (n *attempt) refused(ctx context.Context, err error) error {
 		})
 		return fmt.Errorf("%w: %w", ErrRunning, err)
 	case errors.As(err, &held):
-		held.Err = whyOver(ctx)
+		if ctx.Err() != nil {
+			held.Err = whyOver(ctx)
+		}
 		return fmt.Errorf("%w: %w", ErrHeld, err)
 	}
 	return err

@@ -2,7 +2,10 @@
 
 package ownership
 
-import "testing"
+import (
+	"errors"
+	"testing"
+)
 
 // What a launch pays for the name: two locks, taken and given back.
 func BenchmarkClaim(b *testing.B) {
@@ -36,7 +39,7 @@ func BenchmarkRecord(b *testing.B) {
 	defer c.Settle()
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := c.Record(whole()); err != nil {
+		if err := errors.Join(c.Intend(whole().Intent), c.Start(whole().Identity)); err != nil {
 			b.Fatal(err)
 		}
 	}

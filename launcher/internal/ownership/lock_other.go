@@ -9,3 +9,5 @@ func tryLock(*dir, string) (*lock, error) { return nil, errors.ErrUnsupported }
 func isLocked(*dir, string) (bool, error) { return false, errors.ErrUnsupported }
 
 func (l *lock) free() {}
+
+func closeFD(int) {}

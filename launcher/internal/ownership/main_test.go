@@ -5,6 +5,7 @@ package ownership_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
@@ -56,6 +58,9 @@ func TestMain(m *testing.M) {
 		_, err := os.OpenFile(arg, os.O_WRONLY, 0)
 		must(err)
 		time.Sleep(time.Hour) // unlike select {} no deadlock, without cgo
+	case "copy": // the lock, as a child of the launcher's that does not come to its exec
+		syscall.CloseOnExec(inherited)
+		echo()
 	case "take": // the lock, for who has the file open as well, and end
 		must(unix.Flock(inherited, unix.LOCK_EX|unix.LOCK_NB))
 		fmt.Println(os.Getpid())
@@ -98,6 +103,11 @@ type child struct {
 
 // start starts a child that inherits lock.
 func start(t *testing.T, role string, lock ...*os.File) *child {
+	return startIn(t, true, role, lock...)
+}
+
+// startIn is start, in a session of its own or in ours.
+func startIn(t *testing.T, ownSession bool, role string, lock ...*os.File) *child {
 	t.Helper()
 	stdin, in, err := os.Pipe()
 	if err != nil {
@@ -110,7 +120,7 @@ func start(t *testing.T, role string, lock ...*os.File) *child {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), roleVariable+"="+role)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = stdin, stdout, os.Stderr, lock
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: ownSession}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -219,19 +229,32 @@ func (s *scene) pod(role string, ready bool) (*child, ownership.Record) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	r := ownership.Record{Identity: id, Answer: ownership.Answer{Ready: ready, Network: "unix", Address: "/alice/sock"}}
-	if err := c.Record(r); err != nil {
+	r := ownership.Record{Intent: intent(), Identity: id}
+	if err := errors.Join(c.Intend(r.Intent), c.Start(id)); err != nil {
 		s.t.Fatal(err)
+	}
+	if ready {
+		r.Answer = ownership.Answer{Ready: true, Network: "unix", Address: "/alice/sock"}
+		if err := c.Ready(r.Answer); err != nil {
+			s.t.Fatal(err)
+		}
 	}
 	c.Settle()
 	return pod, r
 }
 
+// intent is that of a launch.
+func intent() ownership.Intent { return ownership.Intent{Launch: uuid.New(), Dir: "/run/alice"} }
+
 // record has a record written that says r, and gives the name back.
 func (s *scene) record(r ownership.Record) {
 	s.t.Helper()
 	c := s.mustClaim()
-	if err := c.Record(r); err != nil {
+	err := errors.Join(c.Intend(r.Intent), c.Start(r.Identity))
+	if r.Ready {
+		err = errors.Join(err, c.Ready(r.Answer))
+	}
+	if err != nil {
 		s.t.Fatal(err)
 	}
 	c.Settle()
