@@ -64,6 +64,12 @@ func TestMain(m *testing.M) {
 	case "take": // the lock, for who has the file open as well, and end
 		must(unix.Flock(inherited, unix.LOCK_EX|unix.LOCK_NB))
 		fmt.Println(os.Getpid())
+	case "claim": // the name alice below arg, and launch
+		p, err := ownership.Open(arg, "alice")
+		must(err)
+		_, err = p.Claim(context.Background())
+		must(err)
+		echo()
 	case "read": // the lock's file, without any lock
 		_, err := os.Open(arg)
 		must(err)

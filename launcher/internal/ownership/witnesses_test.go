@@ -551,6 +551,89 @@ func TestAbandon(t *testing.T) {
 	})
 }
 
+// D30: the file of the launch lock is deleted while a launch fails, and another
+// launcher takes the name in the middle of its clearing up. That launcher holds the
+// pod lock, and is left alone.
+func TestAbandonSparesTheNextLauncher(t *testing.T) {
+	for range 4 {
+		s := newScene(t)
+		c := s.mustClaim()
+		s.intend(c)
+		left := start(t, "hold", c.File())
+		if err := os.Remove(s.path(".launch")); err != nil {
+			t.Fatal(err)
+		}
+		next := make(chan *child, 1)
+		go func() {
+			defer close(next)
+			next <- start(t, "claim "+s.base) // returns once it has the name
+		}()
+		for _, err := os.Lstat(s.path(".launch")); err != nil; _, err = os.Lstat(s.path(".launch")) {
+			runtime.Gosched() // until it has the other lock
+		}
+		if ended, err := c.Abandon(t.Context(), true); !slices.Equal(ended, []int{left.pid}) || err != nil {
+			t.Errorf("Abandon returned %v, %v, want %d", ended, err, left.pid)
+		}
+		left.mustBeKilled()
+		other := <-next
+		if other == nil {
+			t.Fatal("the next launcher does not have the name")
+		}
+		other.mustLive()
+		other.end()
+	}
+}
+
+// An engine is what runs processes elsewhere. Each is alive.
+type engine struct {
+	asked func(n int) // is told of the nth question
+	n     int
+	ended bool
+}
+
+func (e *engine) Check(ownership.Record) error {
+	e.n++
+	e.asked(e.n)
+	return nil
+}
+
+func (e *engine) End(ownership.Record) error {
+	e.ended = true
+	return nil
+}
+
+// D30: the file of the launch lock is deleted, and the pod becomes ready after
+// another launcher has read that it is not. What that one has read is out of date,
+// and the pod is not ended for it.
+func TestReadyMeanwhile(t *testing.T) {
+	s := newScene(t)
+	c := s.mustClaim()
+	elsewhere := intent()
+	elsewhere.Elsewhere = true
+	if err := errors.Join(c.Intend(elsewhere), os.Remove(s.path(".launch"))); err != nil {
+		t.Fatal(err)
+	}
+	p := s.open()
+	defer p.Close()
+	cloud := &engine{asked: func(n int) {
+		if n == 1 {
+			if err := c.Ready(ownership.Answer{Ready: true}); err != nil {
+				t.Error(err)
+			}
+			c.Settle()
+		}
+	}}
+	p.Elsewhere = cloud
+	_, err := p.Claim(t.Context())
+	var running *ownership.RunningError
+	if !errors.As(err, &running) || running.Record.Launch != elsewhere.Launch {
+		t.Errorf("Claim returned %v, want a *RunningError", err)
+	}
+	if cloud.ended {
+		t.Error("the pod was ended")
+	}
+}
+
 // intend writes down that a pod is about to be started.
 func (s *scene) intend(c *ownership.Claim) {
 	s.t.Helper()
