@@ -7,7 +7,7 @@ import (
 	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
-// Who is of a launch is proven without any time: it holds the lock on a descriptor
+// D34: who is of a launch is proven without any time: it holds the lock on a descriptor
 // that stays open on exec, has not taken it, and is not in the launcher's session.
 func TestIsHeir(t *testing.T) {
 	machine := unixproc.Identity{Boot: "boot", PIDNamespace: "pid:[1]"}
