@@ -91,6 +91,7 @@ func (c *claimed) giveBack() (notes []string, err error) {
 	if c.lives {
 		err := c.RemoveOverlay()
 		c.Settle()
+		c.Close()
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), killPatience)

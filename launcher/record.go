@@ -86,6 +86,7 @@ func (n *attempt) settle(p *plan, pod *Pod, e readiness.Endpoint) (*Pod, error) 
 	p.name.Settle()
 	go func() {
 		defer close(closing)
+		p.name.Close()
 		closeLog(p.log)
 	}()
 	p.probe.close() // last, for it is the probe's: it may hang, or panic

@@ -36,6 +36,7 @@ func BenchmarkRecord(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	defer c.Close()
 	defer c.Settle()
 	b.ReportAllocs()
 	for b.Loop() {
@@ -52,7 +53,7 @@ func BenchmarkRunning(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer p.Close()
-	if err := p.write(whole()); err != nil {
+	if err := put(p, whole()); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()

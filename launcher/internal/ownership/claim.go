@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
@@ -88,7 +89,7 @@ func (w *waiter) release() {
 func (w *waiter) try(ctx context.Context) (*Claim, error) {
 	p := w.place
 	if w.launch == nil {
-		launch, err := tryLock(p.base, p.launchName())
+		launch, err := tryLock(p.base, p.launchName(), false) // if it is not the right one, the pod lock keeps others away
 		switch {
 		case err == errBusy:
 			w.launching, w.holders, w.left = true, nil, false
@@ -101,7 +102,7 @@ func (w *waiter) try(ctx context.Context) (*Claim, error) {
 		}
 		w.launch = launch
 	}
-	pod, err := tryLock(p.base, p.podName())
+	pod, err := tryLock(p.base, p.podName(), true)
 	switch {
 	case err == nil:
 		return w.take(pod)
@@ -136,7 +137,10 @@ func (w *waiter) take(pod *lock) (claim *Claim, err error) {
 	if !isMissing(state) {
 		err = p.base.remove(p.recordName())
 	}
-	if err := errors.Join(err, p.removeOverlay()); err != nil {
+	if r.Version < 3 || r.Overlay { // else it says that there is none
+		err = errors.Join(err, p.removeOverlay())
+	}
+	if err != nil {
 		return nil, err
 	}
 	claim = &Claim{place: p, launch: w.launch, pod: pod}
@@ -264,9 +268,15 @@ func (c *Claim) Intend(i Intent) error {
 	if err != nil {
 		return err
 	}
-	i.Launcher = owner
+	i.Launcher, i.Overlay = owner, c.overlay != nil
 	c.record = Record{Intent: i}
-	return c.write()
+	// There is no record: the claim has removed it. If both locks were deleted since,
+	// and another launcher has claimed the name, one of the two finds the record of the
+	// other here, or finds in add that its own was removed.
+	if err = c.place.write(c.record); errors.Is(err, fs.ErrExist) {
+		err = fmt.Errorf("another launch has written its record since the name was claimed: %w", err)
+	}
+	return err
 }
 
 // Start adds to the record which process was started.
@@ -295,14 +305,17 @@ func (c *Claim) Forget() error { return c.place.remove() }
 func (c *Claim) add(object any) error {
 	err := c.place.add(object)
 	if errors.Is(err, errNotWritten) {
-		return c.write()
+		return c.rewrite()
 	}
 	return err
 }
 
-// write writes the record as a whole.
-func (c *Claim) write() error {
+// rewrite writes the record as a whole, in place of what is there.
+func (c *Claim) rewrite() error {
 	if err := c.check(); err != nil {
+		return err
+	}
+	if err := c.place.base.remove(c.place.recordName()); err != nil {
 		return err
 	}
 	return c.place.write(c.record)
@@ -381,9 +394,15 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Settle leaves the name to the process that was started. It ends the Claim.
+// Settle leaves the name to the process that was started. It ends the Claim, but for
+// what Close frees.
 func (c *Claim) Settle() {
 	c.pod.drop()
-	c.launch.unlock()
+	c.launch.free()
+}
+
+// Close frees what a Claim holds that was settled. There is no hurry.
+func (c *Claim) Close() {
+	c.launch.drop()
 	c.place.Close()
 }

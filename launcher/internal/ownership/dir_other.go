@@ -35,15 +35,14 @@ func (d *dir) read(string, int64) ([]byte, status, error) {
 
 type openRecord struct{ fd int }
 
-func (r *openRecord) own() error             { return errors.ErrUnsupported }
 func (r *openRecord) write([]byte) error     { return errors.ErrUnsupported }
 func (r *openRecord) isThere() (bool, error) { return false, errors.ErrUnsupported }
 
 func fileStatus(*os.File) (status, error) { return status{}, errors.ErrUnsupported }
 
-func (s status) same(status) bool    { return false }
-func (s status) checkOwner() error   { return errors.ErrUnsupported }
-func (s status) is(fs.FileInfo) bool { return false }
+func (s status) same(status) bool     { return false }
+func (s status) checkOwner(int) error { return errors.ErrUnsupported }
+func (s status) is(fs.FileInfo) bool  { return false }
 
 func isMissing(error) bool { return false }
 

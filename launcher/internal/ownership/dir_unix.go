@@ -117,15 +117,6 @@ type openRecord struct {
 	size int64
 }
 
-// own makes a file that was just created its user's alone, whatever the umask.
-func (r *openRecord) own() error {
-	s, err := statusOf(r.fd)
-	if err == nil && s.mode.Perm() != 0o600 {
-		err = unix.Fchmod(r.fd, 0o600)
-	}
-	return err
-}
-
 // write appends data.
 func (r *openRecord) write(data []byte) error {
 	for len(data) > 0 {
@@ -140,9 +131,13 @@ func (r *openRecord) write(data []byte) error {
 	return nil
 }
 
-// isThere reports whether the file still has its name, and holds what was written.
+// isThere reports whether the file still has its name, and holds what was written. It
+// makes the file its user's alone, whatever the umask.
 func (r *openRecord) isThere() (bool, error) {
 	s, err := statusOf(r.fd)
+	if err == nil && s.mode.Perm() != 0o600 {
+		err = unix.Fchmod(r.fd, 0o600)
+	}
 	return err == nil && s.linked && s.size == r.size, err
 }
 
@@ -200,11 +195,11 @@ func (s status) is(fi fs.FileInfo) bool {
 }
 
 // checkOwner makes sure that nobody but us, or who may do anything anyway, has
-// written the file: what it says would be believed.
-func (s status) checkOwner() error {
+// written the file: what it says would be believed. euid is who we are.
+func (s status) checkOwner(euid int) error {
 	const othersMayWrite = 0o022
 	switch {
-	case int(s.uid) != os.Geteuid():
+	case int(s.uid) != euid:
 		return fmt.Errorf("%w: it is another user's", runtimedir.ErrInsecure)
 	case s.mode.Perm()&othersMayWrite != 0:
 		return fmt.Errorf("%w: others may write to it (mode %v)", runtimedir.ErrInsecure, s.mode)

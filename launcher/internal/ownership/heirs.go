@@ -100,20 +100,20 @@ func isOurs(pid int) bool {
 }
 
 // known is this program, once it could be identified.
-var known atomic.Pointer[unixproc.Identity]
+var known atomic.Pointer[Owner]
 
 // self returns this program as a launcher.
 func self() (Owner, error) {
-	id := known.Load()
-	if id == nil {
+	owner := known.Load()
+	if owner == nil {
 		found, err := unixproc.Identify(os.Getpid())
 		if err != nil {
 			return Owner{}, fmt.Errorf("identify this program, pid %d: %w", os.Getpid(), err)
 		}
-		id = &found
-		known.Store(id)
+		owner = &Owner{found, sessionOf()}
+		known.Store(owner)
 	}
-	return Owner{*id, sessionOf()}, nil
+	return *owner, nil
 }
 
 // newHeldError returns a HeldError that names the holders.

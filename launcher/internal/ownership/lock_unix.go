@@ -15,8 +15,9 @@ import (
 )
 
 // tryLock takes the lock that is the file called name in base, or returns
-// errBusy. It creates the file.
-func tryLock(base *dir, name string) (*lock, error) {
+// errBusy. It creates the file. A file that was deleted meanwhile is not it; whether one
+// was renamed is only asked if exact.
+func tryLock(base *dir, name string, exact bool) (*lock, error) {
 	for {
 		fd, err := openLock(base, name)
 		if err != nil {
@@ -26,7 +27,7 @@ func tryLock(base *dir, name string) (*lock, error) {
 		err = flock(fd, unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
 			var same bool
-			if same, err = l.identify(base); same {
+			if same, err = l.identify(base, exact); same {
 				return l, nil
 			}
 		}
@@ -45,11 +46,17 @@ func tryLock(base *dir, name string) (*lock, error) {
 // identify notes which file l is, reports whether it is the one called name, and
 // then makes sure that it can be opened by us: a umask with bits of the user's
 // would keep everybody from it.
-func (l *lock) identify(base *dir) (same bool, err error) {
+func (l *lock) identify(base *dir, exact bool) (same bool, err error) {
 	if l.was, err = statusOf(l.fd); err != nil {
 		return false, err
 	}
-	if same, err = l.isAt(base); same && l.was.mode.Perm()&0o600 != 0o600 {
+	if same = l.was.linked; !l.was.mode.IsRegular() {
+		return false, notRegular(l.was)
+	}
+	if same && exact {
+		same, err = l.isAt(base)
+	}
+	if same && l.was.mode.Perm()&0o600 != 0o600 {
 		err = unix.Fchmod(l.fd, 0o600)
 	}
 	return same && err == nil, err

@@ -19,6 +19,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/crashpoint"
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
@@ -64,6 +65,11 @@ func TestMain(m *testing.M) {
 	case "take": // the lock, for who has the file open as well, and end
 		must(unix.Flock(inherited, unix.LOCK_EX|unix.LOCK_NB))
 		fmt.Println(os.Getpid())
+	case "launch": // the pod alice below arg, as far as the name is concerned
+		launch(arg, "bob") // what a program asks once
+		crashpoint.Begin()
+		launch(arg, "alice")
+		crashpoint.End()
 	case "claim": // the name alice below arg, and launch
 		p, err := ownership.Open(arg, "alice")
 		must(err)
@@ -77,6 +83,32 @@ func TestMain(m *testing.M) {
 	default:
 		must(fmt.Errorf("unknown role %q", role))
 	}
+}
+
+// launch is all that a launch does about its name. It changes to the
+// directory where it is once the pod is ready, and once the launch returns.
+func launch(base, name string) {
+	p, err := ownership.Open(base, name)
+	must(err)
+	c, err := p.Claim(context.Background())
+	must(err)
+	must(c.CheckBase())
+	c.File()
+	must(c.Intend(intent()))
+	id, err := unixproc.Identify(os.Getpid())
+	must(err)
+	must(c.Start(id))
+	must(os.Chdir("."))
+	must(c.Ready(ownership.Answer{Ready: true, Network: "unix", Address: "/alice/sock"}))
+	c.Settle()
+	must(os.Chdir("."))
+	c.Close()
+}
+
+// settle ends a claim, as a launch does.
+func settle(c *ownership.Claim) {
+	c.Settle()
+	c.Close()
 }
 
 func must(err error) {
@@ -245,7 +277,7 @@ func (s *scene) pod(role string, ready bool) (*child, ownership.Record) {
 			s.t.Fatal(err)
 		}
 	}
-	c.Settle()
+	settle(c)
 	return pod, r
 }
 
@@ -263,7 +295,7 @@ func (s *scene) record(r ownership.Record) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	c.Settle()
+	settle(c)
 }
 
 // hold takes one of the locks, past the package, until the test is over or the

@@ -21,6 +21,7 @@ type Place struct {
 	base   *dir
 	baseIs status // when it was opened
 	name   string
+	euid   int         // who we are
 	record *openRecord // that we have written; nil: none
 }
 
@@ -41,7 +42,7 @@ func Open(base, name string) (*Place, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Place{base: d, baseIs: s, name: name}, nil
+	return &Place{base: d, baseIs: s, name: name, euid: os.Geteuid()}, nil
 }
 
 // Close frees what the Place holds. Where there is a Claim, ending that does it.

@@ -59,6 +59,9 @@ type Intent struct {
 	// Elsewhere is set of a process that has no Identity: it was started for the
 	// launch on another machine, or is about to be.
 	Elsewhere bool `json:"elsewhere,omitempty"`
+
+	// Overlay says that the overlay is in a file, see OverlayName.
+	Overlay bool `json:"overlay,omitempty"`
 }
 
 // An Owner is a launcher.
@@ -122,7 +125,7 @@ func (p *Place) read() (Record, error) {
 	case s.size > maxRecord:
 		return Record{}, p.unclear("it is too large (%d bytes)", s.size)
 	}
-	if err := s.checkOwner(); err != nil {
+	if err := s.checkOwner(p.euid); err != nil {
 		return Record{}, p.unclear("%w", err)
 	}
 	r, err := parseRecord(data, p.name)
@@ -272,7 +275,7 @@ func (r Record) lines() ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// write creates the record, in place of one that is in the way, and keeps it open.
+// write creates the record, which must not be there, and keeps it open.
 // It is not synced to the disk: after a crash of the machine no record is worth
 // anything. Whoever reads it while it is written finds one that is torn, and so none.
 func (p *Place) write(r Record) error {
@@ -285,32 +288,15 @@ func (p *Place) write(r Record) error {
 		return err
 	}
 	p.forget()
-	fd, err := p.create(p.recordName())
+	fd, err := p.base.openFD(p.recordName(), os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND)
 	if err != nil {
 		return err
 	}
 	p.record = &openRecord{fd: fd}
-	if err = p.record.own(); err == nil {
-		err = p.record.write(data)
-	}
-	if err != nil {
+	if err = p.record.write(data); err != nil {
 		return errors.Join(fmt.Errorf("write %q: %w", p.path(p.recordName()), err), p.remove())
 	}
 	return nil
-}
-
-// create creates the file called name. The launch lock is ours, so nobody else
-// does; what is in the way goes.
-func (p *Place) create(name string) (fd int, err error) {
-	for {
-		fd, err := p.base.openFD(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND)
-		if !errors.Is(err, fs.ErrExist) {
-			return fd, err
-		}
-		if err := p.base.remove(name); err != nil {
-			return -1, err
-		}
-	}
 }
 
 // errNotWritten says that the record is not the one that was written.

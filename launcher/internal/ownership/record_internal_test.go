@@ -53,6 +53,11 @@ func openPlace(t *testing.T) (*Place, string) {
 	return p, filepath.Join(base, ".alice.json")
 }
 
+// put writes a record in place of what is there.
+func put(p *Place, r Record) error {
+	return errors.Join(p.base.remove(p.recordName()), p.write(r))
+}
+
 // B4: a record is read as it was written, byte for byte, for a path may hold
 // any. D31: what a writer has left that was killed is in nobody's way.
 func TestRecordIsKept(t *testing.T) {
@@ -65,7 +70,7 @@ func TestRecordIsKept(t *testing.T) {
 	}
 	for _, r := range []Record{{Identity: unixproc.Identity{PID: 2, Boot: "b"}}, {Intent: whole().Intent}, whole()} {
 		given := append([]string(nil), r.Command...)
-		if err := p.write(r); err != nil {
+		if err := put(p, r); err != nil {
 			t.Fatal(err)
 		}
 		if !slices.Equal(given, r.Command) {
@@ -99,7 +104,7 @@ func TestRecordIsAddedTo(t *testing.T) {
 	}
 	answer := want.Answer
 	answer.Address, _ = encodeText(answer.Address)
-	if err := errors.Join(p.write(Record{Intent: want.Intent}), p.add(want.Identity), p.add(answer)); err != nil {
+	if err := errors.Join(put(p, Record{Intent: want.Intent}), p.add(want.Identity), p.add(answer)); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(path)
@@ -140,7 +145,7 @@ func TestRecordIsAddedTo(t *testing.T) {
 		},
 		"changed": func() error { return os.Truncate(path, 1) },
 	} {
-		if err := errors.Join(p.write(want), change()); err != nil {
+		if err := errors.Join(put(p, want), change()); err != nil {
 			t.Fatal(err)
 		}
 		if err := p.add(answer); !errors.Is(err, errNotWritten) {
@@ -160,7 +165,7 @@ func TestRecordIsBounded(t *testing.T) {
 	} {
 		r := whole()
 		r.Command = []string{"/bin/pod", "--first", arg, "--last"}
-		if err := p.write(r); err != nil {
+		if err := put(p, r); err != nil {
 			t.Fatal(err)
 		}
 		if fi, err := os.Stat(path); err != nil || fi.Size() > maxWritten {
@@ -174,7 +179,7 @@ func TestRecordIsBounded(t *testing.T) {
 	}
 	r := whole()
 	r.Log = strings.Repeat("x", maxWritten)
-	if err := p.write(r); err == nil {
+	if err := put(p, r); err == nil {
 		t.Error("a record with a path of its own size was written")
 	}
 }
@@ -223,7 +228,7 @@ func TestRecordOfALaterVersion(t *testing.T) {
 // read what one of tomorrow writes, so a field that is here stays.
 func TestRecordGolden(t *testing.T) {
 	p, path := openPlace(t)
-	if err := p.write(whole()); err != nil {
+	if err := put(p, whole()); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(path)
@@ -378,7 +383,7 @@ func FuzzRecordIsKept(f *testing.F) {
 		if !ready {
 			want.Answer = Answer{} // which is not written then
 		}
-		if err := p.write(want); err != nil {
+		if err := put(p, want); err != nil {
 			t.Fatal(err)
 		}
 		got, err := p.read()

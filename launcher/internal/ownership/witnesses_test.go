@@ -90,7 +90,7 @@ func beingLaunched(t *testing.T) {
 		if err := first.Ready(ownership.Answer{Ready: true}); err != nil {
 			t.Fatal(err)
 		}
-		first.Settle()
+		settle(first)
 		var running *ownership.RunningError
 		if err := (<-waiting).err; !errors.As(err, &running) || running.Record.PID != pod.pid {
 			t.Errorf("who waited got %v", err)
@@ -108,7 +108,7 @@ func beingLaunched(t *testing.T) {
 		if got.err != nil {
 			t.Fatal(got.err)
 		}
-		got.claim.Settle()
+		settle(got.claim)
 	})
 }
 
@@ -173,7 +173,7 @@ func leftBehind(t *testing.T) {
 		if err := c.Intend(intent()); err != nil {
 			t.Fatal(err)
 		}
-		c.Settle()
+		settle(c)
 		s.mustBeFree()
 		pod.mustBeKilled()
 	})
@@ -246,7 +246,7 @@ func notTheWorker(t *testing.T) {
 			if err := c.Intend(intent()); err != nil {
 				t.Fatal(err)
 			}
-			c.Settle() // its launcher has died
+			settle(c) // its launcher has died
 			if _, err := s.claim(awhile(t)); !errors.Is(err, errEnough) {
 				t.Errorf("Claim returned %v, want that there is no more time", err)
 			}
@@ -333,7 +333,7 @@ func descendants(t *testing.T) {
 	if got.err != nil {
 		t.Fatal(got.err)
 	}
-	got.claim.Settle()
+	settle(got.claim)
 }
 
 // Row 6: a pod that has closed its descriptors runs, by its record.
@@ -620,7 +620,7 @@ func TestReadyMeanwhile(t *testing.T) {
 			if err := c.Ready(ownership.Answer{Ready: true}); err != nil {
 				t.Error(err)
 			}
-			c.Settle()
+			settle(c)
 		}
 	}}
 	p.Elsewhere = cloud
@@ -679,7 +679,7 @@ func TestLockFileDeleted(t *testing.T) {
 		if err := c.Intend(intent()); err != nil {
 			t.Errorf("without %s: %v", suffix, err)
 		}
-		c.Settle()
+		settle(c)
 		s.mustBeFree()
 	}
 }
@@ -693,8 +693,12 @@ func TestLockFilesDeleted(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := s.mustClaim()
+	s.intend(next)
 	if err := c.Intend(intent()); err == nil {
 		t.Error("the record was written")
+	}
+	if err := c.Start(unixproc.Identity{PID: 2}); err == nil {
+		t.Error("it was written afterwards")
 	}
 	const others = "another's record"
 	if err := os.WriteFile(s.path(".json"), []byte(others), 0o600); err != nil {
@@ -706,7 +710,29 @@ func TestLockFilesDeleted(t *testing.T) {
 	if data, err := os.ReadFile(s.path(".json")); err != nil || string(data) != others {
 		t.Errorf("the other's record is %q, %v", data, err)
 	}
-	next.Settle()
+	settle(next)
+}
+
+// D30: of two who have claimed the name, because somebody deleted both locks, one
+// goes on, whichever it is.
+func TestTwoClaims(t *testing.T) {
+	s := newScene(t)
+	c := s.mustClaim()
+	if err := errors.Join(os.Remove(s.path(".launch")), os.Remove(s.path(".pod"))); err != nil {
+		t.Fatal(err)
+	}
+	next := s.mustClaim()
+	s.intend(c)
+	if err := next.Intend(intent()); !errors.Is(err, os.ErrExist) {
+		t.Errorf("the other's record was replaced: %v", err)
+	}
+	if _, err := next.Abandon(t.Context(), false); err != nil {
+		t.Error(err)
+	}
+	if err := errors.Join(c.Start(unixproc.Identity{PID: 2, Boot: "before"}), c.Ready(ownership.Answer{Ready: true})); err != nil {
+		t.Error(err)
+	}
+	settle(c)
 }
 
 // To ask whether a pod is being launched makes no file, and disturbs nobody who
@@ -755,7 +781,7 @@ func TestNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Settle()
+		settle(c)
 	}
 	for _, junk := range []string{".launch", "..launch", "dave.launch", ".eve.pod", ".frank.json", ".\xff.launch", ".-g.launch", ".gina.launch~"} {
 		if err := os.WriteFile(filepath.Join(base, junk), nil, 0o600); err != nil {
@@ -822,7 +848,7 @@ func TestRecordReadyAgain(t *testing.T) {
 			if err := c.Ready(r.Answer); err != nil {
 				t.Fatal(err)
 			}
-			c.Settle()
+			settle(c)
 			r.Version, r.Name = ownership.Version, "alice"
 			s.mustRun(r)
 		})
