@@ -347,8 +347,8 @@ func e07(t *testing.T) {
 	other.mustLive()
 }
 
-// mustBeUnclear fails the test unless everybody who asks for alice is told that it
-// cannot be told what it is.
+// mustBeUnclear fails the test unless every call about alice fails and names the
+// record.
 func mustBeUnclear(r *rig) {
 	r.T.Helper()
 	_, attachErr := r.L.Attach(r.T.Context(), "alice")

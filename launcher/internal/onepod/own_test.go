@@ -173,8 +173,8 @@ func itsLauncherDied(t *testing.T) {
 	}
 }
 
-// A pod whose record somebody has deleted is ended by nobody: who cannot have the
-// name is told who holds it.
+// Nobody ends a pod whose record was deleted. A launch of its name fails, and names the
+// pod.
 func itsRecordIsGone(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
 	pod := r.Launch(podrig.Alice)

@@ -58,7 +58,7 @@ func (p *Place) Claim(ctx context.Context) (*Claim, error) {
 			return claim, err
 		}
 		if late || !pause(ctx, delay) {
-			return nil, newHeldError(w.holders, w.launching, context.Cause(ctx))
+			return nil, w.held(ctx)
 		}
 		if w.left { // not by the clock, for this process may have been stopped
 			w.waited += delay
@@ -74,6 +74,19 @@ type waiter struct {
 	holders   []unixproc.LockHolder // who held the pod lock then
 	left      bool                  // they were left behind, and are not ours to end
 	waited    time.Duration         // how long we have waited for those
+}
+
+// held returns the error of a wait that has taken too long. If the launch lock is
+// held, and not by the process that took it, then its launcher is dead: a child that
+// it has forked, and that has not come to an exec, keeps the name.
+func (w *waiter) held(ctx context.Context) error {
+	if w.launching && w.launch == nil {
+		holders, launching, err := w.place.holders(ctx, w.place.launchName())
+		if err == nil && !launching && len(holders) > 0 {
+			return newHeldError(holders, false, context.Cause(ctx))
+		}
+	}
+	return newHeldError(w.holders, w.launching, context.Cause(ctx))
 }
 
 // release gives the launch lock back, if we have it.
@@ -159,7 +172,7 @@ func (w *waiter) wait(ctx context.Context) error {
 	if state == nil {
 		return &RunningError{before}
 	}
-	holders, launching, err := p.holders(ctx)
+	holders, launching, err := p.holders(ctx, p.podName())
 	if err != nil {
 		return err
 	}
@@ -210,17 +223,17 @@ func (w *waiter) leave() error {
 	return nil
 }
 
-// holders returns who holds the pod lock, and whether one of them is a launcher: a
-// launcher has taken the lock, a pod has inherited it.
-func (p *Place) holders(ctx context.Context) (holders []unixproc.LockHolder, launching bool, err error) {
-	there, err := p.base.lstat(p.podName())
+// holders returns who holds the lock called name, and whether one of them is a
+// launcher: a launcher has taken the lock, a pod has inherited it.
+func (p *Place) holders(ctx context.Context, name string) (holders []unixproc.LockHolder, launching bool, err error) {
+	there, err := p.base.lstat(name)
 	if err != nil {
 		if isMissing(err) {
 			err = nil
 		}
 		return nil, false, err
 	}
-	holders, err = p.look(ctx, p.podName(), there.ino)
+	holders, err = p.look(ctx, name, there.ino)
 	for _, h := range holders {
 		launching = launching || h.Took()
 	}
@@ -260,8 +273,8 @@ func NoWitness(err error) bool {
 // File is the pod lock, for the pod to inherit.
 func (c *Claim) File() *os.File { return c.pod.asFile() }
 
-// Intend writes down what is about to be started, before it is: whoever finds the
-// record knows by it what a launcher that was killed has left. It may be called until
+// Intend writes down what is about to be started, before it is. A launch that finds
+// the record knows by it what a launcher that was killed has left. It may be called until
 // Abandon or Settle.
 func (c *Claim) Intend(i Intent) error {
 	owner, err := self()
@@ -301,7 +314,7 @@ func (c *Claim) Started() bool { return c.record.started() }
 // Forget removes the record.
 func (c *Claim) Forget() error { return c.place.remove() }
 
-// add adds to the record; one that was deleted or replaced is written again.
+// add adds to the record. It writes a record again that was deleted or replaced.
 func (c *Claim) add(object any) error {
 	err := c.place.add(object)
 	if errors.Is(err, errNotWritten) {
@@ -336,13 +349,12 @@ func (c *Claim) check() error {
 // errDeleted says that a Claim is none any more.
 var errDeleted = errors.New("both locks were deleted while they were held, and the name may be another's now")
 
-// Abandon gives the name back when no process was started, or the one that was
-// has gone. It ends the Claim. Processes that a failed pod has left behind, and that
+// Abandon gives the name back when no process was started, or the process has gone. It ends the Claim. Processes that a failed pod has left behind, and that
 // hold the pod lock, are sent SIGKILL first, and returned. Once ctx is done, the error
 // names those that are left; the record stays, and the next launch ends them.
 //
 // The pod lock is ours until nobody of the launch is left. So nobody else can have
-// taken it, and whoever holds it has it from us.
+// taken it, and all holders have it from us.
 func (c *Claim) Abandon(ctx context.Context, started bool) (ended []int, err error) {
 	defer c.place.Close()
 	defer c.launch.unlock()
@@ -394,8 +406,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Settle leaves the name to the process that was started. It ends the Claim, but for
-// what Close frees.
+// Settle leaves the name to the process that was started. It ends the Claim; Close
+// frees the rest.
 func (c *Claim) Settle() {
 	c.pod.drop()
 	c.launch.free()

@@ -132,7 +132,7 @@ func (r *openRecord) write(data []byte) error {
 }
 
 // isThere reports whether the file still has its name, and holds what was written. It
-// makes the file its user's alone, whatever the umask.
+// makes the file its user's alone if the umask did not.
 func (r *openRecord) isThere() (bool, error) {
 	s, err := statusOf(r.fd)
 	if err == nil && s.mode.Perm() != 0o600 {

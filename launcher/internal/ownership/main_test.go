@@ -65,7 +65,7 @@ func TestMain(m *testing.M) {
 	case "take": // the lock, for who has the file open as well, and end
 		must(unix.Flock(inherited, unix.LOCK_EX|unix.LOCK_NB))
 		fmt.Println(os.Getpid())
-	case "launch": // the pod alice below arg, as far as the name is concerned
+	case "launch": // the pod alice below arg, without its process
 		launch(arg, "bob") // what a program asks once
 		crashpoint.Begin()
 		launch(arg, "alice")

@@ -72,7 +72,7 @@ func (e *RunningError) Error() string {
 // let go in time.
 type HeldError struct {
 	Launching bool     // a launcher has the name
-	Holders   []int    // who holds the pod lock, as far as they can be seen
+	Holders   []int    // who holds the pod lock, if that can be seen
 	Commands  []string // the names of their programs
 	Err       error    // why the waiting ended
 }

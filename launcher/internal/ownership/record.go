@@ -24,7 +24,7 @@ import (
 // record of a later version is believed as far as it can be read.
 //
 // A record of version 1 is one object, with the process in it, and the Answer may
-// follow. Whoever knows only that must not take a record of version 3 for none: it
+// follow. A program that knows only that must not take a record of version 3 for none: it
 // finds no process there, and the version tells it to fail.
 const Version = 3
 
@@ -277,7 +277,7 @@ func (r Record) lines() ([]byte, error) {
 
 // write creates the record, which must not be there, and keeps it open.
 // It is not synced to the disk: after a crash of the machine no record is worth
-// anything. Whoever reads it while it is written finds one that is torn, and so none.
+// anything. A reader that comes in the middle finds a torn one, and so none.
 func (p *Place) write(r Record) error {
 	r.Version, r.Name = Version, p.name
 	if r.Elsewhere {

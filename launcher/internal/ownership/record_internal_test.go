@@ -94,8 +94,8 @@ func TestRecordIsKept(t *testing.T) {
 	}
 }
 
-// What is added to a record is read with it, as far as it is whole: the process, and
-// then where it answers; and nothing else is.
+// What is added to a record is read with it once it is whole: the process, and then
+// where it answers. Nothing else is read.
 func TestRecordIsAddedTo(t *testing.T) {
 	p, path := openPlace(t)
 	want := whole()
@@ -154,8 +154,8 @@ func TestRecordIsAddedTo(t *testing.T) {
 	}
 }
 
-// A record is bounded: of a long command the first arguments are kept, whatever
-// bytes they hold, and how much is left out.
+// A record is bounded: of a long command the first arguments are kept, and how
+// much is left out, also if they hold bytes that JSON escapes.
 func TestRecordIsBounded(t *testing.T) {
 	p, path := openPlace(t)
 	for name, arg := range map[string]string{

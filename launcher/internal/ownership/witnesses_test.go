@@ -230,8 +230,8 @@ func notTheReader(t *testing.T) {
 }
 
 // A child that the launcher's program has forked while it launched the pod has a
-// copy of the lock, for as long as it does not come to an exec: whatever becomes of
-// the launch, and however long that takes, it is no pod. It is in the launcher's
+// copy of the lock, for as long as it does not come to an exec. It is no pod, however
+// long that takes, and also if the launch fails. It is in the launcher's
 // session, or its copy is closed on exec.
 func notTheWorker(t *testing.T) {
 	for name, make := range map[string]func(t *testing.T, c *ownership.Claim) *child{
@@ -270,7 +270,7 @@ func notTheWorker(t *testing.T) {
 }
 
 // A record that says of the program which reads it that it is a pod that was left
-// behind is not believed, nor one that says so of its parent.
+// behind is not believed. The same goes for its parent.
 func notOurselves(t *testing.T) {
 	for _, pid := range []int{os.Getpid(), os.Getppid()} {
 		s := newScene(t)
@@ -502,6 +502,24 @@ func TestHeldByOurselves(t *testing.T) {
 	s.mustBeHeld(once(), false, os.Getpid())
 }
 
+// A child of a launcher that has died may keep the launch lock. It is not taken for a
+// launcher, and is named.
+func TestHeldByAChildOfALauncher(t *testing.T) {
+	s := newScene(t)
+	f := s.hold(".launch")
+	worker := startIn(t, false, "copy", f)
+	s.mustBeHeld(once(), true) // as long as its parent is there
+	f.Close()
+	_, err := s.claim(once())
+	var held *ownership.HeldError
+	if !errors.As(err, &held) || held.Launching || !slices.Equal(held.Holders, []int{worker.pid}) {
+		t.Errorf("Claim returned %v, want a *HeldError that names %d", err, worker.pid)
+	}
+	worker.mustLive()
+	worker.end()
+	s.mustBeFree()
+}
+
 // C18: whoever goes on holding the name of a launch that failed is ended, and
 // told; then the name is free.
 func TestAbandon(t *testing.T) {
@@ -586,7 +604,7 @@ func TestAbandonSparesTheNextLauncher(t *testing.T) {
 
 // An engine is what runs processes elsewhere. Each is alive.
 type engine struct {
-	asked func(n int) // is told of the nth question
+	asked func(n int) // is called with the number of each question
 	n     int
 	ended bool
 }

@@ -111,7 +111,7 @@ func parseLock(info []byte, inode uint64) (taker int, given, ok bool) {
 	return taker, given, ok
 }
 
-// CommandName returns the name of a process's program, as far as the kernel keeps it,
+// CommandName returns the name of a process's program, cut off as the kernel keeps it,
 // or "" if it is gone.
 func CommandName(pid int) string {
 	var name [64]byte
