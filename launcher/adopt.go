@@ -16,6 +16,10 @@ import (
 func (n *attempt) adopt(ctx context.Context, r ownership.Record) (*Pod, error) {
 	target := readiness.Target{Name: r.Name, RuntimeDir: r.Dir, PID: r.PID, Endpoint: endpointOf(r)}
 	if err := readiness.Verify(ctx, n.Ready, target); errors.Is(err, readiness.ErrForeignPeer) {
+		// The pod may have ended since, and its successor answer.
+		if gone := r.Check(); !r.Elsewhere && (errors.Is(gone, unixproc.ErrGone) || errors.Is(gone, unixproc.ErrStranger)) {
+			return nil, notRunning(gone, true)
+		}
 		return nil, fmt.Errorf("%w: %w", ErrNotOurs, err)
 	}
 	process, err := n.adoptProcess(ctx, r)
@@ -48,8 +52,7 @@ func notRunning(err error, strangerIsGone bool) error {
 	case errors.Is(err, unixproc.ErrStranger) && !strangerIsGone:
 		return fmt.Errorf("%w: %w", ErrNotOurs, err)
 	case errors.Is(err, unixproc.ErrElsewhere) && !strangerIsGone:
-	case errors.Is(err, ownership.ErrNoRecord), errors.Is(err, ownership.ErrNotReady),
-		errors.Is(err, unixproc.ErrGone), errors.Is(err, unixproc.ErrStranger), errors.Is(err, unixproc.ErrElsewhere):
+	case errors.Is(err, ownership.ErrNotReady), ownership.NoWitness(err):
 		return fmt.Errorf("no such pod runs (%w): %w", err, fs.ErrNotExist)
 	}
 	return err

@@ -99,7 +99,11 @@ func (n *attempt) attach(ctx context.Context) (*Pod, error) {
 		}
 		record, err := n.running(place)
 		if err == nil {
-			return n.adopt(ctx, record)
+			pod, err := n.adopt(ctx, record)
+			if errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil {
+				continue // it has ended meanwhile, and may have a successor
+			}
+			return pod, err
 		}
 		if !launching {
 			return nil, notRunning(err, false)

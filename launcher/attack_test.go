@@ -76,7 +76,7 @@ func TestPlanted(t *testing.T) {
 		{"hard link", func(path string, v *victim) error { return os.Link(v.file, path) }},
 		{"FIFO", func(path string, _ *victim) error { return syscall.Mkfifo(path, 0o666) }},
 	}
-	noLock := errors.New("is not a regular file")
+	noLock, noRecord := errors.New("is not a regular file"), errors.New("whether the pod runs cannot be told")
 	for _, c := range []struct {
 		path    string
 		refused error            // by what; nil: the pod is launched
@@ -88,7 +88,7 @@ func TestPlanted(t *testing.T) {
 		{"alice/sock", nil, nil},
 		{".alice.launch", noLock, map[string]error{"hard link": nil}},
 		{".alice.pod", noLock, map[string]error{"hard link": nil}},
-		{".alice.json", nil, nil},
+		{".alice.json", noRecord, nil},
 		{".alice.overlay", nil, nil},
 	} {
 		for _, kind := range kinds {
@@ -118,9 +118,12 @@ func TestPlanted(t *testing.T) {
 				}
 				before := listing(t, r.Base)
 				e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
-				if want == noLock {
+				switch want {
+				case noLock:
 					podrig.MustSay(t, e, noLock.Error(), path, "remove it")
-				} else {
+				case noRecord:
+					podrig.MustSay(t, e, noRecord.Error(), path, "remove the file")
+				default:
 					podrig.MustBe(t, e, want)
 				}
 				if e.PID != 0 {

@@ -17,9 +17,8 @@ import (
 // pod.
 type claimed struct {
 	*ownership.Claim
-	record ownership.Record // that was written; zero if none was
-	forked bool             // from here on somebody may have a copy of the pod lock
-	lives  atomic.Bool      // the process was started, and is not known to have been ended
+	forked bool        // from here on somebody may have a copy of the pod lock
+	lives  atomic.Bool // the process was started, and is not known to have been ended
 }
 
 // claim takes the pod's name. Where there is no base yet, or one that is not ours
@@ -62,6 +61,7 @@ func (n *attempt) claimIn(ctx context.Context, base string) (*ownership.Claim, e
 // hold returns the claimed of claim, which is given back if the launch fails.
 func (n *attempt) hold(claim *ownership.Claim) *claimed {
 	c := &claimed{Claim: claim}
+	claim.AskBefore(n.mayRecord)
 	n.made.addSlow(killPatience+patience, "the name was not given back yet: the filesystem of its locks does not answer", func() error {
 		notes, err := c.giveBack()
 		n.note(func(e *Error) { e.Notes = append(e.Notes, notes...) })
@@ -81,7 +81,9 @@ func (n *attempt) refused(ctx context.Context, err error) error {
 		})
 		return fmt.Errorf("%w: %w", ErrRunning, err)
 	case errors.As(err, &held):
-		held.Err = whyOver(ctx)
+		if ctx.Err() != nil {
+			held.Err = whyOver(ctx)
+		}
 		return fmt.Errorf("%w: %w", ErrHeld, err)
 	}
 	return err
@@ -93,6 +95,7 @@ func (c *claimed) giveBack() (notes []string, err error) {
 	if c.lives.Load() {
 		err := c.RemoveOverlay()
 		c.Settle()
+		c.Close()
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), killPatience)

@@ -38,9 +38,9 @@ var (
 	// are in [Error.PID] and [Error.Endpoint]; [Launcher.Attach] gives it.
 	ErrRunning = errors.New("pod is running already")
 
-	// ErrHeld says that the name of the pod was not free in time: somebody else
-	// was launching it, or processes that an earlier pod left behind still hold
-	// it, and then they are named.
+	// ErrHeld says that the name of the pod was not free: somebody else was still
+	// launching it when the time was over, or processes that an earlier pod left
+	// behind hold it, and then they are named.
 	ErrHeld = errors.New("pod name is held")
 
 	// ErrNotOurs says that the process which should be the pod is another one,

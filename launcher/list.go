@@ -11,7 +11,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
@@ -111,7 +110,7 @@ func (l *Launcher) status(ctx context.Context, base, name string) (Status, error
 		return Status{Name: name}, lockErr
 	case launching:
 		s.State = StateStarting
-	case r.Elsewhere && !errors.Is(err, unixproc.ErrGone) && !errors.Is(err, ownership.ErrNotReady):
+	case !ownership.NoWitness(err) && !errors.Is(err, ownership.ErrNotReady):
 		return Status{Name: name}, err // it may well run
 	case !errors.Is(err, ownership.ErrNoRecord):
 		s.State, s.Why = StateGone, err

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -149,8 +148,11 @@ func TestObserverOfFailures(t *testing.T) {
 		{name: "probe", steps: []string{"exit 3"}, want: upTo("ready/probe", "ready/clear")},
 		{name: "record", steps: []string{"listen", "ready", "hang"}, set: func(r *rig) {
 			r.L.Ready = readiness.ProbeFunc(func(context.Context, readiness.Target) (readiness.Endpoint, error) {
-				record := filepath.Join(r.Base, ".alice.json")
-				return readiness.Endpoint{}, errors.Join(os.Remove(record), os.Mkdir(record, 0o700))
+				var errs []error
+				for _, suffix := range []string{".json", ".launch", ".pod"} { // the name may be another's then
+					errs = append(errs, os.Remove(r.Beside("alice", suffix)))
+				}
+				return readiness.Endpoint{}, errors.Join(errs...)
 			})
 		}, want: upTo("own/record", "own/clear")},
 	} {

@@ -11,72 +11,56 @@ import (
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
-// newRecord returns the record of the process that is about to be started.
-func (n *attempt) newRecord(p *plan) ownership.Record {
+// intent is what is written down before the process is started.
+func (n *attempt) intent(p *plan) ownership.Intent {
 	command := redact(p.cmd.Command, n.spec.Overlay)
-	return ownership.Record{
-		Launch:  n.id,
-		Session: n.spec.Session,
-		Command: append([]string{command.Path}, command.Args...),
-		Dir:     p.dir,
-		Log:     p.log.Path,
-		Started: time.Now(),
+	_, elsewhere := n.Starter.(Finder)
+	return ownership.Intent{
+		Launch:    n.id,
+		Session:   n.spec.Session,
+		Command:   append([]string{command.Path}, command.Args...),
+		Dir:       p.dir,
+		Log:       p.log.Path,
+		Started:   time.Now(),
+		Elsewhere: elsewhere,
 	}
 }
 
-// recordAhead writes down, before there is a process, that one will run elsewhere:
-// it does not hold the name, as one of this machine does from its first instant.
-func (c *claimed) recordAhead(r ownership.Record) error {
-	r.Elsewhere = true
-	if err := c.Record(r); err != nil {
-		return fmt.Errorf("record launch %v: %w", r.Launch, err)
-	}
-	c.record = r
-	return nil
-}
-
-// recordStart writes down who the process of pod is, which was just started. One
-// that has no pid here, or is gone already, is not written down.
-func (c *claimed) recordStart(r ownership.Record, pod *Pod) error {
-	id, err := unixproc.Identify(pod.PID())
-	if err != nil {
-		if pod.PID() == 0 || errors.Is(err, unixproc.ErrGone) {
-			return nil
+// recordStart writes down who the process of pod is, which was just started. Of one
+// that has no pid, and cannot be found elsewhere, nothing stays written down; one
+// that is gone already adds nothing.
+func (c *claimed) recordStart(pod *Pod) error {
+	if pod.PID() == 0 {
+		if c.Started() {
+			return nil // it is known by its launch
 		}
-		return fmt.Errorf("identify pid %d: %w", pod.PID(), err)
+		return c.Forget()
 	}
-	if pod.hasExited() {
+	id, err := unixproc.Identify(pod.PID())
+	switch {
+	case errors.Is(err, unixproc.ErrGone):
+		return nil
+	case err != nil:
+		return fmt.Errorf("identify pid %d: %w", pod.PID(), err)
+	case pod.hasExited():
 		return nil // somebody else may have reaped it, and the pid be a stranger's
 	}
-	r.Identity = id
-	if err := c.Record(r); err != nil {
+	if err := c.Claim.Start(id); err != nil {
 		return fmt.Errorf("record pid %d: %w", id.PID, err)
 	}
-	c.record = r
 	return nil
 }
 
-// recordReady writes down that the pod is ready at e, unless may has an error when
-// it comes to that.
-func (c *claimed) recordReady(e readiness.Endpoint, may func() error) error {
+// recordReady writes down that the pod is ready at e.
+func (c *claimed) recordReady(e readiness.Endpoint) error {
 	if err := c.RemoveOverlay(); err != nil {
 		return err
 	}
-	if c.record.PID == 0 && !c.record.Elsewhere {
-		return may()
+	if !c.Started() {
+		return nil // nobody can be given it
 	}
-	c.record.Answer = ownership.Answer{Ready: true, Network: e.Network, Address: e.Address}
-	if err := c.RecordReady(c.record, may); err != nil {
-		return fmt.Errorf("record that launch %v is ready: %w", c.record.Launch, err)
-	}
-	return nil
-}
-
-// mayRecord returns an error if the launch was given up on. Its caller has an error by
-// now, and so the pod is to be ended and not to be recorded.
-func (n *attempt) mayRecord() error {
-	if n.fate.Load() == fateGivenUp {
-		return errGivenUp
+	if err := c.Ready(ownership.Answer{Ready: true, Network: e.Network, Address: e.Address}); err != nil {
+		return fmt.Errorf("record that the pod is ready: %w", err)
 	}
 	return nil
 }
@@ -91,7 +75,7 @@ func (n *attempt) mayRecord() error {
 // that nobody watches the log any more. The pod's end waits for it (Pod.watch).
 func (n *attempt) settle(p *plan, pod *Pod, e readiness.Endpoint) (*Pod, error) {
 	logFile, _ := os.Stat(p.log.Path)
-	if err := p.name.recordReady(e, n.mayRecord); err != nil {
+	if err := p.name.recordReady(e); err != nil {
 		return nil, err
 	}
 	n.made.keep()
@@ -102,6 +86,7 @@ func (n *attempt) settle(p *plan, pod *Pod, e readiness.Endpoint) (*Pod, error) 
 	p.name.Settle()
 	go func() {
 		defer close(closing)
+		p.name.Close()
 		closeLog(p.log)
 	}()
 	p.probe.close() // last, for it is the probe's: it may hang, or panic

@@ -3,6 +3,7 @@ package launcher
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"slices"
@@ -30,11 +31,8 @@ func (n *attempt) start(ctx context.Context, p *plan) (*Pod, error) {
 		defer overlay.Close()
 		req.Files = append(req.Files, overlay) // it is overlayDescriptor
 	}
-	record := n.newRecord(p)
-	if _, elsewhere := n.Starter.(Finder); elsewhere {
-		if err := p.name.recordAhead(record); err != nil {
-			return nil, err
-		}
+	if err := p.name.Intend(n.intent(p)); err != nil {
+		return nil, fmt.Errorf("record launch %v: %w", n.id, err)
 	}
 	p.name.forked = true
 	proc, err := n.Starter.Start(ctx, req)
@@ -53,7 +51,7 @@ func (n *attempt) start(ctx context.Context, p *plan) (*Pod, error) {
 		p.name.lives.Store(err != nil)
 		return err
 	})
-	return pod, p.name.recordStart(record, pod)
+	return pod, p.name.recordStart(pod)
 }
 
 // request returns the request for the Starter, without the overlay.

@@ -118,6 +118,15 @@ var stepTable = [...]struct {
 // errGivenUp ends a line that nobody waits for any more.
 var errGivenUp = errors.New("the launch was given up on")
 
+// mayRecord returns an error if the launch was given up on. Its caller has an error by
+// now, and so the pod is to be ended and not to be recorded.
+func (n *attempt) mayRecord() error {
+	if n.fate.Load() == fateGivenUp {
+		return errGivenUp
+	}
+	return nil
+}
+
 // runStep takes one step of the launch n: it runs f, and tells Observer and Logger.
 func runStep[T any](n *attempt, at int32, f func() (T, error)) (v T, err error) {
 	n.at.Store(at)

@@ -89,6 +89,7 @@ var names = map[uint64]string{
 	unix.SYS_SCHED_YIELD:       "sched_yield",
 	unix.SYS_SETITIMER:         "setitimer",
 	unix.SYS_SETPGID:           "setpgid",
+	unix.SYS_GETSID:            "getsid",
 	unix.SYS_SETSID:            "setsid",
 	unix.SYS_SETSOCKOPT:        "setsockopt",
 	unix.SYS_SET_ROBUST_LIST:   "set_robust_list",

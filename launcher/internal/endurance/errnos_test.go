@@ -109,6 +109,7 @@ var spared = map[string]string{
 	"rseq":              "libc's, in a new thread, which does without",
 	"set_robust_list":   "as rseq",
 	"inotify_rm_watch":  "its errors, EBADF and EINVAL, say that there is no watch; one that the kernel was not asked to end would stay, and only then",
+	"getsid":            "it cannot fail for the caller itself: its one error is that there is no such process",
 	"nanosleep":         "the Go runtime's short sleeps, whose result is not looked at",
 	"restart_syscall":   "the kernel's own, for a call that a stop has interrupted",
 	"sched_yield":       "it always succeeds",

@@ -996,37 +996,63 @@ func d30(t *testing.T) {
 	r.Relaunch("alice")
 }
 
-// D31: what is no record is as good as none: the pod that goes on holding the
-// name is ended, and there is one pod in the end.
+// D31: a record that somebody spoils costs no pod: nobody is signalled for what
+// cannot be read. The error names the file, or the processes that hold the name.
 func d31(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
-	for what, spoil := range map[string]func(record []byte) []byte{
-		"empty":   func([]byte) []byte { return nil },
-		"torn":    func(b []byte) []byte { return b[:len(b)/2] },
-		"garbage": func([]byte) []byte { return []byte("\x00\xff{]") },
-		"huge":    func(b []byte) []byte { return append(bytes.Repeat([]byte(" "), 5<<20), b...) },
-		"foreign": func(b []byte) []byte { return bytes.ReplaceAll(b, []byte(`"alice"`), []byte(`"bob"`)) },
+	for what, c := range map[string]struct {
+		spoil   func(record []byte) []byte
+		unclear bool // it is not the beginning of a record either
+	}{
+		"empty":   {func([]byte) []byte { return nil }, false},
+		"torn":    {func(b []byte) []byte { return b[:len(b)/4] }, false},
+		"garbage": {func([]byte) []byte { return []byte("\x00\xff{]") }, true},
+		"huge":    {func(b []byte) []byte { return append(bytes.Repeat([]byte(" "), 5<<20), b...) }, true},
+		"foreign": {func(b []byte) []byte { return bytes.ReplaceAll(b, []byte(`"alice"`), []byte(`"bob"`)) }, true},
 	} {
 		t.Run(what, func(t *testing.T) {
 			r.T = t
-			left := r.Launch(podrig.Alice)
+			pod := r.Launch(podrig.Alice)
 			path := r.Beside("alice", ".json")
 			record, err := os.ReadFile(path)
 			if err == nil {
-				err = os.WriteFile(path, spoil(record), 0o600)
+				err = os.WriteFile(path, c.spoil(record), 0o600)
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = r.L.Attach(t.Context(), "alice")
-			podrig.MustBe(t, err, fs.ErrNotExist)
+			_, attachErr := r.L.Attach(t.Context(), "alice")
+			var listErr error
 			for s, err := range r.L.List(t.Context()) {
-				t.Errorf("List yields %+v, %v", s, err)
+				if listErr = err; err == nil {
+					t.Errorf("List yields %+v", s)
+				}
 			}
-			pod := r.Launch(podrig.Alice)
-			podrig.MustEndBy(t, left, syscall.SIGKILL)
-			r.MustAttach(pod)
+			_, launchErr := r.L.Launch(t.Context(), podrig.Alice)
+			_, _, ensureErr := r.L.Ensure(t.Context(), podrig.Alice)
+			if c.unclear {
+				for _, err := range []error{attachErr, listErr, launchErr, ensureErr} {
+					podrig.MustSay(t, err, "cannot be told", path, "remove the file")
+				}
+				if errors.Is(attachErr, fs.ErrNotExist) {
+					t.Errorf("Attach returned %v", attachErr)
+				}
+			} else {
+				podrig.MustBe(t, attachErr, fs.ErrNotExist)
+				if listErr != nil {
+					t.Errorf("List yields %v", listErr)
+				}
+				for _, err := range []error{launchErr, ensureErr} {
+					podrig.MustBe(t, err, launcher.ErrHeld)
+					podrig.MustSay(t, err, fmt.Sprintf("[%d (pod)]", pod.PID()), "end them")
+				}
+			}
+			podrig.MustLive(t, pod)
 			podrig.Ping(t, pod)
+			if err := errors.Join(pod.Stop(t.Context()), os.Remove(path)); err != nil {
+				t.Fatal(err)
+			}
+			r.Relaunch("alice")
 		})
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/fakepod"
+	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
@@ -299,21 +300,32 @@ func e07(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := r.startStranger()
+	record := readFile(t, r.Beside("alice", ".json"))
 	for _, ready := range []bool{true, false} {
 		for what, c := range map[string]struct {
 			pid  any
-			want error
+			want error // nil: it is no record, and so nothing can be told
 		}{
-			"zero":      {0, fs.ErrNotExist},
-			"our group": {-1, fs.ErrNotExist},
-			"init":      {1, fs.ErrNotExist},
-			"text":      {"4711; rm -rf /", fs.ErrNotExist},
+			"zero":      {0, nil},
+			"our group": {-1, nil},
+			"init":      {1, nil},
+			"text":      {"4711; rm -rf /", nil},
 			"ourselves": {os.Getpid(), launcher.ErrNotOurs},
 			"stranger":  {other.cmd.Process.Pid, launcher.ErrNotOurs},
 		} {
 			t.Run(fmt.Sprintf("%s, ready %v", what, ready), func(t *testing.T) {
 				r.T = t
-				r.EditRecord(func(m map[string]any) { m["pid"], m["ready"], m["start"] = c.pid, ready, 1 })
+				if err := os.WriteFile(r.Beside("alice", ".json"), record, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				r.EditRecord(func(m map[string]any) {
+					m["pid"], m["ready"], m["start"] = c.pid, ready, 1
+					delete(m, "launcher") // or it is an intent
+				})
+				if c.want == nil {
+					mustBeUnclear(r)
+					return
+				}
 				pod, err := r.L.Attach(t.Context(), "alice")
 				if pod != nil || err == nil {
 					t.Fatalf("Attach returned %v, %v", pod, err)
@@ -333,6 +345,33 @@ func e07(t *testing.T) {
 		}
 	}
 	other.mustLive()
+}
+
+// mustBeUnclear fails the test unless every call about alice fails and names the
+// record.
+func mustBeUnclear(r *rig) {
+	r.T.Helper()
+	_, attachErr := r.L.Attach(r.T.Context(), "alice")
+	_, _, ensureErr := r.L.Ensure(r.T.Context(), podrig.Alice)
+	errs := []error{attachErr, ensureErr}
+	for _, err := range r.L.List(r.T.Context()) {
+		errs = append(errs, err)
+	}
+	for _, err := range errs {
+		podrig.MustSay(r.T, err, "cannot be told", r.Beside("alice", ".json"), "remove the file")
+	}
+	if errors.Is(attachErr, fs.ErrNotExist) {
+		r.T.Errorf("Attach returned %v", attachErr)
+	}
+}
+
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
 
 // E8: what outlives a pod that somebody stops goes with it; what outlives one
@@ -511,7 +550,9 @@ func e14(t *testing.T) {
 func e16(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
 	pod := r.Launch(podrig.Alice)
-	r.EditRecord(func(m map[string]any) { m["version"], m["cgroup"] = 2, map[string]any{"path": "/pods"} })
+	r.EditRecord(func(m map[string]any) {
+		m["version"], m["cgroup"] = ownership.Version+1, map[string]any{"path": "/pods"}
+	})
 	before, err := os.ReadFile(r.Beside("alice", ".json"))
 	if err != nil {
 		t.Fatal(err)
@@ -531,4 +572,7 @@ func e16(t *testing.T) {
 	_, err = r.L.Attach(t.Context(), "alice")
 	podrig.MustBe(t, err, errors.ErrUnsupported)
 	podrig.MustLive(t, pod)
+	if err := os.Remove(r.Beside("alice", ".json")); err != nil { // as the error says
+		t.Fatal(err)
+	}
 }

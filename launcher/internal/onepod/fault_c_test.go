@@ -201,7 +201,7 @@ func c29(t *testing.T) {
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	podrig.MustSay(t, r.MustRefuse(t.Context(), r.Impatient(), launcher.ErrHeld), "["+readPID(t, pid)+"]")
+	podrig.MustSay(t, r.MustRefuse(t.Context(), r.Impatient(), launcher.ErrHeld), "["+readPID(t, pid)+" (pod)]")
 	podrig.Wake(t, wake) // it would block if its reader were dead
 	r.Relaunch("alice")
 }

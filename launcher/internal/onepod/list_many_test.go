@@ -146,8 +146,6 @@ func (r *rig) litter(i int) {
 		// Claimed once, but the record is none.
 		os.WriteFile(path(".torn%d.launch"), nil, 0o600),
 		os.WriteFile(path(".torn%d.json"), []byte(`{"version": 1, "na`), 0o600),
-		os.WriteFile(path(".odd%d.launch"), nil, 0o600),
-		syscall.Mkfifo(path(".odd%d.json"), 0o600),
 	} {
 		if err != nil {
 			r.T.Fatal(err)

@@ -33,6 +33,7 @@ func TestWitnesses(t *testing.T) {
 		{"held, any, ready and alive", itRuns},
 		{"any, held by another, any", itIsLaunched},
 		{"held, free, not ready or none", itsLauncherDied},
+		{"held, free, none", itsRecordIsGone},
 		{"held, free, its process is gone", itsDescendantsLive},
 		{"free, free, proven alive", itRunsWithoutLock},
 		{"free, free, stale or none", nobodyHasIt},
@@ -141,20 +142,21 @@ func itIsLaunched(t *testing.T) {
 }
 
 // Row 3: what is left by a launcher that died in the middle is no pod, and is
-// ended by the next launch.
+// ended by the next launch: the process that is recorded, or, where there is only
+// the intent, who holds the lock.
 func itsLauncherDied(t *testing.T) {
-	for name, spoil := range map[string]func(r *rig){
-		"not ready": func(r *rig) { r.EditRecord(func(m map[string]any) { m["ready"] = false }) },
-		"none": func(r *rig) {
-			if err := os.Remove(r.Beside("alice", ".json")); err != nil {
-				r.T.Fatal(err)
+	for name, spoil := range map[string]func(m map[string]any){
+		"not ready": func(m map[string]any) { m["ready"] = false },
+		"intent": func(m map[string]any) {
+			for _, field := range []string{"pid", "start", "boot", "pidNamespace", "ready"} {
+				delete(m, field)
 			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, podrig.Serve...)
 			left := r.Launch(podrig.Alice)
-			spoil(r)
+			r.EditRecord(spoil)
 			_, err := r.L.Attach(t.Context(), "alice")
 			podrig.MustBe(t, err, fs.ErrNotExist)
 			podrig.MustLive(t, left)
@@ -171,6 +173,25 @@ func itsLauncherDied(t *testing.T) {
 	}
 }
 
+// Nobody ends a pod whose record was deleted. A launch of its name fails, and names the
+// pod.
+func itsRecordIsGone(t *testing.T) {
+	r := newRig(t, podrig.Serve...)
+	pod := r.Launch(podrig.Alice)
+	if err := os.Remove(r.Beside("alice", ".json")); err != nil {
+		t.Fatal(err)
+	}
+	e := r.MustRefuse(t.Context(), &r.L, launcher.ErrHeld)
+	podrig.MustSay(t, e, fmt.Sprintf("[%d (pod)]", pod.PID()), "end them")
+	_, err := r.L.Attach(t.Context(), "alice")
+	podrig.MustBe(t, err, fs.ErrNotExist)
+	podrig.Ping(t, pod)
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	r.Relaunch("alice")
+}
+
 // Row 4: descendants of a pod that was ready are not ours to end. They are named
 // to who cannot wait for them.
 func itsDescendantsLive(t *testing.T) {
@@ -184,9 +205,13 @@ func itsDescendantsLive(t *testing.T) {
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	e := r.MustRefuse(t.Context(), r.Impatient(), launcher.ErrHeld, launcher.ErrTimeout)
-	podrig.MustSay(t, e, "["+readPID(t, pid)+"]", "left behind")
-	_, _, err := r.Impatient().Ensure(t.Context(), podrig.Alice)
+	// Not only when there is no time any more.
+	e := r.MustRefuse(t.Context(), &r.L, launcher.ErrHeld)
+	podrig.MustSay(t, e, "["+readPID(t, pid)+" (pod)]", "left behind", "end them")
+	if errors.Is(e, launcher.ErrTimeout) {
+		t.Errorf("it has taken the whole timeout: %v", e)
+	}
+	_, _, err := r.L.Ensure(t.Context(), podrig.Alice)
 	podrig.MustBe(t, err, launcher.ErrHeld)
 	_, err = r.L.Attach(t.Context(), "alice")
 	podrig.MustBe(t, err, fs.ErrNotExist)
@@ -373,6 +398,59 @@ func TestSquatter(t *testing.T) {
 	// Whom the launcher's probe lets answer may answer.
 	r.L.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{Peer: readiness.SameUser}}
 	r.MustAttach(pod)
+}
+
+// A successor is a probe that finds a stranger on the socket of a pod that has just
+// ended: it ends the pod, and then launches the next one of its name.
+type successor struct {
+	readiness.Probe
+	once *sync.Once
+	next func()
+}
+
+func (s successor) Verify(context.Context, readiness.Target) error {
+	answers := error(nil)
+	s.once.Do(func() {
+		s.next()
+		answers = readiness.ErrForeignPeer
+	})
+	return answers
+}
+
+// The pod that was recorded ends while its socket is asked who answers, and another
+// caller launches its successor, which answers. That is no stranger: Ensure and
+// Attach return the successor.
+func TestSuccessorIsNoStranger(t *testing.T) {
+	for name, get := range map[string]func(r *rig, l *launcher.Launcher) (*launcher.Pod, error){
+		"Ensure": func(r *rig, l *launcher.Launcher) (*launcher.Pod, error) {
+			pod, _, err := l.Ensure(r.T.Context(), podrig.Alice)
+			return pod, err
+		},
+		"Attach": func(r *rig, l *launcher.Launcher) (*launcher.Pod, error) { return l.Attach(r.T.Context(), "alice") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, podrig.Serve...)
+			first := r.Launch(podrig.Alice)
+			var second *launcher.Pod
+			l := r.L
+			l.Ready = successor{readiness.ReadyLine{}, new(sync.Once), func() {
+				if err := first.Stop(t.Context()); err != nil {
+					t.Error(err)
+				}
+				second = r.Launch(podrig.Alice)
+			}}
+			pod, err := get(r, &l)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if pod.PID() != second.PID() {
+				t.Errorf("it is pid %d, and the successor is %d", pod.PID(), second.PID())
+			}
+			if err := pod.Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 // A resolver without a base cannot keep names apart: everything that would have

@@ -2,7 +2,10 @@
 
 package ownership
 
-import "testing"
+import (
+	"errors"
+	"testing"
+)
 
 // What a launch pays for the name: two locks, taken and given back.
 func BenchmarkClaim(b *testing.B) {
@@ -33,10 +36,11 @@ func BenchmarkRecord(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	defer c.Close()
 	defer c.Settle()
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := c.Record(whole()); err != nil {
+		if err := errors.Join(c.Intend(whole().Intent), c.Start(whole().Identity)); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -49,7 +53,7 @@ func BenchmarkRunning(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer p.Close()
-	if err := p.write(whole()); err != nil {
+	if err := put(p, whole()); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()

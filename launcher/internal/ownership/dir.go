@@ -71,7 +71,7 @@ var ErrNotOursAlone = errors.New("it is not ours alone")
 // checkBase makes sure that nobody but us, or who may do anything anyway, can
 // put a file of his own in the place of one of ours.
 func (p *Place) checkBase() error {
-	if err := p.baseIs.checkOwner(); err != nil {
+	if err := p.baseIs.checkOwner(p.euid); err != nil {
 		return fmt.Errorf("the base directory %q: %w: %w", p.base.path, ErrNotOursAlone, err)
 	}
 	return nil

@@ -8,9 +8,10 @@ import (
 	"os"
 )
 
-const nonblock = 0
-
-type dir struct{ path string }
+type dir struct {
+	path string
+	fd   int
+}
 
 var anywhere = &dir{}
 
@@ -25,13 +26,25 @@ func openDirectory(string) (*dir, status, error) { return nil, status{}, errors.
 func (d *dir) close()                             {}
 func (d *dir) lstat(string) (status, error)       { return status{}, errors.ErrUnsupported }
 func (d *dir) open(string, int) (*os.File, error) { return nil, errors.ErrUnsupported }
-func (d *dir) add(string, status, []byte, func() error) error {
-	return errors.ErrUnsupported
+func (d *dir) openFD(string, int) (int, error)    { return -1, errors.ErrUnsupported }
+func (d *dir) remove(string) error                { return errors.ErrUnsupported }
+
+func (d *dir) read(string, int64) ([]byte, status, error) {
+	return nil, status{}, errors.ErrUnsupported
 }
-func (d *dir) remove(string) error { return errors.ErrUnsupported }
+
+type openRecord struct{ fd int }
+
+func (r *openRecord) write([]byte) error     { return errors.ErrUnsupported }
+func (r *openRecord) isThere() (bool, error) { return false, errors.ErrUnsupported }
 
 func fileStatus(*os.File) (status, error) { return status{}, errors.ErrUnsupported }
 
-func (s status) same(status) bool    { return false }
-func (s status) checkOwner() error   { return errors.ErrUnsupported }
-func (s status) is(fs.FileInfo) bool { return false }
+func (s status) same(status) bool     { return false }
+func (s status) checkOwner(int) error { return errors.ErrUnsupported }
+func (s status) is(fs.FileInfo) bool  { return false }
+
+func isMissing(error) bool { return false }
+
+func groupOf() int   { return 0 }
+func sessionOf() int { return 0 }

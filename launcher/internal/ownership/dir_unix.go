@@ -15,9 +15,6 @@ import (
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
-// nonblock keeps an open from waiting for the other end of a FIFO.
-const nonblock = unix.O_NONBLOCK
-
 // A dir is an open directory. What is in it is reached relative to it, by a name
 // that is no path, and never through a link.
 //
@@ -65,39 +62,83 @@ func (d *dir) lstat(name string) (status, error) {
 }
 
 // open opens the file called name. One that is opened for reading and writing does
-// not keep the caller waiting if it is a FIFO (fifo(7)); for others see [nonblock].
+// not keep the caller waiting if it is a FIFO (fifo(7)).
 func (d *dir) open(name string, flags int) (*os.File, error) {
-	fd, err := openAt(d.fd, name, flags, 0o600)
+	fd, err := d.openFD(name, flags)
 	if err != nil {
-		return nil, d.failed("open", name, err)
+		return nil, err
 	}
 	return os.NewFile(uintptr(fd), filepath.Join(d.path, name)), nil
 }
 
-// add appends data to the file called name, or returns errNotWritten if it is not
-// the one that is meant, of the same size: a new file may get the inode of one that
-// was deleted.
-func (d *dir) add(name string, meant status, data []byte, may func() error) error {
-	fd, err := openAt(d.fd, name, unix.O_WRONLY|unix.O_APPEND|nonblock, 0)
+// openFD is open without what package os asks about each file.
+func (d *dir) openFD(name string, flags int) (int, error) {
+	fd, err := openAt(d.fd, name, flags, 0o600)
 	if err != nil {
-		return d.failed("open", name, err)
+		return -1, d.failed("open", name, err)
+	}
+	return fd, nil
+}
+
+// read returns what is in the file called name, if it is a regular one of at most
+// max bytes, and what it is.
+func (d *dir) read(name string, max int64) ([]byte, status, error) {
+	fd, err := openAt(d.fd, name, unix.O_RDONLY|unix.O_NONBLOCK, 0) // a FIFO would not open otherwise
+	if err != nil {
+		return nil, status{}, d.failed("open", name, err)
 	}
 	defer unix.Close(fd)
-	if there, err := statusOf(fd); err != nil || !there.same(meant) || there.size != meant.size {
-		return errors.Join(errNotWritten, err)
-	}
-	if err := may(); err != nil {
-		return err
-	}
-	for len(data) > 0 && err == nil {
-		n := 0
-		err = again(func() error { n, err = unix.Write(fd, data); return err })
-		data = data[max(n, 0):]
-	}
+	s, err := statusOf(fd)
 	if err != nil {
-		return d.failed("write", name, err)
+		return nil, s, d.failed("stat", name, err)
+	}
+	if !s.mode.IsRegular() || s.size > max {
+		return nil, s, nil
+	}
+	data := make([]byte, s.size)
+	read := 0
+	for read < len(data) {
+		var n int
+		err := again(func() (err error) { n, err = unix.Read(fd, data[read:]); return err })
+		if err != nil {
+			return nil, s, d.failed("read", name, err)
+		}
+		if n == 0 {
+			break // it was made shorter
+		}
+		read += n
+	}
+	return data[:read], s, nil
+}
+
+// An openRecord is the record that we have written.
+type openRecord struct {
+	fd   int
+	size int64
+}
+
+// write appends data.
+func (r *openRecord) write(data []byte) error {
+	for len(data) > 0 {
+		var n int
+		err := again(func() (err error) { n, err = unix.Write(r.fd, data); return err })
+		if err != nil {
+			return err
+		}
+		r.size += int64(n)
+		data = data[n:]
 	}
 	return nil
+}
+
+// isThere reports whether the file still has its name, and holds what was written. It
+// makes the file its user's alone if the umask did not.
+func (r *openRecord) isThere() (bool, error) {
+	s, err := statusOf(r.fd)
+	if err == nil && s.mode.Perm() != 0o600 {
+		err = unix.Fchmod(r.fd, 0o600)
+	}
+	return err == nil && s.linked && s.size == r.size, err
 }
 
 // remove deletes the file, or empty directory, called name, if it is there.
@@ -141,6 +182,7 @@ type status struct {
 	size     int64
 	uid      uint32
 	dev, ino uint64
+	linked   bool // it has a name
 }
 
 // same reports whether both are of one file.
@@ -153,11 +195,11 @@ func (s status) is(fi fs.FileInfo) bool {
 }
 
 // checkOwner makes sure that nobody but us, or who may do anything anyway, has
-// written the file: what it says would be believed.
-func (s status) checkOwner() error {
+// written the file: what it says would be believed. euid is who we are.
+func (s status) checkOwner(euid int) error {
 	const othersMayWrite = 0o022
 	switch {
-	case int(s.uid) != os.Geteuid():
+	case int(s.uid) != euid:
 		return fmt.Errorf("%w: it is another user's", runtimedir.ErrInsecure)
 	case s.mode.Perm()&othersMayWrite != 0:
 		return fmt.Errorf("%w: others may write to it (mode %v)", runtimedir.ErrInsecure, s.mode)
@@ -188,6 +230,8 @@ func newStatus(st *unix.Stat_t) status {
 		uid:  st.Uid,
 		dev:  uint64(st.Dev), // of another type on each system
 		ino:  st.Ino,
+
+		linked: st.Nlink > 0,
 	}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
@@ -206,4 +250,14 @@ func newStatus(st *unix.Stat_t) status {
 		s.mode |= fs.ModeSticky
 	}
 	return s
+}
+
+// isMissing reports whether err says that there is no such file.
+func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+func groupOf() int { return unix.Getpgrp() }
+
+func sessionOf() int {
+	session, _ := unix.Getsid(0) // which does not fail for this process
+	return session
 }

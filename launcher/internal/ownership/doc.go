@@ -8,8 +8,8 @@
 //	.NAME.json     the record: who the pod is, and where it answers
 //
 // The locks are flock(2) locks. They are never unlinked: somebody may wait for
-// the one while another locks its successor. The record is created when the process
-// was started, and added to when it is ready.
+// the one while another locks its successor. The record is created before the process
+// is started, and added to when it was and when it is ready.
 //
 // # What the two witnesses mean
 //
@@ -20,10 +20,12 @@
 //	pod lock  launch lock      record                        verdict
 //	held      any              ready, process proven alive   it runs
 //	any       held by another  any                           it is being launched: wait
-//	held      free             not ready, or none            left by a launcher that died: its holders are ended
-//	held      free             its process is gone           descendants outlived it: wait; nobody is signalled
+//	held      free             not ready                     left by a launcher that died: those of its launch are ended
+//	held      free             none                          it may run: nobody is signalled
+//	held      free             ready, its process is gone    descendants outlived it: nobody is signalled
 //	free      free             process proven alive          it runs (it closed its descriptors)
 //	free      free             stale, or none                nobody has the name
+//	any       free             cannot be told                it may run: ErrUnclear
 //
 // Of a process on another machine the record is the only witness: nobody there
 // holds the lock. It is written before the start, names the launch, and whoever
@@ -34,7 +36,7 @@
 //
 // The launch lock is released by LOCK_UN. Closing alone does not do it while a
 // child that has just been forked, by anybody in the program, has a copy of the
-// descriptor and has not come to its exec. The pod lock is only ever closed
-// once a process was started with it: LOCK_UN, by anybody, frees the lock of
-// all copies, and so the name of a live pod.
+// descriptor and has not come to its exec. So is the pod lock of a launch that has
+// failed, once nobody of it is left. The lock of a pod that runs is only ever closed:
+// LOCK_UN, by anybody, frees the lock of all copies, and so the name of a live pod.
 package ownership

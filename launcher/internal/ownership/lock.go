@@ -5,30 +5,47 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 )
 
 // A lock is an flock(2) lock that is held. It belongs to the open file, not to
 // the process: a child that inherits the descriptor holds it as well.
 type lock struct {
-	file *os.File
-	was  status // file's, when it was locked
+	path string
+	fd   int
+	was  status   // the file's, when it was locked
+	file *os.File // fd, once asFile was called; nil before
 }
 
 // errBusy says that somebody else holds a lock.
 var errBusy = errors.New("locked by another")
 
+// asFile returns the locked file, for a child to inherit. It is closed with the lock.
+func (l *lock) asFile() *os.File {
+	if l.file == nil {
+		l.file = os.NewFile(uintptr(l.fd), l.path)
+	}
+	return l.file
+}
+
 // unlock releases the lock, for all copies of its descriptor, and closes ours.
 func (l *lock) unlock() {
 	l.free()
-	l.file.Close()
+	l.drop()
 }
 
 // drop closes our copy. The lock stays as long as there is another.
-func (l *lock) drop() { l.file.Close() }
+func (l *lock) drop() {
+	if l.file != nil {
+		l.file.Close()
+		return
+	}
+	closeFD(l.fd)
+}
 
 // isAt reports whether l is still the file called name.
-func (l *lock) isAt(base *dir, name string) (bool, error) {
-	there, err := base.lstat(name)
+func (l *lock) isAt(base *dir) (bool, error) {
+	there, err := base.lstat(filepath.Base(l.path))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil

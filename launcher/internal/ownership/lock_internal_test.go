@@ -23,7 +23,7 @@ func TestLockOfADeletedFile(t *testing.T) {
 	for range workers {
 		go func() {
 			for n := 0; n < rounds; {
-				l, err := tryLock(base, "lock")
+				l, err := tryLock(base, "lock", true)
 				if err == errBusy {
 					runtime.Gosched()
 					continue

@@ -4,8 +4,10 @@ package ownership
 
 import "errors"
 
-func tryLock(*dir, string) (*lock, error) { return nil, errors.ErrUnsupported }
+func tryLock(*dir, string, bool) (*lock, error) { return nil, errors.ErrUnsupported }
 
 func isLocked(*dir, string) (bool, error) { return false, errors.ErrUnsupported }
 
 func (l *lock) free() {}
+
+func closeFD(int) {}

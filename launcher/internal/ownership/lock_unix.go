@@ -15,27 +15,28 @@ import (
 )
 
 // tryLock takes the lock that is the file called name in base, or returns
-// errBusy. It creates the file.
-func tryLock(base *dir, name string) (*lock, error) {
+// errBusy. It creates the file. A file that was deleted meanwhile is not it; whether one
+// was renamed is only asked if exact.
+func tryLock(base *dir, name string, exact bool) (*lock, error) {
 	for {
-		f, err := openLock(base, name)
+		fd, err := openLock(base, name)
 		if err != nil {
 			return nil, err
 		}
-		err = flock(f, unix.LOCK_EX|unix.LOCK_NB)
+		l := &lock{path: filepath.Join(base.path, name), fd: fd}
+		err = flock(fd, unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
-			l := &lock{file: f}
 			var same bool
-			if same, err = l.identify(base, name); same {
+			if same, err = l.identify(base, exact); same {
 				return l, nil
 			}
 		}
-		f.Close()
+		l.drop()
 		switch {
 		case errors.Is(err, unix.EWOULDBLOCK):
 			return nil, errBusy
 		case err != nil:
-			return nil, fmt.Errorf("lock %q: %w", filepath.Join(base.path, name), err)
+			return nil, fmt.Errorf("lock %q: %w", l.path, err)
 		}
 		// Somebody has deleted or replaced the file between our open and our
 		// lock, and others lock another one: once more.
@@ -45,12 +46,18 @@ func tryLock(base *dir, name string) (*lock, error) {
 // identify notes which file l is, reports whether it is the one called name, and
 // then makes sure that it can be opened by us: a umask with bits of the user's
 // would keep everybody from it.
-func (l *lock) identify(base *dir, name string) (same bool, err error) {
-	if l.was, err = fileStatus(l.file); err != nil {
+func (l *lock) identify(base *dir, exact bool) (same bool, err error) {
+	if l.was, err = statusOf(l.fd); err != nil {
 		return false, err
 	}
-	if same, err = l.isAt(base, name); same && l.was.mode.Perm()&0o600 != 0o600 {
-		err = l.file.Chmod(0o600)
+	if same = l.was.linked; !l.was.mode.IsRegular() {
+		return false, notRegular(l.was)
+	}
+	if same && exact {
+		same, err = l.isAt(base)
+	}
+	if same && l.was.mode.Perm()&0o600 != 0o600 {
+		err = unix.Fchmod(l.fd, 0o600)
 	}
 	return same && err == nil, err
 }
@@ -58,17 +65,17 @@ func (l *lock) identify(base *dir, name string) (same bool, err error) {
 // isLocked reports whether somebody holds the lock that is the file called
 // name in base. A file that is not there nobody has locked.
 func isLocked(base *dir, name string) (bool, error) {
-	if _, err := base.lstat(name); errors.Is(err, fs.ErrNotExist) {
+	fd, err := openAt(base.fd, name, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	f, err := openLock(base, name)
 	if err != nil {
-		return false, err
+		return false, base.noLock(name, err)
 	}
-	l := &lock{file: f}
+	l := &lock{fd: fd}
 	defer l.unlock()
 	// A shared lock, for two who ask at once are not to see each other.
-	err = flock(f, unix.LOCK_SH|unix.LOCK_NB)
+	err = flock(fd, unix.LOCK_SH|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return true, nil
 	}
@@ -76,29 +83,36 @@ func isLocked(base *dir, name string) (bool, error) {
 }
 
 // openLock opens a lock file without waiting for a FIFO.
-func openLock(base *dir, name string) (*os.File, error) {
-	f, err := base.open(name, os.O_RDWR|os.O_CREATE)
-	if err == nil {
-		return f, nil
+func openLock(base *dir, name string) (int, error) {
+	fd, err := openAt(base.fd, name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return -1, base.noLock(name, err)
 	}
-	there, statErr := base.lstat(name)
+	return fd, nil
+}
+
+// noLock explains the error of opening the lock called name.
+func (d *dir) noLock(name string, err error) error {
+	there, statErr := d.lstat(name)
 	if statErr == nil && !there.mode.IsRegular() {
 		err = notRegular(there)
 	}
-	err = fmt.Errorf("open the lock %q: %w", filepath.Join(base.path, name), err)
+	err = fmt.Errorf("open the lock %q: %w", filepath.Join(d.path, name), err)
 	if errors.Is(statErr, fs.ErrNotExist) { // it cannot be made
 		err = fmt.Errorf("%w: %w", runtimedir.ErrUnavailable, err)
 	}
-	return nil, err
+	return err
 }
 
-func flock(f *os.File, how int) error {
-	return again(func() error { return unix.Flock(int(f.Fd()), how) })
+func flock(fd int, how int) error {
+	return again(func() error { return unix.Flock(fd, how) })
 }
+
+func closeFD(fd int) { unix.Close(fd) }
 
 // free releases the lock for all copies of its descriptor, and keeps ours.
 func (l *lock) free() {
 	// It cannot fail on an open file (flock(2)), and if it did, closing would
 	// have to do.
-	_ = flock(l.file, unix.LOCK_UN)
+	_ = flock(l.fd, unix.LOCK_UN)
 }

@@ -5,6 +5,7 @@ package ownership_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,8 +16,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/crashpoint"
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
@@ -56,9 +59,23 @@ func TestMain(m *testing.M) {
 		_, err := os.OpenFile(arg, os.O_WRONLY, 0)
 		must(err)
 		time.Sleep(time.Hour) // unlike select {} no deadlock, without cgo
+	case "copy": // the lock, as a child of the launcher's that does not come to its exec
+		syscall.CloseOnExec(inherited)
+		echo()
 	case "take": // the lock, for who has the file open as well, and end
 		must(unix.Flock(inherited, unix.LOCK_EX|unix.LOCK_NB))
 		fmt.Println(os.Getpid())
+	case "launch": // the pod alice below arg, without its process
+		launch(arg, "bob") // what a program asks once
+		crashpoint.Begin()
+		launch(arg, "alice")
+		crashpoint.End()
+	case "claim": // the name alice below arg, and launch
+		p, err := ownership.Open(arg, "alice")
+		must(err)
+		_, err = p.Claim(context.Background())
+		must(err)
+		echo()
 	case "read": // the lock's file, without any lock
 		_, err := os.Open(arg)
 		must(err)
@@ -66,6 +83,32 @@ func TestMain(m *testing.M) {
 	default:
 		must(fmt.Errorf("unknown role %q", role))
 	}
+}
+
+// launch is all that a launch does about its name. It changes to the
+// directory where it is once the pod is ready, and once the launch returns.
+func launch(base, name string) {
+	p, err := ownership.Open(base, name)
+	must(err)
+	c, err := p.Claim(context.Background())
+	must(err)
+	must(c.CheckBase())
+	c.File()
+	must(c.Intend(intent()))
+	id, err := unixproc.Identify(os.Getpid())
+	must(err)
+	must(c.Start(id))
+	must(os.Chdir("."))
+	must(c.Ready(ownership.Answer{Ready: true, Network: "unix", Address: "/alice/sock"}))
+	c.Settle()
+	must(os.Chdir("."))
+	c.Close()
+}
+
+// settle ends a claim, as a launch does.
+func settle(c *ownership.Claim) {
+	c.Settle()
+	c.Close()
 }
 
 func must(err error) {
@@ -98,6 +141,11 @@ type child struct {
 
 // start starts a child that inherits lock.
 func start(t *testing.T, role string, lock ...*os.File) *child {
+	return startIn(t, true, role, lock...)
+}
+
+// startIn is start, in a session of its own or in ours.
+func startIn(t *testing.T, ownSession bool, role string, lock ...*os.File) *child {
 	t.Helper()
 	stdin, in, err := os.Pipe()
 	if err != nil {
@@ -110,7 +158,7 @@ func start(t *testing.T, role string, lock ...*os.File) *child {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), roleVariable+"="+role)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = stdin, stdout, os.Stderr, lock
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: ownSession}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -219,22 +267,35 @@ func (s *scene) pod(role string, ready bool) (*child, ownership.Record) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	r := ownership.Record{Identity: id, Answer: ownership.Answer{Ready: ready, Network: "unix", Address: "/alice/sock"}}
-	if err := c.Record(r); err != nil {
+	r := ownership.Record{Intent: intent(), Identity: id}
+	if err := errors.Join(c.Intend(r.Intent), c.Start(id)); err != nil {
 		s.t.Fatal(err)
 	}
-	c.Settle()
+	if ready {
+		r.Answer = ownership.Answer{Ready: true, Network: "unix", Address: "/alice/sock"}
+		if err := c.Ready(r.Answer); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	settle(c)
 	return pod, r
 }
+
+// intent is that of a launch.
+func intent() ownership.Intent { return ownership.Intent{Launch: uuid.New(), Dir: "/run/alice"} }
 
 // record has a record written that says r, and gives the name back.
 func (s *scene) record(r ownership.Record) {
 	s.t.Helper()
 	c := s.mustClaim()
-	if err := c.Record(r); err != nil {
+	err := errors.Join(c.Intend(r.Intent), c.Start(r.Identity))
+	if r.Ready {
+		err = errors.Join(err, c.Ready(r.Answer))
+	}
+	if err != nil {
 		s.t.Fatal(err)
 	}
-	c.Settle()
+	settle(c)
 }
 
 // hold takes one of the locks, past the package, until the test is over or the

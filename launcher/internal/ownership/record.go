@@ -11,7 +11,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -23,33 +22,52 @@ import (
 // Version of the record that this package writes. Within a version fields may
 // be added, and keep their meaning; a reader ignores what it does not know. A
 // record of a later version is believed as far as it can be read.
-const Version = 1
+//
+// A record of version 1 is one object, with the process in it, and the Answer may
+// follow. A program that knows only that must not take a record of version 3 for none: it
+// finds no process there, and the version tells it to fail.
+const Version = 3
 
-// versionElsewhere is that of a record of a process elsewhere. Whoever knows only
-// version 1 must not take it for no record.
+// versionElsewhere is that of a record of a process elsewhere. It has the form of
+// version 1.
 const versionElsewhere = 2
 
 // A Record says who the pod of a name is. It holds neither the overlay's text
 // nor the environment.
 //
-// Its file has two lines, each a JSON object: one from when the process was started,
-// and one that is added once it is ready. A second one that is torn says nothing.
+// Its file has up to three lines, each a JSON object that is written at once: the
+// Intent before there is a process, the Identity of the process after its start, and
+// the Answer once the pod is ready. A line that is torn says nothing.
 type Record struct {
-	Version int    `json:"version"`
-	Name    string `json:"name"`
-	unixproc.Identity
-	Launch  uuid.UUID `json:"launch"`
-	Session uuid.UUID `json:"session"` // that was resumed; zero: a fresh one
-	Command []string  `json:"command"` // path and arguments, redacted
-	Dir     string    `json:"dir"`     // the runtime directory
-	Log     string    `json:"log"`     // where the log is
-	Started time.Time `json:"started"` // for people; nothing is decided by it
+	Intent
+	unixproc.Identity // zero until the process was started
+	Answer
+}
+
+// An Intent says who is about to launch what.
+type Intent struct {
+	Version  int       `json:"version"`
+	Name     string    `json:"name"`
+	Launch   uuid.UUID `json:"launch"`
+	Launcher Owner     `json:"launcher,omitzero"` // the program that launches the pod
+	Session  uuid.UUID `json:"session"`           // that was resumed; zero: a fresh one
+	Command  []string  `json:"command"`           // path and arguments, redacted, and shortened
+	Dir      string    `json:"dir"`               // the runtime directory
+	Log      string    `json:"log"`               // where the log is
+	Started  time.Time `json:"started"`           // for people; nothing is decided by it
 
 	// Elsewhere is set of a process that has no Identity: it was started for the
 	// launch on another machine, or is about to be.
 	Elsewhere bool `json:"elsewhere,omitempty"`
 
-	Answer
+	// Overlay says that the overlay is in a file, see OverlayName.
+	Overlay bool `json:"overlay,omitempty"`
+}
+
+// An Owner is a launcher.
+type Owner struct {
+	unixproc.Identity
+	Session int `json:"session"` // its session, which no pod is in
 }
 
 // An Answer is what is added to the record of a pod that is ready.
@@ -59,73 +77,121 @@ type Answer struct {
 	Address string `json:"address,omitempty"`
 }
 
-// maxRecord is more than any record of ours can be: an argument list has at
-// most a few hundred KiB once the overlay is out of it. What is larger is junk.
-const maxRecord = 4 << 20
+// started reports whether a process is recorded.
+func (r *Record) started() bool { return r.PID != 0 || r.Elsewhere }
 
-// ErrNoRecord says that there is no record, or none that can be read.
+// same reports whether both say the same of one launch.
+func (r *Record) same(s *Record) bool {
+	return r.Launch == s.Launch && r.Identity == s.Identity && r.Ready == s.Ready
+}
+
+const (
+	// maxCommand is how many bytes of the record a command may take: a longer one is
+	// shortened.
+	maxCommand = 32 << 10
+
+	// maxWritten is how many bytes a record may take.
+	maxWritten = 64 << 10
+
+	// maxRecord is more than any record can be, also of an earlier version.
+	maxRecord = 4 << 20
+)
+
+// ErrNoRecord says that there is no record, or only the beginning of one: its
+// launcher died while it was writing that.
 var ErrNoRecord = errors.New("no record")
 
-// read returns the record. A file that is not a record, because somebody else
-// has written it or it is torn, counts as none: the locks still protect the
-// name.
+// ErrUnclear says that there is a record which cannot be believed: it cannot be
+// read, or is none of ours. It may be about a pod that runs, so nobody is started,
+// and nobody is signalled.
+var ErrUnclear = errors.New("whether the pod runs cannot be told")
+
+// unclear returns an ErrUnclear about the record, for a reason.
+func (p *Place) unclear(format string, args ...any) error {
+	return fmt.Errorf("%w from its record %q, which is damaged or not ours: %w; end the pod if it runs, and remove the file",
+		ErrUnclear, p.path(p.recordName()), fmt.Errorf(format, args...))
+}
+
+// read returns the record, ErrNoRecord or ErrUnclear.
 func (p *Place) read() (Record, error) {
-	f, err := p.base.open(p.recordName(), os.O_RDONLY|nonblock)
-	if errors.Is(err, fs.ErrNotExist) {
-		return Record{}, fmt.Errorf("%w: %w", ErrNoRecord, err)
-	}
-	if err != nil {
-		if there, statErr := p.base.lstat(p.recordName()); statErr == nil && !there.mode.IsRegular() {
-			return Record{}, p.noRecord(there)
-		}
-		return Record{}, err
-	}
-	defer f.Close()
-	there, err := fileStatus(f)
+	data, s, err := p.base.read(p.recordName(), maxRecord)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Record{}, fmt.Errorf("%w: %w", ErrNoRecord, err)
 	case err != nil:
-		return Record{}, err
-	case !there.mode.IsRegular() || there.size > maxRecord:
-		return Record{}, p.noRecord(there)
+		return Record{}, p.unclear("%w", err)
+	case !s.mode.IsRegular():
+		return Record{}, p.unclear("it is not a regular file (%v)", s.mode)
+	case s.size > maxRecord:
+		return Record{}, p.unclear("it is too large (%d bytes)", s.size)
 	}
-	if err := there.checkOwner(); err != nil {
-		return Record{}, fmt.Errorf("the record %q: %w", f.Name(), err)
+	if err := s.checkOwner(p.euid); err != nil {
+		return Record{}, p.unclear("%w", err)
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxRecord))
-	if err != nil {
-		return Record{}, err
+	r, err := parseRecord(data, p.name)
+	if err != nil && !errors.Is(err, ErrNoRecord) {
+		return Record{}, p.unclear("%w", err)
 	}
-	return parseRecord(data, p.name)
+	return r, err
 }
 
-func (p *Place) noRecord(there status) error {
-	return fmt.Errorf("%w: %q is not a record (%v, %d bytes)", ErrNoRecord, p.recordName(), there.mode, there.size)
-}
-
-func parseRecord(data []byte, name string) (Record, error) {
-	var r Record
+// parseRecord returns the record of name that is in data, and ErrNoRecord if there
+// is no more than the beginning of one.
+func parseRecord(data []byte, name string) (r Record, err error) {
+	data = bytes.TrimRight(data, "\x00") // which a crash of the machine may leave
 	objects := json.NewDecoder(bytes.NewReader(data))
 	var first json.RawMessage
-	valid := objects.Decode(&first) == nil
-	err := json.Unmarshal(first, &r)
-	if err == nil {
-		if answer := r.Answer; objects.Decode(&answer) == nil {
-			r.Answer = answer
-		}
+	err = objects.Decode(&first)
+	switch {
+	case len(data) == 0 || data[0] == '{' && errors.Is(err, io.ErrUnexpectedEOF):
+		return Record{}, fmt.Errorf("%w: it is torn after %d bytes", ErrNoRecord, len(data))
+	case err != nil:
+		return Record{}, err
+	}
+	if err = json.Unmarshal(first, &r); err == nil {
+		r.readMore(objects)
 		err = r.eachText(decodeText)
 	}
-	switch {
-	case err == nil && r.Version >= 1 && r.Name == name && r.PID > 1 && r.Boot != "":
-		return r, nil
-	case err == nil && r.Version >= versionElsewhere && r.Name == name && r.Elsewhere && r.Launch != uuid.Nil:
-		return r, nil
-	case valid && r.Version > Version:
-		// It means something to somebody, and its pod may well run.
-		return Record{}, fmt.Errorf("the record is of version %d, and this program knows only version %d, and %d of what runs elsewhere: %w", r.Version, Version, versionElsewhere, errors.Join(errors.ErrUnsupported, err))
-	case err != nil:
-		return Record{}, fmt.Errorf("%w: %w", ErrNoRecord, err)
+	if err == nil {
+		err = r.validate(name)
 	}
-	return Record{}, fmt.Errorf("%w: version %d, name %q, pid %d", ErrNoRecord, r.Version, r.Name, r.PID)
+	switch {
+	case err == nil:
+		return r, nil
+	case r.Version > Version:
+		err = fmt.Errorf("it is of version %d, and this program knows only version %d: %w: %w", r.Version, Version, errors.ErrUnsupported, err)
+	}
+	return Record{}, err
+}
+
+// readMore reads what follows the first object of r: an Answer, and before that the
+// Identity of the process if it is not in the first. Nothing else can be added.
+func (r *Record) readMore(objects *json.Decoder) {
+	if r.Version >= 3 && !r.started() {
+		var id unixproc.Identity
+		if objects.Decode(&id) != nil {
+			return
+		}
+		r.Identity = id
+	}
+	if answer := r.Answer; objects.Decode(&answer) == nil {
+		r.Answer = answer
+	}
+}
+
+// validate makes sure that r can be a record of name.
+func (r *Record) validate(name string) error {
+	process := r.PID > 1 && r.Boot != ""
+	if r.Version >= 3 && !process {
+		process = r.PID == 0 && !r.Ready && r.Launch != uuid.Nil && r.Launcher.PID > 0 && r.Launcher.Boot != ""
+	}
+	if r.Version >= versionElsewhere && r.Elsewhere {
+		process = r.Launch != uuid.Nil
+	}
+	if r.Version < 1 || r.Name != name || !process {
+		return fmt.Errorf("version %d, name %q, pid %d, launch %v", r.Version, r.Name, r.PID, r.Launch)
+	}
+	return nil
 }
 
 // eachText replaces every string of r that may hold any bytes, for a path may,
@@ -163,84 +229,118 @@ func decodeText(s string) (string, error) {
 	return string(raw), err
 }
 
-// write creates the record, in place of one that is in the way. It is not synced
-// to the disk: after a crash of the machine no record is worth anything. Whoever
-// reads it while it is written finds one that is torn, and so none.
+// shorten returns the command as it is if it takes no more than maxCommand of a
+// record, else its first arguments, and how much is left out.
+func shorten(command []string) []string {
+	room := maxCommand
+	for i, arg := range command {
+		if room -= len(arg) + len(`"",`); room >= 0 {
+			text, _ := encodeText(arg)
+			quoted, err := json.Marshal(text)
+			if room -= len(quoted) - len(`""`) - len(arg); err == nil && room >= 0 {
+				continue
+			}
+		}
+		left := 0
+		for _, arg := range command[i:] {
+			left += len(arg)
+		}
+		return append(slices.Clone(command[:i]), fmt.Sprintf("… %d more, %d bytes", len(command)-i, left))
+	}
+	return command
+}
+
+// lines returns what r has in its file.
+func (r Record) lines() ([]byte, error) {
+	r.Command = shorten(r.Command)
+	if err := r.eachText(encodeText); err != nil {
+		return nil, err
+	}
+	objects := []any{r.Intent}
+	if r.PID != 0 {
+		objects = append(objects, r.Identity)
+	}
+	if r.Ready {
+		objects = append(objects, r.Answer)
+	}
+	var text bytes.Buffer
+	for _, o := range objects {
+		if err := json.NewEncoder(&text).Encode(o); err != nil {
+			return nil, err
+		}
+	}
+	if text.Len() > maxWritten {
+		return nil, fmt.Errorf("the record would take %d bytes, %d are allowed: the paths in it are too long", text.Len(), maxWritten)
+	}
+	return text.Bytes(), nil
+}
+
+// write creates the record, which must not be there, and keeps it open.
+// It is not synced to the disk: after a crash of the machine no record is worth
+// anything. A reader that comes in the middle finds a torn one, and so none.
 func (p *Place) write(r Record) error {
 	r.Version, r.Name = Version, p.name
 	if r.Elsewhere {
 		r.Version = versionElsewhere
 	}
-	if err := r.eachText(encodeText); err != nil {
-		return err
-	}
-	data, err := json.Marshal(r)
+	data, err := r.lines()
 	if err != nil {
 		return err
 	}
-	f, err := p.create(p.recordName())
+	p.forget()
+	fd, err := p.base.openFD(p.recordName(), os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND)
 	if err != nil {
 		return err
 	}
-	p.written = nil
-	made, err := fileStatus(f)
-	if err == nil && made.mode.Perm() != 0o600 { // by the umask
-		err = f.Chmod(0o600)
+	p.record = &openRecord{fd: fd}
+	if err = p.record.write(data); err != nil {
+		return errors.Join(fmt.Errorf("write %q: %w", p.path(p.recordName()), err), p.remove())
 	}
-	if err == nil {
-		made.size = int64(len(data) + 1)
-		_, err = f.Write(append(data, '\n'))
-	}
-	if err == nil {
-		p.written = &made
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		p.base.remove(p.recordName())
-	}
-	return err
-}
-
-// create creates the file called name. The launch lock is ours, so nobody else
-// does; what is in the way goes.
-func (p *Place) create(name string) (*os.File, error) {
-	for {
-		f, err := p.base.open(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
-		if !errors.Is(err, fs.ErrExist) {
-			return f, err
-		}
-		if err := p.base.remove(name); err != nil {
-			return nil, err
-		}
-	}
+	return nil
 }
 
 // errNotWritten says that the record is not the one that was written.
 var errNotWritten = errors.New("the record was deleted or replaced")
 
-// add adds to the record that was written. This is on the way from the ready line
-// to the launch's return, so the record is not replaced: many filesystems flush a
-// file that is renamed over another. An error of may keeps it from being written.
-func (p *Place) add(a Answer, may func() error) (err error) {
-	if a.Address, err = encodeText(a.Address); err != nil {
+// add adds an object to the record that was written. This is on the way from the
+// ready line to the launch's return, so the record is not replaced: many filesystems
+// flush a file that is renamed over another.
+func (p *Place) add(object any) error {
+	data, err := json.Marshal(object)
+	switch {
+	case err != nil:
 		return err
-	}
-	data, err := json.Marshal(a)
-	if err != nil {
-		return err
-	}
-	if p.written == nil {
+	case p.record == nil:
 		return errNotWritten
 	}
-	switch err := p.base.add(p.recordName(), *p.written, append(data, '\n'), may); {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ELOOP):
-		return errNotWritten
-	default:
+	if there, err := p.record.isThere(); !there || err != nil {
+		return errors.Join(errNotWritten, err)
+	}
+	if err := p.mayWrite(); err != nil {
 		return err
 	}
+	return p.record.write(append(data, '\n'))
 }
 
-// remove deletes the record.
-func (p *Place) remove() error { return p.base.remove(p.recordName()) }
+// remove deletes the record that we have written, and no other.
+func (p *Place) remove() error {
+	if p.record == nil {
+		return nil
+	}
+	there, err := p.record.isThere()
+	if there && err == nil {
+		err = p.base.remove(p.recordName())
+	}
+	if err == nil {
+		p.forget()
+	}
+	return err
+}
+
+// forget closes the record that we have written.
+func (p *Place) forget() {
+	if p.record != nil {
+		closeFD(p.record.fd)
+		p.record = nil
+	}
+}

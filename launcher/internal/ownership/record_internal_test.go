@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -25,15 +26,18 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // whole is a record in which nothing is zero, with bytes that JSON cannot hold.
 func whole() Record {
 	return Record{
-		Version:  Version,
-		Name:     "alice",
+		Intent: Intent{
+			Version:  Version,
+			Name:     "alice",
+			Launch:   uuid.UUID{1},
+			Launcher: Owner{unixproc.Identity{PID: 42, Start: 1 << 30, Boot: "boot", PIDNamespace: "pid:[1]"}, 41},
+			Session:  uuid.UUID{2},
+			Command:  []string{"/bin/\xff", "<&>", "base64:no", ""},
+			Dir:      "/base\xfe/alice",
+			Log:      "/base\xfe/alice/stderr.log",
+			Started:  time.Date(2030, 1, 2, 3, 4, 5, 6, time.UTC),
+		},
 		Identity: unixproc.Identity{PID: 4711, Start: 1 << 40, Boot: "boot", PIDNamespace: "pid:[1]"},
-		Launch:   uuid.UUID{1},
-		Session:  uuid.UUID{2},
-		Command:  []string{"/bin/\xff", "<&>", "base64:no", ""},
-		Dir:      "/base\xfe/alice",
-		Log:      "/base\xfe/alice/stderr.log",
-		Started:  time.Date(2030, 1, 2, 3, 4, 5, 6, time.UTC),
 		Answer:   Answer{Ready: true, Network: "unix", Address: "/base\xfe/alice/sock"},
 	}
 }
@@ -49,6 +53,11 @@ func openPlace(t *testing.T) (*Place, string) {
 	return p, filepath.Join(base, ".alice.json")
 }
 
+// put writes a record in place of what is there.
+func put(p *Place, r Record) error {
+	return errors.Join(p.base.remove(p.recordName()), p.write(r))
+}
+
 // B4: a record is read as it was written, byte for byte, for a path may hold
 // any. D31: what a writer has left that was killed is in nobody's way.
 func TestRecordIsKept(t *testing.T) {
@@ -59,9 +68,9 @@ func TestRecordIsKept(t *testing.T) {
 	if err := os.WriteFile(path, []byte("half a rec"), 0o000); err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range []Record{{Identity: unixproc.Identity{PID: 2, Boot: "b"}}, whole()} {
+	for _, r := range []Record{{Identity: unixproc.Identity{PID: 2, Boot: "b"}}, {Intent: whole().Intent}, whole()} {
 		given := append([]string(nil), r.Command...)
-		if err := p.write(r); err != nil {
+		if err := put(p, r); err != nil {
 			t.Fatal(err)
 		}
 		if !slices.Equal(given, r.Command) {
@@ -85,57 +94,113 @@ func TestRecordIsKept(t *testing.T) {
 	}
 }
 
-// What is added to a record is read with it, as far as it is whole; and nothing
-// but where the pod answers is.
+// What is added to a record is read with it once it is whole: the process, and then
+// where it answers. Nothing else is read.
 func TestRecordIsAddedTo(t *testing.T) {
 	p, path := openPlace(t)
 	want := whole()
-	answer := want.Answer
-	want.Answer = Answer{}
-	if err := p.add(answer, free); !errors.Is(err, errNotWritten) {
+	if err := p.add(want.Identity); !errors.Is(err, errNotWritten) {
 		t.Errorf("there is no record to add to: %v", err)
 	}
-	if err := p.write(want); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.add(answer, free); err != nil {
+	answer := want.Answer
+	answer.Address, _ = encodeText(answer.Address)
+	if err := errors.Join(put(p, Record{Intent: want.Intent}), p.add(want.Identity), p.add(answer)); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	added := strings.LastIndexByte(strings.TrimSpace(string(data)), '\n') + 1
-	for end := added; end <= len(data); end++ {
+	lines := bytes.SplitAfter(data, []byte("\n"))
+	second, third := len(lines[0]), len(lines[0])+len(lines[1])
+	for end := range len(data) + 1 {
 		got, err := parseRecord(data[:end], "alice")
-		if err != nil {
-			t.Fatal(err)
+		want := Record{Intent: want.Intent}
+		switch {
+		case end < second-1: // the line's end tells nothing
+			if !errors.Is(err, ErrNoRecord) {
+				t.Fatalf("with %q: %+v, %v", data[:end], got, err)
+			}
+			continue
+		case end >= len(data)-1:
+			want = whole()
+		case end >= third-1:
+			want.Identity = whole().Identity
 		}
-		want.Answer = Answer{}
-		if end >= len(data)-1 { // the line's end tells nothing
-			want.Answer = answer
-		}
-		if !reflect.DeepEqual(got, want) {
-			t.Fatalf("with %q: %+v, want %+v", data[added:end], got, want)
+		if !reflect.DeepEqual(got, want) || err != nil {
+			t.Fatalf("with %q: %+v, %v, want %+v", data[second:end], got, err, want)
 		}
 	}
-	got, err := parseRecord(append(data[:added:added], `{"ready": true, "pid": 7, "name": "bob"}`...), "alice")
 	want.Answer = Answer{Ready: true}
-	if !reflect.DeepEqual(got, want) || err != nil {
-		t.Errorf("what is added names another process: %+v, %v; want %+v", got, err, want)
+	for _, more := range []string{`{"ready": true, "pid": 7, "name": "bob"}`, `{"ready": true}{"pid": 7}`} {
+		got, err := parseRecord(append(data[:third:third], more...), "alice")
+		if !reflect.DeepEqual(got, want) || err != nil {
+			t.Errorf("what is added names another process: %+v, %v; want %+v", got, err, want)
+		}
 	}
 	for what, change := range map[string]func() error{
 		"deleted": func() error { return os.Remove(path) },
 		"replaced": func() error {
 			return errors.Join(os.WriteFile(path+".other", data, 0o600), os.Rename(path+".other", path))
 		},
+		"changed": func() error { return os.Truncate(path, 1) },
 	} {
-		if err := errors.Join(p.write(want), change()); err != nil {
+		if err := errors.Join(put(p, want), change()); err != nil {
 			t.Fatal(err)
 		}
-		if err := p.add(answer, free); !errors.Is(err, errNotWritten) {
+		if err := p.add(answer); !errors.Is(err, errNotWritten) {
 			t.Errorf("%s: %v", what, err)
 		}
+	}
+}
+
+// A record is bounded: of a long command the first arguments are kept, and how
+// much is left out, also if they hold bytes that JSON escapes.
+func TestRecordIsBounded(t *testing.T) {
+	p, path := openPlace(t)
+	for name, arg := range map[string]string{
+		"escaped": strings.Repeat("<", 780<<10),
+		"binary":  strings.Repeat("\xff", 780<<10),
+		"plain":   strings.Repeat("x", maxCommand),
+	} {
+		r := whole()
+		r.Command = []string{"/bin/pod", "--first", arg, "--last"}
+		if err := put(p, r); err != nil {
+			t.Fatal(err)
+		}
+		if fi, err := os.Stat(path); err != nil || fi.Size() > maxWritten {
+			t.Errorf("%s: it has %d bytes, %v", name, fi.Size(), err)
+		}
+		got, err := p.read()
+		want := []string{"/bin/pod", "--first", fmt.Sprintf("… 2 more, %d bytes", len(arg)+len("--last"))}
+		if err != nil || !slices.Equal(got.Command, want) {
+			t.Errorf("%s: it has the command %.80q, %v; want %q", name, got.Command, err, want)
+		}
+	}
+	r := whole()
+	r.Log = strings.Repeat("x", maxWritten)
+	if err := put(p, r); err == nil {
+		t.Error("a record with a path of its own size was written")
+	}
+}
+
+// A program of yesterday, which knows version 1, does not take a record of this one
+// for none: it fails, for the version is another, and there is no process in the
+// first object.
+func TestRecordForAnEarlierProgram(t *testing.T) {
+	data, err := whole().lines()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first map[string]any
+	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&first); err != nil {
+		t.Fatal(err)
+	}
+	if version, _ := first["version"].(float64); version <= 1 {
+		t.Errorf("its version is %v", first["version"])
+	}
+	if pid, ok := first["pid"]; ok {
+		t.Errorf("its first object has a pid: %v", pid)
 	}
 }
 
@@ -151,7 +216,7 @@ func TestRecordOfALaterVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := whole()
-	want.Version = 2
+	want.Version, want.Launcher = 2, Owner{}
 	want.Command, want.Dir = []string{"/usr/bin/pod", "--overlay", "<overlay: 12 bytes>"}, "/run/user/1000/insomnia/alice"
 	want.Log, want.Address = want.Dir+"/stderr.log", want.Dir+"/sock"
 	if !reflect.DeepEqual(got, want) {
@@ -163,14 +228,14 @@ func TestRecordOfALaterVersion(t *testing.T) {
 // read what one of tomorrow writes, so a field that is here stays.
 func TestRecordGolden(t *testing.T) {
 	p, path := openPlace(t)
-	if err := p.write(whole()); err != nil {
+	if err := put(p, whole()); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden := filepath.Join("testdata", "record-v1.json")
+	golden := filepath.Join("testdata", "record-v3.json")
 	if *update {
 		if err := os.WriteFile(golden, got, 0o644); err != nil {
 			t.Fatal(err)
@@ -185,62 +250,80 @@ func TestRecordGolden(t *testing.T) {
 	}
 }
 
-// D31, E7: what is no record counts as none; one of a version to come that
-// cannot be read does not.
-func TestRecordThatIsNone(t *testing.T) {
-	p, path := openPlace(t)
-	if err := p.write(whole()); err != nil {
+// A record of version 1 is read as it was: one object, and what was added to it.
+func TestRecordOfVersion1(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("testdata", "record-v1.json"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	good, err := os.ReadFile(path)
+	want := whole()
+	want.Version, want.Launcher = 1, Owner{}
+	got, err := parseRecord(data, "alice")
+	if !reflect.DeepEqual(got, want) || err != nil {
+		t.Errorf("read %+v, %v; want %+v", got, err, want)
+	}
+	started := bytes.Replace(data, []byte(`"ready":true,`), []byte(`"ready":false,`), 1)
+	got, err = parseRecord(append(started, `{"ready": true, "network": "unix", "address": "/sock", "pid": 7}`...), "alice")
+	want.Answer.Address = "/sock"
+	if !reflect.DeepEqual(got, want) || err != nil {
+		t.Errorf("with what was added, read %+v, %v; want %+v", got, err, want)
+	}
+}
+
+// D31, E7: what is no record is believed by nobody, and only a beginning of one is as
+// good as none: the rest may be about a pod that runs.
+func TestRecordThatIsNone(t *testing.T) {
+	p, path := openPlace(t)
+	good, err := whole().lines()
 	if err != nil {
 		t.Fatal(err)
 	}
 	with := func(field string, value any) []byte {
-		var r map[string]any
-		if err := json.Unmarshal(good, &r); err != nil {
-			t.Fatal(err)
+		record := map[string]any{}
+		for objects := json.NewDecoder(bytes.NewReader(good)); objects.More(); {
+			if err := objects.Decode(&record); err != nil {
+				t.Fatal(err)
+			}
 		}
-		r[field] = value
-		data, err := json.Marshal(r)
+		record[field] = value
+		data, err := json.Marshal(record)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return data
 	}
-	for what, data := range map[string][]byte{
-		"empty":       nil,
-		"torn":        good[:len(good)/2],
-		"text":        []byte("4711\n"),
-		"binary":      []byte("\x00\xff\x7fELF"),
-		"null":        []byte("null"),
-		"list":        []byte("[]"),
-		"huge":        []byte(strings.Repeat(" ", maxRecord) + string(good)),
-		"other name":  with("name", "bob"),
-		"no version":  with("version", 0),
-		"no boot":     with("boot", ""),
-		"pid 0":       with("pid", 0),
-		"pid 1":       with("pid", 1),
-		"pid -1":      with("pid", -1),
-		"pid text":    with("pid", "4711"),
-		"pid huge":    with("pid", 1e30),
-		"bad base64":  with("log", "base64:!"),
-		"start below": with("start", -1),
+	for what, c := range map[string]struct {
+		data []byte
+		want error
+	}{
+		"empty":       {nil, ErrNoRecord},
+		"torn":        {good[:len(good)/4], ErrNoRecord},
+		"zeros":       {make([]byte, 4096), ErrNoRecord},
+		"text":        {[]byte("4711\n"), ErrUnclear},
+		"binary":      {[]byte("\x00\xff\x7fELF"), ErrUnclear},
+		"null":        {[]byte("null"), ErrUnclear},
+		"list":        {[]byte("[]"), ErrUnclear},
+		"half a list": {[]byte("["), ErrUnclear},
+		"huge":        {[]byte(strings.Repeat(" ", maxRecord) + string(good)), ErrUnclear},
+		"other name":  {with("name", "bob"), ErrUnclear},
+		"no version":  {with("version", 0), ErrUnclear},
+		"no boot":     {with("boot", ""), ErrUnclear},
+		"pid 0":       {with("pid", 0), ErrUnclear},
+		"pid 1":       {with("pid", 1), ErrUnclear},
+		"pid -1":      {with("pid", -1), ErrUnclear},
+		"pid text":    {with("pid", "4711"), ErrUnclear},
+		"pid huge":    {with("pid", 1e30), ErrUnclear},
+		"bad base64":  {with("log", "base64:!"), ErrUnclear},
+		"start below": {with("start", -1), ErrUnclear},
+		"no launcher": {[]byte(`{"version": 3, "name": "alice", "launch": "01000000-0000-0000-0000-000000000000"}`), ErrUnclear},
+		"version 4":   {[]byte(`{"version": 4, "name": "alice", "pid": {"number": 7}}`), errors.ErrUnsupported},
 	} {
-		if err := os.WriteFile(path, data, 0o600); err != nil {
+		if err := os.WriteFile(path, c.data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if r, err := p.read(); !errors.Is(err, ErrNoRecord) {
+		r, err := p.read()
+		if !errors.Is(err, c.want) || errors.Is(err, ErrNoRecord) == errors.Is(err, ErrUnclear) || !reflect.DeepEqual(r, Record{}) {
 			t.Errorf("%s: %+v, %v", what, r, err)
-		}
-	}
-	for what, data := range map[string][]byte{
-		"other name": []byte(`{"version": 2, "name": "bob", "pid": 7, "boot": "b"}`),
-		"other type": []byte(`{"version": 2, "name": "alice", "pid": {"number": 7}}`),
-		"no pid":     []byte(`{"version": 2, "name": "alice"}`),
-	} {
-		if r, err := parseRecord(data, "alice"); !errors.Is(err, errors.ErrUnsupported) || errors.Is(err, ErrNoRecord) {
-			t.Errorf("version 2, %s: %+v, %v", what, r, err)
 		}
 	}
 	for _, dir := range []func() error{
@@ -250,7 +333,7 @@ func TestRecordThatIsNone(t *testing.T) {
 		if err := errors.Join(os.Remove(path), dir()); err != nil {
 			t.Fatal(err)
 		}
-		if r, err := p.read(); !errors.Is(err, ErrNoRecord) {
+		if r, err := p.read(); !errors.Is(err, ErrUnclear) {
 			t.Errorf("no regular file: %+v, %v", r, err)
 		}
 	}
@@ -259,7 +342,7 @@ func TestRecordThatIsNone(t *testing.T) {
 // FuzzRecord: whatever stands in the file, reading it does not fail otherwise
 // than by an error, and what is believed can be the pod that was asked for.
 func FuzzRecord(f *testing.F) {
-	for _, name := range []string{"record-v1.json", "record-v2.json"} {
+	for _, name := range []string{"record-v1.json", "record-v2.json", "record-v3.json"} {
 		data, err := os.ReadFile(filepath.Join("testdata", name))
 		if err != nil {
 			f.Fatal(err)
@@ -272,15 +355,13 @@ func FuzzRecord(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, name string) {
 		r, err := parseRecord(data, name)
 		if err != nil {
-			if !errors.Is(err, ErrNoRecord) && !errors.Is(err, errors.ErrUnsupported) {
-				t.Errorf("an error of no kind: %v", err)
-			}
 			if !reflect.DeepEqual(r, Record{}) {
 				t.Errorf("a record with an error: %+v", r)
 			}
 			return
 		}
-		if r.Name != name || r.Version < 1 || r.PID <= 1 || r.Boot == "" {
+		known := r.PID > 1 && r.Boot != "" || r.Elsewhere && r.Launch != uuid.Nil || r.PID == 0 && !r.Ready && r.Launcher.PID > 0
+		if r.Name != name || r.Version < 1 || !known {
 			t.Errorf("believed %+v of %q", r, name)
 		}
 	})
@@ -299,7 +380,10 @@ func FuzzRecordIsKept(f *testing.F) {
 		want := whole()
 		want.PID, want.Start, want.Ready = max(pid, 2), start, ready
 		want.Dir, want.Log, want.Address, want.Command = dir, log, address, []string{arg, dir, arg + address}
-		if err := p.write(want); err != nil {
+		if !ready {
+			want.Answer = Answer{} // which is not written then
+		}
+		if err := put(p, want); err != nil {
 			t.Fatal(err)
 		}
 		got, err := p.read()
@@ -310,11 +394,8 @@ func FuzzRecordIsKept(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r, err := parseRecord(data, "bob"); !errors.Is(err, ErrNoRecord) {
-			t.Errorf("it is taken for bob's: %+v, %v", r, err)
+		if r, err := parseRecord(data, "bob"); err == nil {
+			t.Errorf("it is taken for bob's: %+v", r)
 		}
 	})
 }
-
-// free lets a record be written.
-func free() error { return nil }

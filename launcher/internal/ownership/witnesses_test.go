@@ -34,7 +34,8 @@ func TestWitnesses(t *testing.T) {
 	}{
 		{"held, any, ready and alive", runs},
 		{"any, held by another, any", beingLaunched},
-		{"held, free, not ready or none", leftBehind},
+		{"held, free, not ready", leftBehind},
+		{"held, free, none", noRecord},
 		{"held, free, its process is gone", descendants},
 		{"free, free, proven alive", droppedItsLock},
 		{"free, free, stale or none", nobody},
@@ -78,7 +79,7 @@ func beingLaunched(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := first.Record(ownership.Record{Identity: id}); err != nil {
+	if err := errors.Join(first.Intend(intent()), first.Start(id)); err != nil {
 		t.Fatal(err)
 	}
 	s.mustBeHeld(awhile(t), true)
@@ -86,10 +87,10 @@ func beingLaunched(t *testing.T) {
 
 	t.Run("and is ready", func(t *testing.T) {
 		waiting := s.claimSoon()
-		if err := first.Record(ownership.Record{Identity: id, Answer: ownership.Answer{Ready: true}}); err != nil {
+		if err := first.Ready(ownership.Answer{Ready: true}); err != nil {
 			t.Fatal(err)
 		}
-		first.Settle()
+		settle(first)
 		var running *ownership.RunningError
 		if err := (<-waiting).err; !errors.As(err, &running) || running.Record.PID != pod.pid {
 			t.Errorf("who waited got %v", err)
@@ -107,7 +108,7 @@ func beingLaunched(t *testing.T) {
 		if got.err != nil {
 			t.Fatal(got.err)
 		}
-		got.claim.Settle()
+		settle(got.claim)
 	})
 }
 
@@ -165,21 +166,14 @@ func leftBehind(t *testing.T) {
 		}
 		pod.mustBeKilled()
 	})
-	t.Run("no record", func(t *testing.T) {
+	t.Run("intended", func(t *testing.T) {
 		s := newScene(t)
-		pod, _ := s.pod("hold", false)
-		if err := os.Remove(s.path(".json")); err != nil {
+		c := s.mustClaim()
+		pod := start(t, "hold", c.File())
+		if err := c.Intend(intent()); err != nil {
 			t.Fatal(err)
 		}
-		s.mustBeFree()
-		pod.mustBeKilled()
-	})
-	t.Run("no record that can be read", func(t *testing.T) {
-		s := newScene(t)
-		pod, _ := s.pod("hold", true)
-		if err := os.WriteFile(s.path(".json"), []byte("{"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		settle(c)
 		s.mustBeFree()
 		pod.mustBeKilled()
 	})
@@ -193,7 +187,8 @@ func leftBehind(t *testing.T) {
 	})
 	t.Run("its group", leftGroup)
 	t.Run("not who reads the lock's file", notTheReader)
-	t.Run("not yet", notBeforeItSettles)
+	t.Run("not a child of the launcher's", notTheWorker)
+	t.Run("not ourselves", notOurselves)
 }
 
 // A process that a pod has started, and that holds nothing any more, goes with
@@ -224,36 +219,113 @@ func leftGroup(t *testing.T) {
 // To have the file open is not to hold the lock: a backup is not signalled.
 func notTheReader(t *testing.T) {
 	s := newScene(t)
-	pod, _ := s.pod("hold", false)
-	if err := os.Remove(s.path(".json")); err != nil {
-		t.Fatal(err)
-	}
+	pod, _ := s.pod("leave", false)
+	pod.cmd.Wait()
 	reader := start(t, "read "+s.path(".pod"))
 	s.mustBeFree()
-	pod.mustBeKilled()
+	if _, err := pod.out.ReadByte(); err == nil {
+		t.Error("the descendant answers")
+	}
 	reader.mustLive()
 }
 
-// A holder that was seen once may be a child that somebody has just forked: it
-// is named, and not ended.
-func notBeforeItSettles(t *testing.T) {
-	s := newScene(t)
-	pod, _ := s.pod("hold", false)
-	if err := os.Remove(s.path(".json")); err != nil {
-		t.Fatal(err)
+// A child that the launcher's program has forked while it launched the pod has a
+// copy of the lock, for as long as it does not come to an exec. It is no pod, however
+// long that takes, and also if the launch fails. It is in the launcher's
+// session, or its copy is closed on exec.
+func notTheWorker(t *testing.T) {
+	for name, make := range map[string]func(t *testing.T, c *ownership.Claim) *child{
+		"in its session":    func(t *testing.T, c *ownership.Claim) *child { return startIn(t, false, "hold", c.File()) },
+		"with its own copy": func(t *testing.T, c *ownership.Claim) *child { return start(t, "copy", c.File()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t)
+			c := s.mustClaim()
+			worker := make(t, c)
+			left := start(t, "hold", c.File())
+			if err := c.Intend(intent()); err != nil {
+				t.Fatal(err)
+			}
+			settle(c) // its launcher has died
+			if _, err := s.claim(awhile(t)); !errors.Is(err, errEnough) {
+				t.Errorf("Claim returned %v, want that there is no more time", err)
+			}
+			left.mustBeKilled()
+			worker.mustLive()
+			worker.end()
+
+			c = s.mustClaim()
+			worker = make(t, c)
+			if err := c.Intend(intent()); err != nil {
+				t.Fatal(err)
+			}
+			if ended, err := c.Abandon(t.Context(), true); len(ended) > 0 || err != nil {
+				t.Errorf("Abandon returned %v, %v", ended, err)
+			}
+			s.mustBeFree() // although the worker has its copy
+			worker.mustLive()
+			worker.end()
+		})
 	}
-	s.mustBeHeld(once(), false, pod.pid)
-	pod.mustLive()
-	pod.end()
 }
 
-// Row 4: descendants of a pod that was ready are waited for, and named, and not
+// A record that says of the program which reads it that it is a pod that was left
+// behind is not believed. The same goes for its parent.
+func notOurselves(t *testing.T) {
+	for _, pid := range []int{os.Getpid(), os.Getppid()} {
+		s := newScene(t)
+		id, err := unixproc.Identify(pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.record(ownership.Record{Intent: intent(), Identity: id})
+		if _, err := s.claim(t.Context()); !errors.Is(err, ownership.ErrUnclear) {
+			t.Errorf("pid %d: Claim returned %v, want %v", pid, err, ownership.ErrUnclear)
+		}
+	}
+}
+
+// Row 4: where there is no record, or only the beginning of one, nobody is ended:
+// the pod may run, and somebody have deleted its record. Claim does not wait long.
+func noRecord(t *testing.T) {
+	for what, spoil := range map[string]func(path string) error{
+		"none": os.Remove,
+		"torn": func(path string) error { return os.WriteFile(path, []byte(`{"version":3,"na`), 0o600) },
+	} {
+		for _, ready := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, ready %v", what, ready), func(t *testing.T) {
+				s := newScene(t)
+				pod, _ := s.pod("hold", ready)
+				if err := spoil(s.path(".json")); err != nil {
+					t.Fatal(err)
+				}
+				s.mustStay(pod.pid)
+				pod.mustLive()
+				pod.end()
+				s.mustBeFree()
+			})
+		}
+	}
+}
+
+// mustStay fails the test unless Claim gives up by itself, because of the holders.
+func (s *scene) mustStay(holders ...int) {
+	s.t.Helper()
+	_, err := s.claim(s.t.Context())
+	var held *ownership.HeldError
+	if !errors.As(err, &held) || held.Launching || !slices.Equal(held.Holders, holders) || len(held.Commands) != len(holders) {
+		s.t.Errorf("Claim returned %v, want a *HeldError that names %v", err, holders)
+	}
+}
+
+// Row 5: descendants of a pod that was ready are waited for, and named, and not
 // signalled; while they are waited for, the launch lock is free.
 func descendants(t *testing.T) {
 	s := newScene(t)
 	pod, _ := s.pod("leave", true)
 	pod.cmd.Wait()
 	s.mustBeHeld(awhile(t), false, pod.pid)
+	s.mustStay(pod.pid)
 	pod.mustLive()
 	waiting := s.claimSoon()
 	pod.end()
@@ -261,10 +333,10 @@ func descendants(t *testing.T) {
 	if got.err != nil {
 		t.Fatal(got.err)
 	}
-	got.claim.Settle()
+	settle(got.claim)
 }
 
-// Row 5: a pod that has closed its descriptors runs, by its record.
+// Row 6: a pod that has closed its descriptors runs, by its record.
 func droppedItsLock(t *testing.T) {
 	s := newScene(t)
 	pod, r := s.pod("drop", true)
@@ -275,7 +347,7 @@ func droppedItsLock(t *testing.T) {
 	s.mustBeFree()
 }
 
-// Row 6: nobody has the name. E2, E14: another process of the recorded pid is
+// Row 7: nobody has the name. E2, E14: another process of the recorded pid is
 // not signalled, nor one of before the machine was restarted.
 func nobody(t *testing.T) {
 	t.Run("none", func(t *testing.T) { newScene(t).mustBeFree() })
@@ -418,22 +490,34 @@ func TestClaimOfWhatIsNoLock(t *testing.T) {
 	}
 }
 
-// A pod lock whose holders cannot be seen is not taken for a launch that is
-// going on.
-func TestUnseenHolders(t *testing.T) {
+// To hold a lock that another has taken is not to launch.
+func TestHeldByOurselves(t *testing.T) {
 	s := newScene(t)
 	f, err := os.Create(s.path(".pod"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	// This process holds it, which Claim passes over, and has not taken it.
 	start(t, "take", f).end()
-	_, err = s.claim(once())
+	s.mustBeHeld(once(), false, os.Getpid())
+}
+
+// A child of a launcher that has died may keep the launch lock. It is not taken for a
+// launcher, and is named.
+func TestHeldByAChildOfALauncher(t *testing.T) {
+	s := newScene(t)
+	f := s.hold(".launch")
+	worker := startIn(t, false, "copy", f)
+	s.mustBeHeld(once(), true) // as long as its parent is there
+	f.Close()
+	_, err := s.claim(once())
 	var held *ownership.HeldError
-	if !errors.As(err, &held) || held.Launching || len(held.Holders) > 0 {
-		t.Errorf("Claim returned %v", err)
+	if !errors.As(err, &held) || held.Launching || !slices.Equal(held.Holders, []int{worker.pid}) {
+		t.Errorf("Claim returned %v, want a *HeldError that names %d", err, worker.pid)
 	}
+	worker.mustLive()
+	worker.end()
+	s.mustBeFree()
 }
 
 // C18: whoever goes on holding the name of a launch that failed is ended, and
@@ -450,6 +534,7 @@ func TestAbandon(t *testing.T) {
 	t.Run("it is gone", func(t *testing.T) {
 		s := newScene(t)
 		c := s.mustClaim()
+		s.intend(c)
 		start(t, "hold", c.File()).end()
 		ended, err := c.Abandon(once(), true)
 		if ended != nil || err != nil {
@@ -460,6 +545,7 @@ func TestAbandon(t *testing.T) {
 	t.Run("somebody is left", func(t *testing.T) {
 		s := newScene(t)
 		c := s.mustClaim()
+		s.intend(c)
 		left := start(t, "hold", c.File())
 		ended, err := c.Abandon(t.Context(), true)
 		if !slices.Equal(ended, []int{left.pid}) || err != nil {
@@ -471,6 +557,7 @@ func TestAbandon(t *testing.T) {
 	t.Run("no time", func(t *testing.T) {
 		s := newScene(t)
 		c := s.mustClaim()
+		s.intend(c)
 		left := start(t, "hold", c.File())
 		_, err := c.Abandon(once(), true)
 		var held *ownership.HeldError
@@ -480,6 +567,97 @@ func TestAbandon(t *testing.T) {
 		s.mustBeFree() // the next one ends it
 		left.mustBeKilled()
 	})
+}
+
+// D30: the file of the launch lock is deleted while a launch fails, and another
+// launcher takes the name in the middle of its clearing up. That launcher holds the
+// pod lock, and is left alone.
+func TestAbandonSparesTheNextLauncher(t *testing.T) {
+	for range 4 {
+		s := newScene(t)
+		c := s.mustClaim()
+		s.intend(c)
+		left := start(t, "hold", c.File())
+		if err := os.Remove(s.path(".launch")); err != nil {
+			t.Fatal(err)
+		}
+		next := make(chan *child, 1)
+		go func() {
+			defer close(next)
+			next <- start(t, "claim "+s.base) // returns once it has the name
+		}()
+		for _, err := os.Lstat(s.path(".launch")); err != nil; _, err = os.Lstat(s.path(".launch")) {
+			runtime.Gosched() // until it has the other lock
+		}
+		if ended, err := c.Abandon(t.Context(), true); !slices.Equal(ended, []int{left.pid}) || err != nil {
+			t.Errorf("Abandon returned %v, %v, want %d", ended, err, left.pid)
+		}
+		left.mustBeKilled()
+		other := <-next
+		if other == nil {
+			t.Fatal("the next launcher does not have the name")
+		}
+		other.mustLive()
+		other.end()
+	}
+}
+
+// An engine is what runs processes elsewhere. Each is alive.
+type engine struct {
+	asked func(n int) // is called with the number of each question
+	n     int
+	ended bool
+}
+
+func (e *engine) Check(ownership.Record) error {
+	e.n++
+	e.asked(e.n)
+	return nil
+}
+
+func (e *engine) End(ownership.Record) error {
+	e.ended = true
+	return nil
+}
+
+// D30: the file of the launch lock is deleted, and the pod becomes ready after
+// another launcher has read that it is not. What that one has read is out of date,
+// and the pod is not ended for it.
+func TestReadyMeanwhile(t *testing.T) {
+	s := newScene(t)
+	c := s.mustClaim()
+	elsewhere := intent()
+	elsewhere.Elsewhere = true
+	if err := errors.Join(c.Intend(elsewhere), os.Remove(s.path(".launch"))); err != nil {
+		t.Fatal(err)
+	}
+	p := s.open()
+	defer p.Close()
+	cloud := &engine{asked: func(n int) {
+		if n == 1 {
+			if err := c.Ready(ownership.Answer{Ready: true}); err != nil {
+				t.Error(err)
+			}
+			settle(c)
+		}
+	}}
+	p.Elsewhere = cloud
+	_, err := p.Claim(t.Context())
+	var running *ownership.RunningError
+	if !errors.As(err, &running) || running.Record.Launch != elsewhere.Launch {
+		t.Errorf("Claim returned %v, want a *RunningError", err)
+	}
+	if cloud.ended {
+		t.Error("the pod was ended")
+	}
+}
+
+// intend writes down that a pod is about to be started.
+func (s *scene) intend(c *ownership.Claim) {
+	s.t.Helper()
+	if err := c.Intend(intent()); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // D23: LOCK_UN by anybody would free the name of a live pod, so the pod lock is
@@ -516,10 +694,10 @@ func TestLockFileDeleted(t *testing.T) {
 		if claim, err := s.claim(once()); !errors.As(err, &held) || !held.Launching {
 			t.Fatalf("without %s Claim returned %v, %v", suffix, claim, err)
 		}
-		if err := c.Record(ownership.Record{}); err != nil {
+		if err := c.Intend(intent()); err != nil {
 			t.Errorf("without %s: %v", suffix, err)
 		}
-		c.Settle()
+		settle(c)
 		s.mustBeFree()
 	}
 }
@@ -533,8 +711,12 @@ func TestLockFilesDeleted(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := s.mustClaim()
-	if err := c.Record(ownership.Record{}); err == nil {
+	s.intend(next)
+	if err := c.Intend(intent()); err == nil {
 		t.Error("the record was written")
+	}
+	if err := c.Start(unixproc.Identity{PID: 2}); err == nil {
+		t.Error("it was written afterwards")
 	}
 	const others = "another's record"
 	if err := os.WriteFile(s.path(".json"), []byte(others), 0o600); err != nil {
@@ -546,7 +728,29 @@ func TestLockFilesDeleted(t *testing.T) {
 	if data, err := os.ReadFile(s.path(".json")); err != nil || string(data) != others {
 		t.Errorf("the other's record is %q, %v", data, err)
 	}
-	next.Settle()
+	settle(next)
+}
+
+// D30: of two who have claimed the name, because somebody deleted both locks, one
+// goes on, whichever it is.
+func TestTwoClaims(t *testing.T) {
+	s := newScene(t)
+	c := s.mustClaim()
+	if err := errors.Join(os.Remove(s.path(".launch")), os.Remove(s.path(".pod"))); err != nil {
+		t.Fatal(err)
+	}
+	next := s.mustClaim()
+	s.intend(c)
+	if err := next.Intend(intent()); !errors.Is(err, os.ErrExist) {
+		t.Errorf("the other's record was replaced: %v", err)
+	}
+	if _, err := next.Abandon(t.Context(), false); err != nil {
+		t.Error(err)
+	}
+	if err := errors.Join(c.Start(unixproc.Identity{PID: 2, Boot: "before"}), c.Ready(ownership.Answer{Ready: true})); err != nil {
+		t.Error(err)
+	}
+	settle(c)
 }
 
 // To ask whether a pod is being launched makes no file, and disturbs nobody who
@@ -595,7 +799,7 @@ func TestNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Settle()
+		settle(c)
 	}
 	for _, junk := range []string{".launch", "..launch", "dave.launch", ".eve.pod", ".frank.json", ".\xff.launch", ".-g.launch", ".gina.launch~"} {
 		if err := os.WriteFile(filepath.Join(base, junk), nil, 0o600); err != nil {
@@ -623,7 +827,7 @@ func TestUmask(t *testing.T) {
 	old := syscall.Umask(0o777)
 	c, err := s.claim(t.Context())
 	if err == nil {
-		err = c.Record(ownership.Record{Identity: id})
+		err = errors.Join(c.Intend(intent()), c.Start(id))
 	}
 	syscall.Umask(old)
 	if err != nil {
@@ -654,15 +858,15 @@ func TestRecordReadyAgain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c, r := s.mustClaim(), ownership.Record{Identity: id, Dir: "/run/alice"}
-			if err := errors.Join(c.Record(r), change(s.path(".json"))); err != nil {
+			c, r := s.mustClaim(), ownership.Record{Intent: intent(), Identity: id}
+			if err := errors.Join(c.Intend(r.Intent), c.Start(id), change(s.path(".json"))); err != nil {
 				t.Fatal(err)
 			}
 			r.Answer = ownership.Answer{Ready: true, Network: "unix", Address: "/alice/sock"}
-			if err := c.RecordReady(r, func() error { return nil }); err != nil {
+			if err := c.Ready(r.Answer); err != nil {
 				t.Fatal(err)
 			}
-			c.Settle()
+			settle(c)
 			r.Version, r.Name = ownership.Version, "alice"
 			s.mustRun(r)
 		})

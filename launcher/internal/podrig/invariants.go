@@ -155,7 +155,11 @@ func hidden(base string) (names []string) {
 
 // readRecord returns the record of name, or "" if there is none.
 func readRecord(base, name string) string {
-	data, _ := os.ReadFile(filepath.Join(base, "."+name+".json"))
+	path := filepath.Join(base, "."+name+".json")
+	if fi, err := os.Lstat(path); err == nil && !fi.Mode().IsRegular() {
+		return fi.Mode().String() // it may be a FIFO
+	}
+	data, _ := os.ReadFile(path)
 	return string(data)
 }
 

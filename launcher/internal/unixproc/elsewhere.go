@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 )
 
@@ -31,13 +30,10 @@ func KillGroup(id Identity) error { return Kill(id) }
 func ReapInherited(context.Context, []int) {}
 
 // LockHolders finds nobody: there is no way to ask here.
-func LockHolders(string, func(fs.FileInfo) bool) ([]LockHolder, error) { return nil, nil }
+func LockHolders(context.Context, string, uint64) ([]LockHolder, error) { return nil, nil }
 
-// HoldsLock reports nobody, for the same reason.
-func HoldsLock(int, string, func(fs.FileInfo) bool) bool { return false }
-
-// LockTakers finds nobody, for the same reason.
-func LockTakers(uint64) ([]int, error) { return nil, nil }
+// CommandName knows no names.
+func CommandName(int) string { return "" }
 
 // MemoryFile returns [errors.ErrUnsupported]: this system has no such files.
 func MemoryFile(string, string) (*os.File, error) { return nil, errors.ErrUnsupported }

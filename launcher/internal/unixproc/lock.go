@@ -1,8 +1,17 @@
 package unixproc
 
-// A LockHolder is a process that has a file open that is locked with flock(2), and
-// shares the lock.
+// A LockHolder is a process that shares an flock(2) lock: it has a descriptor of the
+// open file that is locked.
 type LockHolder struct {
 	Identity
-	Forked bool // it was forked, and has not come to its exec
+	Session int // its session
+	Taker   int // the process that locked the file; 0 if that cannot be seen
+
+	// Given says that one of its descriptors stays open on exec. The descriptor of
+	// the process that took the lock is closed on exec, and so is each copy of it
+	// that a fork makes. What stays open was put in place for a program.
+	Given bool
 }
+
+// Took reports whether the process has locked the file itself.
+func (h LockHolder) Took() bool { return h.Taker == h.PID }

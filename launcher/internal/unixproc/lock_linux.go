@@ -1,95 +1,123 @@
 package unixproc
 
 import (
-	"fmt"
-	"io/fs"
+	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
-// LockHolders returns the other processes of ours for which [HoldsLock] is true.
-// /proc/locks would name only the process that took the lock, not its heirs.
-func LockHolders(name string, is func(fs.FileInfo) bool) ([]LockHolder, error) {
+// LockHolders returns the processes, this one included, that hold the flock(2) lock
+// of the file at path that has the inode number. It returns only the processes whose
+// descriptors we may read: our user's.
+//
+// It asks /proc alone. The link of a descriptor tells the file's name, and its fdinfo
+// tells the lock; the file itself, which may be on a filesystem that hangs, is not
+// touched. /proc/locks is not read: it lists the locks of all users, and takes longer
+// the more of them there are.
+//
+// LockHolders stops with context.Cause(ctx) when ctx is done.
+func LockHolders(ctx context.Context, path string, inode uint64) ([]LockHolder, error) {
 	pids, err := All()
 	if err != nil {
 		return nil, err
 	}
 	var found []LockHolder
 	for _, pid := range pids {
-		if pid == os.Getpid() || !HoldsLock(pid, name, is) {
-			continue
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
 		}
-		id, err := Identify(pid)
-		if err != nil {
-			continue // it has just gone
-		}
-		if st, err := ReadStat(pid); err == nil {
-			found = append(found, LockHolder{id, st.Forked})
+		if h, ok := lockHolder(pid, path, inode); ok {
+			found = append(found, h)
 		}
 	}
 	return found, nil
 }
 
-// HoldsLock reports whether the process holds the flock(2) lock of the file called
-// name, without its directory, that is the right one. To have the file open is not
-// enough: that may be a backup, or somebody who looks. It is false for a process
-// that we may not look into: one of another user.
-func HoldsLock(pid int, name string, is func(fs.FileInfo) bool) bool {
-	dir := "/proc/" + strconv.Itoa(pid) + "/fd"
-	fds, err := os.ReadDir(dir)
-	if err != nil {
-		return false
+// lockHolder returns the process as a LockHolder if it is one.
+func lockHolder(pid int, path string, inode uint64) (h LockHolder, ok bool) {
+	if _, ok = heldLock(pid, path, inode); !ok {
+		return h, false
 	}
-	for _, fd := range fds {
-		path := filepath.Join(dir, fd.Name())
-		target, err := os.Readlink(path)
-		if err != nil || !strings.HasSuffix(target, "/"+name) {
+	id, err := Identify(pid)
+	if err != nil {
+		return h, false // it has just gone
+	}
+	st, err := ReadStat(pid)
+	if err != nil {
+		return h, false
+	}
+	// Only now: what is found is about the process with the Identity.
+	if h, ok = heldLock(pid, path, inode); ok {
+		h.Identity, h.Session = id, st.Session
+	}
+	return h, ok
+}
+
+// heldLock looks for the lock among the descriptors of a process.
+func heldLock(pid int, path string, inode uint64) (h LockHolder, holds bool) {
+	dir := "/proc/" + strconv.Itoa(pid)
+	fds, err := os.Open(dir + "/fd")
+	if err != nil {
+		return h, false
+	}
+	defer fds.Close()
+	names, _ := fds.Readdirnames(-1)
+	link := make([]byte, unix.PathMax)
+	for _, name := range names {
+		n, err := unix.Readlink(dir+"/fd/"+name, link)
+		if err != nil || !maybeAt(link[:n], path) {
 			continue
 		}
-		if got, err := os.Stat(path); err == nil && is(got) && locked(pid, fd.Name()) {
-			return true
+		info := make([]byte, 4<<10)
+		if n, err = readShort(dir+"/fdinfo/"+name, info); err != nil {
+			continue
+		}
+		if taker, given, ok := parseLock(info[:n], inode); ok {
+			h.Taker, h.Given, holds = taker, h.Given || given, true
 		}
 	}
-	return false
+	return h, holds
 }
 
-// locked reports whether a descriptor shares a flock(2) lock that is held. Its
-// entry in /proc/PID/fdinfo names the locks of the open file, also those that
-// another process took (proc_pid_fdinfo(5)).
-func locked(pid int, fd string) bool {
-	info, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/fdinfo/" + fd)
-	if err != nil {
-		return false
-	}
-	for line := range strings.Lines(string(info)) {
-		if strings.HasPrefix(line, "lock:") && strings.Contains(line, " FLOCK ") {
-			return true
-		}
-	}
-	return false
+// maybeAt reports whether the link of a descriptor may lead to path: to a file of
+// its name, in any mount namespace, or that had it and was deleted.
+func maybeAt(link []byte, path string) bool {
+	return bytes.HasSuffix(bytes.TrimSuffix(link, []byte(" (deleted)")), []byte("/"+filepath.Base(path)))
 }
 
-// LockTakers returns the processes that took an flock(2) lock of a file with this
-// inode number, on any filesystem. They may have ended, or closed the file.
-func LockTakers(inode uint64) ([]int, error) {
-	locks, err := os.ReadFile("/proc/locks")
-	if err != nil {
-		return nil, fmt.Errorf("find out who has taken the lock: %w", err)
-	}
-	var pids []int
+// parseLock returns the taker of the flock(2) lock that the open file has, according
+// to the fdinfo of a descriptor (proc_pid_fdinfo(5)), and whether the descriptor
+// stays open on exec.
+func parseLock(info []byte, inode uint64) (taker int, given, ok bool) {
 	suffix := ":" + strconv.FormatUint(inode, 10)
-	for line := range strings.Lines(string(locks)) {
-		// 1: FLOCK ADVISORY WRITE 4711 fe:00:131074 0 EOF; not all filesystems
-		// give the device number here that stat(2) gives.
+	for line := range strings.Lines(string(info)) {
 		f := strings.Fields(line)
-		if len(f) != 8 || f[1] != "FLOCK" || !strings.HasSuffix(f[5], suffix) {
-			continue
-		}
-		if pid, err := strconv.Atoi(f[4]); err == nil {
-			pids = append(pids, pid)
+		switch {
+		case len(f) == 2 && f[0] == "flags:":
+			flags, err := strconv.ParseUint(f[1], 8, 64)
+			given = err == nil && flags&unix.O_CLOEXEC == 0
+		case len(f) == 9 && f[0] == "lock:" && f[2] == "FLOCK" && strings.HasSuffix(f[6], suffix):
+			// lock: 1: FLOCK ADVISORY WRITE 4711 fe:00:131074 0 EOF; not all filesystems
+			// give the device number here that stat(2) gives.
+			taker, _ = strconv.Atoi(f[5])
+			ok = true
 		}
 	}
-	return pids, nil
+	return taker, given, ok
+}
+
+// CommandName returns the name of a process's program, cut off as the kernel keeps it,
+// or "" if it is gone.
+func CommandName(pid int) string {
+	var name [64]byte
+	n, err := readShort("/proc/"+strconv.Itoa(pid)+"/comm", name[:])
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(string(name[:n]), "\n")
 }

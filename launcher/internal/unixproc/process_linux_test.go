@@ -604,28 +604,40 @@ func TestLock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	is := func(other os.FileInfo) bool { return os.SameFile(fi, other) }
+	inode := fi.Sys().(*syscall.Stat_t).Ino
 	heir := run(t, "read line", unixproc.Command{Files: []*os.File{f}})
-	looker := run(t, "read line", unixproc.Command{Files: []*os.File{open()}})
-
-	takers, err := unixproc.LockTakers(fi.Sys().(*syscall.Stat_t).Ino)
-	if err != nil || !slices.Contains(takers, os.Getpid()) || slices.Contains(takers, heir.PID()) {
-		t.Errorf("LockTakers returned %v, %v", takers, err)
-	}
-	holders, err := unixproc.LockHolders("lock", is)
-	if want := identify(t, heir.PID()); err != nil || len(holders) != 1 || holders[0].Identity != want || holders[0].Forked {
-		t.Errorf("LockHolders returned %+v, %v; want %+v", holders, err, want)
-	}
-	for pid, want := range map[int]bool{os.Getpid(): true, heir.PID(): true, looker.PID(): false, 1 << 30: false} {
-		if got := unixproc.HoldsLock(pid, "lock", is); got != want {
-			t.Errorf("HoldsLock(%d) = %v", pid, got)
+	run(t, "read line", unixproc.Command{Files: []*os.File{open()}})
+	check := func() {
+		t.Helper()
+		holders, err := unixproc.LockHolders(t.Context(), path, inode)
+		self, _ := unix.Getsid(0)
+		taker := unixproc.LockHolder{Identity: identify(t, os.Getpid()), Session: self, Taker: os.Getpid()}
+		given := unixproc.LockHolder{Identity: identify(t, heir.PID()), Session: heir.PID(), Taker: os.Getpid(), Given: true}
+		if err != nil || len(holders) != 2 || !slices.Contains(holders, taker) || !slices.Contains(holders, given) {
+			t.Errorf("LockHolders returned %+v, %v; want %+v and %+v", holders, err, taker, given)
+		}
+		if !taker.Took() || given.Took() {
+			t.Error("it is not who took the lock that has taken it")
 		}
 	}
-	if unixproc.HoldsLock(heir.PID(), "lock", func(os.FileInfo) bool { return false }) {
-		t.Error("it holds a lock that is another file")
+	check()
+	for what, c := range map[string]struct {
+		path  string
+		inode uint64
+	}{"another file": {path, inode + 1}, "another name": {path[:len(path)-1], inode}} {
+		if holders, err := unixproc.LockHolders(t.Context(), c.path, c.inode); err != nil || len(holders) > 0 {
+			t.Errorf("%s: LockHolders returned %+v, %v", what, holders, err)
+		}
 	}
-	if unixproc.HoldsLock(heir.PID(), "loc", is) {
-		t.Error("it holds a lock that has another name")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	check() // of a file that was deleted, too
+	enough := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(enough)
+	if _, err := unixproc.LockHolders(ctx, path, inode); !errors.Is(err, enough) {
+		t.Errorf("once its context is done LockHolders returns %v", err)
 	}
 }
 

@@ -1,0 +1,63 @@
+//go:build linux
+
+package ownership_test
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/crashpoint"
+)
+
+// How many system calls of a launch may be about its name, and how many of them may
+// lie between the probe's verdict and the return. They are those of a name whose pod
+// has ended: its record is there, and its process is not.
+const (
+	callsOfTheName = 32
+	callsWhenReady = 6
+)
+
+// ofTheRuntime begins the names of the calls that the Go runtime makes by itself.
+var ofTheRuntime = []string{"clone", "epoll", "eventfd", "futex", "getpid", "gettid", "madvise", "mmap", "mprotect", "munmap",
+	"nanosleep", "clock", "prctl", "rt_", "sched_", "sigaltstack", "tgkill", "timer", "rseq", "set_robust", "restart", "pipe"}
+
+// A launch makes few system calls about its name. It does not read /proc/locks, nor
+// look into any other process than the one that was recorded.
+func TestSystemCalls(t *testing.T) {
+	s := newScene(t)
+	var calls []string
+	run := func() {
+		t.Helper()
+		calls = nil
+		result, err := crashpoint.Run(crashpoint.Program{
+			Path:   os.Args[0],
+			Env:    append(os.Environ(), roleVariable+"=launch "+s.base, "GOGC=off", "GODEBUG=asyncpreemptoff=1"),
+			Stderr: os.Stderr,
+			Count: func(p crashpoint.Point) bool {
+				if p.Where == "entry" && !slices.ContainsFunc(ofTheRuntime, func(name string) bool { return strings.HasPrefix(p.Call, name) }) {
+					calls = append(calls, p.Call)
+				}
+				return true
+			},
+		}, 0)
+		if err != nil || result.Status != 0 {
+			t.Fatalf("the launcher: %v, %#x", err, result.Status)
+		}
+	}
+	run() // which makes the files
+	run()
+	phases := strings.Split(strings.Join(calls, " "), "chdir")
+	if len(phases) != 3 {
+		t.Fatalf("they were not seen: %q", calls)
+	}
+	n := len(calls) - 2
+	t.Logf("%d system calls:\n%s", n, strings.Join(phases, "\n"))
+	if n > callsOfTheName {
+		t.Errorf("%d system calls are about the name, %d are allowed", n, callsOfTheName)
+	}
+	if ready := len(strings.Fields(phases[1])); ready > callsWhenReady {
+		t.Errorf("%d system calls lie between the verdict and the return, %d are allowed", ready, callsWhenReady)
+	}
+}

@@ -1,0 +1,427 @@
+package ownership
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+)
+
+// A Claim is the right to launch the pod: both locks are ours.
+type Claim struct {
+	place       *Place
+	launch, pod *lock
+	record      Record  // what is known of the pod
+	overlay     *status // of the file that holds the overlay; nil if there is none
+}
+
+// How long is waited between two looks at a lock that another holds.
+const (
+	firstLook = time.Millisecond
+	lastLook  = 50 * time.Millisecond
+)
+
+// pauseAfter returns the pause that follows one of d.
+func pauseAfter(d time.Duration) time.Duration { return min(d*3/2, lastLook) }
+
+// staying is how long those whom a pod has left behind may hold the name until they
+// are taken for processes that stay: the others are about to end.
+const staying = time.Second
+
+// Claim waits until nobody has the name, and takes it. It returns a
+// [*RunningError] as soon as the pod runs; a [*HeldError] if processes that a pod
+// left behind hold the name, and stay; and a HeldError wrapping ctx's cause if ctx is
+// done before.
+//
+// What a launcher left behind that died in the middle of a launch is ended
+// first, with SIGKILL: the process that is recorded, if it is proven to be that
+// one, and every process that holds the pod lock and is proven to come of that
+// launch. Without a record nobody is ended.
+//
+// The error wraps [ErrUnclear] if the record cannot be believed, [ErrNotOursAlone] if
+// others may write to the base, and [runtimedir.ErrUnavailable] if no lock can be
+// made there.
+func (p *Place) Claim(ctx context.Context) (*Claim, error) {
+	if err := p.checkBase(); err != nil {
+		return nil, err
+	}
+	w := waiter{place: p}
+	defer w.release()
+	for delay := firstLook; ; delay = pauseAfter(delay) {
+		claim, err := w.try(ctx)
+		late := ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) // it has looked for too long
+		if claim != nil || err != nil && !late {
+			return claim, err
+		}
+		if late || !pause(ctx, delay) {
+			return nil, w.held(ctx)
+		}
+		if w.left { // not by the clock, for this process may have been stopped
+			w.waited += delay
+		}
+	}
+}
+
+// A waiter waits for a name.
+type waiter struct {
+	place     *Place
+	launch    *lock                 // the launch lock; nil if we do not have it
+	launching bool                  // a launcher had the name at the last look
+	holders   []unixproc.LockHolder // who held the pod lock then
+	left      bool                  // they were left behind, and are not ours to end
+	waited    time.Duration         // how long we have waited for those
+}
+
+// held returns the error of a wait that has taken too long. If the launch lock is
+// held, and not by the process that took it, then its launcher is dead: a child that
+// it has forked, and that has not come to an exec, keeps the name.
+func (w *waiter) held(ctx context.Context) error {
+	if w.launching && w.launch == nil {
+		holders, launching, err := w.place.holders(ctx, w.place.launchName())
+		if err == nil && !launching && len(holders) > 0 {
+			return newHeldError(holders, false, context.Cause(ctx))
+		}
+	}
+	return newHeldError(w.holders, w.launching, context.Cause(ctx))
+}
+
+// release gives the launch lock back, if we have it.
+func (w *waiter) release() {
+	if w.launch != nil {
+		w.launch.unlock()
+		w.launch = nil
+	}
+}
+
+// try takes the name. It returns neither a claim nor an error if it has to be tried
+// again.
+func (w *waiter) try(ctx context.Context) (*Claim, error) {
+	p := w.place
+	if w.launch == nil {
+		launch, err := tryLock(p.base, p.launchName(), false) // if it is not the right one, the pod lock keeps others away
+		switch {
+		case err == errBusy:
+			w.launching, w.holders, w.left = true, nil, false
+			if r, err := p.Running(); err == nil {
+				return nil, &RunningError{r}
+			}
+			return nil, nil
+		case err != nil:
+			return nil, err
+		}
+		w.launch = launch
+	}
+	pod, err := tryLock(p.base, p.podName(), true)
+	switch {
+	case err == nil:
+		return w.take(pod)
+	case err == errBusy:
+		return nil, w.wait(ctx)
+	}
+	return nil, err
+}
+
+// take takes the name, with both locks held, unless the record proves that the pod
+// runs all the same.
+func (w *waiter) take(pod *lock) (claim *Claim, err error) {
+	defer func() {
+		if claim == nil {
+			pod.unlock()
+		}
+	}()
+	p := w.place
+	r, state := p.Running()
+	switch {
+	case state == nil:
+		return nil, &RunningError{r}
+	case errors.Is(state, ErrNotReady):
+		// It has dropped its lock, and its launcher is dead, for we have that
+		// one's locks: nobody will make it ready.
+		if err := p.end(&r); !errors.Is(err, unixproc.ErrGone) {
+			return nil, err // nil: it may take a moment
+		}
+	case !NoWitness(state):
+		return nil, state // it may well run
+	}
+	if !isMissing(state) {
+		err = p.base.remove(p.recordName())
+	}
+	if r.Version < 3 || r.Overlay { // else it says that there is none
+		err = errors.Join(err, p.removeOverlay())
+	}
+	if err != nil {
+		return nil, err
+	}
+	claim = &Claim{place: p, launch: w.launch, pod: pod}
+	w.launch = nil
+	return claim, nil
+}
+
+// wait looks at who holds the pod lock, while the launch lock is ours, and ends whom
+// a launcher has left behind that died. It returns nil if the name may come free.
+//
+// The record is read before and after it is asked whether a launcher holds the lock:
+// it was not ready both times, and of the same launch, so no launcher was at work.
+func (w *waiter) wait(ctx context.Context) error {
+	p := w.place
+	before, state := p.Running()
+	if state == nil {
+		return &RunningError{before}
+	}
+	holders, launching, err := p.holders(ctx, p.podName())
+	if err != nil {
+		return err
+	}
+	w.holders, w.launching = holders, launching
+	if launching {
+		// The file of the launch lock was deleted under a launcher that lives: we
+		// have another one, and it has the pod lock.
+		w.left = false
+		return nil
+	}
+	r, state := p.Running()
+	switch {
+	case state == nil:
+		return &RunningError{r}
+	case !r.same(&before):
+		return nil
+	case errors.Is(state, ErrNotReady):
+		if err := p.end(&r); err != nil && !errors.Is(err, unixproc.ErrGone) {
+			return err
+		}
+		return nil
+	case !NoWitness(state):
+		return state
+	case r.Version != 0 && !r.Ready && !errors.Is(state, unixproc.ErrElsewhere):
+		ended, err := r.Launcher.endHeirs(w.holders)
+		if len(ended) > 0 || err != nil {
+			return err
+		}
+	}
+	return w.leave()
+}
+
+// leave is what is done about holders that are not ours to end. They are waited for,
+// in case they are about to let go: a child of any program that has not come to its
+// exec yet, or a helper of the pod that cleans up. While we wait others may look, too.
+func (w *waiter) leave() error {
+	w.left = true
+	if w.waited >= staying {
+		stay := len(w.holders) == 0
+		for _, h := range w.holders {
+			stay = stay || h.Given
+		}
+		if stay {
+			return newHeldError(w.holders, false, errStays)
+		}
+	}
+	w.release()
+	return nil
+}
+
+// holders returns who holds the lock called name, and whether one of them is a
+// launcher: a launcher has taken the lock, a pod has inherited it.
+func (p *Place) holders(ctx context.Context, name string) (holders []unixproc.LockHolder, launching bool, err error) {
+	there, err := p.base.lstat(name)
+	if err != nil {
+		if isMissing(err) {
+			err = nil
+		}
+		return nil, false, err
+	}
+	holders, err = p.look(ctx, name, there.ino)
+	for _, h := range holders {
+		launching = launching || h.Took()
+	}
+	return holders, launching, err
+}
+
+// end sends SIGKILL to the process of r, which a launcher that died has left behind,
+// and its group. The error wraps unixproc.ErrGone if there is nobody.
+func (p *Place) end(r *Record) (err error) {
+	what := fmt.Sprintf("pid %d", r.PID)
+	switch {
+	case r.Elsewhere:
+		what = fmt.Sprintf("what launch %v started", r.Launch)
+		err = p.Elsewhere.End(*r) // which has said that it is alive
+	case isOurs(r.PID):
+		return p.unclear("it names this program, or its parent, as a pod that its launcher left behind (pid %d)", r.PID)
+	default:
+		err = unixproc.KillGroup(r.Identity)
+	}
+	if err != nil && !errors.Is(err, unixproc.ErrGone) {
+		err = fmt.Errorf("end %s, which a launcher that died has left behind: %w", what, err)
+	}
+	return err
+}
+
+// NoWitness reports whether the error of Running says that the record proves
+// nobody to be alive. Any other error but ErrNotReady says that this cannot be told.
+func NoWitness(err error) bool {
+	for _, reason := range []error{ErrNoRecord, unixproc.ErrGone, unixproc.ErrStranger, unixproc.ErrElsewhere} {
+		if errors.Is(err, reason) {
+			return true
+		}
+	}
+	return false
+}
+
+// File is the pod lock, for the pod to inherit.
+func (c *Claim) File() *os.File { return c.pod.asFile() }
+
+// Intend writes down what is about to be started, before it is. A launch that finds
+// the record knows by it what a launcher that was killed has left. It may be called until
+// Abandon or Settle.
+func (c *Claim) Intend(i Intent) error {
+	owner, err := self()
+	if err != nil {
+		return err
+	}
+	i.Launcher, i.Overlay = owner, c.overlay != nil
+	c.record = Record{Intent: i}
+	// There is no record: the claim has removed it. If both locks were deleted since,
+	// and another launcher has claimed the name, one of the two finds the record of the
+	// other here, or finds in add that its own was removed.
+	if err = c.place.write(c.record); errors.Is(err, fs.ErrExist) {
+		err = fmt.Errorf("another launch has written its record since the name was claimed: %w", err)
+	}
+	return err
+}
+
+// Start adds to the record which process was started.
+func (c *Claim) Start(id unixproc.Identity) error {
+	c.record.Identity = id
+	return c.add(id)
+}
+
+// Ready adds to the record that the pod is ready.
+func (c *Claim) Ready(a Answer) error {
+	c.record.Answer = a
+	var err error
+	if a.Address, err = encodeText(a.Address); err != nil {
+		return err
+	}
+	return c.add(a)
+}
+
+// Started reports whether a process is recorded.
+func (c *Claim) Started() bool { return c.record.started() }
+
+// Forget removes the record.
+func (c *Claim) Forget() error { return c.place.remove() }
+
+// add adds to the record. It writes a record again that was deleted or replaced.
+func (c *Claim) add(object any) error {
+	err := c.place.add(object)
+	if errors.Is(err, errNotWritten) {
+		return c.rewrite()
+	}
+	return err
+}
+
+// rewrite writes the record as a whole, in place of what is there.
+func (c *Claim) rewrite() error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	if err := c.place.base.remove(c.place.recordName()); err != nil {
+		return err
+	}
+	if err := c.place.mayWrite(); err != nil {
+		return err
+	}
+	return c.place.write(c.record)
+}
+
+// AskBefore has may called just before each addition to the record is written, when
+// nothing else is left that may take long. An error of it keeps the record as it is.
+func (c *Claim) AskBefore(may func() error) { c.place.may = may }
+
+// check makes sure that the name is still ours. Somebody may have cleaned the
+// files away that we have locked; either of them keeps others from the name.
+func (c *Claim) check() error {
+	for _, l := range []*lock{c.launch, c.pod} {
+		same, err := l.isAt(c.place.base)
+		if same || err != nil && !errors.Is(err, errNotRegular) { // that is somebody else's, too
+			return err
+		}
+	}
+	return errDeleted
+}
+
+// errDeleted says that a Claim is none any more.
+var errDeleted = errors.New("both locks were deleted while they were held, and the name may be another's now")
+
+// Abandon gives the name back when no process was started, or the process has gone. It ends the Claim. Processes that a failed pod has left behind, and that
+// hold the pod lock, are sent SIGKILL first, and returned. Once ctx is done, the error
+// names those that are left; the record stays, and the next launch ends them.
+//
+// The pod lock is ours until nobody of the launch is left. So nobody else can have
+// taken it, and all holders have it from us.
+func (c *Claim) Abandon(ctx context.Context, started bool) (ended []int, err error) {
+	defer c.place.Close()
+	defer c.launch.unlock()
+	overlayErr := c.RemoveOverlay()
+	if started {
+		if ended, err = c.endHeirs(ctx); err != nil {
+			c.pod.drop()
+			return ended, errors.Join(err, overlayErr)
+		}
+	}
+	if err = c.place.remove(); err != nil {
+		err = fmt.Errorf("remove the record: %w", err)
+	}
+	c.pod.unlock() // also for a child of somebody else's that has a copy
+	return ended, errors.Join(err, overlayErr)
+}
+
+// endHeirs ends who has the pod lock from us.
+func (c *Claim) endHeirs(ctx context.Context) (ended []int, err error) {
+	owner, err := self()
+	if err != nil {
+		return nil, nil // and so nothing was started: see Intend
+	}
+	for delay := firstLook; ; delay = pauseAfter(delay) {
+		holders, err := c.place.look(ctx, c.place.podName(), c.pod.was.ino)
+		if err != nil {
+			return ended, err
+		}
+		killed, err := owner.endHeirs(holders)
+		ended = addNew(ended, killed)
+		if len(killed) == 0 || err != nil {
+			return ended, err
+		}
+		if !pause(ctx, delay) {
+			return ended, newHeldError(heirs(owner, holders), false, context.Cause(ctx))
+		}
+	}
+}
+
+// pause waits for d, and reports whether ctx is still good.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Settle leaves the name to the process that was started. It ends the Claim; Close
+// frees the rest.
+func (c *Claim) Settle() {
+	c.pod.drop()
+	c.launch.free()
+}
+
+// Close frees what a Claim holds that was settled. There is no hurry.
+func (c *Claim) Close() {
+	c.launch.drop()
+	c.place.Close()
+}
