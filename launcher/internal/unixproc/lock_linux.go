@@ -3,7 +3,6 @@ package unixproc
 import (
 	"bytes"
 	"context"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -26,12 +25,13 @@ func LockHolders(ctx context.Context, path string, inode uint64) ([]LockHolder, 
 	if err != nil {
 		return nil, err
 	}
+	name := []byte("/" + filepath.Base(path))
 	var found []LockHolder
 	for _, pid := range pids {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		if h, ok := lockHolder(pid, path, inode); ok {
+		if h, ok := lockHolder(pid, name, inode); ok {
 			found = append(found, h)
 		}
 	}
@@ -39,8 +39,8 @@ func LockHolders(ctx context.Context, path string, inode uint64) ([]LockHolder, 
 }
 
 // lockHolder returns the process as a LockHolder if it is one.
-func lockHolder(pid int, path string, inode uint64) (h LockHolder, ok bool) {
-	if _, ok = heldLock(pid, path, inode); !ok {
+func lockHolder(pid int, name []byte, inode uint64) (h LockHolder, ok bool) {
+	if _, ok = heldLock(pid, name, inode); !ok {
 		return h, false
 	}
 	id, err := Identify(pid)
@@ -52,42 +52,49 @@ func lockHolder(pid int, path string, inode uint64) (h LockHolder, ok bool) {
 		return h, false
 	}
 	// Only now: what is found is about the process with the Identity.
-	if h, ok = heldLock(pid, path, inode); ok {
+	if h, ok = heldLock(pid, name, inode); ok {
 		h.Identity, h.Session = id, st.Session
 	}
 	return h, ok
 }
 
 // heldLock looks for the lock among the descriptors of a process.
-func heldLock(pid int, path string, inode uint64) (h LockHolder, holds bool) {
+func heldLock(pid int, name []byte, inode uint64) (h LockHolder, holds bool) {
 	dir := "/proc/" + strconv.Itoa(pid)
-	fds, err := os.Open(dir + "/fd")
+	// Not by package os, which would ask of each directory whether it can be polled.
+	fds, err := unix.Open(dir+"/fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return h, false
 	}
-	defer fds.Close()
-	names, _ := fds.Readdirnames(-1)
-	link := make([]byte, unix.PathMax)
-	for _, name := range names {
-		n, err := unix.Readlink(dir+"/fd/"+name, link)
-		if err != nil || !maybeAt(link[:n], path) {
-			continue
+	defer unix.Close(fds)
+	var entries, link [4 << 10]byte
+	var names []string
+	for {
+		n, err := unix.ReadDirent(fds, entries[:])
+		if err != nil || n <= 0 {
+			return h, holds
 		}
-		info := make([]byte, 4<<10)
-		if n, err = readShort(dir+"/fdinfo/"+name, info); err != nil {
-			continue
-		}
-		if taker, given, ok := parseLock(info[:n], inode); ok {
-			h.Taker, h.Given, holds = taker, h.Given || given, true
+		_, _, names = unix.ParseDirent(entries[:n], -1, names[:0])
+		for _, fd := range names {
+			n, err := unix.Readlinkat(fds, fd, link[:])
+			if err != nil || !isNamed(link[:n], name) {
+				continue
+			}
+			info := make([]byte, 4<<10)
+			if n, err = readShort(dir+"/fdinfo/"+fd, info); err != nil {
+				continue
+			}
+			if taker, given, ok := parseLock(info[:n], inode); ok {
+				h.Taker, h.Given, holds = taker, h.Given || given, true
+			}
 		}
 	}
-	return h, holds
 }
 
-// maybeAt reports whether the link of a descriptor may lead to path: to a file of
-// its name, in any mount namespace, or that had it and was deleted.
-func maybeAt(link []byte, path string) bool {
-	return bytes.HasSuffix(bytes.TrimSuffix(link, []byte(" (deleted)")), []byte("/"+filepath.Base(path)))
+// isNamed reports whether the link of a descriptor leads to a file whose path ends
+// with name, in any mount namespace, or that did before the file was deleted.
+func isNamed(link, name []byte) bool {
+	return bytes.HasSuffix(bytes.TrimSuffix(link, []byte(" (deleted)")), name)
 }
 
 // parseLock returns the taker of the flock(2) lock that the open file has, according
