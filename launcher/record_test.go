@@ -5,10 +5,10 @@ package launcher_test
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/podlaunch/podlaunch/launcher"
@@ -34,13 +34,14 @@ func TestEndedProcessIsNotRecorded(t *testing.T) {
 	ended.Exit(launcher.Exit{Code: 3, Known: true})
 
 	base := t.TempDir()
+	var record []byte
 	var recordErr error
 	l := launcher.Launcher{
 		Command: launcher.Path("/bin/sh"),
 		Dir:     runtimedir.Dir(base),
 		Starter: fakeStarter{ended},
 		Ready: readiness.ProbeFunc(func(ctx context.Context, _ readiness.Target) (readiness.Endpoint, error) {
-			_, recordErr = os.Stat(filepath.Join(base, ".web.json"))
+			record, recordErr = os.ReadFile(filepath.Join(base, ".web.json"))
 			<-ctx.Done()
 			return readiness.Endpoint{}, context.Cause(ctx)
 		}),
@@ -49,7 +50,10 @@ func TestEndedProcessIsNotRecorded(t *testing.T) {
 	if pod != nil || !errors.Is(err, launcher.ErrExitedEarly) {
 		t.Errorf("Launch returned %v, %v", pod, err)
 	}
-	if !errors.Is(recordErr, fs.ErrNotExist) {
-		t.Errorf("while the launch waited, the record was there: %v", recordErr)
+	if recordErr != nil || !strings.HasPrefix(string(record), "{") {
+		t.Errorf("while the launch waited, its intent was not there: %q, %v", record, recordErr)
+	}
+	if lines := strings.Count(string(record), "\n"); lines != 1 {
+		t.Errorf("the record holds more than the intent: %s", record)
 	}
 }

@@ -38,8 +38,9 @@ type attempt struct {
 	made undoStack
 	pod  *Pod // once fate is fateReady
 
-	started bool        // there was a process
-	telling atomic.Bool // the Observer is being told of a step, for as long as it likes
+	started bool         // there was a process
+	telling atomic.Bool  // the Observer is being told of a step, for as long as it likes
+	told    atomic.Int32 // of how many it was told
 
 	mu       sync.Mutex
 	evidence Error // what is known by now and would explain a failure
@@ -153,7 +154,10 @@ func runStep[T any](n *attempt, at int32, f func() (T, error)) (v T, err error) 
 func (n *attempt) tell(at int32, stage Stage, began time.Time, err error) {
 	if n.observation != nil {
 		n.telling.Store(true)
-		defer n.telling.Store(false)
+		defer func() {
+			n.told.Add(1)
+			n.telling.Store(false)
+		}()
 		n.observation.step(StepInfo{Stage: stage, Name: stepTable[at].name, Began: began, Took: time.Since(began), Err: err})
 	}
 }
@@ -169,8 +173,9 @@ func await[T any](ctx context.Context, n *attempt, line <-chan outcome[T]) (o ou
 	case <-ctx.Done():
 	}
 	for {
-		before := n.at.Load()
-		if o, ok = receive(line, stepTable[before].bound); ok || n.at.Load() == before && !n.telling.Load() {
+		at, told := n.at.Load(), n.told.Load()
+		o, ok = receive(line, stepTable[at].bound)
+		if ok || !n.telling.Load() && n.told.Load() == told && n.at.Load() == at {
 			return o, ok
 		}
 	}

@@ -41,7 +41,7 @@ func Adopt(id Identity) (*Process, error) {
 	}
 	child := false
 	if err := p.withPidfd(func(fd int) { child = isChild(fd) }); err == nil && child {
-		p.kin = ours.take(p, id.Start)
+		p.kin = ours.take(p.pid, p, id.Start)
 	}
 	return p, nil
 }

@@ -18,6 +18,12 @@ const (
 	own                    // our child, which this Process reaps
 )
 
+// A holder reaps the child that it holds.
+type holder interface {
+	// unreaped reports whether it is a child of ours that nobody has reaped.
+	unreaped() bool
+}
+
 // ours is the table of the children that Start has started or Adopt has found.
 var ours children
 
@@ -29,7 +35,7 @@ var ours children
 // as Python's subprocess does. A program that starts nothing any more keeps the zombie.
 type children struct {
 	mu       sync.Mutex
-	held     map[int]*Process // by pid: each is found or own
+	held     map[int]holder // by pid: each is found or own
 	released []released
 	turn     int // the index in released that sweep looks at next
 }
@@ -39,59 +45,58 @@ type released struct {
 	start uint64 // as in Identity
 }
 
-// hold enters p, which reaps the child from now on.
-func (c *children) hold(p *Process) {
+// hold enters p, which reaps the child pid from now on.
+func (c *children) hold(pid int, p holder) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.holdLocked(p)
+	c.holdLocked(pid, p)
 }
 
-func (c *children) holdLocked(p *Process) {
+func (c *children) holdLocked(pid int, p holder) {
 	if c.held == nil {
-		c.held = make(map[int]*Process)
+		c.held = make(map[int]holder)
 	}
-	c.held[p.pid] = p
+	c.held[pid] = p
 }
 
-// take enters p, a child of ours that was adopted by its Identity, and returns its
-// kinship.
-func (c *children) take(p *Process, start uint64) kinship {
+// take enters p, whose child pid was adopted by its Identity, and returns its kinship.
+func (c *children) take(pid int, p holder, start uint64) kinship {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if other := c.held[p.pid]; other != nil && other.unreaped() {
+	if other := c.held[pid]; other != nil && other.unreaped() {
 		// The other's child has had its number all along, so this is the same one.
 		return shared
 	}
-	c.holdLocked(p)
-	if i := slices.Index(c.released, released{p.pid, start}); i >= 0 {
+	c.holdLocked(pid, p)
+	if i := slices.Index(c.released, released{pid, start}); i >= 0 {
 		c.removeLocked(i)
 		return own
 	}
 	return found
 }
 
-// drop removes p, which has reaped its child.
-func (c *children) drop(p *Process) {
+// drop removes p, which has reaped its child pid.
+func (c *children) drop(pid int, p holder) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.held[p.pid] == p {
-		delete(c.held, p.pid)
+	if c.held[pid] == p {
+		delete(c.held, pid)
 	}
 }
 
-// release removes p, whose child sweep reaps from now on.
-func (c *children) release(p *Process) {
+// release removes p, whose child pid sweep reaps from now on.
+func (c *children) release(pid int, p holder) {
 	// In this order: the number was still the child's when its start was read. What
 	// cannot be read is not entered: nobody could tell it from a later child.
-	start, _, err := lifeOf(p.pid)
+	start, _, err := lifeOf(pid)
 	known := err == nil && p.unreaped()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.held[p.pid] == p {
-		delete(c.held, p.pid)
+	if c.held[pid] == p {
+		delete(c.held, pid)
 	}
 	if known {
-		c.released = append(c.released, released{p.pid, start})
+		c.released = append(c.released, released{pid, start})
 	}
 }
 

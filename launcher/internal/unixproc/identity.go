@@ -42,6 +42,9 @@ func (id Identity) Check() error {
 	case id.PIDNamespace != namespace:
 		return fmt.Errorf("%w: %d in %s, and we are in %s", ErrElsewhere, id.PID, id.PIDNamespace, namespace)
 	}
+	if vanished(id.PID) {
+		return ErrGone // as of most records that are looked at
+	}
 	start, dead, err := lifeOf(id.PID)
 	switch {
 	case err != nil:

@@ -28,3 +28,6 @@ func here() (boot, namespace string, err error) {
 	raw, err := unix.SysctlRaw("kern.boottime")
 	return hex.EncodeToString(raw), "", err
 }
+
+// vanished leaves it to lifeOf, which asks nothing else.
+func vanished(int) bool { return false }

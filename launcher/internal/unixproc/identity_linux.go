@@ -33,6 +33,9 @@ func lifeOf(pid int) (start uint64, dead bool, err error) {
 	return h.startOf(st), st.Dead(), nil
 }
 
+// vanished reports whether the kernel knows no process of this number, in one call.
+func vanished(pid int) bool { return errors.Is(unix.Kill(pid, 0), unix.ESRCH) }
+
 // notInProc says why /proc does not show a process: there is none, or /proc hides it.
 // The kernel still lets us signal a process of our own that it hides.
 func notInProc(pid int) error {

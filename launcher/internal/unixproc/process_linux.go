@@ -48,7 +48,7 @@ func newProcess(pid, pidfd int) *Process {
 	if pidfd >= 0 {
 		p.pidfd = pollable(pidfd)
 	}
-	ours.hold(p)
+	ours.hold(p.pid, p)
 	if p.pidfd != nil {
 		return p
 	}
@@ -274,7 +274,7 @@ func (p *Process) Reap(ctx context.Context) error {
 		}
 		p.reap()
 	}
-	ours.drop(p)
+	ours.drop(p.pid, p)
 	p.closePidfd()
 	if killed {
 		return awaitGroup(ctx, p.pid)
@@ -306,7 +306,7 @@ func (p *Process) Release() {
 	p.over = true
 	p.mu.Unlock()
 	if p.kin == own || p.kin == found {
-		ours.release(p)
+		ours.release(p.pid, p)
 	}
 	p.closePidfd()
 }

@@ -47,4 +47,6 @@ func IsFull(string) bool { return false }
 
 func lifeOf(int) (start uint64, dead bool, err error) { return 0, false, errors.ErrUnsupported }
 
+func vanished(int) bool { return false }
+
 func here() (boot, namespace string, err error) { return "", "", errors.ErrUnsupported }
