@@ -26,6 +26,7 @@ func TestReferencesPointDown(t *testing.T) {
 		"launcher/internal/crashpoint",
 		"launcher/internal/fakepod",
 		"launcher/internal/leaktest",
+		"launcher/internal/ownership",
 		"launcher/internal/podrig",
 		"launcher/internal/unixproc",
 		"launcher/launchertest",

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
@@ -417,11 +418,31 @@ func pause(ctx context.Context, d time.Duration) bool {
 // frees the rest.
 func (c *Claim) Settle() {
 	c.pod.drop()
-	c.launch.free()
+	unlockFD(c.launch.fd)
 }
 
 // Close frees what a Claim holds that was settled. There is no hurry.
 func (c *Claim) Close() {
 	c.launch.drop()
 	c.place.Close()
+}
+
+// RemoveOverlay removes the file that WriteOverlay has made, if it did, and if
+// nobody has put another in its place. When that fails it can be tried again.
+func (c *Claim) RemoveOverlay() error {
+	if c.overlay == nil {
+		return nil
+	}
+	there, err := c.place.base.lstat(OverlayName(c.place.name))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = nil
+	case err == nil && there.same(*c.overlay):
+		err = c.place.removeOverlay()
+	}
+	if err != nil {
+		return fmt.Errorf("the overlay is still in the file %q: %w", filepath.Join(c.place.base.path, OverlayName(c.place.name)), err)
+	}
+	c.overlay = nil
+	return nil
 }

@@ -48,3 +48,7 @@ func isMissing(error) bool { return false }
 
 func groupOf() int   { return 0 }
 func sessionOf() int { return 0 }
+
+func closeFD(int) {}
+
+func unlockFD(int) {}

@@ -261,3 +261,16 @@ func sessionOf() int {
 	session, _ := unix.Getsid(0) // which does not fail for this process
 	return session
 }
+
+func flock(fd int, how int) error {
+	return again(func() error { return unix.Flock(fd, how) })
+}
+
+func closeFD(fd int) { unix.Close(fd) }
+
+// unlockFD releases an flock(2) lock for all copies of its descriptor, and keeps ours.
+func unlockFD(fd int) {
+	// It cannot fail on an open file (flock(2)), and if it did, closing would
+	// have to do.
+	_ = flock(fd, unix.LOCK_UN)
+}

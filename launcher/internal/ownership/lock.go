@@ -30,7 +30,7 @@ func (l *lock) asFile() *os.File {
 
 // unlock releases the lock, for all copies of its descriptor, and closes ours.
 func (l *lock) unlock() {
-	l.free()
+	unlockFD(l.fd)
 	l.drop()
 }
 

@@ -7,7 +7,3 @@ import "errors"
 func tryLock(*dir, string, bool) (*lock, error) { return nil, errors.ErrUnsupported }
 
 func isLocked(*dir, string) (bool, error) { return false, errors.ErrUnsupported }
-
-func (l *lock) free() {}
-
-func closeFD(int) {}

@@ -103,16 +103,3 @@ func (d *dir) noLock(name string, err error) error {
 	}
 	return err
 }
-
-func flock(fd int, how int) error {
-	return again(func() error { return unix.Flock(fd, how) })
-}
-
-func closeFD(fd int) { unix.Close(fd) }
-
-// free releases the lock for all copies of its descriptor, and keeps ours.
-func (l *lock) free() {
-	// It cannot fail on an open file (flock(2)), and if it did, closing would
-	// have to do.
-	_ = flock(l.fd, unix.LOCK_UN)
-}

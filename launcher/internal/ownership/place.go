@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
@@ -68,87 +67,6 @@ func (p *Place) recordName() string { return "." + p.name + ".json" }
 func (p *Place) launchName() string { return "." + p.name + ".launch" }
 func (p *Place) podName() string    { return "." + p.name + ".pod" }
 
-// A RunningError says that the pod runs.
-type RunningError struct{ Record Record }
-
-func (e *RunningError) Error() string {
-	if e.Record.Elsewhere {
-		return fmt.Sprintf("it runs already, on another machine, since launch %v", e.Record.Launch)
-	}
-	return fmt.Sprintf("it runs already, as pid %d", e.Record.PID)
-}
-
-// A HeldError says that somebody holds the name who is not the pod, and did not
-// let go in time.
-type HeldError struct {
-	Launching bool     // a launcher has the name
-	Holders   []int    // who holds the pod lock, if that can be seen
-	Commands  []string // the names of their programs
-	Err       error    // why the waiting ended
-}
-
-func (e *HeldError) Error() string {
-	switch {
-	case e.Launching:
-		return fmt.Sprintf("somebody else is launching it: %v", e.Err)
-	case len(e.Holders) == 0:
-		return fmt.Sprintf("the pod cannot be seen, but processes that we cannot look into, of another pid namespace perhaps, hold its name: %v", e.Err)
-	}
-	var who []string
-	for i, pid := range e.Holders {
-		who = append(who, fmt.Sprintf("%d (%s)", pid, e.Commands[i]))
-	}
-	return fmt.Sprintf("the pod is gone, but processes [%s], which were left behind, still hold its name; end them: %v", strings.Join(who, ", "), e.Err)
-}
-
-func (e *HeldError) Unwrap() error { return e.Err }
-
-// errStays is why there is no more waiting for those who were left behind.
-var errStays = errors.New("they do not let go of it")
-
-// Running returns the record of the pod if it runs: it was ready once, and the
-// process is proven to be the one recorded, and alive. The error otherwise says
-// why not: ErrNoRecord, ErrNotReady, unixproc.ErrGone, unixproc.ErrStranger …
-func (p *Place) Running() (Record, error) {
-	r, err := p.read()
-	if err != nil {
-		return Record{}, err
-	}
-	if err := p.check(r); err != nil {
-		return r, err
-	}
-	if !r.Ready {
-		return r, ErrNotReady
-	}
-	return r, nil
-}
-
-// errUnstarted says that an Intent is all there is.
-var errUnstarted = fmt.Errorf("%w: it was not started, or its launcher died before it could record it", unixproc.ErrGone)
-
-// check returns nil if the process of r is alive.
-func (p *Place) check(r Record) error {
-	switch {
-	case !r.started():
-		return errUnstarted
-	case !r.Elsewhere:
-		return r.Check()
-	case p.Elsewhere == nil:
-		return fmt.Errorf("launch %v of it was started on another machine, and whoever asks now cannot find out whether it runs there: %w", r.Launch, errors.ErrUnsupported)
-	}
-	return p.Elsewhere.Check(r)
-}
-
-// ErrNotReady says that the pod is recorded and alive, and has not been ready
-// yet.
-var ErrNotReady = errors.New("it has not been ready yet")
-
-// Launching reports whether somebody is launching the pod, or ending what is
-// left of it. It makes no file, and those who only ask do not see each other.
-func (p *Place) Launching() (bool, error) {
-	return isLocked(p.base, p.launchName())
-}
-
 // Names returns the names that were ever claimed below base, in order. Entries
 // that are none of ours are passed over.
 func Names(base string) ([]string, error) {
@@ -165,3 +83,32 @@ func Names(base string) ([]string, error) {
 	}
 	return names, nil
 }
+
+// forget closes the record that we have written.
+func (p *Place) forget() {
+	if p.record != nil {
+		closeFD(p.record.fd)
+		p.record = nil
+	}
+}
+
+// ErrNotOursAlone says that the base is another user's, or that others may write to
+// it. What wraps it wraps [runtimedir.ErrInsecure] too.
+var ErrNotOursAlone = errors.New("it is not ours alone")
+
+// checkBase makes sure that nobody but us, or who may do anything anyway, can
+// put a file of his own in the place of one of ours.
+func (p *Place) checkBase() error {
+	if err := p.baseIs.checkOwner(p.euid); err != nil {
+		return fmt.Errorf("the base directory %q: %w: %w", p.base.path, ErrNotOursAlone, err)
+	}
+	return nil
+}
+
+// OverlayName is the name of the file, beside the witnesses of the pod called
+// name, that holds its overlay until it is ready.
+func OverlayName(name string) string { return "." + name + ".overlay" }
+
+// removeOverlay deletes the overlay's file, which a launcher that was killed may
+// have left. It does not follow a link.
+func (p *Place) removeOverlay() error { return p.base.remove(OverlayName(p.name)) }

@@ -1,0 +1,100 @@
+package ownership
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// unclear returns an ErrUnclear about the record, for a reason.
+func (p *Place) unclear(format string, args ...any) error {
+	return fmt.Errorf("%w from its record %q, which is damaged or not ours: %w; end the pod if it runs, and remove the file",
+		ErrUnclear, p.path(p.recordName()), fmt.Errorf(format, args...))
+}
+
+// read returns the record, ErrNoRecord or ErrUnclear.
+func (p *Place) read() (Record, error) {
+	data, s, err := p.base.read(p.recordName(), maxRecord)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Record{}, fmt.Errorf("%w: %w", ErrNoRecord, err)
+	case err != nil:
+		return Record{}, p.unclear("%w", err)
+	case !s.mode.IsRegular():
+		return Record{}, p.unclear("it is not a regular file (%v)", s.mode)
+	case s.size > maxRecord:
+		return Record{}, p.unclear("it is too large (%d bytes)", s.size)
+	}
+	if err := s.checkOwner(p.euid); err != nil {
+		return Record{}, p.unclear("%w", err)
+	}
+	r, err := parseRecord(data, p.name)
+	if err != nil && !errors.Is(err, ErrNoRecord) {
+		return Record{}, p.unclear("%w", err)
+	}
+	return r, err
+}
+
+// write creates the record, which must not be there, and keeps it open.
+// It is not synced to the disk: after a crash of the machine no record is worth
+// anything. A reader that comes in the middle finds a torn one, and so none.
+func (p *Place) write(r Record) error {
+	r.Version, r.Name = Version, p.name
+	if r.Elsewhere {
+		r.Version = versionElsewhere
+	}
+	data, err := r.lines()
+	if err != nil {
+		return err
+	}
+	p.forget()
+	fd, err := p.base.openFD(p.recordName(), os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND)
+	if err != nil {
+		return err
+	}
+	p.record = &openRecord{fd: fd}
+	if err = p.record.write(data); err != nil {
+		return errors.Join(fmt.Errorf("write %q: %w", p.path(p.recordName()), err), p.remove())
+	}
+	return nil
+}
+
+// errNotWritten says that the record is not the one that was written.
+var errNotWritten = errors.New("the record was deleted or replaced")
+
+// add adds an object to the record that was written. This is on the way from the
+// ready line to the launch's return, so the record is not replaced: many filesystems
+// flush a file that is renamed over another.
+func (p *Place) add(object any) error {
+	data, err := json.Marshal(object)
+	switch {
+	case err != nil:
+		return err
+	case p.record == nil:
+		return errNotWritten
+	}
+	if there, err := p.record.isThere(); !there || err != nil {
+		return errors.Join(errNotWritten, err)
+	}
+	if err := p.mayWrite(); err != nil {
+		return err
+	}
+	return p.record.write(append(data, '\n'))
+}
+
+// remove deletes the record that we have written, and no other.
+func (p *Place) remove() error {
+	if p.record == nil {
+		return nil
+	}
+	there, err := p.record.isThere()
+	if there && err == nil {
+		err = p.base.remove(p.recordName())
+	}
+	if err == nil {
+		p.forget()
+	}
+	return err
+}

@@ -1,0 +1,90 @@
+package ownership
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+)
+
+// A RunningError says that the pod runs.
+type RunningError struct{ Record Record }
+
+func (e *RunningError) Error() string {
+	if e.Record.Elsewhere {
+		return fmt.Sprintf("it runs already, on another machine, since launch %v", e.Record.Launch)
+	}
+	return fmt.Sprintf("it runs already, as pid %d", e.Record.PID)
+}
+
+// A HeldError says that somebody holds the name who is not the pod, and did not
+// let go in time.
+type HeldError struct {
+	Launching bool     // a launcher has the name
+	Holders   []int    // who holds the pod lock, if that can be seen
+	Commands  []string // the names of their programs
+	Err       error    // why the waiting ended
+}
+
+func (e *HeldError) Error() string {
+	switch {
+	case e.Launching:
+		return fmt.Sprintf("somebody else is launching it: %v", e.Err)
+	case len(e.Holders) == 0:
+		return fmt.Sprintf("the pod cannot be seen, but processes that we cannot look into, of another pid namespace perhaps, hold its name: %v", e.Err)
+	}
+	var who []string
+	for i, pid := range e.Holders {
+		who = append(who, fmt.Sprintf("%d (%s)", pid, e.Commands[i]))
+	}
+	return fmt.Sprintf("the pod is gone, but processes [%s], which were left behind, still hold its name; end them: %v", strings.Join(who, ", "), e.Err)
+}
+
+func (e *HeldError) Unwrap() error { return e.Err }
+
+// errStays is why there is no more waiting for those who were left behind.
+var errStays = errors.New("they do not let go of it")
+
+// Running returns the record of the pod if it runs: it was ready once, and the
+// process is proven to be the one recorded, and alive. The error otherwise says
+// why not: ErrNoRecord, ErrNotReady, unixproc.ErrGone, unixproc.ErrStranger …
+func (p *Place) Running() (Record, error) {
+	r, err := p.read()
+	if err != nil {
+		return Record{}, err
+	}
+	if err := p.check(r); err != nil {
+		return r, err
+	}
+	if !r.Ready {
+		return r, ErrNotReady
+	}
+	return r, nil
+}
+
+// errUnstarted says that an Intent is all there is.
+var errUnstarted = fmt.Errorf("%w: it was not started, or its launcher died before it could record it", unixproc.ErrGone)
+
+// check returns nil if the process of r is alive.
+func (p *Place) check(r Record) error {
+	switch {
+	case !r.started():
+		return errUnstarted
+	case !r.Elsewhere:
+		return r.Check()
+	case p.Elsewhere == nil:
+		return fmt.Errorf("launch %v of it was started on another machine, and whoever asks now cannot find out whether it runs there: %w", r.Launch, errors.ErrUnsupported)
+	}
+	return p.Elsewhere.Check(r)
+}
+
+// ErrNotReady says that the pod is recorded and alive, and has not been ready
+// yet.
+var ErrNotReady = errors.New("it has not been ready yet")
+
+// Launching reports whether somebody is launching the pod, or ending what is
+// left of it. It makes no file, and those who only ask do not see each other.
+func (p *Place) Launching() (bool, error) {
+	return isLocked(p.base, p.launchName())
+}
