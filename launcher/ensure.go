@@ -13,8 +13,9 @@ import (
 // What runs is not compared with spec: Ensure cares that the pod is there, not
 // how it was started. spec has to be valid all the same.
 //
-// The errors are those of [Launcher.Launch] and [Launcher.Attach], but for
-// [ErrRunning].
+// The errors are those of [Launcher.Launch] and [Launcher.Attach], without
+// [ErrRunning]. Launcher.Timeout bounds Ensure as a whole. A pod may ask for more
+// time, up to Launcher.MaxTimeout, as in a launch.
 func (l *Launcher) Ensure(ctx context.Context, spec Spec) (p *Pod, started bool, err error) {
 	n := newLaunch(l, spec)
 	ctx, release := n.bound(ctx)
@@ -25,16 +26,17 @@ func (l *Launcher) Ensure(ctx context.Context, spec Spec) (p *Pod, started bool,
 	for {
 		// Attaching first costs a running pod next to nothing; launching first
 		// would claim its name.
-		n := newLaunch(l, Spec{Name: spec.Name})
-		p, err := n.attachWithin(ctx, n.attachOnce)
+		attaching := newLaunch(l, Spec{Name: spec.Name})
+		p, err := attaching.attachWithin(ctx, attaching.attachOnce)
 		if err == nil {
 			return p, false, nil
 		}
-		n.logged(err)
 		if !errors.Is(err, fs.ErrNotExist) {
-			return nil, false, err
+			return nil, false, attaching.logged(err)
 		}
-		p, err = l.Launch(ctx, spec)
+		launching := newLaunch(l, spec)
+		launching.deadline = n.deadline // a pod that asks for more time has it from Ensure
+		p, err = launching.launch(ctx)
 		if err == nil || !errors.Is(err, ErrRunning) {
 			return p, err == nil, err
 		}

@@ -26,8 +26,12 @@ import (
 // cleanup of the probe ([readiness.Setup.Cleanup]) or the Observer panics at the
 // end.
 func (l *Launcher) Launch(ctx context.Context, spec Spec) (*Pod, error) {
-	n := newLaunch(l, spec)
-	if l.Observer == nil {
+	return newLaunch(l, spec).launch(ctx)
+}
+
+// launch is Launch.
+func (n *attempt) launch(ctx context.Context) (*Pod, error) {
+	if n.Observer == nil {
 		return n.run(ctx)
 	}
 	return n.observed(ctx)
@@ -56,7 +60,7 @@ func (n *attempt) observed(ctx context.Context) (*Pod, error) {
 	return pod, err
 }
 
-// run is Launch. It waits for the line, as long as that makes sense.
+// run is launch without an Observer. It waits for the line, as long as that makes sense.
 func (n *attempt) run(ctx context.Context) (*Pod, error) {
 	ctx, release := n.bound(ctx)
 	defer release()

@@ -721,3 +721,46 @@ func each(names []string, value string) []string {
 	}
 	return env
 }
+
+// A pod that asks for more time has it from Ensure, too.
+func TestExtendOfEnsure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		f.l.Timeout = 3 * time.Second
+		f.l.Ready = preparer(func(_ context.Context, s *readiness.Setup) (readiness.Probe, error) {
+			return readiness.ProbeFunc(func(ctx context.Context, _ readiness.Target) (readiness.Endpoint, error) {
+				s.Extend(time.Minute)
+				select {
+				case <-time.After(30 * time.Second):
+					return readiness.Endpoint{}, nil
+				case <-ctx.Done():
+					return readiness.Endpoint{}, context.Cause(ctx)
+				}
+			}), nil
+		})
+		pod, started, err := f.l.Ensure(t.Context(), launcher.Spec{Name: "alice"})
+		if err != nil || !started {
+			t.Fatalf("Ensure returned a pod that it has started: %v, and %v", started, err)
+		}
+		mustStop(t, pod)
+	})
+}
+
+// Ensure logs no error when it succeeds.
+func TestEnsureLogsNoErrorWhenItSucceeds(t *testing.T) {
+	r := newRig(t, podrig.Serve...)
+	all := r.records(hclog.Info, func() {
+		for i := range 2 {
+			pod, started, err := r.L.Ensure(t.Context(), launcher.Spec{Name: "alice"})
+			if err != nil || started != (i == 0) {
+				t.Fatalf("Ensure returned a pod that it has started: %v, and %v", started, err)
+			}
+			defer mustStop(t, pod)
+		}
+	})
+	for _, line := range messages(all) {
+		if strings.HasPrefix(line, "error") {
+			t.Errorf("logged: %v", line)
+		}
+	}
+}

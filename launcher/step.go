@@ -68,10 +68,10 @@ func (n *attempt) logLate(c *crash) {
 	n.log.Error("a strategy panicked after its launch was over", "panic", c.value, "stack", string(c.stack))
 }
 
-// bound returns ctx with the Launcher's own deadline. The caller has to call
-// release.
+// bound returns ctx with the Launcher's own deadline, unless ctx has it already. The
+// caller has to call release.
 func (n *attempt) bound(ctx context.Context) (_ context.Context, release func()) {
-	if n.Timeout < 0 {
+	if n.Timeout < 0 || n.deadline != nil {
 		return ctx, func() {}
 	}
 	n.deadline = newDeadline(ctx, n.Timeout, n.MaxTimeout)

@@ -18,11 +18,13 @@ const MaxName = 255 - 55
 //
 // A name is one element of a path, 1 to [MaxName] bytes of valid UTF-8. It may
 // hold spaces and letters of any script. It may not hold a slash or a
-// backslash; a control character; a character that cannot be seen (a
-// formatting, bidirectional or line-separating one, for two names that look
-// the same must be the same). It may not begin with a dot (hidden files beside
-// the directories are the launcher's own) or with a dash (it would read as a
-// flag).
+// backslash; a control character; or a character that cannot be seen, for two names
+// that look the same must be the same: a formatting, bidirectional or line-separating
+// one, one that is drawn as nothing (Default_Ignorable_Code_Point of the Unicode
+// Standard, a variation selector for one), or a blank that is not the ordinary space.
+// It may not begin with a dot (hidden files beside the directories are the launcher's
+// own) or with a dash (it would read as a flag), and neither begin nor end with a
+// space.
 func ValidateName(name string) error {
 	if reason := nameFault(name); reason != "" {
 		if len(name) > MaxName {
@@ -46,6 +48,8 @@ func nameFault(name string) string {
 		return "it begins with a dot"
 	case name[0] == '-':
 		return "it begins with a dash, and would read as a flag"
+	case strings.Trim(name, " ") != name:
+		return "it begins or ends with a space"
 	}
 	for i, r := range name {
 		switch {
@@ -53,9 +57,17 @@ func nameFault(name string) string {
 			return fmt.Sprintf("it holds %q at byte %d, and a name is one element of a path", r, i)
 		case unicode.IsControl(r):
 			return fmt.Sprintf("it holds the control character %U at byte %d", r, i)
-		case unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp):
+		case r != ' ' && unicode.In(r, invisible...):
 			return fmt.Sprintf("it holds the invisible character %U at byte %d", r, i)
 		}
 	}
 	return ""
+}
+
+// invisible are the characters that are drawn as nothing, or as a blank. The last
+// one is a letter of Braille without a dot.
+var invisible = []*unicode.RangeTable{
+	unicode.Cf, unicode.Zl, unicode.Zp, unicode.Zs,
+	unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector,
+	{R16: []unicode.Range16{{Lo: 0x2800, Hi: 0x2800, Stride: 1}}},
 }

@@ -72,7 +72,7 @@ func (s *subject) refusesOr(check func(dir string) error, refusals ...error) err
 // alike are names that somebody might take for one, with what differs.
 func alike() []string {
 	names := []string{
-		"web", "web1", "web2", "web-1", "web_1", "web.1", "web 1", "web1 ", "web:1", "we", "w",
+		"web", "web1", "web2", "web-1", "web_1", "web.1", "web 1", "web  1", "web:1", "we", "w",
 		"web%20", "web+", "web,1", "web=1", "%s", "~", "$HOME", "*", "wéb", "под", "捕獲", "🚀",
 		strings.Repeat("n", runtimedir.MaxName-1) + "1",
 		strings.Repeat("n", runtimedir.MaxName-1) + "2",
