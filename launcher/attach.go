@@ -26,8 +26,9 @@ import (
 //
 // Attach fails with an [*Error] of [StageOwn]. errors.Is finds [fs.ErrNotExist]
 // in it if no such pod runs; [ErrNotOurs] if the recorded pid is a stranger's
-// by now, or a stranger answers on the socket; [errors.ErrUnsupported] if
-// Launcher.Dir has no base, and on all systems but Linux.
+// by now, or a stranger answers on the socket; [errors.ErrUnsupported] on all
+// systems but Linux. Attach makes nothing. Exception: a Launcher.Dir that cannot tell
+// its base makes the pod's directory.
 func (l *Launcher) Attach(ctx context.Context, name string) (*Pod, error) {
 	n := newLaunch(l, Spec{Name: name})
 	ctx, release := n.bound(ctx)

@@ -33,7 +33,7 @@ func (n *attempt) claim(ctx context.Context, at site) (*claimed, error) {
 		if asked || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ownership.ErrNotOursAlone) && !errors.Is(err, runtimedir.ErrUnavailable) {
 			return nil, n.refused(ctx, err)
 		}
-		if _, err := n.makeDir(ctx); err != nil {
+		if _, err := n.makeDir(ctx, n.spec.Name); err != nil {
 			return nil, ownError{n.failure(StageDir, whyFailed(ctx, err))}
 		}
 	}
@@ -42,9 +42,6 @@ func (n *attempt) claim(ctx context.Context, at site) (*claimed, error) {
 // claimIn takes the pod's name in base.
 func (n *attempt) claimIn(ctx context.Context, base string) (*ownership.Claim, error) {
 	if base == "" {
-		if _, err := n.base(ctx); err != nil { // it says why there is none
-			return nil, err
-		}
 		return nil, fmt.Errorf("the resolver returned the base directory %q", base)
 	}
 	place, err := n.placeBelow(ctx, base, n.spec.Name)

@@ -19,7 +19,7 @@ func TestDeadlineNeedsNoGoroutines(t *testing.T) {
 	for range 100 {
 		ctx, cancel := context.WithCancel(context.WithValue(d, key{}, "span"))
 		defer cancel()
-		ctx, cancel = context.WithTimeout(ctx, time.Hour)
+		_, cancel = context.WithTimeout(ctx, time.Hour)
 		defer cancel()
 	}
 	if n := runtime.NumGoroutine() - before; n > 10 {

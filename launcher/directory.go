@@ -30,7 +30,7 @@ func (n *attempt) makeDirectory(ctx context.Context, name *claimed) (d podDir, e
 	if err := name.CheckBase(); err != nil {
 		return d, err
 	}
-	if d.path, err = n.makeDir(ctx); err != nil {
+	if d.path, err = n.makeDir(ctx, n.spec.Name); err != nil {
 		return d, err
 	}
 	if err := n.checkSocket(d.path); err != nil {

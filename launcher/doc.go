@@ -42,8 +42,8 @@
 // launch of a name that runs fails with [ErrRunning]; [Launcher.Ensure] gives
 // the pod that runs, or launches it; [Launcher.Attach] finds it again after this
 // program was restarted, and [Launcher.List] tells of all of them. What that
-// rests on, and what it does not cover, is in docs/lifecycle.md. It needs a
-// Launcher.Dir that is a [runtimedir.Baser], as the default is.
+// rests on, and what it does not cover, is in docs/lifecycle.md. [Launcher.List] needs
+// a Launcher.Dir that is a [runtimedir.Baser], as the default is.
 //
 // # Signals, and what a pod inherits
 //

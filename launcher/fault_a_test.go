@@ -200,9 +200,11 @@ func a08(t *testing.T) {
 	refuseNames(t, "U+2028 at byte 1", "a\u2028")
 	refuseNames(t, "U+001B at byte 0", "\x1b[31m")
 	refuseNames(t, "U+0085 at byte 1", "a\u0085")
+	refuseNames(t, "begins or ends with a space", " ", " a", "a ")
+	refuseNames(t, "U+3164 at byte 1", "a\u3164")
 	refuseNames(t, "not valid UTF-8", "a\xff", "\xc3", "\xed\xa0\x80")
 	r := newRig(t, podrig.Serve...)
-	for _, name := range []string{"größe", "名前", "two words", " ", "🙂", "a.b-c"} {
+	for _, name := range []string{"größe", "名前", "two words", "🙂", "a.b-c"} {
 		podrig.Ping(t, r.Launch(launcher.Spec{Name: name}))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -137,7 +138,10 @@ func TestObserverOfFailures(t *testing.T) {
 		{name: "command", set: func(r *rig) { r.L.Command = launcher.Path("/nonexistent") }, want: upTo("resolve/command")},
 		{name: "make", set: func(r *rig) { r.L.Dir = noDir{runtimedir.Dir(r.Base), sick} }, want: upTo("dir/make")},
 		{name: "claim", set: func(r *rig) {
-			r.L.Dir = runtimedir.ResolverFunc(runtimedir.Dir(r.Base).RuntimeDir)
+			if err := os.Mkdir(filepath.Join(r.Base, ".alice.launch"), 0o700); err != nil {
+				r.T.Fatal(err)
+			}
+			r.T.Cleanup(func() { os.Remove(filepath.Join(r.Base, ".alice.launch")) })
 		}, want: upTo("own/claim")},
 		{name: "log", set: func(r *rig) {
 			r.L.Log = logsource.SourceFunc(func(context.Context, logsource.Launch) (*logsource.Log, error) { return nil, sick })

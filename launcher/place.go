@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
@@ -16,18 +17,48 @@ import (
 func (l *Launcher) base(ctx context.Context) (string, error) {
 	baser, ok := l.Dir.(runtimedir.Baser)
 	if !ok {
-		return "", fmt.Errorf("Launcher.Dir is a %T, which is no runtimedir.Baser: pods cannot be locked or listed without a base directory: %w", l.Dir, errors.ErrUnsupported)
+		return "", fmt.Errorf("Launcher.Dir is a %T, which is no runtimedir.Baser: pods cannot be listed without a base directory: %w", l.Dir, errors.ErrUnsupported)
 	}
 	return baser.Base(ctx)
 }
 
+// site finds out where the pod called name has its locks and its directory. A
+// Resolver that cannot tell its base has to make the directory for that. The base is
+// the directory above.
+func (l *Launcher) site(ctx context.Context, name string) (at site, err error) {
+	if _, ok := l.Dir.(runtimedir.Baser); ok {
+		at.base, err = l.base(ctx)
+		at.dir = filepath.Join(at.base, name)
+		return at, err
+	}
+	if at.dir, err = l.makeDir(ctx, name); err == nil {
+		at.base, err = filepath.EvalSymlinks(filepath.Dir(at.dir)) // as a Baser has it
+	}
+	return at, err
+}
+
+// A site is where a pod is.
+type site struct {
+	base string // of its locks
+	dir  string // its runtime directory, or where that will be
+}
+
+// makeDir has the Resolver make the directory of the pod called name.
+func (l *Launcher) makeDir(ctx context.Context, name string) (string, error) {
+	dir, err := l.Dir.RuntimeDir(ctx, name)
+	if err == nil && !filepath.IsAbs(dir) {
+		err = fmt.Errorf("the resolver returned the directory %q: it must be absolute", dir)
+	}
+	return dir, err
+}
+
 // place opens where the witnesses of the pod called name are kept.
 func (l *Launcher) place(ctx context.Context, name string) (*ownership.Place, error) {
-	base, err := l.base(ctx)
+	at, err := l.site(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	return l.placeBelow(ctx, base, name)
+	return l.placeBelow(ctx, at.base, name)
 }
 
 // placeBelow is place where the base is known.

@@ -29,9 +29,9 @@ func (f ResolverFunc) RuntimeDir(ctx context.Context, name string) (string, erro
 }
 
 // A Baser is a [Resolver] that can name the directory in which it keeps the
-// directories of all pods. It is optional: what needs to enumerate pods, or to
-// keep something beside a pod's directory, fails with [errors.ErrUnsupported]
-// on a Resolver without it.
+// directories of all pods. It is optional: what needs to enumerate pods fails with
+// [errors.ErrUnsupported] on a Resolver without it, and what is kept beside a pod's
+// directory is in the directory above that.
 type Baser interface {
 	// Base returns the absolute path of the base, its symbolic links resolved,
 	// without creating anything. The error is as for RuntimeDir.

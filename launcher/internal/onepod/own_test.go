@@ -453,22 +453,22 @@ func TestSuccessorIsNoStranger(t *testing.T) {
 	}
 }
 
-// A resolver without a base cannot keep names apart: everything that would have
-// to fails, and nothing is started.
+// A Resolver that cannot tell its base has its pods locked beside their directories
+// all the same. Only List needs more.
 func TestWithoutBase(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
-	r.L.Dir = runtimedir.ResolverFunc(func(context.Context, string) (string, error) {
-		dir := r.Dir("alice")
-		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return "", err
-		}
-		return dir, nil
-	})
-	podrig.MustSay(t, r.MustRefuse(t.Context(), &r.L, errors.ErrUnsupported), "runtimedir.ResolverFunc", "Baser")
-	_, _, err := r.L.Ensure(t.Context(), podrig.Alice)
-	podrig.MustBe(t, err, errors.ErrUnsupported)
-	_, err = r.L.Attach(t.Context(), "alice")
-	podrig.MustBe(t, err, errors.ErrUnsupported)
+	r.L.Dir = runtimedir.ResolverFunc(runtimedir.Dir(r.Base).RuntimeDir)
+	pod := r.Launch(podrig.Alice)
+	podrig.MustBe(t, r.MustRefuse(t.Context(), &r.L, launcher.ErrRunning), launcher.ErrRunning)
+	again, started, err := r.L.Ensure(t.Context(), podrig.Alice)
+	if err != nil || started || again.PID() != pod.PID() {
+		t.Fatalf("Ensure returned %v, %v, %v", again, started, err)
+	}
+	again.Release()
+	podrig.Ping(t, r.MustAttach(pod))
+	if _, err := os.Lstat(r.Beside("alice", ".pod")); err != nil {
+		t.Errorf("the lock is not beside the directory: %v", err)
+	}
 	errs := 0
 	for s, err := range r.L.List(t.Context()) {
 		errs++
