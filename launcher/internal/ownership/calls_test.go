@@ -20,7 +20,7 @@ const (
 )
 
 // ofTheRuntime begins the names of the calls that the Go runtime makes by itself.
-var ofTheRuntime = []string{"clone", "epoll", "eventfd", "futex", "getpid", "gettid", "madvise", "mmap", "mprotect", "munmap",
+var ofTheRuntime = []string{"clone", "epoll", "eventfd", "futex", "getpid", "getrandom", "gettid", "madvise", "mmap", "mprotect", "munmap",
 	"nanosleep", "clock", "prctl", "rt_", "sched_", "sigaltstack", "tgkill", "timer", "rseq", "set_robust", "restart", "pipe"}
 
 // A launch makes few system calls about its name. It does not read /proc/locks, nor
