@@ -60,31 +60,25 @@ func (n *attempt) observed(ctx context.Context) (*Pod, error) {
 	return pod, err
 }
 
-// run is launch without an Observer. It waits for the line, as long as that makes sense.
-func (n *attempt) run(ctx context.Context) (*Pod, error) {
+// run is launch without an Observer.
+func (n *attempt) run(ctx context.Context) (pod *Pod, err error) {
 	ctx, release := n.bound(ctx)
 	defer release()
 	if err := n.check(ctx); err != nil {
 		return nil, n.logged(err)
 	}
-	line := spawn(func() (*Pod, error) { return n.whole(ctx) })
-	o, ok := await(ctx, n, line)
-	switch {
-	case !ok && n.fate.CompareAndSwap(fateOpen, fateGivenUp):
-		go n.late(line)
-		return nil, n.logged(n.stuck(ctx))
-	case !ok:
-		go n.late(line)
-		n.log.Warn("the pod is ready, and what only its launch needed is not cleared yet", "pid", n.pod.PID())
-		o.value = n.pod
-	case o.crash != nil:
-		n.log.Error("a strategy or a callback panicked", "panic", o.crash.value, "stack", string(o.crash.stack))
-		o.crash.resume()
-	case o.err != nil:
-		return nil, n.logged(o.err)
+	defer func() {
+		if v := recover(); v != nil {
+			c := crashed(v)
+			n.log.Error("a strategy or a callback panicked", "panic", c.value, "stack", string(c.stack))
+			c.resume()
+		}
+	}()
+	if pod, err = n.whole(ctx); err != nil {
+		return nil, n.logged(err)
 	}
-	n.log.Info("pod is ready", "pid", o.value.PID(), "endpoint", o.value.Endpoint().String(), "took", time.Since(n.began))
-	return o.value, nil
+	n.log.Info("pod is ready", "pid", pod.PID(), "endpoint", pod.Endpoint().String(), "took", time.Since(n.began))
+	return pod, nil
 }
 
 // check refuses what cannot work, before anything is touched.
@@ -111,20 +105,6 @@ func (n *attempt) logged(err error) error {
 	return e
 }
 
-// late waits for a line that Launch did not wait for. It ends with the line.
-func (n *attempt) late(line <-chan outcome[*Pod]) {
-	switch o := <-line; {
-	case o.crash != nil:
-		n.logLate(o.crash)
-	case n.fate.Load() == fateReady:
-		n.log.Debug("cleared away what only the launch needed")
-	case o.err == nil:
-		n.log.Warn("the pod was recorded as ready after its launch was given up on, and stays", "pid", o.value.PID())
-	default:
-		n.log.Warn("cleared away what a late launch had made", "error", o.err)
-	}
-}
-
 // whole is the line, and what undoes it if it fails or panics.
 func (n *attempt) whole(ctx context.Context) (*Pod, error) {
 	returned := false
@@ -138,20 +118,87 @@ func (n *attempt) whole(ctx context.Context) (*Pod, error) {
 	}()
 	pod, err := n.line(ctx)
 	returned = true
-	if err != nil {
+	switch stuck, hangs := err.(stuckError); {
+	case hangs:
+		return nil, stuck.e
+	case err != nil:
 		return nil, n.failed(ctx, err)
 	}
 	return pod, nil
 }
 
-// line takes the steps of a launch, each once, each with what those before it
-// have made. What a step makes it adds to n.made.
+// A stuckError says that a step hangs. What was made is not undone now, but when that
+// step returns: it may still use it.
+type stuckError struct{ e *Error }
+
+func (s stuckError) Error() string { return s.e.Error() }
+
+// watched runs steps in a goroutine, for a strategy or a filesystem may hang in a
+// system call that no context ends, and waits for it as long as that makes sense. A
+// panic goes on.
+func (n *attempt) watched(ctx context.Context, steps func() (*Pod, error)) (*Pod, error) {
+	running := spawn(steps)
+	o, ok := await(ctx, n, running)
+	switch {
+	case !ok && n.fate.CompareAndSwap(fateOpen, fateGivenUp):
+		go n.late(running)
+		return nil, stuckError{n.stuck(ctx)}
+	case !ok:
+		go n.late(running)
+		n.log.Warn("the pod is ready, and what only its launch needed is not cleared yet", "pid", n.pod.PID())
+		return n.pod, nil
+	case o.crash != nil:
+		o.crash.pass()
+	}
+	return o.value, o.err
+}
+
+// late waits for steps that were not waited for any more, and undoes what was made. It
+// ends with them.
+func (n *attempt) late(running <-chan outcome[*Pod]) {
+	o := <-running
+	if o.crash != nil {
+		n.logLate(o.crash)
+	}
+	switch {
+	case n.fate.Load() == fateReady:
+		n.log.Debug("cleared away what only the launch needed")
+	case n.pod != nil:
+		n.log.Warn("the pod was recorded as ready after its launch was given up on, and stays", "pid", n.pod.PID())
+	default:
+		c, left := n.made.undo()
+		if c != nil {
+			n.logLate(c)
+		}
+		n.log.Warn("cleared away what a late launch had made", "error", errors.Join(o.err, left))
+	}
+}
+
+// line takes the steps of a launch: those up to the process, the wait for readiness,
+// and the record that it is ready. The wait has bounds of its own. So it runs here, and
+// a pod that is not ready yet has one goroutine less.
+func (n *attempt) line(ctx context.Context) (*Pod, error) {
+	var p plan
+	pod, err := n.watched(ctx, func() (*Pod, error) { return n.begin(ctx, &p) })
+	if err != nil {
+		return nil, err
+	}
+	n.log.Debug("process started", "pid", pod.PID(), "path", p.cmd.Path, "dir", p.dir, "log", p.log.Path)
+	e, err := runStep(n, stepProbe, func() (readiness.Endpoint, error) { return n.awaitReady(ctx, &p, pod) })
+	if err != nil {
+		return nil, err
+	}
+	return n.watched(ctx, func() (*Pod, error) {
+		return runStep(n, stepRecord, func() (*Pod, error) { return n.settle(&p, pod, e) })
+	})
+}
+
+// begin takes the steps up to a process that runs, each once, each with what those
+// before it have made, and completes p. What a step makes it adds to n.made.
 //
 // What can be refused is refused before anything is made: the command is
 // resolved before the directory is there.
-func (n *attempt) line(ctx context.Context) (*Pod, error) {
-	var p plan
-	var err error
+func (n *attempt) begin(ctx context.Context, p *plan) (_ *Pod, err error) {
 	if p.workDir, err = runStep(n, stepWorkDir, n.spec.workDir); err != nil {
 		return nil, err
 	}
@@ -181,14 +228,5 @@ func (n *attempt) line(ctx context.Context) (*Pod, error) {
 	if p.probe, err = runStep(n, stepPrepare, func() (*prepared, error) { return n.prepareProbe(ctx, p.dir) }); err != nil {
 		return nil, err
 	}
-	pod, err := runStep(n, stepProcess, func() (*Pod, error) { return n.start(ctx, &p) })
-	if err != nil {
-		return nil, err
-	}
-	n.log.Debug("process started", "pid", pod.PID(), "path", p.cmd.Path, "dir", p.dir, "log", p.log.Path)
-	e, err := runStep(n, stepProbe, func() (readiness.Endpoint, error) { return n.awaitReady(ctx, &p, pod) })
-	if err != nil {
-		return nil, err
-	}
-	return runStep(n, stepRecord, func() (*Pod, error) { return n.settle(&p, pod, e) })
+	return runStep(n, stepProcess, func() (*Pod, error) { return n.start(ctx, p) })
 }

@@ -16,11 +16,11 @@ import (
 // An attempt is one call of Launch: what it was given, which step it is at, and
 // what it has made so far.
 //
-// Goroutines: the line runs in one, for a strategy or a filesystem may hang in a
-// system call that no context ends; the caller's waits for it, or gives it up,
-// and then it clears away by itself what it still makes. While the launch waits
-// for readiness there are one for the probe, one for the tail, and one for
-// Spec.Progress; the line joins them. The Pod has one, which waits for the
+// Goroutines: the steps up to the process run in one, and so does the record, for a
+// strategy or a filesystem may hang in a system call that no context ends. The
+// caller's goroutine waits for them, or gives them up, and then they clear away by
+// themselves what they have made. While the caller's waits for readiness there are one
+// for the probe, one for the tail, and one for Spec.Progress; it joins them. The Pod has one, which waits for the
 // process's end. The one that closes the log of a pod that is ready ends by
 // itself, before the Pod's.
 type attempt struct {
@@ -51,7 +51,7 @@ type attempt struct {
 const (
 	fateOpen    = iota
 	fateReady   // the pod is recorded as ready: Launch returns it
-	fateGivenUp // Launch returns an error, and the line has nobody to return to
+	fateGivenUp // Launch returns an error, and the steps that hang have nobody to return to
 )
 
 // newLaunch returns a launch with l's strategies, and with the defaults in place
@@ -93,30 +93,25 @@ const (
 	stepClear
 )
 
-// stepTable says of each step its stage and name, and for how long the line may
-// be in it once the launch is over. After that it hangs, and is given up on. What
-// a step does itself is bounded more tightly, and ends before.
+// stepTable says of each step its stage and its name.
 var stepTable = [...]struct {
 	stage Stage
 	name  string
-	bound time.Duration
 }{
-	stepWorkDir:   {StageStart, "workdir", patience},
-	stepBase:      {StageDir, "base", patience},
-	stepCommand:   {StageResolve, "command", patience},
-	stepClaim:     {StageOwn, "claim", patience},
-	stepDirectory: {StageDir, "make", patience},
-	stepLog:       {StageLog, "open", patience},
-	stepPrepare:   {StageReady, "prepare", patience},
-	stepProcess:   {StageStart, "process", patience},
-	// It joins the probe, the callback and the tail, one after the other.
-	stepProbe:  {StageReady, "probe", 5 * drainPatience},
-	stepRecord: {StageOwn, "record", patience},
-	// Its stage is that of the step that has failed.
-	stepClear: {"", "clear", 5 * killPatience},
+	stepWorkDir:   {StageStart, "workdir"},
+	stepBase:      {StageDir, "base"},
+	stepCommand:   {StageResolve, "command"},
+	stepClaim:     {StageOwn, "claim"},
+	stepDirectory: {StageDir, "make"},
+	stepLog:       {StageLog, "open"},
+	stepPrepare:   {StageReady, "prepare"},
+	stepProcess:   {StageStart, "process"},
+	stepProbe:     {StageReady, "probe"},
+	stepRecord:    {StageOwn, "record"},
+	stepClear:     {"", "clear"}, // its stage is that of the step that has failed
 }
 
-// errGivenUp ends a line that nobody waits for any more.
+// errGivenUp ends steps that nobody waits for any more.
 var errGivenUp = errors.New("the launch was given up on")
 
 // mayRecord returns an error if the launch was given up on. Its caller has an error by
@@ -162,19 +157,18 @@ func (n *attempt) tell(at int32, stage Stage, began time.Time, err error) {
 	}
 }
 
-// await waits for the outcome of a line. It is the one watchdog against a
-// strategy, or a filesystem, that hangs: if ctx is done and the line has not left
-// its step for as long as that may take, ok is false. The Observer is no strategy:
-// it may hold up a launch.
-func await[T any](ctx context.Context, n *attempt, line <-chan outcome[T]) (o outcome[T], ok bool) {
+// await waits for the outcome of steps. It is the one watchdog against a strategy,
+// or a filesystem, that hangs: if ctx is done and they have not left a step for as long
+// as patience, ok is false. The Observer is no strategy: it may hold up a launch.
+func await[T any](ctx context.Context, n *attempt, running <-chan outcome[T]) (o outcome[T], ok bool) {
 	select {
-	case o = <-line:
+	case o = <-running:
 		return o, true
 	case <-ctx.Done():
 	}
 	for {
 		at, told := n.at.Load(), n.told.Load()
-		o, ok = receive(line, stepTable[at].bound)
+		o, ok = receive(running, patience)
 		if ok || !n.telling.Load() && n.told.Load() == told && n.at.Load() == at {
 			return o, ok
 		}
@@ -205,7 +199,7 @@ func (n *attempt) fail(stage Stage) {
 	n.at.Store(stepClear)
 }
 
-// stuck returns the Error of a launch whose line hangs.
+// stuck returns the Error of a launch a step of which hangs.
 func (n *attempt) stuck(ctx context.Context) *Error {
 	at := stepTable[n.at.Load()]
 	n.note(func(e *Error) { at.stage = cmp.Or(at.stage, e.Stage) }) // it has failed just now

@@ -22,8 +22,7 @@ const (
 // An undoStack is what a launch has made: the locks, the log, what the probe needs, the
 // process. Each step adds what undoes it. If the launch fails, panics or is
 // cancelled, undo runs all of that; once the pod is recorded as ready, keep
-// drops it. The zero value has made nothing. It belongs to one goroutine, that
-// of the line.
+// drops it. The zero value has made nothing. One goroutine uses it at a time.
 type undoStack struct {
 	undos []undo
 	late  func(*crash) // gets a panic of what was left to itself

@@ -77,13 +77,26 @@ func (p *Pod) hasExited() bool {
 		return true
 	default:
 	}
-	now, cancel := context.WithCancel(context.Background())
-	cancel()
-	if _, err := p.proc.Wait(now); err != nil {
+	if !p.endedByNow() {
 		return false
 	}
 	<-p.exited
 	return true
+}
+
+// endedByNow asks the process. One that is not ours may take no notice of the context.
+func (p *Pod) endedByNow() bool {
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, ours := p.proc.(child); ours {
+		_, err := p.proc.Wait(now)
+		return err == nil
+	}
+	o, ok := receive(spawn(func() (Exit, error) { return p.proc.Wait(now) }), patience)
+	if o.crash != nil {
+		o.crash.pass()
+	}
+	return ok && o.err == nil
 }
 
 // Done returns a channel that is closed when the process is gone: it has ended
