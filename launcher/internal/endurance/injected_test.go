@@ -39,7 +39,7 @@ type order struct {
 type report struct {
 	Err    string   `json:",omitempty"` // the act's
 	Stage  string   `json:",omitempty"` // of an *launcher.Error
-	Named  bool     // errors.Is finds the errno that was injected in Err
+	Named  bool     // Err tells of the errno that was injected
 	Left   string   `json:",omitempty"` // what the error said was not cleared
 	Faults []string `json:",omitempty"` // what must not happen
 }
@@ -206,7 +206,10 @@ func (r *report) judge(o order, a act, pod *launcher.Pod, err error) {
 		}
 		return
 	}
-	r.Err, r.Named = err.Error(), errors.Is(err, o.Errno)
+	// What /proc refuses must not be taken for a pod that is not there (fs.ErrNotExist).
+	// Such an error says it in words, and wraps errors.ErrUnsupported.
+	r.Err = err.Error()
+	r.Named = errors.Is(err, o.Errno) || errors.Is(err, errors.ErrUnsupported) && strings.Contains(r.Err, o.Errno.Error())
 	if pod != nil {
 		r.note([]string{"both a pod and an error"})
 	}
