@@ -138,7 +138,7 @@ func (s stuckError) Error() string { return s.e.Error() }
 // panic goes on.
 func (n *attempt) watched(ctx context.Context, steps func() (*Pod, error)) (*Pod, error) {
 	running := spawn(steps)
-	o, ok := await(ctx, n, running)
+	o, ok := n.await(ctx, running)
 	switch {
 	case !ok && n.fate.CompareAndSwap(fateOpen, fateGivenUp):
 		go n.late(running)

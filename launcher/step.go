@@ -160,7 +160,7 @@ func (n *attempt) tell(at int32, stage Stage, began time.Time, err error) {
 // await waits for the outcome of steps. It is the one watchdog against a strategy,
 // or a filesystem, that hangs: if ctx is done and they have not left a step for as long
 // as patience, ok is false. The Observer is no strategy: it may hold up a launch.
-func await[T any](ctx context.Context, n *attempt, running <-chan outcome[T]) (o outcome[T], ok bool) {
+func (n *attempt) await(ctx context.Context, running <-chan outcome[*Pod]) (o outcome[*Pod], ok bool) {
 	select {
 	case o = <-running:
 		return o, true
