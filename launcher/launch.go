@@ -165,6 +165,7 @@ func (n *attempt) late(running <-chan outcome[*Pod]) {
 		n.log.Debug("cleared away what only the launch needed")
 	case n.pod != nil:
 		n.log.Warn("the pod was recorded as ready after its launch was given up on, and stays", "pid", n.pod.PID())
+		n.pod.Release() // nobody has it
 	default:
 		c, left := n.made.undo()
 		if c != nil {

@@ -74,6 +74,20 @@ func TestHangBeforeTheRecord(t *testing.T) {
 	j.inject(all[max(0, len(all)-4):], 8)
 }
 
+// A pod whose launch is given up on while it is being recorded as ready stays, for
+// others may have it: Attach gives it, and nothing is held for it in the program that
+// launched it.
+func TestHangOfTheRecord(t *testing.T) {
+	j := newInjector(t)
+	all := j.list([]string{"launch"}, true, func(c crashpoint.Call) []syscall.Errno {
+		if c.Name == "write" && mayHang(c) {
+			return []syscall.Errno{0}
+		}
+		return nil
+	})
+	j.inject(all, 8)
+}
+
 // mayHang reports whether a filesystem may let a call hang. inotify_add_watch(2)
 // cannot: it is told the log's descriptor, by its link in /proc, and the kernel
 // looks at nothing but the permissions of the file, which is open. That NFS may

@@ -173,6 +173,11 @@ func (o order) play() error {
 
 	l.Command, l.Starter = podrig.Script(podrig.Serve...), nil
 	pod, err = launch(ctx, &l, nil)
+	if errors.Is(err, launcher.ErrRunning) && strings.Contains(r.Left, "stays if it turns out to be recorded as ready") {
+		pod, err = attach(ctx, &l, nil)
+		r.noteError("the pod that stays", errors.Join(err, answerAndStop(ctx, pod)))
+		pod, err = launch(ctx, &l, nil)
+	}
 	r.noteError("the relaunch", err)
 	r.noteError("the relaunched pod", answerAndStop(ctx, pod))
 	r.note(start.Left(podrig.Ample))
