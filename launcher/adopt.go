@@ -9,19 +9,10 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
-	"github.com/podlaunch/podlaunch/readiness"
 )
 
 // adopt returns the Pod of the process that r proves.
 func (n *attempt) adopt(ctx context.Context, r ownership.Record) (*Pod, error) {
-	target := readiness.Target{Name: r.Name, RuntimeDir: r.Dir, PID: r.PID, Endpoint: endpointOf(r)}
-	if err := readiness.Verify(ctx, n.Ready, target); errors.Is(err, readiness.ErrForeignPeer) {
-		// The pod may have ended since, and its successor answer.
-		if gone := r.Check(); !r.Elsewhere && (errors.Is(gone, unixproc.ErrGone) || errors.Is(gone, unixproc.ErrStranger)) {
-			return nil, notRunning(gone, true)
-		}
-		return nil, fmt.Errorf("%w: %w", ErrNotOurs, err)
-	}
 	process, err := n.adoptProcess(ctx, r)
 	if err != nil {
 		return nil, notRunning(err, false)
@@ -46,14 +37,28 @@ func (n *attempt) adoptProcess(ctx context.Context, r ownership.Record) (Process
 
 // notRunning says what it means that a pod does not run, for the reason that
 // Place.Running gave. A process that was not ready and whose launcher has died
-// is as good as gone: the next launch ends it.
+// is as good as gone: the next launch ends it. If strangerIsGone, a process that is
+// another's, or of another pid namespace, says that the pod is gone: who asks so
+// launches next, and a launch finds out.
 func notRunning(err error, strangerIsGone bool) error {
 	switch {
 	case errors.Is(err, unixproc.ErrStranger) && !strangerIsGone:
 		return fmt.Errorf("%w: %w", ErrNotOurs, err)
 	case errors.Is(err, unixproc.ErrElsewhere) && !strangerIsGone:
 	case errors.Is(err, ownership.ErrNotReady), ownership.NoWitness(err):
-		return fmt.Errorf("no such pod runs (%w): %w", err, fs.ErrNotExist)
+		return &noPodError{err}
 	}
 	return err
 }
+
+// A noPodError says that no pod of the name runs, and why. It wraps [fs.ErrNotExist].
+type noPodError struct{ why error }
+
+func (e *noPodError) Error() string {
+	if errors.Is(e.why, ownership.ErrNoRecord) {
+		return "no such pod runs: there is no record of one"
+	}
+	return "no such pod runs: " + e.why.Error()
+}
+
+func (e *noPodError) Unwrap() []error { return []error{e.why, fs.ErrNotExist} }

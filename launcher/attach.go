@@ -17,29 +17,26 @@ import (
 // Attach waits until it is ready or given up, within ctx and Launcher.Timeout.
 //
 // The process is proven to be the one recorded, by its pidfd, its start time,
-// the boot of the machine and the pid namespace; and if somebody answers on its
-// socket, that it is the pod who does, as the launcher's probe would ask. A
-// socket that does not answer is no reason to fail: such a pod can still be
-// stopped. Everything that a [Pod] can do, it can do without being the parent
-// of the process; how the process ended is told where the kernel tells it, else
-// it is unknown ([Exit.Known]).
+// the boot of the machine and the pid namespace. Nobody connects to the pod: it may be
+// hung, or another process may answer in its place, as behind a socket that a third
+// has bound, and it can still be stopped. [Pod.Verify] asks who answers. Everything that
+// a [Pod] can do, it can do without being the parent of the process; how the process
+// ended is told where the kernel tells it, else it is unknown ([Exit.Known]).
 //
 // Attach fails with an [*Error] of [StageOwn]. errors.Is finds [fs.ErrNotExist]
-// in it if no such pod runs; [ErrNotOurs] if the recorded pid is a stranger's
-// by now, or a stranger answers on the socket; [errors.ErrUnsupported] on all
-// systems but Linux. Attach makes nothing. Exception: a Launcher.Dir that cannot tell
-// its base makes the pod's directory.
+// in it if no such pod runs, and only then; [ErrNotOurs] if the recorded pid is a
+// stranger's by now; [ErrHeld] if there is no record, and processes hold the name;
+// [errors.ErrUnsupported] on all systems but Linux. Any other error says that it cannot
+// be told whether the pod runs. Attach makes nothing. Exception: a Launcher.Dir that
+// cannot tell its base makes the pod's directory.
 func (l *Launcher) Attach(ctx context.Context, name string) (*Pod, error) {
-	n := newLaunch(l, Spec{Name: name})
+	n := newLaunch(l, opAttach, Spec{Name: name})
 	ctx, release := n.bound(ctx)
 	defer release()
-	if !unixproc.Supported {
-		return nil, n.logged(n.failure(StageOwn, fmt.Errorf("attach on this system: %w", errors.ErrUnsupported)))
+	if err := n.checkName(); err != nil {
+		return nil, n.logged(err)
 	}
-	if err := runtimedir.ValidateName(name); err != nil {
-		return nil, n.logged(n.failure(StageOwn, err))
-	}
-	pod, err := n.attachWithin(ctx, n.attach)
+	pod, err := n.bounded(ctx, n.attach)
 	if err != nil {
 		return nil, n.logged(err)
 	}
@@ -47,20 +44,31 @@ func (l *Launcher) Attach(ctx context.Context, name string) (*Pod, error) {
 	return pod, nil
 }
 
-// attachWithin attaches by f, but does not wait much longer than ctx for what
-// hangs. Its error is an *Error.
-func (n *attempt) attachWithin(ctx context.Context, f func(context.Context) (*Pod, error)) (*Pod, error) {
-	attaching := spawn(func() (*Pod, error) { return f(ctx) })
-	o, ok := within(ctx, patience, attaching)
+// checkName refuses what cannot be asked of a name that exists already.
+func (n *attempt) checkName() error {
+	if !unixproc.Supported {
+		return n.failure(StageOwn, fmt.Errorf("%s on this system: %w", n.op, errors.ErrUnsupported))
+	}
+	if err := runtimedir.ValidateName(n.spec.Name); err != nil {
+		return n.failure(StageOwn, err)
+	}
+	return nil
+}
+
+// bounded calls f, but does not wait much longer than ctx for what hangs. A Pod that
+// comes too late is released. Its error is an *Error of StageOwn.
+func (n *attempt) bounded(ctx context.Context, f func(context.Context) (*Pod, error)) (*Pod, error) {
+	running := spawn(func() (*Pod, error) { return f(ctx) })
+	o, ok := within(ctx, patience, running)
 	switch {
 	case !ok:
 		go func() { // ends with f
-			if late := <-attaching; late.value != nil {
+			if late := <-running; late.value != nil {
 				late.value.Release()
 			}
 		}()
 		e := n.failure(StageOwn, whyOver(ctx))
-		e.Leftover = errors.New("attaching to the pod has not returned; what it still makes is cleared when it does")
+		e.Leftover = fmt.Errorf("%s has not returned: a strategy or a filesystem hangs; what it still makes is cleared when it does", n.op)
 		return nil, e
 	case o.crash != nil:
 		o.crash.resume()
@@ -107,7 +115,13 @@ func (n *attempt) attach(ctx context.Context) (*Pod, error) {
 			return pod, err
 		}
 		if !launching {
-			return nil, notRunning(err, false)
+			held, heldErr := n.heldWithout(ctx, place, err)
+			if heldErr != nil {
+				return nil, heldErr
+			}
+			if !held {
+				return nil, notRunning(err, false)
+			}
 		}
 		timer := time.NewTimer(delay)
 		select {
@@ -117,6 +131,25 @@ func (n *attempt) attach(ctx context.Context) (*Pod, error) {
 			return nil, fmt.Errorf("it is being launched: %w", whyOver(ctx))
 		}
 	}
+}
+
+// heldWithout reports whether somebody holds the name, of which there is no record, and
+// it has to be asked again: a launch has just begun. If nobody launches, that is
+// ErrHeld: the pod may run, and its record have been deleted. err is why nothing runs.
+func (n *attempt) heldWithout(ctx context.Context, place *ownership.Place, err error) (again bool, _ error) {
+	if !errors.Is(err, ownership.ErrNoRecord) {
+		return false, nil
+	}
+	held, err := place.HeldWithoutRecord(ctx)
+	switch {
+	case err != nil:
+		return false, err
+	case held == nil:
+		return false, nil
+	case held.Launching:
+		return true, nil
+	}
+	return false, fmt.Errorf("%w: %w", ErrHeld, held)
 }
 
 // openPlace is place, but a base that does not exist is a pod that does not.

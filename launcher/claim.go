@@ -48,11 +48,35 @@ func (n *attempt) claimIn(ctx context.Context, base string) (*ownership.Claim, e
 	if err != nil {
 		return nil, err
 	}
+	if n.Reclaim {
+		place.Reclaim, place.Grace = ownership.ReclaimGone, n.Grace
+	}
+	return n.claimPlace(ctx, place)
+}
+
+// claimPlace takes the name of place, which it closes if it fails.
+func (n *attempt) claimPlace(ctx context.Context, place *ownership.Place) (*ownership.Claim, error) {
 	claim, err := place.Claim(ctx)
 	if err != nil {
 		place.Close()
+		return nil, err
 	}
-	return claim, err
+	if len(claim.Ended) > 0 {
+		n.log.Warn("ended what an earlier pod had left behind", "pids", pidsOf(claim.Ended))
+		ctx, cancel := context.WithTimeout(ctx, killPatience)
+		defer cancel()
+		unixproc.ReapInherited(ctx, claim.Ended)
+	}
+	return claim, nil
+}
+
+// pidsOf returns the pids of processes.
+func pidsOf(ids []unixproc.Identity) []int {
+	pids := make([]int, len(ids))
+	for i, id := range ids {
+		pids[i] = id.PID
+	}
+	return pids
 }
 
 // hold returns the claimed of claim, which is given back if the launch fails.
@@ -76,7 +100,7 @@ func (n *attempt) refused(ctx context.Context, err error) error {
 		n.note(func(e *Error) {
 			e.PID, e.Endpoint, e.LogPath = running.Record.PID, endpointOf(running.Record), running.Record.Log
 		})
-		return fmt.Errorf("%w: %w", ErrRunning, err)
+		return fmt.Errorf("%w %w", ErrRunning, err)
 	case errors.As(err, &held):
 		if ctx.Err() != nil {
 			held.Err = whyOver(ctx)
@@ -100,7 +124,7 @@ func (c *claimed) giveBack() (notes []string, err error) {
 	ended, err := c.Abandon(ctx, c.forked)
 	unixproc.ReapInherited(ctx, ended)
 	if len(ended) > 0 {
-		notes = []string{fmt.Sprintf("processes %v had left its group, still held its name, and were ended", ended)}
+		notes = []string{fmt.Sprintf("processes %v had left its group, still held its name, and were ended", pidsOf(ended))}
 	}
 	return notes, err
 }

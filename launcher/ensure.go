@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
 // Ensure returns the pod that spec names: the one that runs, or else one that
@@ -11,13 +13,15 @@ import (
 // and in others, they all get the same pod, or an error.
 //
 // What runs is not compared with spec: Ensure cares that the pod is there, not
-// how it was started. spec has to be valid all the same.
+// how it was started ([Pod.Differs] compares them). spec has to be valid all the same.
+// A pod on whose socket nobody answers is returned, and can be stopped.
 //
 // The errors are those of [Launcher.Launch] and [Launcher.Attach], without
-// [ErrRunning]. Launcher.Timeout bounds Ensure as a whole. A pod may ask for more
+// [ErrRunning]; and [ErrNotOurs] if the pod runs and somebody else answers on its
+// socket. Launcher.Timeout bounds Ensure as a whole. A pod may ask for more
 // time, up to Launcher.MaxTimeout, as in a launch.
 func (l *Launcher) Ensure(ctx context.Context, spec Spec) (p *Pod, started bool, err error) {
-	n := newLaunch(l, spec)
+	n := newLaunch(l, opEnsure, spec)
 	ctx, release := n.bound(ctx)
 	defer release()
 	if err := n.check(ctx); err != nil {
@@ -26,15 +30,15 @@ func (l *Launcher) Ensure(ctx context.Context, spec Spec) (p *Pod, started bool,
 	for {
 		// Attaching first costs a running pod next to nothing; launching first
 		// would claim its name.
-		attaching := newLaunch(l, Spec{Name: spec.Name})
-		p, err := attaching.attachWithin(ctx, attaching.attachOnce)
+		attaching := newLaunch(l, opEnsure, Spec{Name: spec.Name})
+		p, err := attaching.bounded(ctx, attaching.attachToOurs)
 		if err == nil {
 			return p, false, nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return nil, false, attaching.logged(err)
 		}
-		launching := newLaunch(l, spec)
+		launching := newLaunch(l, opEnsure, spec)
 		launching.deadline = n.deadline // a pod that asks for more time has it from Ensure
 		p, err = launching.launch(ctx)
 		if err == nil || !errors.Is(err, ErrRunning) {
@@ -46,4 +50,21 @@ func (l *Launcher) Ensure(ctx context.Context, spec Spec) (p *Pod, started bool,
 			return nil, false, err
 		}
 	}
+}
+
+// attachToOurs is attachOnce, and makes sure that no stranger answers on the pod's
+// socket.
+func (n *attempt) attachToOurs(ctx context.Context) (*Pod, error) {
+	pod, err := n.attachOnce(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err = pod.verify(ctx); !errors.Is(err, ErrNotOurs) {
+		return pod, nil
+	}
+	defer pod.Release()
+	if pod.hasExited() { // and its successor answers
+		return nil, notRunning(unixproc.ErrGone, true)
+	}
+	return nil, err
 }

@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -40,7 +41,8 @@ var (
 
 	// ErrHeld says that the name of the pod was not free: somebody else was still
 	// launching it when the time was over, or processes that an earlier pod left
-	// behind hold it, and then they are named.
+	// behind hold it, and then they are named. [Launcher.Stop] ends those, and
+	// [Launcher.Reclaim] has a launch end them.
 	ErrHeld = errors.New("pod name is held")
 
 	// ErrNotOurs says that the process which should be the pod is another one,
@@ -48,18 +50,21 @@ var (
 	ErrNotOurs = errors.New("process is not the pod")
 )
 
-// An Error is why a launch failed, and every failed launch returns one.
+// An Error is why a launch failed, and every failed launch returns one. So do the other
+// calls that are about a name: [Launcher.Ensure], [Launcher.Attach], [Launcher.Stop] and
+// [Launcher.Remove].
 //
 // errors.Is finds the reason in it: [ErrExitedEarly]; [ErrTimeout];
 // [context.Canceled] and the cause that the caller's context was given;
 // [ErrInvalidSpec]; the sentinels of packages runtimedir, logsource and
 // readiness; [exec.ErrNotFound]; and the system's own error beneath.
 type Error struct {
+	Op       string             // what was called: "launch", "ensure", "attach", "stop", "remove"; empty: "launch"
 	Stage    Stage              // in which it failed
 	Name     string             // the pod's
 	Command  Command            // path and arguments, an overlay's text replaced by its size; never Env
 	PID      int                // 0 if no process was started, or it has none here
-	Elapsed  time.Duration      // from the call of Launch to the verdict
+	Elapsed  time.Duration      // from the call to the verdict
 	Exit     *Exit              // how the pod ended; nil if it did not end by itself
 	Tail     []string           // its last 8 lines, as it wrote them: they may hold any bytes
 	LogPath  string             // where the whole log is; empty if there is none
@@ -72,6 +77,15 @@ type Error struct {
 	Leftover error    // what could not be cleared; nil if nothing is left
 }
 
+// What Error.Op can be.
+const (
+	opLaunch = "launch"
+	opEnsure = "ensure"
+	opAttach = "attach"
+	opStop   = "stop"
+	opRemove = "remove"
+)
+
 // tailLines is how many of a pod's last lines an Error keeps.
 const tailLines = 8
 
@@ -79,7 +93,7 @@ const tailLines = 8
 // escaped, whatever the pod wrote.
 func (e *Error) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "launch %s: ", printable(e.Name, 256))
+	fmt.Fprintf(&b, "%s %s: ", cmp.Or(e.Op, opLaunch), printable(e.Name, 256))
 	b.WriteString(printable(e.reason(), 16<<10))
 	for _, note := range e.Notes {
 		b.WriteString("; " + printable(note, 2<<10))

@@ -26,7 +26,7 @@ import (
 // cleanup of the probe ([readiness.Setup.Cleanup]) or the Observer panics at the
 // end.
 func (l *Launcher) Launch(ctx context.Context, spec Spec) (*Pod, error) {
-	return newLaunch(l, spec).launch(ctx)
+	return newLaunch(l, opLaunch, spec).launch(ctx)
 }
 
 // launch is Launch.
@@ -98,10 +98,10 @@ func (n *attempt) check(ctx context.Context) error {
 	return nil
 }
 
-// logged logs the error that Launch returns.
+// logged logs the error that the call returns.
 func (n *attempt) logged(err error) error {
 	e := err.(*Error)
-	n.log.Error("launch failed", "stage", string(e.Stage), "pid", e.PID, "took", e.Elapsed, "error", e.Error())
+	n.log.Error(n.op+" failed", "stage", string(e.Stage), "pid", e.PID, "took", e.Elapsed, "error", e.Error())
 	return e
 }
 

@@ -62,6 +62,12 @@ type Launcher struct {
 	// [DefaultGrace]; negative means no grace: SIGKILL at once.
 	Grace time.Duration
 
+	// Reclaim makes a launch end what a pod of the name that is gone has left behind:
+	// processes that hold the name because they have inherited its lock. They get
+	// SIGTERM and, after Grace, SIGKILL, within the time of the launch. Without it the
+	// launch fails with [ErrHeld], for they may do something that matters.
+	Reclaim bool
+
 	// Logger gets the steps of each launch at Debug, its outcome at Info or
 	// Error, and at Warn what may be wrong: an overlay that looks as if it held
 	// a secret, for one. Nil means silence. No overlay is ever logged.

@@ -73,19 +73,42 @@ func (p *Pod) LogPath() string { return p.logPath }
 //
 // If a process of another user serves a unix socket there by now, who may not by
 // the launcher's probe ([readiness.CheckConn]), Dial fails with [ErrNotOurs].
-// A process of our own user may be the pod, or not: [Launcher.Attach] asks.
+// A process of our own user may be the pod, or not: [Pod.Verify] asks.
 func (p *Pod) Dial(ctx context.Context) (net.Conn, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, p.endpoint.Network, p.endpoint.Address)
 	if err != nil {
 		return nil, fmt.Errorf("dial pod %s: %w", printable(p.name, 256), err)
 	}
-	target := readiness.Target{Name: p.name, RuntimeDir: p.dir, PID: p.PID(), Endpoint: p.endpoint}
-	if err := readiness.CheckConn(p.ready, conn, target); err != nil {
+	if err := readiness.CheckConn(p.ready, conn, p.target()); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("dial pod %s: %w: %w", printable(p.name, 256), ErrNotOurs, err)
 	}
 	return conn, nil
+}
+
+// Verify asks whether it is the pod who answers at its endpoint, as the launcher's probe
+// has it ([readiness.Verify]). It returns nil if so, and for a pod without an endpoint;
+// an error that wraps [ErrNotOurs] if somebody else answers; and any other error if
+// nobody does, or ctx ended before that could be told.
+func (p *Pod) Verify(ctx context.Context) error {
+	if err := p.verify(ctx); err != nil {
+		return fmt.Errorf("verify pod %s: %w", printable(p.name, 256), err)
+	}
+	return nil
+}
+
+func (p *Pod) verify(ctx context.Context) error {
+	err := readiness.Verify(ctx, p.ready, p.target())
+	if errors.Is(err, readiness.ErrForeignPeer) {
+		err = fmt.Errorf("%w: %w", ErrNotOurs, err)
+	}
+	return err
+}
+
+// target is the pod as its probe knows it.
+func (p *Pod) target() readiness.Target {
+	return readiness.Target{Name: p.name, RuntimeDir: p.dir, PID: p.PID(), Endpoint: p.endpoint}
 }
 
 // errReleased is what a released Pod answers.

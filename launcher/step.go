@@ -24,7 +24,8 @@ import (
 // process's end. The one that closes the log of a pod that is ready ends by
 // itself, before the Pod's.
 type attempt struct {
-	Launcher     // with defaults
+	Launcher            // with defaults
+	op           string // what was called, see Error.Op
 	defaultReady bool
 	spec         Spec
 	id           uuid.UUID
@@ -55,9 +56,9 @@ const (
 )
 
 // newLaunch returns a launch with l's strategies, and with the defaults in place
-// of those that are nil.
-func newLaunch(l *Launcher, spec Spec) *attempt {
-	n := &attempt{Launcher: l.withDefaults(), defaultReady: l.Ready == nil, spec: spec, id: uuid.New(), began: time.Now()}
+// of those that are nil. op is what was called.
+func newLaunch(l *Launcher, op string, spec Spec) *attempt {
+	n := &attempt{op: op, Launcher: l.withDefaults(), defaultReady: l.Ready == nil, spec: spec, id: uuid.New(), began: time.Now()}
 	n.log = n.Logger.With("pod", spec.Name, "launch", n.id.String())
 	n.made.late = n.logLate
 	return n
@@ -188,7 +189,7 @@ func (n *attempt) failure(stage Stage, err error) *Error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	e := n.evidence
-	e.Stage, e.Name, e.Elapsed, e.Err = stage, n.spec.Name, time.Since(n.began), err
+	e.Op, e.Stage, e.Name, e.Elapsed, e.Err = n.op, stage, n.spec.Name, time.Since(n.began), err
 	return &e
 }
 

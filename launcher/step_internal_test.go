@@ -7,7 +7,7 @@ import (
 
 // A line that is given up on in the instant in which its step fails has a stage.
 func TestStuckWhileItFails(t *testing.T) {
-	n := newLaunch(new(Launcher), Spec{Name: "alice"})
+	n := newLaunch(new(Launcher), opLaunch, Spec{Name: "alice"})
 	n.fail(StageLog)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

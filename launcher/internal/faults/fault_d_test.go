@@ -1038,13 +1038,13 @@ func d31(t *testing.T) {
 					t.Errorf("Attach returned %v", attachErr)
 				}
 			} else {
-				podrig.MustBe(t, attachErr, fs.ErrNotExist)
+				podrig.MustBe(t, attachErr, launcher.ErrHeld)
 				if listErr != nil {
 					t.Errorf("List yields %v", listErr)
 				}
 				for _, err := range []error{launchErr, ensureErr} {
 					podrig.MustBe(t, err, launcher.ErrHeld)
-					podrig.MustSay(t, err, fmt.Sprintf("[%d (pod)]", pod.PID()), "end them")
+					podrig.MustSay(t, err, fmt.Sprintf("[%d (pod)]", pod.PID()), "Launcher.Stop ends them")
 				}
 			}
 			podrig.MustLive(t, pod)

@@ -447,19 +447,16 @@ func e10(t *testing.T) {
 		})
 	})
 	t.Run("by a helper that outlives it", func(t *testing.T) {
-		if testing.Short() {
-			t.Skip("skipped with -short: a launcher waits in vain, until its deadline")
-		}
 		r := newRig(t)
 		up, goOn := r.Fifo("up"), r.Fifo("go")
 		r.L.Command = podrig.Script("setsid notify "+up+" ; await "+goOn+" ; sleep 300ms ; rmdir", "await "+up, "listen", "ready", "hang")
 		if err := r.Launch(podrig.Alice).Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		r.MustRefuse(t.Context(), r.Impatient(), launcher.ErrHeld)
+		r.MustRefuse(t.Context(), &r.L, launcher.ErrHeld)
 		podrig.Wake(t, goOn)
 		r.L.Command = podrig.Script(podrig.Serve...)
-		r.keepsItsFiles(func() (*launcher.Pod, error) { return r.L.Launch(t.Context(), podrig.Alice) })
+		r.keepsItsFiles(func() (*launcher.Pod, error) { return podrig.LaunchOnceFree(t.Context(), &r.L, podrig.Alice) })
 	})
 }
 

@@ -184,9 +184,6 @@ func c18(t *testing.T) {
 // ready, it is a descendant like any other: who stops the pod does not end it,
 // and it holds the name until it goes.
 func c29(t *testing.T) {
-	if testing.Short() {
-		t.Skip("skipped with -short: a launcher waits in vain, until its deadline")
-	}
 	r := newRig(t)
 	pid, wake := filepath.Join(r.Base, "pid"), r.Fifo("wake")
 	r.L.Command = podrig.Script("setsid pid "+pid+" ; listen ; ready ; await "+wake, "hang")
@@ -201,7 +198,7 @@ func c29(t *testing.T) {
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	podrig.MustSay(t, r.MustRefuse(t.Context(), r.Impatient(), launcher.ErrHeld), "["+readPID(t, pid)+" (pod)]")
+	podrig.MustSay(t, r.MustRefuse(t.Context(), &r.L, launcher.ErrHeld), "["+readPID(t, pid)+" (pod)]")
 	podrig.Wake(t, wake) // it would block if its reader were dead
-	r.Relaunch("alice")
+	r.RelaunchOnceFree("alice")
 }

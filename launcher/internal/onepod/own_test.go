@@ -182,9 +182,13 @@ func itsRecordIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := r.MustRefuse(t.Context(), &r.L, launcher.ErrHeld)
-	podrig.MustSay(t, e, fmt.Sprintf("[%d (pod)]", pod.PID()), "end them")
+	podrig.MustSay(t, e, fmt.Sprintf("[%d (pod)]", pod.PID()), "Launcher.Stop ends them")
 	_, err := r.L.Attach(t.Context(), "alice")
-	podrig.MustBe(t, err, fs.ErrNotExist)
+	podrig.MustBe(t, err, launcher.ErrHeld)
+	podrig.MustSay(t, err, fmt.Sprintf("attach alice: pod name is held: processes [%d (pod)]", pod.PID()))
+	if errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it may run, and Attach returned %v", err)
+	}
 	podrig.Ping(t, pod)
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Error(err)
@@ -193,11 +197,8 @@ func itsRecordIsGone(t *testing.T) {
 }
 
 // Row 4: descendants of a pod that was ready are not ours to end. They are named
-// to who cannot wait for them.
+// at once.
 func itsDescendantsLive(t *testing.T) {
-	if testing.Short() {
-		t.Skip("skipped with -short: a launcher waits in vain, until its deadline")
-	}
 	r := newRig(t)
 	pid, up, wake := filepath.Join(r.Base, "pid"), r.Fifo("up"), r.Fifo("wake")
 	r.L.Command = podrig.Script("setsid pid "+pid+" ; notify "+up+" ; await "+wake, "await "+up, "listen", "ready", "hang")
@@ -206,11 +207,10 @@ func itsDescendantsLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Not only when there is no time any more.
-	e := r.MustRefuse(t.Context(), &r.L, launcher.ErrHeld)
-	podrig.MustSay(t, e, "["+readPID(t, pid)+" (pod)]", "left behind", "end them")
-	if errors.Is(e, launcher.ErrTimeout) {
-		t.Errorf("it has taken the whole timeout: %v", e)
-	}
+	l := r.L
+	l.Timeout = -1
+	e := r.MustRefuse(t.Context(), &l, launcher.ErrHeld)
+	podrig.MustSay(t, e, "["+readPID(t, pid)+" (pod)]", "left behind", "Launcher.Stop ends them", "Launcher.Reclaim")
 	_, _, err := r.L.Ensure(t.Context(), podrig.Alice)
 	podrig.MustBe(t, err, launcher.ErrHeld)
 	_, err = r.L.Attach(t.Context(), "alice")
@@ -219,7 +219,7 @@ func itsDescendantsLive(t *testing.T) {
 		t.Errorf("List says %q", got)
 	}
 	podrig.Wake(t, wake) // it would block if its reader were dead
-	r.Relaunch("alice")
+	r.RelaunchOnceFree("alice")
 }
 
 // readPID returns what the step "pid path" has written.
@@ -376,7 +376,7 @@ func TestAttachMakesNothing(t *testing.T) {
 }
 
 // C6, E3: if somebody answers on the socket who is not the pod, the pod is not
-// taken for what it was; nobody is signalled.
+// taken for what it was; nobody is signalled. It can be attached to, and stopped.
 func TestSquatter(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
 	pod := r.Launch(podrig.Alice)
@@ -386,18 +386,30 @@ func TestSquatter(t *testing.T) {
 	}
 	r.L.Command = podrig.Script("listen "+path, "ready "+path, "hang")
 	squatter := r.Launch(launcher.Spec{Name: "squatter"})
-	_, err := r.L.Attach(t.Context(), "alice")
+	podrig.MustBe(t, r.MustAttach(pod).Verify(t.Context()), launcher.ErrNotOurs, readiness.ErrForeignPeer)
+	_, _, err := r.L.Ensure(t.Context(), podrig.Alice)
 	podrig.MustBe(t, err, launcher.ErrNotOurs, readiness.ErrForeignPeer)
-	_, _, err = r.L.Ensure(t.Context(), podrig.Alice)
-	podrig.MustBe(t, err, launcher.ErrNotOurs)
 	if got := r.State(); got != launcher.StateUnreachable {
 		t.Errorf("List says %q", got)
 	}
 	podrig.MustLive(t, pod)
 	podrig.Ping(t, squatter)
 	// Whom the launcher's probe lets answer may answer.
-	r.L.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{Peer: readiness.SameUser}}
-	r.MustAttach(pod)
+	l := r.L
+	l.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{Peer: readiness.SameUser}}
+	again, started, err := l.Ensure(t.Context(), podrig.Alice)
+	if err != nil || started || again.PID() != pod.PID() {
+		t.Fatalf("Ensure returned %v, %v, %v", again, started, err)
+	}
+	if err := again.Verify(t.Context()); err != nil {
+		t.Error(err)
+	}
+	again.Release()
+	if err := r.L.Stop(t.Context(), "alice"); err != nil {
+		t.Error(err)
+	}
+	podrig.MustBeGone(t, pod.PID())
+	podrig.Ping(t, squatter)
 }
 
 // A successor is a probe that finds a stranger on the socket of a pod that has just
@@ -418,38 +430,28 @@ func (s successor) Verify(context.Context, readiness.Target) error {
 }
 
 // The pod that was recorded ends while its socket is asked who answers, and another
-// caller launches its successor, which answers. That is no stranger: Ensure and
-// Attach return the successor.
+// caller launches its successor, which answers. That is no stranger: Ensure
+// returns the successor.
 func TestSuccessorIsNoStranger(t *testing.T) {
-	for name, get := range map[string]func(r *rig, l *launcher.Launcher) (*launcher.Pod, error){
-		"Ensure": func(r *rig, l *launcher.Launcher) (*launcher.Pod, error) {
-			pod, _, err := l.Ensure(r.T.Context(), podrig.Alice)
-			return pod, err
-		},
-		"Attach": func(r *rig, l *launcher.Launcher) (*launcher.Pod, error) { return l.Attach(r.T.Context(), "alice") },
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := newRig(t, podrig.Serve...)
-			first := r.Launch(podrig.Alice)
-			var second *launcher.Pod
-			l := r.L
-			l.Ready = successor{readiness.ReadyLine{}, new(sync.Once), func() {
-				if err := first.Stop(t.Context()); err != nil {
-					t.Error(err)
-				}
-				second = r.Launch(podrig.Alice)
-			}}
-			pod, err := get(r, &l)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if pod.PID() != second.PID() {
-				t.Errorf("it is pid %d, and the successor is %d", pod.PID(), second.PID())
-			}
-			if err := pod.Stop(t.Context()); err != nil {
-				t.Error(err)
-			}
-		})
+	r := newRig(t, podrig.Serve...)
+	first := r.Launch(podrig.Alice)
+	var second *launcher.Pod
+	l := r.L
+	l.Ready = successor{readiness.ReadyLine{}, new(sync.Once), func() {
+		if err := first.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+		second = r.Launch(podrig.Alice)
+	}}
+	pod, _, err := l.Ensure(t.Context(), podrig.Alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pod.PID() != second.PID() {
+		t.Errorf("it is pid %d, and the successor is %d", pod.PID(), second.PID())
+	}
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

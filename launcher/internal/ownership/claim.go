@@ -18,6 +18,9 @@ type Claim struct {
 	launch, pod *lock
 	record      Record  // what is known of the pod
 	overlay     *status // of the file that holds the overlay; nil if there is none
+
+	// Ended are those whom an earlier pod had left behind, and who were sent a signal.
+	Ended []unixproc.Identity
 }
 
 // How long is waited between two looks at a lock that another holds.
@@ -29,14 +32,15 @@ const (
 // pauseAfter returns the pause that follows one of d.
 func pauseAfter(d time.Duration) time.Duration { return min(d*3/2, lastLook) }
 
-// staying is how long those whom a pod has left behind may hold the name until they
-// are taken for processes that stay: the others are about to end.
-const staying = time.Second
+// ending is how long holders of the name who are about to end, or whom nobody sees,
+// may take. A process that has closed its descriptors is not seen any more, and lets go
+// of its locks a moment later.
+const ending = time.Second
 
 // Claim waits until nobody has the name, and takes it. It returns a
-// [*RunningError] as soon as the pod runs; a [*HeldError] if processes that a pod
-// left behind hold the name, and stay; and a HeldError wrapping ctx's cause if ctx is
-// done before.
+// [*RunningError] as soon as the pod runs; a [*HeldError] at once if processes that a
+// pod left behind hold the name, and are not to be ended ([Place.Reclaim]); and a
+// HeldError wrapping ctx's cause if ctx is done before.
 //
 // What a launcher left behind that died in the middle of a launch is ended
 // first, with SIGKILL: the process that is recorded, if it is proven to be that
@@ -73,8 +77,9 @@ type waiter struct {
 	launch    *lock                 // the launch lock; nil if we do not have it
 	launching bool                  // a launcher had the name at the last look
 	holders   []unixproc.LockHolder // who held the pod lock then
-	left      bool                  // they were left behind, and are not ours to end
+	left      bool                  // they are about to end, or cannot be seen
 	waited    time.Duration         // how long we have waited for those
+	reclaim   reclaim
 }
 
 // held returns the error of a wait that has taken too long. If the launch lock is
@@ -87,7 +92,9 @@ func (w *waiter) held(ctx context.Context) error {
 			return newHeldError(holders, false, context.Cause(ctx))
 		}
 	}
-	return newHeldError(w.holders, w.launching, context.Cause(ctx))
+	e := newHeldError(w.holders, w.launching, context.Cause(ctx))
+	e.Signalled = len(w.reclaim.sent) > 0
+	return e
 }
 
 // release gives the launch lock back, if we have it.
@@ -148,7 +155,7 @@ func (w *waiter) take(pod *lock) (claim *Claim, err error) {
 	case !NoWitness(state):
 		return nil, state // it may well run
 	}
-	if !isMissing(state) {
+	if !isMissing(state) && !p.KeepRecord {
 		err = p.base.remove(p.recordName())
 	}
 	if r.Version < 3 || r.Overlay { // else it says that there is none
@@ -157,7 +164,7 @@ func (w *waiter) take(pod *lock) (claim *Claim, err error) {
 	if err != nil {
 		return nil, err
 	}
-	claim = &Claim{place: p, launch: w.launch, pod: pod}
+	claim = &Claim{place: p, launch: w.launch, pod: pod, Ended: w.reclaim.signalled()}
 	w.launch = nil
 	return claim, nil
 }
@@ -177,11 +184,10 @@ func (w *waiter) wait(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.holders, w.launching = holders, launching
+	w.holders, w.launching, w.left = holders, launching, false
 	if launching {
 		// The file of the launch lock was deleted under a launcher that lives: we
 		// have another one, and it has the pod lock.
-		w.left = false
 		return nil
 	}
 	r, state := p.Running()
@@ -203,22 +209,20 @@ func (w *waiter) wait(ctx context.Context) error {
 			return err
 		}
 	}
-	return w.leave()
+	return w.leave(r, state)
 }
 
-// leave is what is done about holders that are not ours to end. They are waited for,
-// in case they are about to let go: a child of any program that has not come to its
-// exec yet, or a helper of the pod that cleans up. While we wait others may look, too.
-func (w *waiter) leave() error {
-	w.left = true
-	if w.waited >= staying {
-		stay := len(w.holders) == 0
-		for _, h := range w.holders {
-			stay = stay || h.Given
-		}
-		if stay {
-			return newHeldError(w.holders, false, errStays)
-		}
+// leave is what is done about holders that are no leftovers of a launch. The pod, or
+// who has the lock from it, is ended if Place.Reclaim says so, and else stays. The others
+// are waited for: who has been sent a signal that ends it, and a child of any program
+// that has not come to its exec yet. While we wait for them others may look, too.
+func (w *waiter) leave(r Record, state error) error {
+	stay := staying(w.holders)
+	if left := heirs(r.Launcher, stay); len(left) > 0 && w.place.mayEnd(r, state) {
+		return w.reclaim.end(left, w.place.Grace)
+	}
+	if w.left = len(w.holders) == 0 || anyGiven(w.holders); len(stay) > 0 || w.left && w.waited >= ending {
+		return errStays(w.holders, state, r)
 	}
 	w.release()
 	return nil
@@ -357,13 +361,14 @@ func (c *Claim) check() error {
 // errDeleted says that a Claim is none any more.
 var errDeleted = errors.New("both locks were deleted while they were held, and the name may be another's now")
 
-// Abandon gives the name back when no process was started, or the process has gone. It ends the Claim. Processes that a failed pod has left behind, and that
-// hold the pod lock, are sent SIGKILL first, and returned. Once ctx is done, the error
-// names those that are left; the record stays, and the next launch ends them.
+// Abandon gives the name back when no process was started, or the process has gone. It
+// ends the Claim. Processes that a failed pod has left behind, and that hold the pod
+// lock, are sent SIGKILL first, and returned. Once ctx is done, the error names those
+// that are left; the record stays, and the next launch ends them.
 //
 // The pod lock is ours until nobody of the launch is left. So nobody else can have
 // taken it, and all holders have it from us.
-func (c *Claim) Abandon(ctx context.Context, started bool) (ended []int, err error) {
+func (c *Claim) Abandon(ctx context.Context, started bool) (ended []unixproc.Identity, err error) {
 	defer c.place.Close()
 	defer c.launch.unlock()
 	overlayErr := c.RemoveOverlay()
@@ -381,7 +386,7 @@ func (c *Claim) Abandon(ctx context.Context, started bool) (ended []int, err err
 }
 
 // endHeirs ends who has the pod lock from us.
-func (c *Claim) endHeirs(ctx context.Context) (ended []int, err error) {
+func (c *Claim) endHeirs(ctx context.Context) (ended []unixproc.Identity, err error) {
 	owner, err := self()
 	if err != nil {
 		return nil, nil // and so nothing was started: see Intend

@@ -24,10 +24,12 @@ func (p *Place) look(ctx context.Context, name string, inode uint64) ([]unixproc
 	return holders, nil
 }
 
+// while is how long a look may take once there is no time left.
+var while = 200 * time.Millisecond
+
 // lookingTime returns a context that ends a while after ctx: to name the holders in
 // an error takes a look, even if there is no time left.
 func lookingTime(ctx context.Context) (context.Context, context.CancelFunc) {
-	const while = 200 * time.Millisecond
 	looking, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
 		time.AfterFunc(while, func() { cancel(context.Cause(ctx)) })
@@ -62,15 +64,15 @@ func (by Owner) isHeir(h unixproc.LockHolder) bool {
 }
 
 // endHeirs sends SIGKILL to those holders that are of the launch by launcher, and
-// returns their pids.
-func (by Owner) endHeirs(holders []unixproc.LockHolder) (ended []int, err error) {
+// returns them.
+func (by Owner) endHeirs(holders []unixproc.LockHolder) (ended []unixproc.Identity, err error) {
 	for _, h := range holders {
 		if !by.isHeir(h) {
 			continue
 		}
 		switch err := unixproc.Kill(h.Identity); {
 		case err == nil:
-			ended = append(ended, h.PID)
+			ended = append(ended, h.Identity)
 		case !errors.Is(err, unixproc.ErrGone) && !errors.Is(err, unixproc.ErrStranger):
 			return ended, fmt.Errorf("end pid %d, which was left behind: %w", h.PID, err)
 		}
@@ -83,14 +85,14 @@ func heirs(by Owner, holders []unixproc.LockHolder) []unixproc.LockHolder {
 	return slices.DeleteFunc(slices.Clone(holders), func(h unixproc.LockHolder) bool { return !by.isHeir(h) })
 }
 
-// addNew adds to pids those of more that are not among them.
-func addNew(pids, more []int) []int {
-	for _, pid := range more {
-		if !slices.Contains(pids, pid) {
-			pids = append(pids, pid)
+// addNew adds to ids those of more that are not among them.
+func addNew(ids, more []unixproc.Identity) []unixproc.Identity {
+	for _, id := range more {
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
 		}
 	}
-	return pids
+	return ids
 }
 
 // isOurs reports whether pid is of this program, of its parent, or of a process whose

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -41,12 +42,18 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case "hold": // the lock, as a pod does
 		echo()
+	case "stubborn": // hold the lock, and take no notice of SIGTERM
+		signal.Ignore(syscall.SIGTERM)
+		echo()
 	case "drop": // the lock, as a pod does that closes its descriptors
 		must(syscall.Close(inherited))
 		echo()
-	case "leave": // a child behind, that holds the lock, and end
+	case "leave": // a child behind, that holds the lock in the role arg, and end
+		if arg == "" {
+			arg = "hold"
+		}
 		c := exec.Command(os.Args[0])
-		c.Env = append(os.Environ(), roleVariable+"=hold")
+		c.Env = append(os.Environ(), roleVariable+"="+arg)
 		c.Stdin, c.Stdout = os.Stdin, os.Stdout
 		must(c.Start()) // Go closes nothing that it did not open itself
 	case "family": // with a child that has dropped the lock, and holds arg, a FIFO, open
@@ -326,4 +333,12 @@ func awhile(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 300*time.Millisecond, errEnough)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// pids returns those of the processes.
+func pids(ids []unixproc.Identity) (pids []int) {
+	for _, id := range ids {
+		pids = append(pids, id.PID)
+	}
+	return pids
 }

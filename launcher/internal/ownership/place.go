@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
@@ -17,6 +18,15 @@ type Place struct {
 	// anything about them.
 	Elsewhere Elsewhere
 
+	// Reclaim says which processes Claim ends that an earlier pod has left behind, and
+	// Grace how long they have between SIGTERM and SIGKILL; negative: no time at all.
+	Reclaim Reclaim
+	Grace   time.Duration
+
+	// KeepRecord makes Claim leave the record of the earlier pod where it is. Nothing
+	// can be launched with such a Claim.
+	KeepRecord bool
+
 	base   *dir
 	baseIs status // when it was opened
 	name   string
@@ -25,6 +35,16 @@ type Place struct {
 
 	may func() error // see Claim.AskBefore; nil: an addition may always be written
 }
+
+// Reclaim says which processes are ended that hold the name of a pod although it does
+// not run.
+type Reclaim int
+
+const (
+	ReclaimNone Reclaim = iota // none: a [*HeldError] names them
+	ReclaimGone                // those of a pod that is proven to be gone
+	ReclaimAll                 // those of a pod without a record, too: one of them may be the pod
+)
 
 // Elsewhere knows the processes that run on other machines.
 type Elsewhere interface {

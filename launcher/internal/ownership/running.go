@@ -13,38 +13,55 @@ type RunningError struct{ Record Record }
 
 func (e *RunningError) Error() string {
 	if e.Record.Elsewhere {
-		return fmt.Sprintf("it runs already, on another machine, since launch %v", e.Record.Launch)
+		return fmt.Sprintf("on another machine, since launch %v", e.Record.Launch)
 	}
-	return fmt.Sprintf("it runs already, as pid %d", e.Record.PID)
+	return fmt.Sprintf("as pid %d", e.Record.PID)
 }
 
 // A HeldError says that somebody holds the name who is not the pod, and did not
-// let go in time.
+// let go in time; or that a pod has left behind who holds it.
 type HeldError struct {
 	Launching bool     // a launcher has the name
 	Holders   []int    // who holds the pod lock, if that can be seen
 	Commands  []string // the names of their programs
-	Err       error    // why the waiting ended
+	Left      bool     // a pod that is gone has left them behind
+	NoRecord  bool     // they may be the pod, for there is no record
+	Signalled bool     // they were sent SIGTERM
+	Err       error    // why the waiting ended; nil: there was no reason to wait
 }
 
 func (e *HeldError) Error() string {
+	text := e.who()
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+func (e *HeldError) who() string {
 	switch {
 	case e.Launching:
-		return fmt.Sprintf("somebody else is launching it: %v", e.Err)
+		return "somebody else is launching it"
 	case len(e.Holders) == 0:
-		return fmt.Sprintf("the pod cannot be seen, but processes that we cannot look into, of another pid namespace perhaps, hold its name: %v", e.Err)
+		return "processes that cannot be seen, of another user or pid namespace perhaps, hold it"
 	}
-	var who []string
+	var each []string
 	for i, pid := range e.Holders {
-		who = append(who, fmt.Sprintf("%d (%s)", pid, e.Commands[i]))
+		each = append(each, fmt.Sprintf("%d (%s)", pid, e.Commands[i]))
 	}
-	return fmt.Sprintf("the pod is gone, but processes [%s], which were left behind, still hold its name; end them: %v", strings.Join(who, ", "), e.Err)
+	who := "processes [" + strings.Join(each, ", ") + "] hold it"
+	switch {
+	case e.Signalled:
+		return who + ", and were sent SIGTERM"
+	case e.NoRecord:
+		return who + ", and may be the pod, for its record is missing; Launcher.Stop ends them"
+	case e.Left:
+		return who + ", which the pod left behind when it ended; Launcher.Stop ends them, and so does a launch with Launcher.Reclaim"
+	}
+	return who
 }
 
 func (e *HeldError) Unwrap() error { return e.Err }
-
-// errStays is why there is no more waiting for those who were left behind.
-var errStays = errors.New("they do not let go of it")
 
 // Running returns the record of the pod if it runs: it was ready once, and the
 // process is proven to be the one recorded, and alive. The error otherwise says

@@ -247,8 +247,8 @@ func notTheWorker(t *testing.T) {
 				t.Fatal(err)
 			}
 			settle(c) // its launcher has died
-			if _, err := s.claim(awhile(t)); !errors.Is(err, errEnough) {
-				t.Errorf("Claim returned %v, want that there is no more time", err)
+			if _, err := s.claim(awhile(t)); !isHeldBy(err, worker.pid) {
+				t.Errorf("Claim returned %v, want a *HeldError that names %d", err, worker.pid)
 			}
 			left.mustBeKilled()
 			worker.mustLive()
@@ -311,29 +311,32 @@ func noRecord(t *testing.T) {
 // mustStay fails the test unless Claim gives up by itself, because of the holders.
 func (s *scene) mustStay(holders ...int) {
 	s.t.Helper()
-	_, err := s.claim(s.t.Context())
-	var held *ownership.HeldError
-	if !errors.As(err, &held) || held.Launching || !slices.Equal(held.Holders, holders) || len(held.Commands) != len(holders) {
+	if _, err := s.claim(s.t.Context()); !isHeldBy(err, holders...) {
 		s.t.Errorf("Claim returned %v, want a *HeldError that names %v", err, holders)
 	}
 }
 
-// Row 5: descendants of a pod that was ready are waited for, and named, and not
-// signalled; while they are waited for, the launch lock is free.
+// isHeldBy reports whether err is a HeldError that names the holders.
+func isHeldBy(err error, holders ...int) bool {
+	var held *ownership.HeldError
+	return errors.As(err, &held) && !held.Launching && slices.Equal(held.Holders, holders) && len(held.Commands) == len(holders)
+}
+
+// Row 5: descendants of a pod that was ready are named at once, and not signalled; the
+// launch lock is free.
 func descendants(t *testing.T) {
 	s := newScene(t)
 	pod, _ := s.pod("leave", true)
 	pod.cmd.Wait()
-	s.mustBeHeld(awhile(t), false, pod.pid)
 	s.mustStay(pod.pid)
 	pod.mustLive()
-	waiting := s.claimSoon()
-	pod.end()
-	got := <-waiting
-	if got.err != nil {
-		t.Fatal(got.err)
+	p := s.open()
+	defer p.Close()
+	if launching, err := p.Launching(); launching || err != nil {
+		t.Errorf("Launching returned %v, %v", launching, err)
 	}
-	settle(got.claim)
+	pod.end()
+	s.mustBeFree()
 }
 
 // Row 6: a pod that has closed its descriptors runs, by its record.
@@ -548,7 +551,7 @@ func TestAbandon(t *testing.T) {
 		s.intend(c)
 		left := start(t, "hold", c.File())
 		ended, err := c.Abandon(t.Context(), true)
-		if !slices.Equal(ended, []int{left.pid}) || err != nil {
+		if !slices.Equal(pids(ended), []int{left.pid}) || err != nil {
 			t.Errorf("Abandon returned %v, %v, want %d", ended, err, left.pid)
 		}
 		left.mustBeKilled()
@@ -589,7 +592,7 @@ func TestAbandonSparesTheNextLauncher(t *testing.T) {
 		for _, err := os.Lstat(s.path(".launch")); err != nil; _, err = os.Lstat(s.path(".launch")) {
 			runtime.Gosched() // until it has the other lock
 		}
-		if ended, err := c.Abandon(t.Context(), true); !slices.Equal(ended, []int{left.pid}) || err != nil {
+		if ended, err := c.Abandon(t.Context(), true); !slices.Equal(pids(ended), []int{left.pid}) || err != nil {
 			t.Errorf("Abandon returned %v, %v, want %d", ended, err, left.pid)
 		}
 		left.mustBeKilled()

@@ -144,3 +144,29 @@ func (r *Rig) State() launcher.State {
 	}
 	return ""
 }
+
+// LaunchOnceFree launches a pod as soon as those whom an earlier one has left behind
+// have ended by themselves.
+func LaunchOnceFree(ctx context.Context, l *launcher.Launcher, spec launcher.Spec) (*launcher.Pod, error) {
+	for {
+		pod, err := l.Launch(ctx, spec)
+		if !errors.Is(err, launcher.ErrHeld) || ctx.Err() != nil {
+			return pod, err
+		}
+	}
+}
+
+// RelaunchOnceFree is Relaunch, as soon as LaunchOnceFree can.
+func (r *Rig) RelaunchOnceFree(name string) {
+	r.T.Helper()
+	l := r.L
+	l.Command = Script(Serve...)
+	l.Timeout = Ample
+	pod, err := LaunchOnceFree(r.T.Context(), &l, launcher.Spec{Name: name})
+	if err == nil {
+		err = pod.Stop(r.T.Context())
+	}
+	if err != nil {
+		r.T.Errorf("relaunch %s: %v", name, err)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 )
 
 // Adopt needs a pidfd.
@@ -14,23 +15,29 @@ func Adopt(Identity) (*Process, error) {
 	return nil, fmt.Errorf("attach to a process on this system: %w", errors.ErrUnsupported)
 }
 
-// Kill ends nobody: an Identity is no proof here. It returns the error of
+// Signal signals nobody: an Identity is no proof here. It returns the error of
 // [Identity.Check], or [errors.ErrUnsupported].
-func Kill(id Identity) error {
+func Signal(id Identity, _ syscall.Signal) error {
 	if err := id.Check(); err != nil {
 		return err
 	}
 	return errors.ErrUnsupported
 }
 
+// Kill is [Signal] with SIGKILL.
+func Kill(id Identity) error { return Signal(id, syscall.SIGKILL) }
+
 // KillGroup is [Kill].
 func KillGroup(id Identity) error { return Kill(id) }
 
 // ReapInherited has nobody to reap: nobody is ended by an Identity here.
-func ReapInherited(context.Context, []int) {}
+func ReapInherited(context.Context, []Identity) {}
 
 // LockHolders finds nobody: there is no way to ask here.
 func LockHolders(context.Context, string, uint64) ([]LockHolder, error) { return nil, nil }
+
+// MountsBelow finds nothing: there is no file to ask here.
+func MountsBelow(string) ([]string, error) { return nil, nil }
 
 // CommandName knows no names.
 func CommandName(int) string { return "" }

@@ -3,14 +3,18 @@ package unixproc
 import (
 	"errors"
 	"fmt"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// Kill sends SIGKILL to the process with the Identity, and to nobody else. It
+// Kill is [Signal] with SIGKILL.
+func Kill(id Identity) error { return Signal(id, unix.SIGKILL) }
+
+// Signal sends sig to the process with the Identity, and to nobody else. It
 // returns the error of [Identity.Check] if it is not there.
-func Kill(id Identity) error {
-	return killBy(id, func(pidfd int) error { return unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) })
+func Signal(id Identity, sig syscall.Signal) error {
+	return killBy(id, func(pidfd int) error { return unix.PidfdSendSignal(pidfd, sig, nil, 0) })
 }
 
 // KillGroup is [Kill] for the process and the group that it leads.

@@ -11,6 +11,10 @@ type LockHolder struct {
 	// the process that took the lock is closed on exec, and so is each copy of it
 	// that a fork makes. What stays open was put in place for a program.
 	Given bool
+
+	// Ending says that it has been sent a signal that ends it, or is ending. One whose
+	// first thread has ended, while others go on, may be in neither state.
+	Ending bool
 }
 
 // Took reports whether the process has locked the file itself.

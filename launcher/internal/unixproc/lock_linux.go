@@ -53,7 +53,7 @@ func lockHolder(pid int, name []byte, inode uint64) (h LockHolder, ok bool) {
 	}
 	// Only now: what is found is about the process with the Identity.
 	if h, ok = heldLock(pid, name, inode); ok {
-		h.Identity, h.Session = id, st.Session
+		h.Identity, h.Session, h.Ending = id, st.Session, st.Ending
 	}
 	return h, ok
 }

@@ -53,33 +53,18 @@ func reapGroupOnce(pgid int) bool {
 	return done
 }
 
-// ReapInherited reaps the processes that were sent SIGKILL, if this program becomes
-// their parent, and waits until they have ended, or ctx is done. A child with the
-// number of one, which has ended in another way, is not reaped.
-func ReapInherited(ctx context.Context, pids []int) {
-	if len(pids) == 0 || !inheritsOrphans() {
+// ReapInherited reaps the processes, which were sent a signal that ends them, if this
+// program becomes their parent, and waits until they have ended, or ctx is done.
+func ReapInherited(ctx context.Context, ids []Identity) {
+	if len(ids) == 0 || !inheritsOrphans() {
 		return
 	}
-	for _, pid := range pids {
-		reapKilled(ctx, pid)
+	for _, id := range ids {
+		until(ctx, func() bool {
+			return reapIf(id.PID, func(Stat) bool {
+				start, _, err := lifeOf(id.PID)
+				return err == nil && start == id.Start
+			})
+		})
 	}
-}
-
-// reapKilled reaps a child that SIGKILL ends.
-func reapKilled(ctx context.Context, pid int) {
-	pidfd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return // somebody else has reaped it
-	}
-	defer unix.Close(pidfd)
-	until(ctx, func() bool {
-		info, err := waitid(unix.P_PIDFD, pidfd, unix.WNOHANG|unix.WNOWAIT)
-		if err != nil || info.pid == 0 {
-			return err != nil
-		}
-		if info.exit().Signal == unix.SIGKILL {
-			reapBy(unix.P_PIDFD, pidfd, pid)
-		}
-		return true
-	})
 }

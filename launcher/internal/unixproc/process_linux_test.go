@@ -574,7 +574,7 @@ func subreaper() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	unixproc.ReapInherited(ctx, pids[:1])
+	unixproc.ReapInherited(ctx, []unixproc.Identity{id})
 	if err := unix.Kill(pids[0], 0); err != unix.ESRCH {
 		return fmt.Errorf("it was not reaped: %v", err)
 	}

@@ -18,6 +18,7 @@ type Stat struct {
 	Group   int    // its process group
 	Session int    // its session
 	Forked  bool   // it was forked, and has not come to its exec (PF_FORKNOEXEC)
+	Ending  bool   // a signal that ends it is on its way, or it is ending; see readStatOnce
 	Threads int    // how many have not ended, the first one always counted
 	Start   uint64 // when it started, in kernel ticks since boot, by the clock of our time namespace
 
@@ -98,8 +99,18 @@ func readStatOnce(pid int) (Stat, error) {
 	if err != nil {
 		return Stat{}, fmt.Errorf("%s: %w", path, err)
 	}
-	const forkNoExec = 0x40 // PF_FORKNOEXEC in include/linux/sched.h
+	const exiting, forkNoExec = 0x4, 0x40 // PF_… in include/linux/sched.h
 	st.Forked = flags&forkNoExec != 0
+	// A signal that ends a process becomes a SIGKILL for each of its threads
+	// (complete_signal in kernel/signal.c), pending until the thread has noticed.
+	st.Ending = flags&exiting != 0 && st.Threads <= 1
+	if len(fields) > 28 {
+		pending, err := strconv.ParseUint(string(fields[28]), 10, 64)
+		if err != nil {
+			return Stat{}, fmt.Errorf("%s: %w", path, err)
+		}
+		st.Ending = st.Ending || pending&(1<<(unix.SIGKILL-1)) != 0
+	}
 	if st.Start, err = strconv.ParseUint(string(fields[19]), 10, 64); err != nil {
 		return Stat{}, fmt.Errorf("%s: %w", path, err)
 	}

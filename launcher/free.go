@@ -1,0 +1,133 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"github.com/google/uuid"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
+)
+
+// Stop ends whatever has the name: the pod that runs, as [Pod.Stop] does, or else what
+// a pod that is gone has left behind, which gets SIGTERM and, after Launcher.Grace,
+// SIGKILL. It returns nil once the name is free, or if it is free already. A launch of
+// the name that is under way is waited for first.
+//
+// Where the record of the pod is missing, the processes that have inherited the pod's
+// lock are ended: they are the pod, or come of it. Nobody else is signalled.
+//
+// ctx bounds Stop; Launcher.Timeout does not. Stop fails with an [*Error] of
+// [StageOwn]: it wraps context.Cause(ctx) if there was no more time, and what was sent
+// stays sent; [ErrHeld], if processes hold the name who are not proven to be of the pod,
+// with their pids. Any other error says that it cannot be told who the pod is, and then
+// nobody was signalled.
+func (l *Launcher) Stop(ctx context.Context, name string) error {
+	return l.end(ctx, opStop, name)
+}
+
+// Remove is [Launcher.Stop], and then removes all that is kept of the name: the
+// runtime directory with the log in it, the record, and the locks. Afterwards nothing
+// tells that there ever was such a pod. A log that is not in the runtime directory is
+// its source's to remove.
+//
+// What is on another filesystem, mounted in the runtime directory, is not removed: that
+// is an error, and nothing is removed. If somebody has launched the pod again
+// meanwhile, Remove fails with [ErrRunning], and removes nothing.
+func (l *Launcher) Remove(ctx context.Context, name string) error {
+	return l.end(ctx, opRemove, name)
+}
+
+// end is Stop or Remove.
+func (l *Launcher) end(ctx context.Context, op, name string) error {
+	n := newLaunch(l, op, Spec{Name: name})
+	if err := n.checkName(); err != nil {
+		return n.logged(err)
+	}
+	if ctx.Err() != nil {
+		return n.logged(n.failure(StageOwn, whyOver(ctx)))
+	}
+	if _, err := n.bounded(ctx, func(ctx context.Context) (*Pod, error) { return nil, n.free(ctx) }); err != nil {
+		return n.logged(err)
+	}
+	n.log.Info("the name is free", "op", op)
+	return nil
+}
+
+// free stops who has the name, and does what n.op says once it is free.
+func (n *attempt) free(ctx context.Context) error {
+	at, err := n.site(ctx, n.spec.Name)
+	if err != nil {
+		return err
+	}
+	var stopped uuid.UUID // the launch of the pod that was stopped
+	for {
+		claim, err := n.claimKept(ctx, at.base)
+		var running *ownership.RunningError
+		switch {
+		case err == nil && claim == nil:
+			return nil // there never was such a pod
+		case err == nil && n.op == opRemove:
+			return n.removeKept(ctx, claim)
+		case err == nil:
+			claim.Free()
+			return nil
+		case !errors.As(err, &running):
+			return n.refused(ctx, err)
+		case stopped != uuid.Nil && running.Record.Launch != stopped && n.op == opStop:
+			return nil // the name was free, and another pod has it by now
+		case stopped != uuid.Nil && running.Record.Launch != stopped:
+			return n.refused(ctx, err)
+		}
+		stopped = running.Record.Launch
+		if err := n.stopRecorded(ctx, running.Record); err != nil {
+			return err
+		}
+	}
+}
+
+// claimKept takes the name for its end, and ends what a gone pod has left behind. It
+// returns nil if nothing is known of the name.
+func (n *attempt) claimKept(ctx context.Context, base string) (*ownership.Claim, error) {
+	place, err := n.placeBelow(ctx, base, n.spec.Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if known, err := place.Exists(); !known || err != nil {
+		place.Close()
+		return nil, err
+	}
+	place.Reclaim, place.Grace, place.KeepRecord = ownership.ReclaimAll, n.Grace, true
+	return n.claimPlace(ctx, place)
+}
+
+// stopRecorded stops the pod of r.
+func (n *attempt) stopRecorded(ctx context.Context, r ownership.Record) error {
+	n.note(func(e *Error) { e.PID, e.LogPath = r.PID, r.Log })
+	pod, err := n.adopt(ctx, r)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it has ended meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	defer pod.Release()
+	return pod.stop(ctx)
+}
+
+// removeKept removes what is kept of the name, which claim has.
+func (n *attempt) removeKept(ctx context.Context, claim *ownership.Claim) error {
+	dir := claim.Dir()
+	if dir == "" { // the record is missing: only the Resolver knows
+		var err error
+		if dir, err = n.makeDir(ctx, n.spec.Name); err != nil {
+			claim.Free()
+			return err
+		}
+	}
+	return claim.Remove(ctx, dir)
+}

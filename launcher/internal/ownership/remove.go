@@ -1,0 +1,121 @@
+package ownership
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+	"github.com/podlaunch/podlaunch/runtimedir"
+)
+
+// Free gives the name back, and leaves all that is kept of it. It ends the Claim.
+func (c *Claim) Free() {
+	c.pod.unlock()
+	c.launch.unlock()
+	c.place.Close()
+}
+
+// Remove removes what is kept of the name, and dir, the pod's runtime directory, with
+// all that is in it; "" means that there is none. It ends the Claim. If it fails, what
+// is left can be removed by another Claim.
+//
+// The file of the launch lock goes last, with both locks held: until then no other
+// launcher gets on, and nothing is done after that. A launcher that has opened that file
+// finds, once it has locked it, that it has lost its name, and takes the new one.
+func (c *Claim) Remove(ctx context.Context, dir string) error {
+	defer c.Free()
+	p := c.place
+	if err := p.removeDir(ctx, dir); err != nil {
+		return err
+	}
+	if err := p.removeOverlay(); err != nil {
+		return err
+	}
+	for _, name := range []string{p.recordName(), p.podName(), p.launchName()} {
+		if err := p.base.remove(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeDir removes dir, which is directly below the base. It refuses to if something is
+// mounted in there, for that would be emptied. Links in it are not followed.
+func (p *Place) removeDir(ctx context.Context, dir string) error {
+	if dir == "" {
+		return nil
+	}
+	name := filepath.Base(dir)
+	if filepath.Dir(dir) != p.base.path {
+		return fmt.Errorf("the runtime directory %q is not in the base directory %q: remove it, and then the name", dir, p.base.path)
+	}
+	there, err := p.base.lstat(name)
+	switch {
+	case isMissing(err):
+		return nil
+	case err != nil:
+		return err
+	case !there.mode.IsDir():
+		return fmt.Errorf("%w: the runtime directory %q is not a directory (%v)", runtimedir.ErrInsecure, dir, there.mode)
+	}
+	mounts, err := unixproc.MountsBelow(dir)
+	if err != nil {
+		return fmt.Errorf("find out what is mounted in %q: %w", dir, err)
+	}
+	if len(mounts) > 0 {
+		return fmt.Errorf("%q is mounted in the runtime directory: unmount it first", mounts[0])
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	base, err := openRoot(p.base.path, p.baseIs)
+	if err != nil {
+		return err
+	}
+	return errors.Join(base.RemoveAll(name), base.Close())
+}
+
+// Exists reports whether anything is kept of the name.
+func (p *Place) Exists() (bool, error) {
+	for _, name := range []string{p.launchName(), p.podName(), p.recordName()} {
+		if _, err := p.base.lstat(name); !isMissing(err) {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
+// Dir returns the runtime directory of the earlier pod, according to its record, which
+// the Claim has kept ([Place.KeepRecord]); "" if there is none.
+func (c *Claim) Dir() string {
+	r, err := c.place.read()
+	if err != nil {
+		return ""
+	}
+	return r.Dir
+}
+
+// HeldWithoutRecord returns who holds the name, of which there was no record a moment
+// ago; nil if nobody does. If a launch has begun meanwhile, or has written a record, that
+// is a HeldError that is Launching. It makes no file.
+func (p *Place) HeldWithoutRecord(ctx context.Context) (*HeldError, error) {
+	held, err := isLocked(p.base, p.podName())
+	if !held || err != nil {
+		return nil, err
+	}
+	holders, launching, err := p.holders(ctx, p.podName())
+	if err == nil && !launching {
+		launching, err = p.Launching()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, err := p.read(); !errors.Is(err, ErrNoRecord) {
+		launching = true
+	}
+	e := newHeldError(holders, launching, nil)
+	e.NoRecord = true
+	return e, nil
+}
