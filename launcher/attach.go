@@ -67,7 +67,7 @@ func (n *attempt) bounded(ctx context.Context, f func(context.Context) (*Pod, er
 				late.value.Release()
 			}
 		}()
-		e := n.failure(StageOwn, whyOver(ctx))
+		e := n.failure(StageOwn, n.whyOver(ctx))
 		e.Leftover = fmt.Errorf("%s has not returned: a strategy or a filesystem hangs; what it still makes is cleared when it does", n.op)
 		return nil, e
 	case o.crash != nil:

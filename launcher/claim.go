@@ -103,7 +103,7 @@ func (n *attempt) refused(ctx context.Context, err error) error {
 		return fmt.Errorf("%w %w", ErrRunning, err)
 	case errors.As(err, &held):
 		if ctx.Err() != nil {
-			held.Err = whyOver(ctx)
+			held.Err = n.whyOver(ctx)
 		}
 		return fmt.Errorf("%w: %w", ErrHeld, err)
 	}

@@ -201,7 +201,7 @@ func (e *deadlineError) Is(target error) bool {
 	return target == ErrTimeout || target == context.DeadlineExceeded
 }
 
-// whyOver says why a launch's context is done.
+// whyOver says why the context of a launch, or of who waits for one, is done.
 func whyOver(ctx context.Context) error {
 	cause := context.Cause(ctx)
 	var ours *deadlineError
@@ -213,7 +213,7 @@ func whyOver(ctx context.Context) error {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("%w: %w", &deadlineError{}, cause)
 	case errors.Is(cause, context.Canceled):
-		return fmt.Errorf("launch cancelled: %w", cause)
+		return fmt.Errorf("cancelled: %w", cause)
 	}
-	return fmt.Errorf("launch cancelled: %w: %w", ctx.Err(), cause)
+	return fmt.Errorf("cancelled: %w: %w", ctx.Err(), cause)
 }

@@ -80,9 +80,9 @@ var failures = []message{
 	{"timeout without a word", "", nil, nil,
 		"pod did not become ready within 1s" + waiting + "; it has written nothing to its log (", context.DeadlineExceeded},
 	{"cancelled", "one\n", nil, cancels(nil),
-		"launch cancelled: context canceled" + waiting + "; its last lines: one (", context.Canceled},
+		"cancelled: context canceled" + waiting + "; its last lines: one (", context.Canceled},
 	{"cancelled with a cause", "one\n", nil, cancels(errShutdown),
-		"launch cancelled: context canceled: the host shuts down" + waiting + "; its last lines: one (", errShutdown},
+		"cancelled: context canceled: the host shuts down" + waiting + "; its last lines: one (", errShutdown},
 	{"malformed", "one\n", nil, writes("INSOMNIA-READY\talice\n"),
 		`malformed ready line: "INSOMNIA-READY\talice" has 2 of 3 fields (INSOMNIA-READY, name, socket, separated by tabs); ` +
 			`its last lines: one | INSOMNIA-READY\talice (`, readiness.ErrMalformedReadyLine},
@@ -249,7 +249,7 @@ func TestFailureAtTheEndIsTold(t *testing.T) {
 	})
 	e := r.Fail(ctx, launcher.Spec{Name: "alice"})
 	podrig.MustBe(t, e, context.Canceled, onFire)
-	podrig.MustSay(t, e, "launch alice: launch cancelled: context canceled; the disk is on fire (stage log,")
+	podrig.MustSay(t, e, "launch alice: cancelled: context canceled; the disk is on fire (stage log,")
 
 	// One that only gave up has nothing to tell.
 	ctx, cancel = context.WithCancel(t.Context())
@@ -259,7 +259,7 @@ func TestFailureAtTheEndIsTold(t *testing.T) {
 		return nil, fmt.Errorf("gave up: %w", ctx.Err())
 	})
 	e = r.Fail(ctx, launcher.Spec{Name: "alice"})
-	podrig.MustSay(t, e, "launch alice: launch cancelled: context canceled (stage log,")
+	podrig.MustSay(t, e, "launch alice: cancelled: context canceled (stage log,")
 }
 
 // The fields are those of the step that failed; what came later is not in them.

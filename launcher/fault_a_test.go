@@ -463,8 +463,8 @@ func a16(t *testing.T) {
 		is   []error
 		says string
 	}{
-		{cancelled, []error{context.Canceled}, "launch cancelled: context canceled"},
-		{caused, []error{context.Canceled, shutdown}, "launch cancelled: context canceled: the host shuts down"},
+		{cancelled, []error{context.Canceled}, "cancelled: context canceled"},
+		{caused, []error{context.Canceled, shutdown}, "cancelled: context canceled: the host shuts down"},
 		{past, []error{context.DeadlineExceeded, launcher.ErrTimeout}, "before the caller's deadline"},
 		{pastCause, []error{context.DeadlineExceeded, launcher.ErrTimeout, tooLate}, "before the caller's deadline: the meeting is over"},
 	} {

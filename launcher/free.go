@@ -46,7 +46,7 @@ func (l *Launcher) end(ctx context.Context, op, name string) error {
 		return n.logged(err)
 	}
 	if ctx.Err() != nil {
-		return n.logged(n.failure(StageOwn, whyOver(ctx)))
+		return n.logged(n.failure(StageOwn, n.whyOver(ctx)))
 	}
 	if _, err := n.bounded(ctx, func(ctx context.Context) (*Pod, error) { return nil, n.free(ctx) }); err != nil {
 		return n.logged(err)

@@ -244,6 +244,15 @@ func (n *attempt) failed(ctx context.Context, err error) *Error {
 	return e
 }
 
+// whyOver says why the context of the call is done: for Stop and Remove there was no
+// pod that had to become ready.
+func (n *attempt) whyOver(ctx context.Context) error {
+	if n.op == opStop || n.op == opRemove {
+		return context.Cause(ctx)
+	}
+	return whyOver(ctx)
+}
+
 // whyFailed says why a step of a launch has failed with err: if the time was over,
 // that comes first, and err may be no more than what a strategy has made of it.
 func whyFailed(ctx context.Context, err error) error {

@@ -149,7 +149,7 @@ func TestCauseOfCancellation(t *testing.T) {
 		time.AfterFunc(time.Second, func() { cancel(shutdown) })
 		e := f.mustFail(t, ctx)
 		podrig.MustBe(t, e, shutdown, context.Canceled)
-		podrig.MustSay(t, e, "launch cancelled", shutdown.Error(), "still waiting for the ready line")
+		podrig.MustSay(t, e, "cancelled", shutdown.Error(), "still waiting for the ready line")
 		if e.Elapsed != time.Second || e.Exit != nil {
 			t.Errorf("%+v", e)
 		}

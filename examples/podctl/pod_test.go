@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -78,6 +79,8 @@ func echo(conn net.Conn) {
 //	die       say something and exit before it is ready
 //	mute      open FIFO, if there is one, and never become ready
 //	stubborn  become ready, and ignore SIGTERM
+//	leaver    become ready, and exit when told anything; sleep(1), in a session of
+//	          its own, stays
 func badPod() {
 	how, name := os.Args[1], os.Args[2]
 	switch how {
@@ -96,16 +99,33 @@ func badPod() {
 		select {}
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM)
-		dir, err := runtimedir.User{}.RuntimeDir(context.Background(), name)
-		check(err)
-		socket := filepath.Join(dir, "sock")
-		_, err = net.Listen("unix", socket)
-		check(err)
-		check(readiness.Announce(os.Stderr, name, socket))
+		comeUp(name)
 		select {}
+	case "leaver":
+		left := exec.Command("sleep", "1000")
+		left.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		check(left.Start())
+		for l := comeUp(name); ; {
+			conn, err := l.Accept()
+			check(err)
+			if bufio.NewScanner(conn).Scan() {
+				os.Exit(0)
+			}
+		}
 	default:
 		check(fmt.Errorf("badpod does not know how to %q", how))
 	}
+}
+
+// comeUp listens, and says so.
+func comeUp(name string) net.Listener {
+	dir, err := runtimedir.User{}.RuntimeDir(context.Background(), name)
+	check(err)
+	socket := filepath.Join(dir, "sock")
+	l, err := net.Listen("unix", socket)
+	check(err)
+	check(readiness.Announce(os.Stderr, name, socket))
+	return l
 }
 
 func check(err error) {

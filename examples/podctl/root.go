@@ -76,7 +76,7 @@ name, whoever asks for it.`,
 	root.MarkPersistentFlagDirname("runtime-dir")
 	root.RegisterFlagCompletionFunc("app", cobra.NoFileCompletions)
 	root.AddCommand(
-		newStart(c), newEnsure(c), newStop(c),
+		newStart(c), newEnsure(c), newStop(c), newRm(c),
 		newLs(c), newStatus(c),
 		newLogs(c), newDial(c),
 		exitCodesTopic(), environmentTopic(),
