@@ -38,13 +38,16 @@ type role struct {
 	Name  string
 	Pod   string   // the fake pod's binary
 	Steps []string // its script
+	Count int      // how many files or pods it makes
 }
 
 const roleVariable = "PODLAUNCH_TEST_ROLE"
 
 var roles = map[string]func(l launcher.Launcher, r role) error{
-	"ensure":   ensureOnce,
-	"askOften": askOften,
+	"ensure":    ensureOnce,
+	"askOften":  askOften,
+	"lockOften": lockOften,
+	"relaunch":  relaunch,
 }
 
 func init() {
