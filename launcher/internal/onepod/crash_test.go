@@ -38,13 +38,16 @@ type role struct {
 	Name  string
 	Pod   string   // the fake pod's binary
 	Steps []string // its script
+	Count int      // how many files or pods it makes
 }
 
 const roleVariable = "PODLAUNCH_TEST_ROLE"
 
 var roles = map[string]func(l launcher.Launcher, r role) error{
-	"ensure":   ensureOnce,
-	"askOften": askOften,
+	"ensure":    ensureOnce,
+	"askOften":  askOften,
+	"lockOften": lockOften,
+	"relaunch":  relaunch,
 }
 
 func init() {
@@ -101,9 +104,9 @@ func ensureOnce(l launcher.Launcher, r role) error {
 //	go test ./launcher/internal/onepod -run TestCrashPoints -crashpoints all -timeout 1h -v
 //
 // A launch makes its calls in another order each time, and the runtime's own
-// threads add some, so that a point is not the same one in two runs. The last
-// two sweeps are about fewer calls, in an order that hardly varies, and with
-// -soak they always try all of their points.
+// threads add some, so that a point is not the same one in two runs. The sweeps
+// of changes and of held children are about fewer calls, in an order that hardly
+// varies, and with -soak they always try all of their points.
 func TestCrashPoints(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped with -short: it kills a launcher at many points")
@@ -114,6 +117,8 @@ func TestCrashPoints(t *testing.T) {
 		{name: "twice", steps: podrig.Serve, twice: true, thin: 4},
 		{name: "changes", steps: podrig.Serve, only: changes},
 		{name: "held", steps: podrig.Serve, only: forked, held: true},
+		{name: "relaunch", steps: podrig.Serve, old: true, thin: 4},
+		{name: "relaunch changes", steps: podrig.Serve, only: changes, old: true},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			s.rig = newRig(t, s.steps...)
@@ -208,6 +213,7 @@ type sweep struct {
 	only  func(crashpoint.Point) bool // if not nil: all of these points, and no other
 	thin  int                         // if not 0, the sample of -soak is smaller by this
 	held  bool                        // another comes while the forked child is kept from its exec
+	old   bool                        // the name has the record of a pod that has ended
 	total int                         // points of a launch that nobody disturbs, roughly
 
 	mu       sync.Mutex
@@ -295,6 +301,9 @@ func (s *sweep) try(name string, n int) int {
 			early, errs = pod, append(errs, err)
 		}
 	}
+	if s.old {
+		errs = append(errs, s.age(name, n%2 == 0))
+	}
 	first, err := s.crash(name, n, held)
 	errs = append(errs, err)
 	if s.twice && first.Killed {
@@ -318,6 +327,23 @@ func (s *sweep) try(name string, n int) int {
 		s.note(first, started, err != nil)
 	}
 	return first.Points
+}
+
+// age launches a pod, and ends it, so that its record is there. SIGKILL leaves the
+// socket, too.
+func (s *sweep) age(name string, kill bool) error {
+	pod, err := s.L.Launch(s.T.Context(), launcher.Spec{Name: name})
+	if err != nil {
+		return fmt.Errorf("the launch before: %w", err)
+	}
+	if err := end(s.T.Context(), pod, kill); err != nil {
+		return fmt.Errorf("the pod before: %w", err)
+	}
+	record, err := os.ReadFile(s.Beside(name, ".json"))
+	if err == nil && !strings.Contains(string(record), `"ready":true`) {
+		err = fmt.Errorf("the record of the pod before: %s", record)
+	}
+	return err
 }
 
 // disturb is another launcher, which is not patient enough to wait until the
@@ -417,6 +443,18 @@ func (s *sweep) table() string {
 	row("all", sum)
 	w.Flush()
 	return text.String()
+}
+
+// end ends a pod: as its launcher does, or with SIGKILL, as anybody may.
+func end(ctx context.Context, pod *launcher.Pod, kill bool) error {
+	if !kill {
+		return pod.Stop(ctx)
+	}
+	if err := syscall.Kill(pod.PID(), syscall.SIGKILL); err != nil {
+		return err
+	}
+	_, err := pod.Wait(ctx)
+	return err
 }
 
 // answers has the pod answer a request over its socket.

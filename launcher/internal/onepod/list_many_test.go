@@ -27,11 +27,7 @@ func TestListMany(t *testing.T) {
 	if *podrig.Soak {
 		gone = 10_000
 	}
-	// To make so many files on a disk takes longer than all else.
-	if memory, err := os.MkdirTemp("/dev/shm", "rig"); err == nil {
-		t.Cleanup(func() { os.RemoveAll(memory) })
-		t.Setenv("TMPDIR", memory)
-	}
+	inMemory(t)
 	r := newRig(t, podrig.Serve...)
 	want := make(map[string]launcher.State)
 	for i := range alive {
