@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
@@ -22,15 +23,15 @@ const (
 	StateStarting    State = "starting"    // somebody is launching it
 	StateReady       State = "ready"       // it runs, and answers
 	StateUnreachable State = "unreachable" // it runs, and nobody, or a stranger, answers
-	StateGone        State = "gone"        // it has ended, or its launcher has died before it was ready
+	StateGone        State = "gone"        // it has provably ended, or was never ready and nobody launches it any more
 )
 
 // A Status is what [Launcher.List] tells of a pod.
 type Status struct {
 	Name       string
 	State      State
-	Why        error              // why it is unreachable or gone; nil otherwise
-	PID        int                // 0 if there is no process yet, or it runs elsewhere
+	Why        error              // why it is unreachable or gone, in one printable line; nil otherwise
+	PID        int                // 0 if there is no process yet, or it has none here
 	Endpoint   readiness.Endpoint // where it answers, or did; zero if it never was ready
 	Session    uuid.UUID          // that it resumed; uuid.Nil: a fresh one
 	Launch     uuid.UUID          // the launch that started it
@@ -44,21 +45,21 @@ type Status struct {
 // of their names. What else is there is passed over. Each pod that runs is
 // dialled once, as [Launcher.Attach] does.
 //
+// A pod is gone only if that is proven: its process has ended, or its pid is
+// another's by now, or it was never ready and nobody launches it any more. Where it
+// cannot be told whether a pod runs, List yields an error: its record is damaged, or
+// is of another pid namespace, or was deleted while processes hold the pod's lock.
+//
 // An error comes with a zero Status, or with the Name alone where it is about
 // one pod, and then List goes on. A base that does not exist holds no pods; a
 // Launcher.Dir without a base gives [errors.ErrUnsupported]. List ends, with
 // context.Cause(ctx), when ctx is done.
 func (l *Launcher) List(ctx context.Context) iter.Seq2[Status, error] {
 	return func(yield func(Status, error) bool) {
-		d := l.withDefaults()
-		base, err := d.base(ctx)
+		d := &lister{Launcher: l.withDefaults()}
+		names, err := d.names(ctx)
 		if err != nil {
-			yield(Status{}, fmt.Errorf("list pods: %w", err))
-			return
-		}
-		names, err := ownership.Names(base)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			yield(Status{}, fmt.Errorf("list pods in %s: %w", printable(base, 4<<10), err))
+			yield(Status{}, shown(fmt.Errorf("list pods: %w", err)))
 			return
 		}
 		for _, name := range names {
@@ -66,8 +67,11 @@ func (l *Launcher) List(ctx context.Context) iter.Seq2[Status, error] {
 				yield(Status{}, context.Cause(ctx))
 				return
 			}
-			status, err := d.status(ctx, base, name)
-			if err == nil && status.State == "" {
+			status, err := d.status(ctx, name)
+			switch {
+			case err != nil:
+				status, err = Status{Name: name}, shown(err)
+			case status.State == "":
 				continue // it was claimed once, and never started
 			}
 			if !yield(status, err) {
@@ -77,15 +81,86 @@ func (l *Launcher) List(ctx context.Context) iter.Seq2[Status, error] {
 	}
 }
 
-// status looks at one pod.
-func (l *Launcher) status(ctx context.Context, base, name string) (Status, error) {
-	place, err := l.placeBelow(ctx, base, name)
+// A lister is one call of List. It looks at one pod at a time.
+type lister struct {
+	Launcher // with defaults
+	base     string
+}
+
+// names finds the base, and returns the names of the pods there.
+func (l *lister) names(ctx context.Context) (names []string, err error) {
+	if l.base, err = l.Launcher.base(ctx); err != nil {
+		return nil, err
+	}
+	if names, err = ownership.Names(l.base); errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return names, err
+}
+
+// status looks at one pod until it is sure what it sees.
+func (l *lister) status(ctx context.Context, name string) (Status, error) {
+	var before ownership.Sight
+	for {
+		s, err := l.look(ctx, name)
+		switch {
+		case err != nil:
+			return Status{}, err
+		case s.Final(before):
+			return l.judge(ctx, name, s)
+		}
+		before = s
+	}
+}
+
+// look takes one look at the files of a pod.
+func (l *lister) look(ctx context.Context, name string) (ownership.Sight, error) {
+	place, err := l.placeBelow(ctx, l.base, name)
 	if err != nil {
-		return Status{Name: name}, err
+		return ownership.Sight{}, err
 	}
 	defer place.Close()
-	r, err := place.Running()
-	s := Status{
+	return place.Look()
+}
+
+// judge returns the Status of a pod, given the last look at it.
+func (l *lister) judge(ctx context.Context, name string, s ownership.Sight) (Status, error) {
+	status := newStatus(name, s)
+	switch {
+	case s.Err == nil:
+		l.ask(ctx, &status)
+	case s.Launching:
+		status.State = StateStarting
+	case s.Unclear != nil:
+		return Status{}, s.Unclear
+	case errors.Is(s.Err, ownership.ErrNoRecord):
+	case errors.Is(s.Err, ownership.ErrNotReady), !s.Record.Ready && isGone(s.Err):
+		status.State = StateGone
+		status.Why = plainError{"it was never ready, and nobody is launching it any more; what may still run of it the next launch ends", s.Err}
+	case isGone(s.Err):
+		status.State, status.Why = StateGone, shown(s.Err)
+	default:
+		return Status{}, s.Err // it may well run
+	}
+	return status, nil
+}
+
+// isGone reports whether err, of Place.Running, proves that the process has ended.
+func isGone(err error) bool {
+	return errors.Is(err, unixproc.ErrGone) || errors.Is(err, unixproc.ErrStranger)
+}
+
+// newStatus returns what the record of a pod tells. A pod that is being launched has
+// nothing of an earlier one's.
+func newStatus(name string, s ownership.Sight) Status {
+	r := s.Record
+	if s.Launching && s.Err != nil && r.Ready {
+		return Status{Name: name}
+	}
+	if errors.Is(s.Err, unixproc.ErrElsewhere) {
+		r.PID = 0
+	}
+	return Status{
 		Name:       name,
 		PID:        r.PID,
 		Endpoint:   endpointOf(r),
@@ -96,24 +171,25 @@ func (l *Launcher) status(ctx context.Context, base, name string) (Status, error
 		RuntimeDir: r.Dir,
 		LogPath:    r.Log,
 	}
-	if err == nil {
-		s.State = StateReady
-		target := readiness.Target{Name: name, RuntimeDir: r.Dir, PID: r.PID, Endpoint: s.Endpoint}
-		if s.Why = readiness.Verify(ctx, l.Ready, target); s.Why != nil {
-			s.State = StateUnreachable
-		}
-		return s, nil
-	}
-	launching, lockErr := place.Launching()
-	switch {
-	case lockErr != nil:
-		return Status{Name: name}, lockErr
-	case launching:
-		s.State = StateStarting
-	case !ownership.NoWitness(err) && !errors.Is(err, ownership.ErrNotReady):
-		return Status{Name: name}, err // it may well run
-	case !errors.Is(err, ownership.ErrNoRecord):
-		s.State, s.Why = StateGone, err
-	}
-	return s, nil
 }
+
+// ask asks a pod that runs whether it answers.
+func (l *lister) ask(ctx context.Context, s *Status) {
+	s.State = StateReady
+	target := readiness.Target{Name: s.Name, RuntimeDir: s.RuntimeDir, PID: s.PID, Endpoint: s.Endpoint}
+	if err := readiness.Verify(ctx, l.Ready, target); err != nil {
+		s.State, s.Why = StateUnreachable, shown(err)
+	}
+}
+
+// A plainError says a text in place of that of err.
+type plainError struct {
+	text string
+	err  error
+}
+
+func (e plainError) Error() string { return e.text }
+func (e plainError) Unwrap() error { return e.err }
+
+// shown returns err with a text that can be printed, whatever a pod has put into it.
+func shown(err error) error { return plainError{printable(err.Error(), 4<<10), err} }

@@ -185,6 +185,7 @@ func itsRecordIsGone(t *testing.T) {
 	podrig.MustSay(t, e, fmt.Sprintf("[%d (pod)]", pod.PID()), "end them")
 	_, err := r.L.Attach(t.Context(), "alice")
 	podrig.MustBe(t, err, fs.ErrNotExist)
+	r.mustBeUnknown(r.Beside("alice", ".pod"), "end them")
 	podrig.Ping(t, pod)
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Error(err)
