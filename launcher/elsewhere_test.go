@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -353,6 +354,35 @@ func TestListDuringALaunch(t *testing.T) {
 	}
 	write(ready)
 	if err := pod.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// An engine that takes no notice of the context does not hold List up, and nobody
+// knows then whether its pod runs.
+func TestListWithADeafFinder(t *testing.T) {
+	l := elsewhere(t, new(cluster))
+	pod, err := l.Launch(t.Context(), launcher.Spec{Name: "web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		hangs, looks := make(chan struct{}), 0
+		deaf := *l
+		deaf.Starter = slow{l.Starter.(*cluster), func() { <-hangs }}
+		began := time.Now()
+		for s, err := range deaf.List(t.Context()) {
+			looks++
+			if !errors.Is(err, os.ErrDeadlineExceeded) || !strings.Contains(err.Error(), "the Starter did not answer within 5s") || s.Name != "web" || s.State != "" {
+				t.Errorf("List: %+v, %v", s, err)
+			}
+		}
+		if took := time.Since(began); looks != 1 || took > 6*time.Second {
+			t.Errorf("List yields %d in %v", looks, took)
+		}
+		close(hangs)
+	})
+	if err := pod.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
 }

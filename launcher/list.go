@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,7 +24,7 @@ type State string
 const (
 	StateStarting    State = "starting"    // somebody is launching it
 	StateReady       State = "ready"       // it runs, and answers
-	StateUnreachable State = "unreachable" // it runs, and nobody, or a stranger, answers
+	StateUnreachable State = "unreachable" // it runs, and nobody, or a stranger, answers, or not in time
 	StateGone        State = "gone"        // it has provably ended, or was never ready and nobody launches it any more
 )
 
@@ -41,9 +43,19 @@ type Status struct {
 	LogPath    string
 }
 
+// How long List waits. What takes no notice of its context has patience in addition.
+const (
+	answerTime = time.Second     // for a pod to answer
+	filesTime  = 2 * time.Second // for the filesystem, at each look
+	findTime   = 5 * time.Second // for a Finder
+)
+
+// mostHung is how many looks at files may hang at a time. Each keeps a thread.
+const mostHung = 3
+
 // List yields the pods below the base directory, running or not, in the order
 // of their names. What else is there is passed over. Each pod that runs is
-// dialled once, as [Launcher.Attach] does.
+// asked once whether it answers, as [Launcher.Attach] does.
 //
 // A pod is gone only if that is proven: its process has ended, or its pid is
 // another's by now, or it was never ready and nobody launches it any more. Where it
@@ -53,22 +65,36 @@ type Status struct {
 // An error comes with a zero Status, or with the Name alone where it is about
 // one pod, and then List goes on. A base that does not exist holds no pods; a
 // Launcher.Dir without a base gives [errors.ErrUnsupported]. List ends, with
-// context.Cause(ctx), when ctx is done.
+// context.Cause(ctx), when ctx is done: that is an error of List's, and the state of
+// no pod.
+//
+// Nothing holds List up for long. A pod that does not answer within a second is
+// unreachable. A filesystem that does not answer a look within two seconds is an error,
+// and so is a [Finder] that does not within five. Three looks that hang in the
+// filesystem at a time end List. In each of these errors.Is finds
+// [os.ErrDeadlineExceeded]. What hangs is left to itself: it keeps a goroutine until it
+// returns.
 func (l *Launcher) List(ctx context.Context) iter.Seq2[Status, error] {
 	return func(yield func(Status, error) bool) {
 		d := &lister{Launcher: l.withDefaults()}
 		names, err := d.names(ctx)
-		if err != nil {
+		switch {
+		case err != nil && over(ctx):
+			yield(Status{}, context.Cause(ctx))
+			return
+		case err != nil:
 			yield(Status{}, shown(fmt.Errorf("list pods: %w", err)))
 			return
 		}
 		for _, name := range names {
-			if ctx.Err() != nil {
-				yield(Status{}, context.Cause(ctx))
-				return
-			}
 			status, err := d.status(ctx, name)
 			switch {
+			case err != nil && over(ctx):
+				yield(Status{}, context.Cause(ctx))
+				return
+			case errors.Is(err, errHung):
+				yield(Status{}, shown(fmt.Errorf("list pods: %w", err)))
+				return
 			case err != nil:
 				status, err = Status{Name: name}, shown(err)
 			case status.State == "":
@@ -81,27 +107,41 @@ func (l *Launcher) List(ctx context.Context) iter.Seq2[Status, error] {
 	}
 }
 
-// A lister is one call of List. It looks at one pod at a time.
+// A lister is one call of List. It looks at one pod at a time. Each look at files,
+// and each question to a pod or to a Finder, runs in a goroutine of its own. List waits
+// for it, or gives it up, and then it ends by itself.
 type lister struct {
 	Launcher // with defaults
 	base     string
+	hung     atomic.Int32 // how many looks at files have not returned
 }
 
 // names finds the base, and returns the names of the pods there.
 func (l *lister) names(ctx context.Context) (names []string, err error) {
-	if l.base, err = l.Launcher.base(ctx); err != nil {
-		return nil, err
+	type found struct {
+		base  string
+		names []string
 	}
-	if names, err = ownership.Names(l.base); errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	return names, err
+	f, err := bounded(ctx, filesTime, "Launcher.Dir, or the filesystem of the base directory,", func(ctx context.Context) (f found, err error) {
+		if f.base, err = l.Launcher.base(ctx); err != nil {
+			return f, err
+		}
+		if f.names, err = ownership.Names(f.base); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return f, err
+	})
+	l.base = f.base
+	return f.names, err
 }
 
 // status looks at one pod until it is sure what it sees.
 func (l *lister) status(ctx context.Context, name string) (Status, error) {
 	var before ownership.Sight
 	for {
+		if over(ctx) {
+			return Status{}, context.Cause(ctx)
+		}
 		s, err := l.look(ctx, name)
 		switch {
 		case err != nil:
@@ -113,14 +153,31 @@ func (l *lister) status(ctx context.Context, name string) (Status, error) {
 	}
 }
 
+// errHung says that so many looks hang that List takes no more.
+var errHung = fmt.Errorf("%d looks at its files have not returned: its filesystem does not answer: %w", mostHung, os.ErrDeadlineExceeded)
+
 // look takes one look at the files of a pod.
 func (l *lister) look(ctx context.Context, name string) (ownership.Sight, error) {
-	place, err := l.placeBelow(ctx, l.base, name)
-	if err != nil {
-		return ownership.Sight{}, err
+	if l.hung.Load() >= mostHung {
+		return ownership.Sight{}, fmt.Errorf("the base directory %q: %w", l.base, errHung)
 	}
-	defer place.Close()
-	return place.Look()
+	l.hung.Add(1)
+	bound := filesTime
+	if _, ok := l.Starter.(Finder); ok {
+		bound += findTime
+	}
+	return bounded(ctx, bound, "the filesystem of its files", func(ctx context.Context) (ownership.Sight, error) {
+		defer l.hung.Add(-1)
+		place, err := l.placeBelow(ctx, l.base, name)
+		if err != nil {
+			return ownership.Sight{}, err
+		}
+		defer place.Close()
+		if finder, ok := place.Elsewhere.(finderIn); ok {
+			place.Elsewhere = briefly{finder}
+		}
+		return place.Look()
+	})
 }
 
 // judge returns the Status of a pod, given the last look at it.
@@ -128,7 +185,7 @@ func (l *lister) judge(ctx context.Context, name string, s ownership.Sight) (Sta
 	status := newStatus(name, s)
 	switch {
 	case s.Err == nil:
-		l.ask(ctx, &status)
+		return l.ask(ctx, status)
 	case s.Launching:
 		status.State = StateStarting
 	case s.Unclear != nil:
@@ -174,12 +231,58 @@ func newStatus(name string, s ownership.Sight) Status {
 }
 
 // ask asks a pod that runs whether it answers.
-func (l *lister) ask(ctx context.Context, s *Status) {
+func (l *lister) ask(ctx context.Context, s Status) (Status, error) {
 	s.State = StateReady
 	target := readiness.Target{Name: s.Name, RuntimeDir: s.RuntimeDir, PID: s.PID, Endpoint: s.Endpoint}
-	if err := readiness.Verify(ctx, l.Ready, target); err != nil {
+	_, err := bounded(ctx, answerTime, "it", func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, readiness.Verify(ctx, l.Ready, target)
+	})
+	switch {
+	case err != nil && over(ctx):
+		return Status{}, err
+	case err != nil:
 		s.State, s.Why = StateUnreachable, shown(err)
 	}
+	return s, nil
+}
+
+// A briefly is a finderIn that is not waited for longer than findTime.
+type briefly struct{ finderIn }
+
+// Check implements [ownership.Elsewhere].
+func (b briefly) Check(r ownership.Record) error {
+	_, err := bounded(b.ctx, findTime, "the Starter", func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, finderIn{ctx, b.Finder}.Check(r)
+	})
+	return err
+}
+
+// bounded runs f in a goroutine of its own, and does not wait much longer for it than
+// bound, or ctx. If who did not answer in time, the error says so.
+func bounded[T any](ctx context.Context, bound time.Duration, who string, f func(context.Context) (T, error)) (v T, err error) {
+	timed, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	o, ok := within(timed, patience, spawn(func() (T, error) { return f(timed) }))
+	if o.crash != nil {
+		o.crash.resume()
+	}
+	if !ok || isTimeout(o.err) && over(timed) {
+		return v, plainError{fmt.Sprintf("%s did not answer within %v", who, bound), os.ErrDeadlineExceeded}
+	}
+	return o.value, o.err
+}
+
+func isTimeout(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// over reports whether ctx is done. Who has asked ctx for its deadline, as package net
+// does, may notice that a moment before ctx does.
+func over(ctx context.Context) bool {
+	if at, ok := ctx.Deadline(); ok && !time.Now().Before(at) {
+		receive(ctx.Done(), patience)
+	}
+	return ctx.Err() != nil
 }
 
 // A plainError says a text in place of that of err.

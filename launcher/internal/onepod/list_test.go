@@ -4,11 +4,18 @@ package onepod_test
 
 import (
 	"context"
+	"errors"
+	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 	"unicode"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
@@ -106,6 +113,139 @@ func TestListOfARelaunch(t *testing.T) {
 	if got := r.mustListOne(t.Context()); got.err != nil || got.State != launcher.StateStarting || got.PID != 0 || got.Endpoint != (readiness.Endpoint{}) {
 		t.Errorf("List yields %+v", got)
 	}
+}
+
+// answerAt makes the record of alice say that it answers at addr.
+func (r *rig) answerAt(addr net.Addr) {
+	r.T.Helper()
+	r.EditRecord(func(m map[string]any) { m["network"], m["address"] = addr.Network(), addr.String() })
+}
+
+// full returns the address of a listener whose queue is full, and stays so until the
+// test is over.
+func full(t *testing.T, network string) net.Addr {
+	t.Helper()
+	local, domain := net.Addr(&net.UnixAddr{Net: network, Name: filepath.Join(t.TempDir(), "full")}), unix.AF_UNIX
+	at := unix.Sockaddr(&unix.SockaddrUnix{Name: local.String()})
+	if network == "tcp" {
+		at, domain = &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}, unix.AF_INET
+	}
+	fd, err := unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if err = errors.Join(unix.Bind(fd, at), unix.Listen(fd, 0)); err == nil && network == "tcp" {
+		at, err = unix.Getsockname(fd)
+		local = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: at.(*unix.SockaddrInet4).Port}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		conn, err := net.DialTimeout(network, local.String(), podrig.Short)
+		if err != nil {
+			return local
+		}
+		t.Cleanup(func() { conn.Close() })
+	}
+}
+
+// A pod that accepts no connections, so that its queue is full, does not hold List up.
+func TestListOfAFullQueue(t *testing.T) {
+	for network, says := range map[string]string{
+		"unix": "queue of connections is full", // which the kernel says at once
+		"tcp":  "it did not answer within 1s",
+	} {
+		t.Run(network, func(t *testing.T) {
+			r := newRig(t, podrig.Serve...)
+			r.Launch(podrig.Alice)
+			r.Launch(launcher.Spec{Name: "bob"})
+			r.answerAt(full(t, network))
+			began := time.Now()
+			got := listAll(t.Context(), &r.L)
+			if took := time.Since(began); took > time.Second+podrig.Late {
+				t.Errorf("it took %v", took)
+			}
+			if len(got) != 2 || got[0].State != launcher.StateUnreachable || got[1].State != launcher.StateReady {
+				t.Fatalf("List yields %+v", got)
+			}
+			podrig.MustSay(t, got[0].Why, says)
+		})
+	}
+}
+
+// When the caller's own time is over that is no state of the pod which is being asked.
+// Package net notices it a moment before the context does.
+func TestListOutOfTime(t *testing.T) {
+	r := newRig(t, podrig.Serve...)
+	r.Launch(podrig.Alice)
+	r.answerAt(full(t, "tcp"))
+	enough := errors.New("enough")
+	ctx, cancel := context.WithTimeoutCause(t.Context(), podrig.Short, enough)
+	defer cancel()
+	if got := r.mustListOne(ctx); !errors.Is(got.err, enough) || got.Name != "" || got.State != "" {
+		t.Errorf("List yields %+v", got)
+	}
+}
+
+// A verifier is a probe whose Verify is a function.
+type verifier struct {
+	readiness.Probe
+	verify func(context.Context) error
+}
+
+func (v verifier) Verify(ctx context.Context, _ readiness.Target) error { return v.verify(ctx) }
+
+// When the caller gives up while a pod is being asked, that is no state of the pod.
+func TestListCancelled(t *testing.T) {
+	r := newRig(t, podrig.Serve...)
+	r.Launch(podrig.Alice)
+	enough := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	r.L.Ready = verifier{nil, func(ctx context.Context) error {
+		cancel(enough)
+		<-ctx.Done()
+		return ctx.Err()
+	}}
+	if got := r.mustListOne(ctx); !errors.Is(got.err, enough) || got.Name != "" || got.State != "" {
+		t.Errorf("List yields %+v", got)
+	}
+}
+
+// A verifier that takes no notice of its context does not hold List up, neither for more
+// than its second nor when the caller gives up. Its goroutine ends when it returns.
+func TestListWithADeafVerifier(t *testing.T) {
+	r := newRig(t, podrig.Serve...)
+	r.Launch(podrig.Alice)
+	l := r.L
+	synctest.Test(t, func(t *testing.T) {
+		hangs := make(chan struct{})
+		l.Ready = verifier{nil, func(context.Context) error { <-hangs; return nil }}
+		began := time.Now()
+		got := listAll(t.Context(), &l)
+		if took := time.Since(began); took < time.Second || took > 2*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		if len(got) != 1 || got[0].err != nil || got[0].State != launcher.StateUnreachable {
+			t.Fatalf("List yields %+v", got)
+		}
+		podrig.MustSay(t, got[0].Why, "it did not answer within 1s")
+		podrig.MustBe(t, got[0].Why, os.ErrDeadlineExceeded)
+
+		enough := errors.New("enough")
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 100*time.Millisecond, enough)
+		defer cancel()
+		began = time.Now()
+		got = listAll(ctx, &l)
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("cancelled after 100ms it took %v", took)
+		}
+		if len(got) != 1 || !errors.Is(got[0].err, enough) || got[0].Name != "" {
+			t.Errorf("List yields %+v", got)
+		}
+		close(hangs)
+	})
 }
 
 // Why is one line that can be printed, whatever the record says, and wraps the error
