@@ -36,7 +36,7 @@ func (l *Launcher) Attach(ctx context.Context, name string) (*Pod, error) {
 	if err := n.checkName(); err != nil {
 		return nil, n.logged(err)
 	}
-	pod, err := n.bounded(ctx, n.attach)
+	pod, err := n.guarded(ctx, n.attach)
 	if err != nil {
 		return nil, n.logged(err)
 	}
@@ -55,9 +55,9 @@ func (n *attempt) checkName() error {
 	return nil
 }
 
-// bounded calls f, but does not wait much longer than ctx for what hangs. A Pod that
+// guarded calls f, but does not wait much longer than ctx for what hangs. A Pod that
 // comes too late is released. Its error is an *Error of StageOwn.
-func (n *attempt) bounded(ctx context.Context, f func(context.Context) (*Pod, error)) (*Pod, error) {
+func (n *attempt) guarded(ctx context.Context, f func(context.Context) (*Pod, error)) (*Pod, error) {
 	running := spawn(func() (*Pod, error) { return f(ctx) })
 	o, ok := within(ctx, patience, running)
 	switch {

@@ -3,6 +3,7 @@
 package launcher_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -296,6 +298,91 @@ func TestElsewhereVague(t *testing.T) {
 		t.Errorf("%d processes were started, want 1", n)
 	}
 	if err := pod.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// A slow cluster does something before it finds a process.
+type slow struct {
+	*cluster
+	first func()
+}
+
+func (s slow) Find(ctx context.Context, name string, id uuid.UUID) (launcher.Process, error) {
+	s.first()
+	return s.cluster.Find(ctx, name, id)
+}
+
+// A pod that becomes ready while List looks at it, or that begins to be launched then,
+// is not called gone: between two looks at its files a launch may have come or gone.
+func TestListDuringALaunch(t *testing.T) {
+	ctx, c := t.Context(), new(cluster)
+	l := elsewhere(t, c)
+	pod, err := l.Launch(ctx, launcher.Spec{Name: "web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(string(l.Dir.(runtimedir.Dir)), ".web.json")
+	ready, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	intent := ready[:bytes.IndexByte(ready, '\n')+1]
+	write := func(record []byte) {
+		if err := os.WriteFile(path, record, 0o600); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, c := range []struct {
+		name string
+		then []byte // the record once List has read the intent
+		want launcher.State
+	}{
+		{"it becomes ready", ready, launcher.StateReady},
+		{"its launcher has died", intent, launcher.StateGone},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			write(intent)
+			during := *l
+			during.Starter = slow{l.Starter.(*cluster), func() { write(c.then) }}
+			for s, err := range during.List(ctx) {
+				if err != nil || s.State != c.want || (s.Why != nil) != (c.want == launcher.StateGone) {
+					t.Errorf("List: %+v, %v", s, err)
+				}
+			}
+		})
+	}
+	write(ready)
+	if err := pod.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// An engine that takes no notice of the context does not hold List up, and nobody
+// knows then whether its pod runs.
+func TestListWithADeafFinder(t *testing.T) {
+	l := elsewhere(t, new(cluster))
+	pod, err := l.Launch(t.Context(), launcher.Spec{Name: "web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		hangs, looks := make(chan struct{}), 0
+		deaf := *l
+		deaf.Starter = slow{l.Starter.(*cluster), func() { <-hangs }}
+		began := time.Now()
+		for s, err := range deaf.List(t.Context()) {
+			looks++
+			if !errors.Is(err, os.ErrDeadlineExceeded) || !strings.Contains(err.Error(), "the Starter did not answer within 5s") || s.Name != "web" || s.State != "" {
+				t.Errorf("List: %+v, %v", s, err)
+			}
+		}
+		if took := time.Since(began); looks != 1 || took > 6*time.Second {
+			t.Errorf("List yields %d in %v", looks, took)
+		}
+		close(hangs)
+	})
+	if err := pod.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
 }

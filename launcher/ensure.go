@@ -31,7 +31,7 @@ func (l *Launcher) Ensure(ctx context.Context, spec Spec) (p *Pod, started bool,
 		// Attaching first costs a running pod next to nothing; launching first
 		// would claim its name.
 		attaching := newLaunch(l, opEnsure, Spec{Name: spec.Name})
-		p, err := attaching.bounded(ctx, attaching.attachToOurs)
+		p, err := attaching.guarded(ctx, attaching.attachToOurs)
 		if err == nil {
 			return p, false, nil
 		}

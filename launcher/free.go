@@ -48,7 +48,7 @@ func (l *Launcher) end(ctx context.Context, op, name string) error {
 	if ctx.Err() != nil {
 		return n.logged(n.failure(StageOwn, n.whyOver(ctx)))
 	}
-	if _, err := n.bounded(ctx, func(ctx context.Context) (*Pod, error) { return nil, n.free(ctx) }); err != nil {
+	if _, err := n.guarded(ctx, func(ctx context.Context) (*Pod, error) { return nil, n.free(ctx) }); err != nil {
 		return n.logged(err)
 	}
 	n.log.Info("the name is free", "op", op)

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
@@ -21,16 +24,16 @@ type State string
 const (
 	StateStarting    State = "starting"    // somebody is launching it
 	StateReady       State = "ready"       // it runs, and answers
-	StateUnreachable State = "unreachable" // it runs, and nobody, or a stranger, answers
-	StateGone        State = "gone"        // it has ended, or its launcher has died before it was ready
+	StateUnreachable State = "unreachable" // it runs, and nobody, or a stranger, answers, or not in time
+	StateGone        State = "gone"        // it has provably ended, or was never ready and nobody launches it any more
 )
 
 // A Status is what [Launcher.List] tells of a pod.
 type Status struct {
 	Name       string
 	State      State
-	Why        error              // why it is unreachable or gone; nil otherwise
-	PID        int                // 0 if there is no process yet, or it runs elsewhere
+	Why        error              // why it is unreachable or gone, in one printable line; nil otherwise
+	PID        int                // 0 if there is no process yet, or it has none here
 	Endpoint   readiness.Endpoint // where it answers, or did; zero if it never was ready
 	Session    uuid.UUID          // that it resumed; uuid.Nil: a fresh one
 	Launch     uuid.UUID          // the launch that started it
@@ -40,34 +43,61 @@ type Status struct {
 	LogPath    string
 }
 
+// How long List waits. What takes no notice of its context has patience in addition.
+const (
+	answerTime = time.Second     // for a pod to answer
+	filesTime  = 2 * time.Second // for the filesystem, at each look
+	findTime   = 5 * time.Second // for a Finder
+)
+
+// mostHung is how many looks at files may hang at a time. Each keeps a thread.
+const mostHung = 3
+
 // List yields the pods below the base directory, running or not, in the order
 // of their names. What else is there is passed over. Each pod that runs is
-// dialled once, as [Launcher.Attach] does.
+// asked once whether it answers, as [Pod.Verify] does.
+//
+// A pod is gone only if that is proven: its process has ended, or its pid is
+// another's by now, or it was never ready and nobody launches it any more. Where it
+// cannot be told whether a pod runs, List yields an error: its record is damaged, or
+// is of another pid namespace, or was deleted while processes hold the pod's lock.
 //
 // An error comes with a zero Status, or with the Name alone where it is about
 // one pod, and then List goes on. A base that does not exist holds no pods; a
 // Launcher.Dir without a base gives [errors.ErrUnsupported]. List ends, with
-// context.Cause(ctx), when ctx is done.
+// context.Cause(ctx), when ctx is done: that is an error of List's, and the state of
+// no pod.
+//
+// Nothing holds List up for long. A pod that does not answer within a second is
+// unreachable. A filesystem that does not answer a look within two seconds is an error,
+// and so is a [Finder] that does not within five. Three looks that hang in the
+// filesystem at a time end List. In each of these errors.Is finds
+// [os.ErrDeadlineExceeded]. What hangs is left to itself: it keeps a goroutine until it
+// returns.
 func (l *Launcher) List(ctx context.Context) iter.Seq2[Status, error] {
 	return func(yield func(Status, error) bool) {
-		d := l.withDefaults()
-		base, err := d.base(ctx)
-		if err != nil {
-			yield(Status{}, fmt.Errorf("list pods: %w", err))
+		d := &lister{Launcher: l.withDefaults()}
+		names, err := d.names(ctx)
+		switch {
+		case err != nil && over(ctx):
+			yield(Status{}, context.Cause(ctx))
 			return
-		}
-		names, err := ownership.Names(base)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			yield(Status{}, fmt.Errorf("list pods in %s: %w", printable(base, 4<<10), err))
+		case err != nil:
+			yield(Status{}, shown(fmt.Errorf("list pods: %w", err)))
 			return
 		}
 		for _, name := range names {
-			if ctx.Err() != nil {
+			status, err := d.status(ctx, name)
+			switch {
+			case err != nil && over(ctx):
 				yield(Status{}, context.Cause(ctx))
 				return
-			}
-			status, err := d.status(ctx, base, name)
-			if err == nil && status.State == "" {
+			case errors.Is(err, errHung):
+				yield(Status{}, shown(fmt.Errorf("list pods: %w", err)))
+				return
+			case err != nil:
+				status, err = Status{Name: name}, shown(err)
+			case status.State == "":
 				continue // it was claimed once, and never started
 			}
 			if !yield(status, err) {
@@ -77,15 +107,117 @@ func (l *Launcher) List(ctx context.Context) iter.Seq2[Status, error] {
 	}
 }
 
-// status looks at one pod.
-func (l *Launcher) status(ctx context.Context, base, name string) (Status, error) {
-	place, err := l.placeBelow(ctx, base, name)
-	if err != nil {
-		return Status{Name: name}, err
+// A lister is one call of List. It looks at one pod at a time. Each look at files,
+// and each question to a pod or to a Finder, runs in a goroutine of its own. List waits
+// for it, or gives it up, and then it ends by itself.
+type lister struct {
+	Launcher // with defaults
+	base     string
+	hung     atomic.Int32 // how many looks at files have not returned
+}
+
+// names finds the base, and returns the names of the pods there.
+func (l *lister) names(ctx context.Context) (names []string, err error) {
+	type found struct {
+		base  string
+		names []string
 	}
-	defer place.Close()
-	r, err := place.Running()
-	s := Status{
+	f, err := bounded(ctx, filesTime, "Launcher.Dir, or the filesystem of the base directory,", func(ctx context.Context) (f found, err error) {
+		if f.base, err = l.Launcher.base(ctx); err != nil {
+			return f, err
+		}
+		if f.names, err = ownership.Names(f.base); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return f, err
+	})
+	l.base = f.base
+	return f.names, err
+}
+
+// status looks at one pod until it is sure what it sees.
+func (l *lister) status(ctx context.Context, name string) (Status, error) {
+	var before ownership.Sight
+	for {
+		if over(ctx) {
+			return Status{}, context.Cause(ctx)
+		}
+		s, err := l.look(ctx, name)
+		switch {
+		case err != nil:
+			return Status{}, err
+		case s.Final(before):
+			return l.judge(ctx, name, s)
+		}
+		before = s
+	}
+}
+
+// errHung says that so many looks hang that List takes no more.
+var errHung = fmt.Errorf("%d looks at its files have not returned: its filesystem does not answer: %w", mostHung, os.ErrDeadlineExceeded)
+
+// look takes one look at the files of a pod.
+func (l *lister) look(ctx context.Context, name string) (ownership.Sight, error) {
+	if l.hung.Load() >= mostHung {
+		return ownership.Sight{}, fmt.Errorf("the base directory %q: %w", l.base, errHung)
+	}
+	l.hung.Add(1)
+	bound := filesTime
+	if _, ok := l.Starter.(Finder); ok {
+		bound += findTime
+	}
+	return bounded(ctx, bound, "the filesystem of its files", func(ctx context.Context) (ownership.Sight, error) {
+		defer l.hung.Add(-1)
+		place, err := l.placeBelow(ctx, l.base, name)
+		if err != nil {
+			return ownership.Sight{}, err
+		}
+		defer place.Close()
+		if finder, ok := place.Elsewhere.(finderIn); ok {
+			place.Elsewhere = briefly{finder}
+		}
+		return place.Look()
+	})
+}
+
+// judge returns the Status of a pod, given the last look at it.
+func (l *lister) judge(ctx context.Context, name string, s ownership.Sight) (Status, error) {
+	status := newStatus(name, s)
+	switch {
+	case s.Err == nil:
+		return l.ask(ctx, status)
+	case s.Launching:
+		status.State = StateStarting
+	case s.Unclear != nil:
+		return Status{}, s.Unclear
+	case errors.Is(s.Err, ownership.ErrNoRecord):
+	case errors.Is(s.Err, ownership.ErrNotReady), !s.Record.Ready && isGone(s.Err):
+		status.State = StateGone
+		status.Why = plainError{"it was never ready, and nobody is launching it any more; what may still run of it the next launch ends", s.Err}
+	case isGone(s.Err):
+		status.State, status.Why = StateGone, shown(s.Err)
+	default:
+		return Status{}, s.Err // it may well run
+	}
+	return status, nil
+}
+
+// isGone reports whether err, of Place.Running, proves that the process has ended.
+func isGone(err error) bool {
+	return errors.Is(err, unixproc.ErrGone) || errors.Is(err, unixproc.ErrStranger)
+}
+
+// newStatus returns what the record of a pod tells. A pod that is being launched has
+// nothing of an earlier one's.
+func newStatus(name string, s ownership.Sight) Status {
+	r := s.Record
+	if s.Launching && s.Err != nil && r.Ready {
+		return Status{Name: name}
+	}
+	if errors.Is(s.Err, unixproc.ErrElsewhere) {
+		r.PID = 0
+	}
+	return Status{
 		Name:       name,
 		PID:        r.PID,
 		Endpoint:   endpointOf(r),
@@ -96,24 +228,71 @@ func (l *Launcher) status(ctx context.Context, base, name string) (Status, error
 		RuntimeDir: r.Dir,
 		LogPath:    r.Log,
 	}
-	if err == nil {
-		s.State = StateReady
-		target := readiness.Target{Name: name, RuntimeDir: r.Dir, PID: r.PID, Endpoint: s.Endpoint}
-		if s.Why = readiness.Verify(ctx, l.Ready, target); s.Why != nil {
-			s.State = StateUnreachable
-		}
-		return s, nil
-	}
-	launching, lockErr := place.Launching()
+}
+
+// ask asks a pod that runs whether it answers.
+func (l *lister) ask(ctx context.Context, s Status) (Status, error) {
+	s.State = StateReady
+	target := readiness.Target{Name: s.Name, RuntimeDir: s.RuntimeDir, PID: s.PID, Endpoint: s.Endpoint}
+	_, err := bounded(ctx, answerTime, "it", func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, readiness.Verify(ctx, l.Ready, target)
+	})
 	switch {
-	case lockErr != nil:
-		return Status{Name: name}, lockErr
-	case launching:
-		s.State = StateStarting
-	case !ownership.NoWitness(err) && !errors.Is(err, ownership.ErrNotReady):
-		return Status{Name: name}, err // it may well run
-	case !errors.Is(err, ownership.ErrNoRecord):
-		s.State, s.Why = StateGone, err
+	case err != nil && over(ctx):
+		return Status{}, err
+	case err != nil:
+		s.State, s.Why = StateUnreachable, shown(err)
 	}
 	return s, nil
 }
+
+// A briefly is a finderIn that is not waited for longer than findTime.
+type briefly struct{ finderIn }
+
+// Check implements [ownership.Elsewhere].
+func (b briefly) Check(r ownership.Record) error {
+	_, err := bounded(b.ctx, findTime, "the Starter", func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, finderIn{ctx, b.Finder}.Check(r)
+	})
+	return err
+}
+
+// bounded runs f in a goroutine of its own, and does not wait much longer for it than
+// bound, or ctx. If who did not answer in time, the error says so.
+func bounded[T any](ctx context.Context, bound time.Duration, who string, f func(context.Context) (T, error)) (v T, err error) {
+	timed, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	o, ok := within(timed, patience, spawn(func() (T, error) { return f(timed) }))
+	if o.crash != nil {
+		o.crash.resume()
+	}
+	if !ok || isTimeout(o.err) && over(timed) {
+		return v, plainError{fmt.Sprintf("%s did not answer within %v", who, bound), os.ErrDeadlineExceeded}
+	}
+	return o.value, o.err
+}
+
+func isTimeout(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// over reports whether ctx is done. Who has asked ctx for its deadline, as package net
+// does, may notice that a moment before ctx does.
+func over(ctx context.Context) bool {
+	if at, ok := ctx.Deadline(); ok && !time.Now().Before(at) {
+		receive(ctx.Done(), patience)
+	}
+	return ctx.Err() != nil
+}
+
+// A plainError says a text in place of that of err.
+type plainError struct {
+	text string
+	err  error
+}
+
+func (e plainError) Error() string { return e.text }
+func (e plainError) Unwrap() error { return e.err }
+
+// shown returns err with a text that can be printed, whatever a pod has put into it.
+func shown(err error) error { return plainError{printable(err.Error(), 4<<10), err} }

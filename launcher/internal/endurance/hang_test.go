@@ -5,6 +5,7 @@ package endurance_test
 import (
 	"flag"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -17,6 +18,7 @@ var hangCount = flag.String("hangs", "", "how many `injections` TestHang makes, 
 // whose server is away, the launch returns soon after its deadline, with what is
 // left in the error; once the call returns that is cleared away, too, and in the
 // same program the name can be launched again. So it is for Attach.
+// TestHangOfList is about List, which has no deadline but its own.
 //
 // The call is held at its entry, by the kernel, until the launch has returned:
 // there is no need for such a filesystem, nor for the right to mount one. As with
@@ -57,6 +59,47 @@ func TestHangOfStatfs(t *testing.T) {
 		t.Fatal("no launch has called statfs(2)")
 	}
 	j.inject(all, 8)
+}
+
+// B33: whichever look at a file hangs, List returns, and yields an error. It calls the
+// pod neither gone nor unreachable.
+func TestHangOfList(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: each of many calls hangs in a program of its own, until List gives up")
+	}
+	j := newInjector(t)
+	all := j.list([]string{"list"}, true, func(c crashpoint.Call) []syscall.Errno {
+		if mayHang(c) {
+			return []syscall.Errno{0}
+		}
+		return nil
+	})
+	j.inject(j.choose(all, *hangCount, 8, 60), 8)
+	for o := range j.outcomes {
+		if o.what == "success" {
+			t.Errorf("a call hangs, and List does not say so: %+v", o)
+		}
+	}
+}
+
+// All that is opened hangs once List has the names: List goes on until three looks hang,
+// and then ends, so that ten thousand pods do not keep ten thousand threads. When the
+// calls return nothing is left.
+func TestHangOfAllLooks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: List waits for three looks, two seconds each")
+	}
+	j := newInjector(t)
+	_, made, r := j.run(injection{act: "list", call: crashpoint.Call{Name: "openat"}, n: 2, on: true})
+	if !made || len(r.Faults) > 0 {
+		t.Fatalf("made %v, faults %q", made, r.Faults)
+	}
+	const did = "the filesystem of its files did not answer within 2s"
+	lines := strings.Split(r.Err, "\n")
+	if len(lines) != 4 || lines[0] != `"alice": `+did || lines[1] != `"bob": `+did || lines[2] != `"carol": `+did ||
+		!strings.HasPrefix(lines[3], `"": list pods: `) || !strings.Contains(lines[3], "3 looks at its files have not returned") {
+		t.Errorf("List yields %q", lines)
+	}
 }
 
 // A pod whose launch is given up on before it is recorded as ready is ended when the

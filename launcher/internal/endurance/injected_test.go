@@ -3,6 +3,7 @@
 package endurance_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -77,10 +78,11 @@ type act struct {
 	// before is done first, and nothing fails then. Nil: nothing.
 	before  func(context.Context, *launcher.Launcher) (*launcher.Pod, error)
 	do      func(context.Context, *launcher.Launcher, *launcher.Pod) (*launcher.Pod, error)
-	started bool  // nothing fails before the process is started
-	typed   bool  // if do fails it is with an *Error
-	want    error // what do fails with when nothing else does; nil: nothing
-	clears  bool  // if do fails nobody has the name
+	started bool          // nothing fails before the process is started
+	typed   bool          // if do fails it is with an *Error
+	want    error         // what do fails with when nothing else does; nil: nothing
+	clears  bool          // if do fails nobody has the name
+	takes   time.Duration // that do may take when calls hang; 0: patience
 }
 
 var acts = map[string]act{
@@ -90,6 +92,7 @@ var acts = map[string]act{
 	"launch, overlay as a file":       {steps: readOverlay, do: launchHiding(launcher.OverlayAsFile), typed: true, clears: true},
 	"launch, overlay as a descriptor": {steps: readOverlay, do: launchHiding(launcher.OverlayAsDescriptor), typed: true, clears: true},
 	"attach":                          {steps: podrig.Serve, before: launchAndRelease, do: attach, typed: true},
+	"list":                            {steps: podrig.Serve, before: launchAmongOthers, do: list, takes: 8 * time.Second},
 	"stop attached":                   {steps: []string{"spawn hang", "listen", "ready", "hang"}, before: launchAndAttach, do: stop},
 	"stop":                            {steps: []string{"spawn hang", "listen", "ready", "hang"}, before: launchOnly, do: stop},
 }
@@ -119,6 +122,47 @@ func launchAndAttach(ctx context.Context, l *launcher.Launcher) (*launcher.Pod, 
 
 func attach(ctx context.Context, l *launcher.Launcher, _ *launcher.Pod) (*launcher.Pod, error) {
 	return l.Attach(ctx, name)
+}
+
+// launchAmongOthers launches the pod beside names that were claimed once.
+func launchAmongOthers(ctx context.Context, l *launcher.Launcher) (*launcher.Pod, error) {
+	for _, other := range []string{"bob", "carol", "dave"} {
+		if err := os.WriteFile(filepath.Join(string(l.Dir.(runtimedir.Dir)), "."+other+".launch"), nil, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	return launchOnly(ctx, l)
+}
+
+// believed are errors that say how things are: there is no such file, or process, or a
+// lock is held.
+var believed = []syscall.Errno{syscall.ENOENT, syscall.ESRCH, syscall.EWOULDBLOCK}
+
+// errLie says that List yields what is not so.
+var errLie = errors.New("a lie of List")
+
+// list returns the pod, which runs, if List says that it is ready, and no more.
+func list(ctx context.Context, l *launcher.Launcher, pod *launcher.Pod) (*launcher.Pod, error) {
+	var errs []error
+	seen := false
+	for s, err := range l.List(ctx) {
+		seen = seen || s.Name == name || s.Name == "" // an error about all of them
+		switch {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("%q: %w", s.Name, err))
+		case s.Name == name && s.State == launcher.StateUnreachable:
+			errs = append(errs, s.Why)
+		case s.Name != name || s.State != launcher.StateReady:
+			errs = append(errs, fmt.Errorf("%w: it calls %s %s: %w", errLie, s.Name, s.State, s.Why))
+		}
+	}
+	if !seen {
+		errs = append(errs, fmt.Errorf("%w: it passes over a pod that runs", errLie))
+	}
+	if errs != nil {
+		return nil, errors.Join(errs...)
+	}
+	return pod, nil
 }
 
 func stop(ctx context.Context, _ *launcher.Launcher, pod *launcher.Pod) (*launcher.Pod, error) {
@@ -156,8 +200,8 @@ func (o order) play() error {
 	l.Timeout = podrig.Ample
 
 	r.judge(o, a, pod, err)
-	if o.Hangs && took > patience+podrig.Late {
-		r.note([]string{fmt.Sprintf("with a deadline of %v it took %v", patience, took)})
+	if most := cmp.Or(a.takes, patience); o.Hangs && took > most+podrig.Late {
+		r.note([]string{fmt.Sprintf("with a deadline of %v it took %v", most, took)})
 	}
 	if err != nil && a.clears && r.Left == "" {
 		r.note(before.Left(0))
@@ -214,6 +258,9 @@ func (r *report) judge(o order, a act, pod *launcher.Pod, err error) {
 	// What /proc refuses must not be taken for a pod that is not there (fs.ErrNotExist).
 	// Such an error says it in words, and wraps errors.ErrUnsupported.
 	r.Err = err.Error()
+	if errors.Is(err, errLie) && !slices.Contains(believed, o.Errno) {
+		r.note([]string{r.Err})
+	}
 	r.Named = errors.Is(err, o.Errno) || errors.Is(err, errors.ErrUnsupported) && strings.Contains(r.Err, o.Errno.Error())
 	if pod != nil {
 		r.note([]string{"both a pod and an error"})

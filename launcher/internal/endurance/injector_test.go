@@ -27,6 +27,7 @@ type injection struct {
 	call  crashpoint.Call
 	n     int           // the how-manieth of its kind, from 1
 	errno syscall.Errno // 0: it hangs
+	on    bool          // all later ones of its kind hang too
 }
 
 func (i injection) String() string { return fmt.Sprintf("%s, %v %d %s", i.act, i.call, i.n, i.fate()) }
@@ -136,7 +137,9 @@ func (j *injector) run(i injection) (calls map[crashpoint.Call]int, made bool, r
 			made = true
 			return i.errno
 		},
-		Hang: func(c crashpoint.Call) bool { return i.errno == 0 && c == i.call && calls[c] == i.n },
+		Hang: func(c crashpoint.Call) bool {
+			return i.errno == 0 && c == i.call && (calls[c] == i.n || i.on && calls[c] > i.n)
+		},
 	}, 0)
 	if err == nil && result.Status != 0 {
 		said, _ := io.ReadAll(io.NewSectionReader(stderr, 0, 1<<20))

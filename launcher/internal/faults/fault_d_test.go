@@ -1039,9 +1039,7 @@ func d31(t *testing.T) {
 				}
 			} else {
 				podrig.MustBe(t, attachErr, launcher.ErrHeld)
-				if listErr != nil {
-					t.Errorf("List yields %v", listErr)
-				}
+				podrig.MustSay(t, listErr, "cannot be told", r.Beside("alice", ".pod"), "Launcher.Stop ends them")
 				for _, err := range []error{launchErr, ensureErr} {
 					podrig.MustBe(t, err, launcher.ErrHeld)
 					podrig.MustSay(t, err, fmt.Sprintf("[%d (pod)]", pod.PID()), "Launcher.Stop ends them")

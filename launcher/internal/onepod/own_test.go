@@ -189,6 +189,7 @@ func itsRecordIsGone(t *testing.T) {
 	if errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("it may run, and Attach returned %v", err)
 	}
+	r.mustBeUnknown(r.Beside("alice", ".pod"), "Launcher.Stop ends them")
 	podrig.Ping(t, pod)
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Error(err)

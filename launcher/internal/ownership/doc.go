@@ -27,6 +27,10 @@
 //	free      free             stale, or none                nobody has the name
 //	any       free             cannot be told                it may run: ErrUnclear
 //
+// Who only looks has less to go by than a Claim, which can take the locks. A record of
+// another pid namespace, or none while the pod lock is held, tells it nothing
+// ([Place.Look]).
+//
 // Of a process on another machine the record is the only witness: nobody there
 // holds the lock. It is written before the start, names the launch, and whoever
 // started that is asked whether it runs ([Elsewhere]). If that cannot be told the

@@ -100,6 +100,58 @@ func (p *Place) check(r Record) error {
 // yet.
 var ErrNotReady = errors.New("it has not been ready yet")
 
+// A Sight is what one look at a Place has found. It waits for nobody: a launch may
+// begin or end while it is taken.
+type Sight struct {
+	Record    Record
+	Err       error // of Running; nil: the pod runs
+	Launching bool  // as of the function Launching
+
+	// Unclear wraps ErrUnclear, and says why Err does not prove that the pod is gone
+	// though a Claim may believe it: that has the locks besides. Nil: Err decides.
+	Unclear error
+}
+
+// Look takes a look. The launch lock comes before the record: a launch that ends in
+// between has left its verdict there. That the launch lock cannot be read matters only
+// where the pod is not proven to run.
+func (p *Place) Look() (s Sight, err error) {
+	s.Launching, err = p.Launching()
+	s.Record, s.Err = p.Running()
+	switch {
+	case s.Err == nil:
+		return s, nil
+	case err != nil || s.Launching:
+	case errors.Is(s.Err, unixproc.ErrElsewhere):
+		s.Unclear = fmt.Errorf("%w from here: %w; look from that namespace, or remove the record %q if it is no more",
+			ErrUnclear, s.Err, p.path(p.recordName()))
+	case errors.Is(s.Err, ErrNoRecord):
+		var held bool
+		if held, err = isLocked(p.base, p.podName()); held {
+			s.Unclear = fmt.Errorf("%w: its record was deleted or damaged, and processes hold its name, by the lock %q; Launcher.Stop ends them",
+				ErrUnclear, p.path(p.podName()))
+		}
+	}
+	return s, err
+}
+
+// Final reports whether s can be believed, which follows the look that found before.
+// A launch that has begun just after the launch lock was looked at shows a record that
+// is not ready, or no record and a pod lock that is held. If the next look shows the
+// same, and again nobody launches, then it is no launch that is under way.
+func (s Sight) Final(before Sight) bool {
+	if !s.unsure() {
+		return true
+	}
+	return before.unsure() && (s.Unclear == nil) == (before.Unclear == nil) && s.Record.Launch == before.Record.Launch
+}
+
+// unsure reports whether a launch that has just begun would look like s.
+func (s Sight) unsure() bool {
+	notReady := s.Record.Version != 0 && !s.Record.Ready
+	return s.Err != nil && !s.Launching && (notReady || s.Unclear != nil)
+}
+
 // Launching reports whether somebody is launching the pod, or ending what is
 // left of it. It makes no file, and those who only ask do not see each other.
 func (p *Place) Launching() (bool, error) {
