@@ -9,8 +9,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
@@ -36,7 +38,8 @@ type Pod struct {
 
 	exit             Exit
 	waitErr, reapErr error
-	forget           context.CancelFunc // ends the goroutine's wait
+	life             context.Context    // the goroutine's: done before ended is closed
+	forget           context.CancelFunc // ends life, and with it the goroutine's wait
 
 	mu       sync.Mutex
 	stopping bool      // SIGTERM was sent, or SIGKILL
@@ -46,9 +49,11 @@ type Pod struct {
 // A podConfig is what does not change in a Pod's life.
 type podConfig struct {
 	name    string
+	id      uuid.UUID // of its launch
 	dir     string
 	logPath string
-	ready   readiness.Probe // knows who may answer
+	source  logsource.Source // of its log
+	ready   readiness.Probe  // knows who may answer
 	grace   time.Duration
 	log     hclog.Logger
 }

@@ -21,9 +21,8 @@ func newPod(config podConfig, proc Process) *Pod {
 		done:      make(chan struct{}),
 		ended:     make(chan struct{}),
 	}
-	var ctx context.Context
-	ctx, p.forget = context.WithCancel(context.Background())
-	go p.watch(ctx)
+	p.life, p.forget = context.WithCancel(context.Background())
+	go p.watch(p.life)
 	return p
 }
 
@@ -130,8 +129,8 @@ func (p *Pod) Wait(ctx context.Context) (Exit, error) {
 
 // Release forgets the pod: it goes on running, and what it takes in this
 // program, a goroutine and a descriptor, is given back before Release returns.
-// Afterwards the pod can be neither waited for nor stopped through p. Release
-// does nothing if the pod is gone.
+// Afterwards the pod can be neither waited for nor stopped through p, and the
+// readers of [Pod.Follow] end. Release does nothing if the pod is gone.
 //
 // A released pod that ends while this program is still running stays a zombie
 // until the next launch, or the end of this program.
