@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
@@ -27,7 +27,7 @@ func (n *attempt) adopt(ctx context.Context, r ownership.Record) (*Pod, error) {
 		return nil, notRunning(err, false)
 	}
 	p := newPod(n.podConfig(r.Name, r.Launch, r.Dir, r.Log), process)
-	logFile, _ := os.Stat(r.Log)
+	logFile, _ := logsource.IdentifyFile(r.Log)
 	p.keep(endpointOf(r), logFile, nil)
 	return p, nil
 }

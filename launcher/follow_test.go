@@ -136,7 +136,7 @@ func TestFollowThroughTheSource(t *testing.T) {
 		}
 	}
 	for i, past := range s.past {
-		if past.Name != "web" || past.Dir != pod.RuntimeDir() || s.logs[past.ID] != out || past.Path != "" || past.File != nil {
+		if past.Name != "web" || past.Dir != pod.RuntimeDir() || s.logs[past.ID] != out || past.Path != "" || past.File != (logsource.FileID{}) {
 			t.Errorf("the source was asked for %+v by reader %d", past, i)
 		}
 	}

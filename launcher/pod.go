@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -25,8 +24,8 @@ import (
 type Pod struct {
 	podConfig
 	endpoint readiness.Endpoint
-	logFile  os.FileInfo     // what logPath led to when the pod was ready; nil if nothing
-	closing  <-chan struct{} // closed when what the launch has read the log by is; nil if nothing is
+	logFile  logsource.FileID // what logPath led to when the pod was ready; zero if nothing
+	closing  <-chan struct{}  // closed when what the launch has read the log by is; nil if nothing is
 	proc     Process
 
 	// watch, the Pod's goroutine, closes these in this order; the launch

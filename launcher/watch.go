@@ -7,6 +7,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
@@ -61,9 +62,9 @@ func (p *Pod) watch(ctx context.Context) {
 	close(p.done)
 }
 
-// keep makes p a pod that is ready at e, and whose log is logFile; nil if it has
+// keep makes p a pod that is ready at e, and whose log is logFile; zero if it has
 // none here. Until closing is closed, the launch still has the log open.
-func (p *Pod) keep(e readiness.Endpoint, logFile os.FileInfo, closing <-chan struct{}) {
+func (p *Pod) keep(e readiness.Endpoint, logFile logsource.FileID, closing <-chan struct{}) {
 	p.endpoint, p.logFile, p.closing = e, logFile, closing
 	close(p.settled)
 }

@@ -21,9 +21,9 @@ type Past struct {
 	Path string    // Log.Path; empty if the log has none
 
 	// File is what Path led to when the pod became ready, or when the program
-	// attached to it. A file that is not the same is not the log. Nil if nothing was
+	// attached to it. A file that is not the same is not the log. Zero if nothing was
 	// there: then any file at Path is taken for the log.
-	File fs.FileInfo
+	File FileID
 }
 
 // A Refollower is a [Source] that can follow the log of a launch later, without the
@@ -66,26 +66,35 @@ var _ Refollower = File{}
 // opened is past.File, and reads that; the Name of f does not matter. The error wraps
 // [fs.ErrNotExist] if past.Path leads elsewhere by now, also to something that is no
 // regular file ([ErrNotRegular]), and [errors.ErrUnsupported] if it is empty.
-//
-// A file is known by its device and inode. A filesystem may give the inode of a log
-// that was removed to a new one; that one is then taken for the log.
 func (f File) Refollow(ctx context.Context, past Past, fromStart bool) (io.ReadCloser, error) {
 	if past.Path == "" {
 		return nil, fmt.Errorf("the log has no path here: %w", errors.ErrUnsupported)
 	}
-	file, now, err := openRegular(past.Path)
+	file, err := openRegular(past.Path)
 	switch {
-	case past.File == nil:
-	case errors.Is(err, ErrNotRegular):
-		err = fmt.Errorf("%w: %w", fs.ErrNotExist, err)
-	case err == nil && !os.SameFile(past.File, now):
-		file.Close()
-		err = &fs.PathError{Op: "follow", Path: past.Path, Err: fmt.Errorf("it is another pod's log by now: %w", fs.ErrNotExist)}
+	case err == nil:
+	case errors.Is(err, ErrNotRegular) && past.File != FileID{}:
+		return nil, fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+	default:
+		return nil, err
 	}
-	if err != nil {
+	if err := past.mustBe(file); err != nil {
+		file.Close()
 		return nil, err
 	}
 	return followOpen(ctx, file, f.Poll, fromStart)
+}
+
+// mustBe makes sure that file is p.File.
+func (p Past) mustBe(file *os.File) error {
+	if p.File == (FileID{}) {
+		return nil
+	}
+	now, err := identifyOpen(file)
+	if err == nil && now != p.File {
+		err = &fs.PathError{Op: "follow", Path: p.Path, Err: fmt.Errorf("it is another pod's log by now: %w", fs.ErrNotExist)}
+	}
+	return err
 }
 
 // Follow follows the file at path, which may have been written by anybody for
@@ -94,22 +103,22 @@ func (f File) Refollow(ctx context.Context, past Past, fromStart bool) (io.ReadC
 // what stands there instead is [ErrNotRegular]. The reader keeps the file open
 // until it is closed.
 func Follow(ctx context.Context, path string, fromStart bool) (io.ReadCloser, error) {
-	file, _, err := openRegular(path)
+	file, err := openRegular(path)
 	if err != nil {
 		return nil, err
 	}
 	return followOpen(ctx, file, 0, fromStart)
 }
 
-// openRegular opens the file at path for reading, and says what it has opened. It
-// waits for nobody, and follows no symbolic link.
-func openRegular(path string) (*os.File, fs.FileInfo, error) {
+// openRegular opens the regular file at path for reading. It waits for nobody, and
+// follows no symbolic link.
+func openRegular(path string) (*os.File, error) {
 	file, err := openNoFollow(path)
 	if err != nil {
 		if fi, lstatErr := os.Lstat(path); lstatErr == nil && fi.Mode()&(fs.ModeSymlink|fs.ModeSocket) != 0 {
 			err = fmt.Errorf("%w: %q is a %s", ErrNotRegular, path, kind(fi.Mode()))
 		}
-		return nil, nil, err
+		return nil, err
 	}
 	fi, err := file.Stat()
 	if err == nil && !fi.Mode().IsRegular() {
@@ -117,9 +126,9 @@ func openRegular(path string) (*os.File, fs.FileInfo, error) {
 	}
 	if err != nil {
 		file.Close()
-		return nil, nil, err
+		return nil, err
 	}
-	return file, fi, nil
+	return file, nil
 }
 
 // followOpen follows file, which is the reader's from now on.

@@ -16,9 +16,9 @@ import (
 // past is what is known later of log.
 func past(t *testing.T, log *logsource.Log) logsource.Past {
 	t.Helper()
-	fi, err := os.Stat(log.Path)
+	id, err := logsource.IdentifyFile(log.Path)
 	must(t, err)
-	return logsource.Past{Name: "pod", Dir: filepath.Dir(log.Path), Path: log.Path, File: fi}
+	return logsource.Past{Name: "pod", Dir: filepath.Dir(log.Path), Path: log.Path, File: id}
 }
 
 // A log is followed later by any Source whose logs have a path, also by one that
@@ -88,7 +88,7 @@ func TestRefollowOfAnotherFile(t *testing.T) {
 			must(t, os.Rename(log.Path, log.Path+".moved"))
 			must(t, c.put(log.Path))
 			unknown := known
-			unknown.File = nil
+			unknown.File = logsource.FileID{}
 			for p, want := range map[*logsource.Past]error{&known: c.known, &unknown: c.unknown} {
 				within(t, "Refollow", func() {
 					r, err := logsource.File{}.Refollow(t.Context(), *p, true)
@@ -96,7 +96,7 @@ func TestRefollowOfAnotherFile(t *testing.T) {
 						r.Close()
 					}
 					if !errors.Is(err, want) || p == &known && !errors.Is(err, fs.ErrNotExist) {
-						t.Errorf("with File %v: %v, want %v", p.File != nil, err, want)
+						t.Errorf("with File %v: %v, want %v", p.File != logsource.FileID{}, err, want)
 					}
 				})
 			}
@@ -105,5 +105,45 @@ func TestRefollowOfAnotherFile(t *testing.T) {
 			must(t, err)
 			must(t, r.Close())
 		})
+	}
+}
+
+// A FileID is that of the file, not of its name; and of one that was removed it is not
+// that of the next, which gets the same inode on some filesystems.
+func TestIdentifyFile(t *testing.T) {
+	path, seen := filepath.Join(t.TempDir(), "log"), make(map[logsource.FileID]bool)
+	must(t, os.Symlink("log", path+".link"))
+	for range 20 {
+		must(t, os.WriteFile(path, nil, 0o600))
+		id, err := logsource.IdentifyFile(path)
+		must(t, err)
+		if same, err := logsource.IdentifyFile(path + ".link"); same != id || err != nil {
+			t.Errorf("through a link it is %v, %v, want %v", same, err, id)
+		}
+		if seen[id] || id == (logsource.FileID{}) {
+			t.Errorf("%v was there before", id)
+		}
+		seen[id] = true
+		untilLater(t, path)
+		must(t, os.Remove(path))
+	}
+	if id, err := logsource.IdentifyFile(path); !errors.Is(err, fs.ErrNotExist) || id != (logsource.FileID{}) {
+		t.Errorf("where nothing is: %v, %v", id, err)
+	}
+}
+
+// untilLater returns when a file that is made gets a later time than the one at path,
+// for the kernel's clock for files goes in steps.
+func untilLater(t *testing.T, path string) {
+	t.Helper()
+	before, err := os.Stat(path)
+	must(t, err)
+	for tick := path + ".tick"; ; {
+		must(t, os.WriteFile(tick, nil, 0o600))
+		fi, err := os.Stat(tick)
+		must(t, errors.Join(err, os.Remove(tick)))
+		if fi.ModTime().After(before.ModTime()) {
+			return
+		}
 	}
 }

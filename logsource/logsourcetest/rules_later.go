@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"github.com/google/uuid"
 
@@ -16,7 +15,7 @@ import (
 // past is what a launcher knows later of the log.
 func (o *opened) past() logsource.Past {
 	past := logsource.Past{Name: o.launch.Name, Dir: o.launch.Dir, ID: o.launch.ID, Path: o.log.Path}
-	past.File, _ = os.Stat(past.Path)
+	past.File, _ = logsource.IdentifyFile(past.Path)
 	return past
 }
 
@@ -105,7 +104,7 @@ func laterOwn(s *subject) error {
 
 func laterUnknown(o *opened) error {
 	past := o.past()
-	past.Name, past.ID, past.File = "unknown", uuid.New(), nil
+	past.Name, past.ID, past.File = "unknown", uuid.New(), logsource.FileID{}
 	if past.Path != "" {
 		past.Path += ".unknown"
 	}

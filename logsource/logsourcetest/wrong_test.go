@@ -417,7 +417,7 @@ var wrongs = []struct {
 	}},
 	{"Refollow believes the path", "later-own", func(*testing.T) logsource.Source {
 		return refollows{polled, func(ctx context.Context, past logsource.Past, fromStart bool) (io.ReadCloser, error) {
-			past.File = nil
+			past.File = logsource.FileID{}
 			return polled.Refollow(ctx, past, fromStart)
 		}}
 	}},
