@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+	"github.com/podlaunch/podlaunch/logsource"
 )
 
 // adopt returns the Pod of the process that r proves.
@@ -17,8 +17,8 @@ func (n *attempt) adopt(ctx context.Context, r ownership.Record) (*Pod, error) {
 	if err != nil {
 		return nil, notRunning(err, false)
 	}
-	p := newPod(n.podConfig(r.Name, r.Dir, r.Log), process)
-	logFile, _ := os.Stat(r.Log)
+	p := newPod(n.podConfig(r.Name, r.Launch, r.Dir, r.Log), process)
+	logFile, _ := logsource.IdentifyFile(r.Log)
 	p.keep(endpointOf(r), logFile, nil)
 	return p, nil
 }

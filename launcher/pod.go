@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
@@ -23,8 +24,8 @@ import (
 type Pod struct {
 	podConfig
 	endpoint readiness.Endpoint
-	logFile  os.FileInfo     // what logPath led to when the pod was ready; nil if nothing
-	closing  <-chan struct{} // closed when what the launch has read the log by is; nil if nothing is
+	logFile  logsource.FileID // what logPath led to when the pod was ready; zero if nothing
+	closing  <-chan struct{}  // closed when what the launch has read the log by is; nil if nothing is
 	proc     Process
 
 	// watch, the Pod's goroutine, closes these in this order; the launch
@@ -36,7 +37,8 @@ type Pod struct {
 
 	exit             Exit
 	waitErr, reapErr error
-	forget           context.CancelFunc // ends the goroutine's wait
+	life             context.Context    // the goroutine's: done before ended is closed
+	forget           context.CancelFunc // ends life, and with it the goroutine's wait
 
 	mu       sync.Mutex
 	stopping bool      // SIGTERM was sent, or SIGKILL
@@ -46,9 +48,11 @@ type Pod struct {
 // A podConfig is what does not change in a Pod's life.
 type podConfig struct {
 	name    string
+	id      uuid.UUID // of its launch
 	dir     string
 	logPath string
-	ready   readiness.Probe // knows who may answer
+	source  logsource.Source // of its log
+	ready   readiness.Probe  // knows who may answer
 	grace   time.Duration
 	log     hclog.Logger
 }

@@ -3,11 +3,11 @@ package launcher
 import (
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
@@ -74,7 +74,7 @@ func (c *claimed) recordReady(e readiness.Endpoint) error {
 // takes a tenth of the time between the ready line and the return to tell the kernel
 // that nobody watches the log any more. The pod's end waits for it (Pod.watch).
 func (n *attempt) settle(p *plan, pod *Pod, e readiness.Endpoint) (*Pod, error) {
-	logFile, _ := os.Stat(p.log.Path)
+	logFile, _ := logsource.IdentifyFile(p.log.Path)
 	if err := p.name.recordReady(e); err != nil {
 		return nil, err
 	}

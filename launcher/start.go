@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
@@ -42,7 +44,7 @@ func (n *attempt) start(ctx context.Context, p *plan) (*Pod, error) {
 	case proc == nil:
 		return nil, errors.New("the starter returned neither a process nor an error")
 	}
-	pod := newPod(n.podConfig(n.spec.Name, p.dir, p.log.Path), proc)
+	pod := newPod(n.podConfig(n.spec.Name, n.id, p.dir, p.log.Path), proc)
 	n.started = true
 	n.note(func(e *Error) { e.PID = pod.PID() })
 	p.name.lives.Store(true) // also if kill panics, or does not return
@@ -75,9 +77,10 @@ func (n *attempt) request(p *plan) StartRequest {
 	return req
 }
 
-// podConfig is what does not change in the life of the pod called name.
-func (n *attempt) podConfig(name, dir, logPath string) podConfig {
-	return podConfig{name: name, dir: dir, logPath: logPath, ready: n.Ready, grace: n.Grace, log: n.log}
+// podConfig is what does not change in the life of the pod called name, which the
+// launch with id has started.
+func (n *attempt) podConfig(name string, id uuid.UUID, dir, logPath string) podConfig {
+	return podConfig{name: name, id: id, dir: dir, logPath: logPath, source: n.Log, ready: n.Ready, grace: n.Grace, log: n.log}
 }
 
 // placeOverlay puts the overlay where cmd says. It returns the file that the pod

@@ -7,6 +7,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
@@ -21,9 +22,8 @@ func newPod(config podConfig, proc Process) *Pod {
 		done:      make(chan struct{}),
 		ended:     make(chan struct{}),
 	}
-	var ctx context.Context
-	ctx, p.forget = context.WithCancel(context.Background())
-	go p.watch(ctx)
+	p.life, p.forget = context.WithCancel(context.Background())
+	go p.watch(p.life)
 	return p
 }
 
@@ -62,9 +62,9 @@ func (p *Pod) watch(ctx context.Context) {
 	close(p.done)
 }
 
-// keep makes p a pod that is ready at e, and whose log is logFile; nil if it has
+// keep makes p a pod that is ready at e, and whose log is logFile; zero if it has
 // none here. Until closing is closed, the launch still has the log open.
-func (p *Pod) keep(e readiness.Endpoint, logFile os.FileInfo, closing <-chan struct{}) {
+func (p *Pod) keep(e readiness.Endpoint, logFile logsource.FileID, closing <-chan struct{}) {
 	p.endpoint, p.logFile, p.closing = e, logFile, closing
 	close(p.settled)
 }
@@ -130,8 +130,8 @@ func (p *Pod) Wait(ctx context.Context) (Exit, error) {
 
 // Release forgets the pod: it goes on running, and what it takes in this
 // program, a goroutine and a descriptor, is given back before Release returns.
-// Afterwards the pod can be neither waited for nor stopped through p. Release
-// does nothing if the pod is gone.
+// Afterwards the pod can be neither waited for nor stopped through p, and the
+// readers of [Pod.Follow] end. Release does nothing if the pod is gone.
 //
 // A released pod that ends while this program is still running stays a zombie
 // until the next launch, or the end of this program.

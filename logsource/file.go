@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -112,36 +111,6 @@ func openDir(dir string) (*os.Root, error) {
 		return nil, err
 	}
 	return root, nil
-}
-
-// Follow follows the file at path, which may have been written by anybody for
-// any time, under the contract of [Log.Follow]: from its first byte, or else
-// from its present end. It must be a regular file, and no symbolic link to one:
-// what stands there instead is [ErrNotRegular]. The reader keeps the file open
-// until it is closed.
-func Follow(ctx context.Context, path string, fromStart bool) (io.ReadCloser, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|nonblock|noFollow, 0)
-	if err != nil {
-		if fi, lstatErr := os.Lstat(path); lstatErr == nil && fi.Mode()&fs.ModeSymlink != 0 {
-			return nil, fmt.Errorf("%w: %q is a %s", ErrNotRegular, path, kind(fi.Mode()))
-		}
-		return nil, err
-	}
-	fi, err := file.Stat()
-	if err == nil && !fi.Mode().IsRegular() {
-		err = fmt.Errorf("%w: %q is a %s", ErrNotRegular, path, kind(fi.Mode()))
-	}
-	if err != nil {
-		file.Close()
-		return nil, err
-	}
-	f := newFollowed(file, 0)
-	r, err := f.newReader(ctx)
-	if err == nil && !fromStart {
-		r.offset = fi.Size()
-	}
-	f.release(nil) // the reader has its own share
-	return r, err
 }
 
 // errOutrun says that another launch of the name has moved our file before we

@@ -3,6 +3,7 @@ package nomad_test
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"maps"
 
@@ -274,6 +275,62 @@ func TestLogClosed(t *testing.T) {
 		t.Errorf("the reader was closed, and Read returned %v", err)
 	}
 	e.Await(func() bool { return e.Streams() == 0 })
+}
+
+// The log of a pod is followed on the engine, by its launcher and by one that has
+// attached, until the pod ends; also after that, when its job is gone.
+func TestFollow(t *testing.T) {
+	e := fakeengine.New(t)
+	e.CutLogs = 40
+	e.Run = announces(server(t))
+	l := newLauncher(t, engine(t, e.URL()))
+	l.Ready = onlyLine
+	pod, err := l.Launch(t.Context(), launcher.Spec{Name: "web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	attached, err := l.Attach(t.Context(), "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	task := e.Tasks()[0]
+	task.Say("old")
+	var readers []io.ReadCloser
+	for _, p := range []*launcher.Pod{pod, attached} {
+		for _, fromStart := range []bool{true, false} {
+			r, err := p.Follow(t.Context(), fromStart)
+			if err != nil {
+				t.Fatal(err)
+			}
+			readers = append(readers, r)
+		}
+	}
+	task.Say("new")
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	<-attached.Done()
+	nothingLeft(t, e)
+	late, err := pod.Follow(t.Context(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	readers = append(readers, late)
+	for i, r := range readers {
+		got, err := io.ReadAll(r)
+		if whole := i%2 == 0; err != nil || !strings.HasSuffix(string(got), "new\n") || strings.Contains(string(got), "INSOMNIA-READY") != whole ||
+			strings.Contains(string(got), "old\n") != whole {
+			t.Errorf("reader %d: %q, %v", i, got, err)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	e.Await(func() bool { return e.Streams() == 0 })
+	e.Forget()
+	if _, err := pod.Follow(t.Context(), true); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the engine has forgotten it: %v", err)
+	}
 }
 
 // waiting launches a pod, lets happen f once its launch waits for it, and returns

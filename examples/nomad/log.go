@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
+	"github.com/google/uuid"
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/logsource"
@@ -37,7 +38,10 @@ type Log struct {
 	Stream string
 }
 
-var _ logsource.Source = Log{}
+var (
+	_ logsource.Source     = Log{}
+	_ logsource.Refollower = Log{}
+)
 
 // ErrLogGap says that the engine has thrown away output that was not read yet.
 var ErrLogGap = errors.New("the engine has thrown away output that was not read")
@@ -60,18 +64,47 @@ func (l Log) Open(ctx context.Context, launch logsource.Launch) (*logsource.Log,
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
+	if err := l.complete(); err != nil {
+		return nil, err
+	}
+	return &logsource.Log{Follow: func(ctx context.Context) (io.ReadCloser, error) {
+		return l.newReader(ctx, launch.Name, launch.ID), nil
+	}}, nil
+}
+
+// Refollow implements [logsource.Refollower]. The engine has the log for as long as it
+// knows the allocation, also after the job was removed. To read on from now the log is
+// read once and thrown away; what was written in the last half second may come after
+// that all the same. A log from which the node has thrown files away cannot be followed
+// any more ([ErrLogGap]).
+func (l Log) Refollow(ctx context.Context, past logsource.Past, fromStart bool) (io.ReadCloser, error) {
+	if err := l.complete(); err != nil {
+		return nil, err
+	}
+	r := l.newReader(ctx, past.Name, past.ID)
+	if err := r.resume(fromStart); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// complete sets Stream, and makes sure that there is one.
+func (l *Log) complete() error {
 	switch l.Stream {
 	case "":
 		l.Stream = "stderr"
 	case "stdout", "stderr":
 	default:
-		return nil, fmt.Errorf("nomad.Log.Stream: it is %q, and must be stdout or stderr", l.Stream)
+		return fmt.Errorf("nomad.Log.Stream: it is %q, and must be stdout or stderr", l.Stream)
 	}
-	return &logsource.Log{Follow: func(ctx context.Context) (io.ReadCloser, error) {
-		r := &reader{Log: l, ctx: ctx, job: JobID(launch.Name, launch.ID), delay: newDelay(), free: func() {}}
-		r.closing, r.close = context.WithCancelCause(ctx)
-		return r, nil
-	}}, nil
+	return nil
+}
+
+func (l Log) newReader(ctx context.Context, name string, id uuid.UUID) *reader {
+	r := &reader{Log: l, ctx: ctx, job: JobID(name, id), delay: newDelay(), free: func() {}}
+	r.closing, r.close = context.WithCancelCause(ctx)
+	return r
 }
 
 // A reader is one follower of a log. No goroutine belongs to it.
@@ -144,7 +177,10 @@ func (r *reader) advance() {
 		r.hangUp()
 		r.end = context.Cause(r.closing)
 		look := briefLook
-		if r.skip > 0 || errors.Is(r.end, launcher.ErrExitedEarly) {
+		switch {
+		case errors.Is(r.end, io.EOF): // by Pod.Follow: the pod is over, and all of it is wanted
+			look = callPatience
+		case r.skip > 0 || errors.Is(r.end, launcher.ErrExitedEarly):
 			look = lastLook
 		}
 		r.bound, r.free = context.WithTimeout(context.WithoutCancel(r.ctx), look)
@@ -156,12 +192,12 @@ func (r *reader) advance() {
 	err := r.step(ctx)
 	switch {
 	case err == nil:
-	case r.bound != nil:
+	case r.bound == nil && r.closing.Err() != nil: // the next step is the last look
+	case r.bound != nil && !errors.Is(r.end, io.EOF):
 		r.err = r.end // what could be had was had
-	case r.closing.Err() != nil: // the next step is the last look
-	case passing(err):
+	case passing(err) && ctx.Err() == nil:
 		r.index = 0 // an agent that comes back may have begun anew
-		pause(r.closing, r.delay.NextBackOff())
+		pause(ctx, r.delay.NextBackOff())
 	case isStatus(err, http.StatusNotFound):
 		r.err = fmt.Errorf("%w: it does not know the allocation %s of the job %s", ErrLost, r.alloc, r.job)
 	default:
@@ -209,6 +245,71 @@ func (r *reader) find(ctx context.Context) error {
 		r.err = r.end
 	}
 	return nil
+}
+
+// resume finds the allocation of a launch that is over. If the log is to be read from
+// now on, it leaves out what there is.
+func (r *reader) resume(fromStart bool) error {
+	err := r.locate(r.ctx, callPatience)
+	if err != nil && r.ctx.Err() != nil { // then what was written by now is wanted
+		err = r.locate(context.WithoutCancel(r.ctx), lastLook)
+	}
+	if err != nil || fromStart {
+		return err
+	}
+	for before := int64(-1); before < r.total; { // until it is over, or was cut twice at one place
+		before = r.total
+		if err = r.skim(r.closing); err == nil {
+			break
+		}
+	}
+	if r.closing.Err() != nil {
+		r.err, err = context.Cause(r.closing), nil // nothing is new
+	}
+	return err
+}
+
+// locate learns the allocation, which there was once.
+func (r *reader) locate(ctx context.Context, patience time.Duration) error {
+	ctx, free := context.WithTimeoutCause(ctx, patience, errNoAnswer)
+	defer free()
+	all, _, err := r.Engine.allocations(ctx, r.job, 0)
+	if err != nil {
+		return err
+	}
+	if r.alloc = newest(all).ID; r.alloc == "" {
+		return fmt.Errorf("the engine has no allocation of the job %s: %w", r.job, fs.ErrNotExist)
+	}
+	return nil
+}
+
+// skim reads on to the present end, and delivers nothing: only so it can be known where
+// to go on when the stream is cut.
+func (r *reader) skim(ctx context.Context) error {
+	s, err := dial(ctx, r.Engine, logQuery{allocation: r.alloc, stream: r.Stream, offset: r.total})
+	if isStatus(err, http.StatusNotFound) {
+		return nil // the program was not started yet
+	}
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	for {
+		f, err := s.next()
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return fmt.Errorf("%w: the log was cut: %w", ErrUnreachable, err)
+		case len(f.Data) == 0:
+			continue
+		}
+		if r.file, err = f.file(); err != nil {
+			return err
+		}
+		r.begun = true
+		r.total += int64(len(f.Data))
+	}
 }
 
 // connect opens the log where it was left, or waits until there is one.

@@ -71,6 +71,12 @@ func ExampleRules() {
 	// close-sink: Log.Close leaves the Sink alone.
 	// close-frees: Log.Close frees what Open holds; with the Sink and the readers closed nothing is left.
 	// path: Path is where a person finds the log later: empty, or the absolute path of a file that holds the output.
+	// later: A Refollower reads a log later, from its first byte: what is known of the launch is enough.
+	// later-now: A Refollower reads a log later from its present end: what is written after the call, and that alone.
+	// later-own: A Refollower never takes a log for that of another launch of the name: it reads the right one, or its error wraps fs.ErrNotExist.
+	// later-unknown: Where there is no such log the error of a Refollower wraps fs.ErrNotExist.
+	// later-end: Once its context is done, a reader of a Refollower returns what was written by then, and then context.Cause(ctx).
+	// later-frees: A reader of a Refollower that was closed leaves nothing behind, while its context is not done.
 }
 
 // A probe is tested without a pod: the test writes what the pod would.

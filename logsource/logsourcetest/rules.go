@@ -37,4 +37,11 @@ var kit = conformance.Kit[*subject]{Rules: []conformance.Rule[*subject]{
 	{Name: "close-sink", Says: "Log.Close leaves the Sink alone.", Run: withLog(closeSink)},
 	{Name: "close-frees", Says: "Log.Close frees what Open holds; with the Sink and the readers closed nothing is left.", Run: closeFrees},
 	{Name: "path", Says: "Path is where a person finds the log later: empty, or the absolute path of a file that holds the output.", Run: withLog(path)},
+
+	{Name: "later", Says: "A Refollower reads a log later, from its first byte: what is known of the launch is enough.", Run: withLog(later)},
+	{Name: "later-now", Says: "A Refollower reads a log later from its present end: what is written after the call, and that alone.", Run: withLog(laterNow)},
+	{Name: "later-own", Says: "A Refollower never takes a log for that of another launch of the name: it reads the right one, or its error wraps fs.ErrNotExist.", Run: laterOwn},
+	{Name: "later-unknown", Says: "Where there is no such log the error of a Refollower wraps fs.ErrNotExist.", Run: withLog(laterUnknown)},
+	{Name: "later-end", Says: "Once its context is done, a reader of a Refollower returns what was written by then, and then context.Cause(ctx).", Run: withLog(laterEnd)},
+	{Name: "later-frees", Says: "A reader of a Refollower that was closed leaves nothing behind, while its context is not done.", Run: withLog(laterFrees)},
 }}

@@ -104,7 +104,7 @@ func (s *subject) openLaunch(ctx context.Context, launch logsource.Launch) (*ope
 	if log == nil || log.Follow == nil {
 		return nil, errors.New("Open returned no error, and a Log that is nil or has no Follow")
 	}
-	o := &opened{s: s, log: log}
+	o := &opened{s: s, launch: launch, log: log}
 	s.later(func() { o.close() })
 	if log.Sink != nil {
 		o.out = log.Sink
@@ -148,6 +148,7 @@ func (o *opened) holds(want string) error {
 // An opened is the log of one launch, in the hands of a rule.
 type opened struct {
 	s         *subject
+	launch    logsource.Launch
 	log       *logsource.Log
 	out       io.WriteCloser // where the process writes
 	written   atomic.Int64

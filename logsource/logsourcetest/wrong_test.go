@@ -397,6 +397,66 @@ var wrongs = []struct {
 	{"the Path of another file", "path", func(*testing.T) logsource.Source {
 		return filed(func(log *logsource.Log) { log.Path += ".other" })
 	}},
+
+	{"Refollow needs the Log", "later", func(*testing.T) logsource.Source {
+		var closed sync.Map // Path
+		return refollows{filed(func(log *logsource.Log) {
+			path, right := log.Path, log.Close
+			log.Close = func() error { closed.Store(path, true); return right() }
+		}), func(ctx context.Context, past logsource.Past, fromStart bool) (io.ReadCloser, error) {
+			if _, ok := closed.Load(past.Path); ok {
+				return nil, fs.ErrClosed
+			}
+			return polled.Refollow(ctx, past, fromStart)
+		}}
+	}},
+	{"Refollow reads all, always", "later-now", func(*testing.T) logsource.Source {
+		return refollows{polled, func(ctx context.Context, past logsource.Past, _ bool) (io.ReadCloser, error) {
+			return polled.Refollow(ctx, past, true)
+		}}
+	}},
+	{"Refollow believes the path", "later-own", func(*testing.T) logsource.Source {
+		return refollows{polled, func(ctx context.Context, past logsource.Past, fromStart bool) (io.ReadCloser, error) {
+			past.File = logsource.FileID{}
+			return polled.Refollow(ctx, past, fromStart)
+		}}
+	}},
+	{"the log of a launch that never was is empty", "later-unknown", func(*testing.T) logsource.Source {
+		return refollows{polled, func(ctx context.Context, past logsource.Past, fromStart bool) (io.ReadCloser, error) {
+			if _, err := os.Stat(past.Path); err != nil {
+				return io.NopCloser(new(bytes.Buffer)), nil
+			}
+			return polled.Refollow(ctx, past, fromStart)
+		}}
+	}},
+	{"Refollow's reader says ctx.Err()", "later-end", func(*testing.T) logsource.Source {
+		return refollows{polled, func(ctx context.Context, past logsource.Past, fromStart bool) (io.ReadCloser, error) {
+			r, err := polled.Refollow(ctx, past, fromStart)
+			return changed{r, func(p []byte) (int, error) {
+				n, err := r.Read(p)
+				if err != nil && err == context.Cause(ctx) {
+					err = ctx.Err()
+				}
+				return n, err
+			}, func() error { return r.Close() }}, err
+		}}
+	}},
+	{"Refollow forgets a descriptor", "later-frees", func(t *testing.T) logsource.Source {
+		return refollows{polled, func(ctx context.Context, past logsource.Past, fromStart bool) (io.ReadCloser, error) {
+			forget(t)
+			return polled.Refollow(ctx, past, fromStart)
+		}}
+	}},
+}
+
+// A refollows is a Source with another Refollow.
+type refollows struct {
+	logsource.Source
+	refollow func(ctx context.Context, past logsource.Past, fromStart bool) (io.ReadCloser, error)
+}
+
+func (r refollows) Refollow(ctx context.Context, past logsource.Past, fromStart bool) (io.ReadCloser, error) {
+	return r.refollow(ctx, past, fromStart)
 }
 
 // forget opens something that is closed when the test is over.

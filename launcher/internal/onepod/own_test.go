@@ -619,18 +619,24 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// The log of a pod is not taken for that of a later one of its name.
+// The log of a pod is not taken for that of a later one of its name: neither of the
+// next, nor of the one after that, whose log may get the inode of the first.
 func TestFollowOfAnEarlierPod(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
-	earlier := r.Launch(launcher.Spec{Name: "alice"})
-	if err := earlier.Stop(t.Context()); err != nil {
-		t.Fatal(err)
+	var earlier []*launcher.Pod
+	for range 5 {
+		pod := r.Launch(launcher.Spec{Name: "alice"})
+		for i, p := range earlier {
+			log, err := p.Follow(t.Context(), true)
+			if err == nil {
+				log.Close()
+				t.Fatalf("the log of pod %d of %d is that of the last", i+1, len(earlier)+1)
+			}
+			podrig.MustBe(t, err, fs.ErrNotExist)
+		}
+		if err := pod.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		earlier = append(earlier, pod)
 	}
-	r.Launch(launcher.Spec{Name: "alice"})
-	log, err := earlier.Follow(t.Context(), true)
-	if err == nil {
-		log.Close()
-		t.Fatal("the earlier pod's log is the later one's")
-	}
-	podrig.MustBe(t, err, fs.ErrNotExist)
 }
