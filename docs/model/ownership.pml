@@ -10,7 +10,13 @@
 
 /* ---- What a configuration sets with -D ---------------------------------- */
 #ifndef NL
-#define NL 2            /* launching programs: 2 or 3 */
+#define NL 2            /* launching programs: 1 to 3; 1 with REM alone */
+#endif
+#ifndef REM
+#define REM 0           /* calls of Remove, each by a program of its own; NL+REM is 2 or 3 */
+#endif
+#ifndef RECLAIM
+#define RECLAIM 0       /* 1: each launch ends whom a ready pod has left behind; 2: launcher 0 alone */
 #endif
 #ifndef NP
 #define NP 2            /* pods that may ever start: 2 or 3 */
@@ -62,6 +68,7 @@
 #endif
 
 /* ---- What -DWITHOUT_… takes out again ------------------------------------ */
+/* Where it says "It holds", no search has found a counterexample. */
 /* WITHOUT_B1:     a failing launch gives up the pod lock, and ends everybody who
  *                 holds the file of that name.
  * WITHOUT_B2:     the record is not read again before its process is ended.
@@ -72,6 +79,11 @@
  * WITHOUT_EXCL:   an intent replaces a record that has appeared meanwhile.
  * WITHOUT_ORDER:  a failing launch removes its record before it ends the heirs.
  * WITHOUT_MARK:   a launch that cannot end its pod does not mark the record.
+ * WITHOUT_SAME:   for what a ready pod left behind, the record is not read again.
+ * WITHOUT_TAKER:  … and nobody asks whether a launcher holds the lock. It holds.
+ * WITHOUT_HELD:   Remove releases the locks before it deletes their files.
+ * WITHOUT_RECORDFIRST: Remove deletes the files of the locks before the record.
+ * WITHOUT_LAUNCHLAST:  Remove deletes .NAME.launch before .NAME.pod. It holds.
  */
 #ifdef WITHOUT_INTENT
 #define INTENT 0
@@ -96,10 +108,11 @@
 
 /* Open files of the pod lock: who has a copy, whether it is locked, which file it
  * is, and which launcher took the lock (the pid in /proc/locks). */
-#define NO (NP+NL)
+#define NT (NL+REM)          /* who may take a lock: the launchers, then the removers */
+#define NO (NP+NT)
 int  prefs[NO]; bit pex[NO]; byte pino[NO]; byte ptk[NO];
 /* Open files of the launch lock, one for each launcher. */
-int  lrefs[NL]; bit lex[NL]; byte lino[NL];
+int  lrefs[NT]; bit lex[NT]; byte lino[NT];
 byte sh = 0, shino = 0;      /* a shared lock of the launch lock, of who only asks */
 byte lcur = 0, pcur = 0;     /* the files that have the names now; 0: none */
 byte lnext = 0, pnext = 0;
@@ -118,8 +131,8 @@ byte kid[NP];                /* a child: 0 none, 1 in the group, 2 has left it *
 bit  bel[NP];                /* somebody believes, or believed, in it */
 bit  ret[NP];                /* a caller got it from Launch, Ensure or Attach */
 byte sock = 0;               /* who bound the socket last: pod+1 */
-bit  dead[NL];
-byte ust[NL];                /* a child of other code: 0 none, 1 before its exec, 2 after */
+bit  dead[NT];
+byte ust[NT];                /* a child of other code: 0 none, 1 before its exec, 2 after */
 byte kills = KILLS, exits = EXITS, fails = FAILS, forks = FORKS, stubborn = STUBBORN;
 byte dell = DELL, delp = DELP, delr = DELR, closes = CLOSES, kids = KIDS;
 byte nfork = 0;
@@ -146,7 +159,7 @@ hidden byte x, y;
 #define HAVE (prefs[0]|prefs[1]|prefs[2]|prefs[3]|prefs[4]|prefs[5])
 #endif
 #define LH(i,f) (lrefs[i]!=0 && lex[i] && lino[i]==(f))
-#if NL==2
+#if NT==2
 #define LAUNCHHELD(f) (LH(0,f)||LH(1,f))
 #else
 #define LAUNCHHELD(f) (LH(0,f)||LH(1,f)||LH(2,f))
@@ -156,7 +169,7 @@ hidden byte x, y;
 inline closelaunch(m) {      /* the processes in m close their copies of the launch lock */
 	x = 0;
 	do
-	:: x < NL -> lrefs[x] = lrefs[x] & ~(m);
+	:: x < NT -> lrefs[x] = lrefs[x] & ~(m);
 		if :: lrefs[x]==0 -> lex[x]=0; lino[x]=0 :: else fi;
 		x++
 	:: else -> break
@@ -183,7 +196,7 @@ inline copyall(p, c) {       /* c is forked from p */
 	od;
 	x = 0;
 	do
-	:: x < NL -> if :: (lrefs[x] & (p)) -> lrefs[x] = lrefs[x] | (c) :: else fi; x++
+	:: x < NT -> if :: (lrefs[x] & (p)) -> lrefs[x] = lrefs[x] | (c) :: else fi; x++
 	:: else -> break
 	od;
 	x = 0
@@ -298,6 +311,17 @@ inline check() {             /* what the record that was read is worth: /proc/PI
 #else
 #define UNDERWAY false
 #endif
+/* For descendants of a pod that was ready, the two looks that can be left out. */
+#ifdef WITHOUT_TAKER
+#define UNTAKEN (rr)
+#else
+#define UNTAKEN false
+#endif
+#ifdef WITHOUT_SAME
+#define UNREAD (rr)
+#else
+#define UNREAD false
+#endif
 #define MINE (recl==i+1 && recn==calls && !recr)                      /* the open record has its name still */
 #define LOCKED (lino[i]==lcur || own==pcur)            /* Claim.check: either lock's file has its name still */
 
@@ -329,17 +353,50 @@ inline check() {             /* what the record that was read is worth: /proc/PI
 #define HEIRS(f) (HEIR(0,f)|HEIR(1,f)|HEIR(2,f)|HEIR(3,f)|HEIR(4,f)|HEIR(5,f))
 #endif
 #define OURHEIRS (GIVEN(o))
+/* Who has the pod lock from any launch: a pod, or who comes of one. */
+#define HG(o,f) (PH(o,f) -> GIVEN(o) : 0)
+#if NO==4
+#define LEFT(f) (HG(0,f)|HG(1,f)|HG(2,f)|HG(3,f))
+#elif NO==5
+#define LEFT(f) (HG(0,f)|HG(1,f)|HG(2,f)|HG(3,f)|HG(4,f))
+#elif NO==6
+#define LEFT(f) (HG(0,f)|HG(1,f)|HG(2,f)|HG(3,f)|HG(4,f)|HG(5,f))
+#endif
+
+/* What launcher i is for: it removes the name; it ends whom a ready pod has left behind. */
+#define REMOVES (REM && i>=NL)
+#define RECLAIMS (RECLAIM==1 || (RECLAIM==2 && i==0) || REMOVES)
 
 /* ---- Ensure: it attaches, and launches if there is nothing ---------------------- */
+/* A remover claims the name as a launch does, and so is one up to there. */
 proctype Launcher(byte i) {
 	byte rl = 0, rn = 0, rp = 0, st = 0, o = 0, j = 0, lf = 0, calls = CALLS, own = 0;
-	bit rr = 0, ra = 0, hl = 0, ok = 0;
+	bit rr = 0, ra = 0, hl = 0, ok = 0, held = 0;
 	int cur = 0;
 	{
 	skip;
 start:	calls--;
+#if REM
+	if :: REMOVES -> calls = 0; goto cl :: else fi;
+#endif
 ens:	atomic { readrecord() };
 	d_step { check() };
+#if REM
+	if
+	:: REMOVES && st!=RUN -> goto cl
+	:: REMOVES && st==RUN ->
+		d_step { check() };                    /* pidfd_open, then the proof */
+		if
+		:: st==RUN -> d_step { killgroup(rp-1) };
+			if
+			:: (!ALIVE(rp-1)) -> goto cl
+			:: goto done                   /* it has no more time */
+			fi
+		:: else -> goto cl
+		fi
+	:: else
+	fi;
+#endif
 	if
 	:: st==RUN ->
 		/* readiness.Verify: who answers on the socket? */
@@ -402,10 +459,10 @@ wait:	skip;
 	d_step { check() };
 	if :: st==RUN -> d_step { freelaunch() }; goto ens :: else fi;
 	if
-	:: d_step { TAKERLIVES(pcur) -> skip };                    /* a launcher: .launch was deleted */
+	:: d_step { TAKERLIVES(pcur) && !UNTAKEN -> skip };        /* a launcher: .launch was deleted */
 		(!TAKERLIVES(pcur));
 		goto tp
-	:: d_step { !TAKERLIVES(pcur) -> cur = HEIRS(pcur) }
+	:: d_step { !TAKERLIVES(pcur) || UNTAKEN -> cur = HEIRS(pcur); held = rr && (LEFT(pcur)!=0) }
 	fi;
 	if
 	:: d_step { UNDERWAY -> assert(rl!=i+1) };                 /* both locks were deleted */
@@ -415,13 +472,13 @@ wait:	skip;
 	fi;
 #ifndef WITHOUT_B2
 	if
-	:: d_step { !SAME -> skip }; goto tp                       /* B2 */
-	:: d_step { SAME -> skip }
+	:: d_step { !(SAME || UNREAD) -> skip }; goto tp           /* B2 */
+	:: d_step { SAME || UNREAD -> skip }
 	fi;
 #endif
 	if
 	:: st==NOTREADY -> goto endpod
-	:: st!=NOTREADY && rr -> goto leave                        /* descendants of a pod that was ready */
+	:: st!=NOTREADY && rr -> goto left                         /* descendants of a pod that was ready */
 #if INTENT
 	:: st==NONE ->                                             /* somebody deleted the record */
 #if !DELR && !DELP && !DELL
@@ -439,14 +496,30 @@ wait:	skip;
 			d_step { freelaunch() };                   /* others are about to exec: wait */
 			(!PODHELD(pcur) || !SAME || (HEIRS(pcur))!=0)
 		fi;
-		cur = 0;
+		d_step { cur = 0; held = 0 };
+		goto cl
+	fi;
+left:	skip;
+	if
+	:: RECLAIMS && cur!=0 ->
+		d_step { killholders(cur); cur = 0; held = 0 };    /* with the launch lock in hand */
+		goto cl
+	:: !(RECLAIMS && cur!=0) && held ->
+#if !DELR && !DELP && !DELL
+		d_step { assert(!RECLAIMS) };              /* S4: that takes a deletion */
+#endif
+		d_step { freelaunch(); cur = 0 };
+		goto done                                  /* ErrHeld, at once */
+	:: !(RECLAIMS && cur!=0) && !held ->
+		d_step { freelaunch() };                   /* others are about to exec: wait */
+		(!PODHELD(pcur) || !SAME || (LEFT(pcur))!=0);
 		goto cl
 	fi;
 leave:	skip;
-	d_step { freelaunch(); cur = 0 };
+	d_step { freelaunch(); cur = 0; held = 0 };
 	if
 	:: (!PODHELD(pcur) || !SAME) -> goto cl
-	:: (PODHELD(pcur) && (rr || DELR || DELP || DELL)) -> goto done    /* ErrHeld */
+	:: (PODHELD(pcur) && (DELR || DELP || DELL)) -> goto done          /* ErrHeld */
 	fi;
 
 take:	skip;
@@ -475,6 +548,9 @@ take:	skip;
 	:: st==NOTREADY -> d_step { freepod() }; goto endpod
 	:: else
 	fi;
+#if REM
+	if :: REMOVES -> goto remove :: else fi;
+#endif
 	/* The old record goes, and ours begins. */
 	if
 	:: rl!=0 -> d_step { setrec(0, 0, 0, 0) }
@@ -600,7 +676,33 @@ rm:	skip;
 	if :: ok -> d_step { setrec(0, 0, 0, 0) } :: else fi;
 	d_step { if :: (prefs[o] & LB(i)) -> freepod() :: else fi };   /* LOCK_UN: for all copies */
 un:	atomic { freelaunch() };
-done:	atomic { rl=0; rn=0; rp=0; rr=0; ra=0; st=0; cur=0; lf=0; o=0; j=0; own=0; ok=0; hl=0 };
+	goto done;
+#if REM
+	/* Claim.Remove */
+remove:	skip;
+#ifndef WITHOUT_RECORDFIRST
+	if :: rl!=0 -> d_step { setrec(0, 0, 0, 0) } :: else fi;
+#endif
+#ifdef WITHOUT_HELD
+	d_step { freepod() };
+	d_step { freelaunch() };
+#endif
+#ifdef WITHOUT_LAUNCHLAST
+	d_step { lcur = 0 };                           /* unlink: whatever has the name */
+	d_step { pcur = 0 };
+#else
+	d_step { pcur = 0 };                           /* unlink: whatever has the name */
+	d_step { lcur = 0 };
+#endif
+#ifdef WITHOUT_RECORDFIRST
+	if :: rl!=0 -> d_step { setrec(0, 0, 0, 0) } :: else fi;
+#endif
+#ifndef WITHOUT_HELD
+	d_step { freepod() };
+	d_step { freelaunch() };
+#endif
+#endif
+done:	atomic { rl=0; rn=0; rp=0; rr=0; ra=0; st=0; cur=0; lf=0; o=0; j=0; own=0; ok=0; hl=0; held=0 };
 	if
 	:: calls>0 -> goto start
 	:: else
@@ -649,11 +751,15 @@ active proctype World() {
 end:
 	do
 #if ONEPROGRAM
-	:: d_step { kills>0 && !dead[0] -> kills--; dead[0]=1; dead[1]=1; closeall(LMASK) }
+	:: d_step { kills>0 && !dead[0] -> kills--; dead[0]=1; dead[1]=1;
+#if NT>2
+		dead[2]=1;
+#endif
+		closeall(LMASK) }
 #else
 	:: d_step { kills>0 && !dead[0] -> kills--; dead[0]=1; closeall(LB(0)) }
 	:: d_step { kills>0 && !dead[1] -> kills--; dead[1]=1; closeall(LB(1)) }
-#if NL>2
+#if NT>2
 	:: d_step { kills>0 && !dead[2] -> kills--; dead[2]=1; closeall(LB(2)) }
 #endif
 #endif
@@ -692,8 +798,8 @@ end:
 init {
 	atomic {
 		run Launcher(0);
-		run Launcher(1);
-#if NL>2
+		run Launcher(1);           /* or the remover, with NL=1 */
+#if NT>2
 		run Launcher(2);
 #endif
 #if ATT
