@@ -11,7 +11,7 @@ import (
 // and in others, they all get the same pod, or an error.
 //
 // What runs is not compared with spec: Ensure cares that the pod is there, not
-// how it was started. spec has to be valid all the same.
+// how it was started ([Pod.Differs] compares). spec has to be valid all the same.
 //
 // The errors are those of [Launcher.Launch] and [Launcher.Attach], without
 // [ErrRunning]. Launcher.Timeout bounds Ensure as a whole. A pod may ask for more

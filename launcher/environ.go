@@ -30,3 +30,25 @@ func podEnviron(env []string, workDir string, more []string) []string {
 	}
 	return append(slices.DeleteFunc(slices.Clone(env), inherited), more...)
 }
+
+// callersVariables say who calls, and where from, and nothing of what is asked for. PWD
+// is the launcher's own as well, see podEnviron; the shell has the other ones of the
+// first line, and systemd gives each start of a service those of the second
+// (systemd.exec(5)).
+var callersVariables = []string{
+	"PWD", "OLDPWD", "SHLVL", "_",
+	"INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID",
+}
+
+// askedEnviron returns what was asked for of the environment that a pod gets by env,
+// which is nil for the caller's: the last value of each variable, in the order of their
+// names.
+func askedEnviron(env []string) []string {
+	env = (&exec.Cmd{Env: podEnviron(env, "", nil)}).Environ()
+	env = slices.DeleteFunc(env, func(e string) bool {
+		name, _, _ := strings.Cut(e, "=")
+		return slices.Contains(callersVariables, name)
+	})
+	slices.Sort(env)
+	return env
+}

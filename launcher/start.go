@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
@@ -30,7 +31,8 @@ func (n *attempt) start(ctx context.Context, p *plan) (*Pod, error) {
 		defer overlay.Close()
 		req.Files = append(req.Files, overlay) // it is overlayDescriptor
 	}
-	if err := p.name.Intend(n.intent(p)); err != nil {
+	intent := n.intent(p)
+	if err := p.name.Intend(intent); err != nil {
 		return nil, fmt.Errorf("record launch %v: %w", n.id, err)
 	}
 	p.name.forked = true
@@ -41,7 +43,7 @@ func (n *attempt) start(ctx context.Context, p *plan) (*Pod, error) {
 	case proc == nil:
 		return nil, errors.New("the starter returned neither a process nor an error")
 	}
-	pod := newPod(n.podConfig(n.spec.Name, p.dir, p.log.Path), proc)
+	pod := newPod(n.podConfig(n.spec.Name, intent), proc)
 	n.started = true
 	n.note(func(e *Error) { e.PID = pod.PID() })
 	p.name.lives.Store(true) // also if kill panics, or does not return
@@ -74,9 +76,19 @@ func (n *attempt) request(p *plan) StartRequest {
 	return req
 }
 
-// podConfig is what does not change in the life of the pod called name.
-func (n *attempt) podConfig(name, dir, logPath string) podConfig {
-	return podConfig{name: name, dir: dir, logPath: logPath, ready: n.Ready, grace: n.Grace, log: n.log}
+// podConfig is what does not change in the life of the pod called name, which was
+// launched by i.
+func (n *attempt) podConfig(name string, i ownership.Intent) podConfig {
+	return podConfig{
+		name:    name,
+		dir:     i.Dir,
+		logPath: i.Log,
+		ready:   n.Ready,
+		grace:   n.Grace,
+		log:     n.log,
+		digests: i.Digests,
+		asked:   askedOf(n.Launcher, name, i),
+	}
 }
 
 // placeOverlay puts the overlay where cmd says. It returns the file that the pod
