@@ -28,6 +28,7 @@ func TestReferencesPointDown(t *testing.T) {
 		"launcher/internal/leaktest",
 		"launcher/internal/ownership",
 		"launcher/internal/podrig",
+		"launcher/internal/program",
 		"launcher/internal/unixproc",
 		"launcher/launchertest",
 		"logsource",

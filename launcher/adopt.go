@@ -17,7 +17,7 @@ func (n *attempt) adopt(ctx context.Context, r ownership.Record) (*Pod, error) {
 	if err != nil {
 		return nil, notRunning(err, false)
 	}
-	p := newPod(n.podConfig(r.Name, r.Launch, r.Dir, r.Log), process)
+	p := newPod(n.podConfig(r.Name, r.Intent), process)
 	logFile, _ := logsource.IdentifyFile(r.Log)
 	p.keep(endpointOf(r), logFile, nil)
 	return p, nil

@@ -41,7 +41,8 @@
 // A name has one pod, whoever asks for it and whatever dies on the way. A second
 // launch of a name that runs fails with [ErrRunning]; [Launcher.Ensure] gives
 // the pod that runs, or launches it; [Launcher.Attach] finds it again after this
-// program was restarted, and [Launcher.List] tells of all of them. What that
+// program was restarted, and [Launcher.List] tells of all of them. [Pod.Differs] says
+// whether that is the pod that was asked for, or an earlier version of it. What that
 // rests on, and what it does not cover, is in docs/lifecycle.md. [Launcher.List] needs
 // a Launcher.Dir that is a [runtimedir.Baser], as the default is.
 //
@@ -61,8 +62,9 @@
 // holds a secret should go another way: [Launcher.OverlayTransport] has it
 // handed over as a file or as a descriptor. [Spec.Env] can be read by the pod's
 // own user only. Neither overlay nor environment appear in an error, a log or a
-// record of this package; arguments do, and so does what a pod writes. What else
-// is protected from whom is in docs/security.md.
+// record of this package; arguments do, and so does what a pod writes. The record has
+// a digest of each of the two, whose key is the launch's id. What else is protected
+// from whom is in docs/security.md.
 //
 // # Platforms
 //

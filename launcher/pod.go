@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 )
@@ -55,7 +56,13 @@ type podConfig struct {
 	ready   readiness.Probe  // knows who may answer
 	grace   time.Duration
 	log     hclog.Logger
+
+	digests *ownership.Digests // of what was launched; nil if that is not recorded
+	asked   asked              // its Launcher
 }
+
+// asked returns the digests of what a launch of spec would start, in place of the pod.
+type asked func(spec Spec) (*ownership.Digests, error)
 
 // Name returns the pod's name.
 func (p *Pod) Name() string { return p.name }

@@ -11,9 +11,12 @@ import (
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
-// intent is what is written down before the process is started.
+// intent is what is written down before the process is started. That the program's
+// file cannot be seen is no error here: starting it is what tells. If it is replaced
+// before it is started, the earlier one is written down.
 func (n *attempt) intent(p *plan) ownership.Intent {
 	command := redact(p.cmd.Command, n.spec.Overlay)
+	digests, _ := n.digests(n.id, p.workDir, p.cmd)
 	_, elsewhere := n.Starter.(Finder)
 	return ownership.Intent{
 		Launch:    n.id,
@@ -23,6 +26,7 @@ func (n *attempt) intent(p *plan) ownership.Intent {
 		Log:       p.log.Path,
 		Started:   time.Now(),
 		Elsewhere: elsewhere,
+		Digests:   digests,
 	}
 }
 

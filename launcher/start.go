@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
-
+	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
@@ -33,7 +31,8 @@ func (n *attempt) start(ctx context.Context, p *plan) (*Pod, error) {
 		defer overlay.Close()
 		req.Files = append(req.Files, overlay) // it is overlayDescriptor
 	}
-	if err := p.name.Intend(n.intent(p)); err != nil {
+	intent := n.intent(p)
+	if err := p.name.Intend(intent); err != nil {
 		return nil, fmt.Errorf("record launch %v: %w", n.id, err)
 	}
 	p.name.forked = true
@@ -44,7 +43,7 @@ func (n *attempt) start(ctx context.Context, p *plan) (*Pod, error) {
 	case proc == nil:
 		return nil, errors.New("the starter returned neither a process nor an error")
 	}
-	pod := newPod(n.podConfig(n.spec.Name, n.id, p.dir, p.log.Path), proc)
+	pod := newPod(n.podConfig(n.spec.Name, intent), proc)
 	n.started = true
 	n.note(func(e *Error) { e.PID = pod.PID() })
 	p.name.lives.Store(true) // also if kill panics, or does not return
@@ -77,10 +76,21 @@ func (n *attempt) request(p *plan) StartRequest {
 	return req
 }
 
-// podConfig is what does not change in the life of the pod called name, which the
-// launch with id has started.
-func (n *attempt) podConfig(name string, id uuid.UUID, dir, logPath string) podConfig {
-	return podConfig{name: name, id: id, dir: dir, logPath: logPath, source: n.Log, ready: n.Ready, grace: n.Grace, log: n.log}
+// podConfig is what does not change in the life of the pod called name, which was
+// launched by i.
+func (n *attempt) podConfig(name string, i ownership.Intent) podConfig {
+	return podConfig{
+		name:    name,
+		id:      i.Launch,
+		dir:     i.Dir,
+		logPath: i.Log,
+		source:  n.Log,
+		ready:   n.Ready,
+		grace:   n.Grace,
+		log:     n.log,
+		digests: i.Digests,
+		asked:   askedOf(n.Launcher, name, i),
+	}
 }
 
 // placeOverlay puts the overlay where cmd says. It returns the file that the pod
@@ -123,28 +133,4 @@ func (n *attempt) warnOfSecret(cmd Command) {
 		n.log.Warn("the overlay is an argument, which every user of the machine can read, and it looks as if it held a secret; set Launcher.OverlayTransport",
 			"line", line, "looks-like", what)
 	}
-}
-
-// managerVariables are what a service manager, systemd(1) or s6, tells the one
-// process that it has started, and nobody that this starts in turn
-// (sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3)).
-var managerVariables = []string{"NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID"}
-
-// podEnviron returns env, which is nil for the caller's, with more appended; nil
-// if it is just the caller's. What the caller's own service manager has told
-// the caller is left out: a pod that found it would report to that manager. A
-// variable that has another value was meant for the pod, and stays.
-func podEnviron(env []string, workDir string, more []string) []string {
-	inherited := func(e string) bool {
-		name, value, _ := strings.Cut(e, "=")
-		own, set := os.LookupEnv(name)
-		return slices.Contains(managerVariables, name) && set && own == value
-	}
-	if env == nil && more == nil && !slices.ContainsFunc(os.Environ(), inherited) {
-		return nil
-	}
-	if env == nil {
-		env = (&exec.Cmd{Dir: workDir}).Environ() // it sets PWD
-	}
-	return append(slices.DeleteFunc(slices.Clone(env), inherited), more...)
 }

@@ -55,7 +55,9 @@ func newEnsure(c *cli) *cobra.Command {
 running already. Says which of the two it was. However many ask at once, there
 is one pod.
 
-A pod that is running is left as it is, whatever CMD and the flags say.`,
+A pod that is running is left as it is, whatever CMD and the flags say. If they ask
+for another pod, standard error says in what it is different. So it does if the
+program was built anew, or if it cannot be told.`,
 		Example: `  podctl ensure alice --overlay alice.toml -- ./my-pod
   podctl ensure alice && podctl dial alice`,
 	}, func(ctx context.Context, l *launcher.Launcher, spec launcher.Spec) error {
@@ -63,8 +65,22 @@ A pod that is running is left as it is, whatever CMD and the flags say.`,
 		if started {
 			return c.launched(pod, "was started", err)
 		}
+		if err == nil {
+			c.compare(pod, spec)
+		}
 		return c.launched(pod, "was running already", err)
 	})
+}
+
+// compare says if the pod that is running is another one than spec asks for.
+func (c *cli) compare(pod *launcher.Pod, spec launcher.Spec) {
+	name := shown(pod.Name())
+	switch parts, err := pod.Differs(spec); {
+	case err != nil:
+		fmt.Fprintf(c.err, "podctl: whether %s is what was asked for cannot be told: %s\n", name, errorMessage(err))
+	case len(parts) > 0:
+		fmt.Fprintf(c.err, "podctl: %s is not what was asked for, it differs in: %s; to replace it: podctl stop %s, and then ensure it again\n", name, strings.Join(parts, ", "), name)
+	}
 }
 
 // launched tells of a pod that became ready, or of why not.

@@ -31,7 +31,7 @@ const Version = 3
 const versionElsewhere = 2
 
 // A Record says who the pod of a name is. It holds neither the overlay's text
-// nor the environment.
+// nor the environment, only digests of them.
 //
 // Its file has up to three lines, each a JSON object that is written at once: the
 // Intent before there is a process, the Identity of the process after its start, and
@@ -60,6 +60,22 @@ type Intent struct {
 
 	// Overlay says that the overlay is in a file, see OverlayName.
 	Overlay bool `json:"overlay,omitempty"`
+
+	// Digests are those of what is launched; nil in a record of an earlier version
+	// of this library.
+	Digests *Digests `json:"digests,omitempty"`
+}
+
+// Digests tell whether two launches are of the same, and which part of them is not.
+// None is empty, with the exceptions below. What they are of is the launcher's.
+type Digests struct {
+	Command     string `json:"command"` // its path
+	Arguments   string `json:"arguments"`
+	Overlay     string `json:"overlay"`
+	Environment string `json:"environment"`
+	Directory   string `json:"directory"`       // the working directory
+	File        string `json:"file,omitempty"`  // size and time of the program; empty if no file was seen
+	Build       string `json:"build,omitempty"` // build id of the program; empty if it has none
 }
 
 // An Owner is a launcher.

@@ -36,6 +36,7 @@ func whole() Record {
 			Dir:      "/base\xfe/alice",
 			Log:      "/base\xfe/alice/stderr.log",
 			Started:  time.Date(2030, 1, 2, 3, 4, 5, 6, time.UTC),
+			Digests:  &Digests{"c", "a", "o", "e", "d", "f", "b"},
 		},
 		Identity: unixproc.Identity{PID: 4711, Start: 1 << 40, Boot: "boot", PIDNamespace: "pid:[1]"},
 		Answer:   Answer{Ready: true, Network: "unix", Address: "/base\xfe/alice/sock"},
@@ -216,7 +217,7 @@ func TestRecordOfALaterVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := whole()
-	want.Version, want.Launcher = 2, Owner{}
+	want.Version, want.Launcher, want.Digests = 2, Owner{}, nil
 	want.Command, want.Dir = []string{"/usr/bin/pod", "--overlay", "<overlay: 12 bytes>"}, "/run/user/1000/insomnia/alice"
 	want.Log, want.Address = want.Dir+"/stderr.log", want.Dir+"/sock"
 	if !reflect.DeepEqual(got, want) {
@@ -250,6 +251,19 @@ func TestRecordGolden(t *testing.T) {
 	}
 }
 
+// A record of version 3 that has no digests yet is read.
+func TestRecordWithoutDigests(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("testdata", "record-v3-without-digests.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := whole()
+	want.Digests = nil
+	if got, err := parseRecord(data, "alice"); !reflect.DeepEqual(got, want) || err != nil {
+		t.Errorf("read %+v, %v; want %+v", got, err, want)
+	}
+}
+
 // A record of version 1 is read as it was: one object, and what was added to it.
 func TestRecordOfVersion1(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join("testdata", "record-v1.json"))
@@ -257,7 +271,7 @@ func TestRecordOfVersion1(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := whole()
-	want.Version, want.Launcher = 1, Owner{}
+	want.Version, want.Launcher, want.Digests = 1, Owner{}, nil
 	got, err := parseRecord(data, "alice")
 	if !reflect.DeepEqual(got, want) || err != nil {
 		t.Errorf("read %+v, %v; want %+v", got, err, want)
@@ -342,7 +356,7 @@ func TestRecordThatIsNone(t *testing.T) {
 // FuzzRecord: whatever stands in the file, reading it does not fail otherwise
 // than by an error, and what is believed can be the pod that was asked for.
 func FuzzRecord(f *testing.F) {
-	for _, name := range []string{"record-v1.json", "record-v2.json", "record-v3.json"} {
+	for _, name := range []string{"record-v1.json", "record-v2.json", "record-v3.json", "record-v3-without-digests.json"} {
 		data, err := os.ReadFile(filepath.Join("testdata", name))
 		if err != nil {
 			f.Fatal(err)

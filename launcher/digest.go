@@ -1,0 +1,153 @@
+package launcher
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
+	"github.com/podlaunch/podlaunch/launcher/internal/program"
+)
+
+// askedOf returns what tells the digests of a launch by l, in place of the pod called
+// name, which was launched by i.
+func askedOf(l Launcher, name string, i ownership.Intent) asked {
+	dir, id := i.Dir, i.Launch // and not the rest of i
+	return func(spec Spec) (*ownership.Digests, error) {
+		spec.Name = name
+		return newLaunch(&l, opLaunch, spec).askedWithin(dir, id)
+	}
+}
+
+// askedWithin is digestsOfSpec, but does not wait much longer than Launcher.Timeout for
+// what hangs. A panic goes on.
+func (n *attempt) askedWithin(dir string, id uuid.UUID) (*ownership.Digests, error) {
+	ctx := context.Background()
+	if n.Timeout >= 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, n.Timeout)
+		defer cancel()
+	}
+	asking := spawn(func() (*ownership.Digests, error) { return n.digestsOfSpec(ctx, dir, id) })
+	o, ok := within(ctx, patience, asking)
+	switch {
+	case !ok:
+		go func() { // ends with digestsOfSpec
+			if late := <-asking; late.crash != nil {
+				n.logLate(late.crash)
+			}
+		}()
+		return nil, fmt.Errorf("the command's resolver, or a filesystem, has not returned within %v: %w", n.Timeout, ctx.Err())
+	case o.crash != nil:
+		o.crash.resume()
+	}
+	return o.value, o.err
+}
+
+// digestsOfSpec returns the digests of a launch of n's spec, as they would be if that
+// were the launch with id, in dir.
+func (n *attempt) digestsOfSpec(ctx context.Context, dir string, id uuid.UUID) (*ownership.Digests, error) {
+	if err := n.spec.validate(n.OverlayTransport); err != nil {
+		return nil, err
+	}
+	workDir, err := n.spec.workDir()
+	if err != nil {
+		return nil, err
+	}
+	// Where an overlay's file would be does not count, so any base will do.
+	cmd, err := n.resolve(ctx, site{base: filepath.Dir(dir), dir: dir})
+	if err != nil {
+		return nil, fmt.Errorf("resolve the command: %w", err)
+	}
+	return n.digests(id, workDir, cmd)
+}
+
+// digests returns those of a launch with id of cmd, in workDir. They are of what was
+// asked for: what a probe or the launcher adds to it is left out. The error says
+// that the program's file is there and cannot be seen; the other digests are good.
+//
+// The text of the overlay, or the path of its file, is taken out of arguments and
+// environment.
+func (n *attempt) digests(id uuid.UUID, workDir string, cmd resolved) (*ownership.Digests, error) {
+	d := digester(id)
+	overlay := n.spec.Overlay
+	if cmd.overlayPath != "" {
+		overlay = cmd.overlayPath
+	}
+	digests := &ownership.Digests{
+		Command:     d.text("command", cmd.Path),
+		Arguments:   d.list("arguments", cmd.Args, overlay),
+		Overlay:     d.text("overlay", n.spec.Overlay),
+		Environment: d.list("environment", askedEnviron(cmd.Env), overlay),
+		Directory:   d.text("directory", workDir),
+	}
+	file, err := program.Identify(cmd.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // a Starter may start it on another machine
+		return digests, nil
+	case err != nil:
+		return digests, err
+	}
+	digests.File = d.text("file", fmt.Sprintf("%d bytes, %s", file.Size, file.Modified.UTC().Format(time.RFC3339Nano)))
+	if file.Build != "" {
+		digests.Build = d.text("build", file.Build)
+	}
+	return digests, nil
+}
+
+// A digester makes digests, with the id of a launch as their key. So they do not show
+// that two launches have the same overlay, and nobody can look a secret up in a list
+// that was made before. Who may read the record can still guess: its file is the
+// user's alone, as is the environment of the process.
+type digester uuid.UUID
+
+// digestSize is how many bytes of an HMAC-SHA-256 a digest has.
+const digestSize = 16
+
+// text returns the digest of s, which is what.
+func (d digester) text(what, s string) string { return d.digest(what, [][]string{{s}}) }
+
+// list returns the digest of a list, which is what, without the text without. It
+// tells the place of that, but not what it was.
+func (d digester) list(what string, list []string, without string) string {
+	pieces := make([][]string, len(list))
+	for i, s := range list {
+		switch {
+		case s == without:
+			pieces[i] = []string{"", ""} // also of an overlay that is empty
+		case without == "":
+			pieces[i] = []string{s}
+		default:
+			pieces[i] = strings.Split(s, without)
+		}
+	}
+	return d.digest(what, pieces)
+}
+
+// digest returns the digest of lists, which are what. No two that are different are
+// written alike.
+func (d digester) digest(what string, lists [][]string) string {
+	var text []byte
+	add := func(s string) { text = append(binary.AppendUvarint(text, uint64(len(s))), s...) }
+	add(what)
+	text = binary.AppendUvarint(text, uint64(len(lists)))
+	for _, list := range lists {
+		text = binary.AppendUvarint(text, uint64(len(list)))
+		for _, s := range list {
+			add(s)
+		}
+	}
+	mac := hmac.New(sha256.New, d[:])
+	mac.Write(text)
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:digestSize])
+}
