@@ -54,6 +54,10 @@
 // exception is what C code opens so while the launch forks. Signals that this process ignores are
 // ignored by the pod as well (signal(7)); a pod that cares resets them.
 //
+// The environment is the caller's or [Spec.Env], without what the caller's service
+// manager has told the caller, and with POD_NAME and POD_RUNTIME_DIR: the pod's name
+// and its runtime directory.
+//
 // # Secrets
 //
 // An overlay is an argument of the pod, as is what [Spec.Args] holds, and every

@@ -714,6 +714,43 @@ func TestManagerVariables(t *testing.T) {
 	}
 }
 
+// W16: a pod learns its name and its directory from the environment, whatever the
+// caller and the probe have put there, and an Exec also from its arguments.
+func TestFactsReachThePod(t *testing.T) {
+	names := []string{"POD_NAME", "POD_RUNTIME_DIR"}
+	for _, name := range names {
+		t.Setenv(name, "that of the launcher, which is a pod itself")
+	}
+	for _, c := range []struct {
+		name      string
+		env, more []string // of the Spec, of the probe
+	}{
+		{"inherited", nil, nil},
+		{"nothing given", []string{}, nil},
+		{"given otherwise", each(names, "the caller's"), each(names, "the probe's")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t)
+			r.L.Ready = preparer(func(_ context.Context, s *readiness.Setup) (readiness.Probe, error) {
+				s.Env = c.more
+				return readiness.ReadyLine{}, nil
+			})
+			r.L.Command = launcher.Exec("/bin/sh", "-c", `printf 'INSOMNIA-READY\t%s\t%s\n' "$POD_NAME" "$POD_RUNTIME_DIR/sock" >&2; test "$*" = "$POD_RUNTIME_DIR/sock of alice" && read line < "$0"`,
+				r.Fifo("never"), "{sock}", "of", "{name}")
+			pod := r.Launch(launcher.Spec{Name: "alice", Env: c.env})
+			if want := filepath.Join(r.Dir("alice"), "sock"); pod.Endpoint().Address != want {
+				t.Errorf("the pod announces %q, want %q", pod.Endpoint().Address, want)
+			}
+			vars := environ(t, pod.PID())
+			for _, want := range []string{"POD_NAME=alice", "POD_RUNTIME_DIR=" + r.Dir("alice")} {
+				if !slices.Contains(vars, want) {
+					t.Errorf("%s is not in the environment: %q", want, vars)
+				}
+			}
+		})
+	}
+}
+
 func each(names []string, value string) []string {
 	var env []string
 	for _, name := range names {

@@ -46,7 +46,9 @@ type Spec struct {
 	Args []string
 
 	// Env is the pod's environment, as in [exec.Cmd]: nil means the caller's;
-	// the last of several values of a variable counts.
+	// the last of several values of a variable counts. Every pod gets POD_NAME
+	// and POD_RUNTIME_DIR besides, which are its Name and its runtime directory.
+	// They count before Env, as does what the probe adds ([readiness.Setup.Env]).
 	Env []string
 
 	// LogStdout sends the pod's standard output to the log too. Otherwise it

@@ -66,13 +66,22 @@ func (n *attempt) request(p *plan) StartRequest {
 		Files:      make([]*os.File, lockDescriptor-firstFile+1),
 		PIDEnv:     p.probe.setup.PIDEnv,
 	}
-	req.Command.Env = podEnviron(p.cmd.Env, p.workDir, p.probe.setup.Env)
+	req.Command.Env = podEnviron(p.cmd.Env, p.workDir, slices.Concat(p.probe.setup.Env, n.facts(p)))
 	if n.spec.LogStdout {
 		req.Stdout = p.log.Sink
 	}
 	copy(req.Files, p.probe.setup.Files)
 	req.Files[lockDescriptor-firstFile] = p.name.File()
 	return req
+}
+
+// facts are the variables by which a pod learns what it is. They come last, and so
+// count before others of the same name: this program may be a pod itself.
+func (n *attempt) facts(p *plan) []string {
+	return []string{
+		"POD_NAME=" + n.spec.Name,
+		"POD_RUNTIME_DIR=" + p.dir,
+	}
 }
 
 // podConfig is what does not change in the life of the pod called name.
@@ -127,8 +136,7 @@ func (n *attempt) warnOfSecret(cmd Command) {
 // (sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3)).
 var managerVariables = []string{"NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID"}
 
-// podEnviron returns env, which is nil for the caller's, with more appended; nil
-// if it is just the caller's. What the caller's own service manager has told
+// podEnviron returns env, which is nil for the caller's, with more appended. What the caller's own service manager has told
 // the caller is left out: a pod that found it would report to that manager. A
 // variable that has another value was meant for the pod, and stays.
 func podEnviron(env []string, workDir string, more []string) []string {
@@ -136,9 +144,6 @@ func podEnviron(env []string, workDir string, more []string) []string {
 		name, value, _ := strings.Cut(e, "=")
 		own, set := os.LookupEnv(name)
 		return slices.Contains(managerVariables, name) && set && own == value
-	}
-	if env == nil && more == nil && !slices.ContainsFunc(os.Environ(), inherited) {
-		return nil
 	}
 	if env == nil {
 		env = (&exec.Cmd{Dir: workDir}).Environ() // it sets PWD
