@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -41,11 +40,6 @@ func Start(ctx context.Context, c Command) (*Process, error) {
 	defer unix.Close(null)
 	fds := descriptors(c.Files, null)
 	last := len(fds) - 1
-	highest, start := descriptorsToClose(fds)
-	fds = slices.Grow(fds, max(highest+1-len(fds), 0))
-	for len(fds) <= highest {
-		fds = append(fds, closed)
-	}
 	pidfd := -1
 	attr := &syscall.ProcAttr{
 		Dir: c.Dir,
@@ -62,7 +56,7 @@ func Start(ctx context.Context, c Command) (*Process, error) {
 			return nil, explainStart(err, c, last)
 		}
 	}
-	pid, err := startProcess(ctx, start, path, argv, attr)
+	pid, err := startProcess(ctx, path, argv, attr)
 	runtime.KeepAlive(c.Files)
 	if err != nil {
 		return nil, explainStart(err, c, last)
@@ -107,11 +101,11 @@ func withPIDEnv(c Command) (path string, argv []string) {
 // it, or another thread forked while it was being written and its child has
 // not come to its exec yet.
 //
-// It does not use os.StartProcess for start, whose Process holds a descriptor of its own
+// It does not use os.StartProcess, whose Process holds a descriptor of its own
 // and whose Wait blocks a thread for each process (golang.org/issue/60481).
-func startProcess(ctx context.Context, start forkExec, path string, argv []string, attr *syscall.ProcAttr) (pid int, err error) {
+func startProcess(ctx context.Context, path string, argv []string, attr *syscall.ProcAttr) (pid int, err error) {
 	tried := func() bool {
-		pid, _, err = start(path, argv, attr)
+		pid, err = forkExec(path, argv, attr)
 		return !errors.Is(err, syscall.ETXTBSY)
 	}
 	if !tried() {
