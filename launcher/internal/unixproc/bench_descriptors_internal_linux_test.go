@@ -33,7 +33,7 @@ func BenchmarkDescriptors(b *testing.B) {
 			})
 			b.Run("read", func(b *testing.B) {
 				for b.Loop() {
-					_, _ = inheritable(false)
+					inheritable(false)
 				}
 			})
 			for name, start := range map[string]func(string, []string, *syscall.ProcAttr) (int, error){"fork": justFork, "fork closing": forkExec} {

@@ -40,20 +40,15 @@ var looks sync.RWMutex
 // attr.Files and no other one.
 func forkExec(path string, argv []string, attr *syscall.ProcAttr) (pid int, err error) {
 	looks.RLock()
-	highest, beyond, err := descriptorsToClose(attr.Files)
-	if err == nil && len(beyond) == 0 {
+	highest, beyond := descriptorsToClose(attr.Files)
+	if len(beyond) == 0 {
 		defer looks.RUnlock()
 		return forkClosing(highest, path, argv, attr)
 	}
 	looks.RUnlock()
-	if err != nil {
-		return 0, err
-	}
 	looks.Lock()
 	defer looks.Unlock()
-	if highest, beyond, err = descriptorsToClose(attr.Files); err != nil {
-		return 0, err
-	}
+	highest, beyond = descriptorsToClose(attr.Files)
 	defer markClosed(beyond)()
 	return forkClosing(highest, path, argv, attr)
 }
@@ -72,15 +67,14 @@ func forkClosing(highest int, path string, argv []string, attr *syscall.ProcAttr
 
 // descriptorsToClose returns what a child has to close that gets those in given: all
 // up to highest, and those in beyond, which it cannot close itself.
-func descriptorsToClose(given []uintptr) (highest int, beyond []int, err error) {
+func descriptorsToClose(given []uintptr) (highest int, beyond []int) {
 	limit := descriptorLimit()
 	highest, few, known := askDescriptors()
 	if few && fits(highest, given, limit) {
-		return highest, nil, nil
+		return highest, nil
 	}
-	open, err := inheritable(known)
 	highest = 0
-	for _, fd := range open {
+	for _, fd := range inheritable(known) {
 		switch {
 		case fd < len(given): // it is replaced, or closed
 		case fits(fd, given, limit):
@@ -89,7 +83,7 @@ func descriptorsToClose(given []uintptr) (highest int, beyond []int, err error) 
 			beyond = append(beyond, fd)
 		}
 	}
-	return highest, beyond, err
+	return highest, beyond
 }
 
 // fits reports whether a child that closes all descriptors up to highest has enough
@@ -112,14 +106,19 @@ func fits(highest int, given []uintptr, limit uint64) bool {
 
 // inheritable returns the descriptors that are open and not closed on exec. If counted,
 // the system can tell how many are open.
-func inheritable(counted bool) ([]int, error) {
+func inheritable(counted bool) (found []int) {
 	if counted {
 		if found, ok := askEach(countDescriptors()); ok {
-			return found, nil
+			return found
 		}
 	}
 	all, err := readDescriptors()
-	return slices.DeleteFunc(all, func(fd int) bool { _, inherited := askOne(fd); return !inherited }), err
+	if err != nil { // no descriptor is left, or this thread must not read (landlock(7))
+		for fd := range 1 << 16 {
+			all = append(all, fd)
+		}
+	}
+	return slices.DeleteFunc(all, func(fd int) bool { _, inherited := askOne(fd); return !inherited })
 }
 
 // askEach is inheritable where count descriptors are open. It asks one number after the

@@ -28,6 +28,33 @@ const SIGCONT = syscall.SIGCONT
 // program: an interpreter that is missing, for instance. Where no process can be
 // identified (see [Identify]) nothing is started.
 func Start(ctx context.Context, c Command) (*Process, error) {
+	s, err := Prepare(c)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	p, err := s.Fork(ctx)
+	if err != nil {
+		return nil, s.Explain(err)
+	}
+	return p, nil
+}
+
+// A Starting is a process that is about to be started. It is [Start] in parts: what
+// may hang on a filesystem, Prepare and Explain, need not be done by the thread that
+// forks.
+type Starting struct {
+	command Command
+	null    int
+	path    string
+	argv    []string
+	attr    *syscall.ProcAttr
+	pidfd   int
+}
+
+// Prepare looks and makes all that is needed before the fork. The caller calls Close
+// when it is over, whether it has forked or not.
+func Prepare(c Command) (*Starting, error) {
 	if _, _, err := here(); err != nil {
 		return nil, err
 	}
@@ -37,31 +64,52 @@ func Start(ctx context.Context, c Command) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the null device: %w", err)
 	}
-	defer unix.Close(null)
-	fds := descriptors(c.Files, null)
-	last := len(fds) - 1
-	pidfd := -1
-	attr := &syscall.ProcAttr{
+	s := &Starting{command: c, null: null, pidfd: -1}
+	s.attr = &syscall.ProcAttr{
 		Dir: c.Dir,
 		// Environ keeps the last value of each variable, and sets PWD where the
 		// environment is the caller's.
 		Env:   (&exec.Cmd{Env: c.Env, Dir: c.Dir}).Environ(),
-		Files: fds,
-		Sys:   sysProcAttr(&pidfd),
+		Files: descriptors(c.Files, null),
+		Sys:   sysProcAttr(&s.pidfd),
 	}
-	path, argv := withPIDEnv(c)
+	s.path, s.argv = withPIDEnv(c)
 	if len(c.PIDEnv) > 0 {
 		// The shell would say it on the log, and exit.
 		if err := unix.Access(c.Path, unix.X_OK); err != nil {
-			return nil, explainStart(err, c, last)
+			s.Close()
+			return nil, s.Explain(err)
 		}
 	}
-	pid, err := startProcess(ctx, path, argv, attr)
-	runtime.KeepAlive(c.Files)
+	return s, nil
+}
+
+// Fork starts the process, as a child of the calling thread with all that this thread
+// has of its own: its namespaces, its rights and the filters on it. Its error is the
+// system's own: see Explain. It is called once.
+//
+// Apart from fork and exec it reads nothing from a filesystem but /proc. The exec may
+// hang if the program is on one that does not answer.
+func (s *Starting) Fork(ctx context.Context) (*Process, error) {
+	pid, err := startProcess(ctx, s.path, s.argv, s.attr)
+	runtime.KeepAlive(s.command.Files)
 	if err != nil {
-		return nil, explainStart(err, c, last)
+		return nil, err
 	}
-	return newProcess(pid, pidfd), nil
+	return newProcess(pid, s.pidfd), nil
+}
+
+// Explain says what the error of Fork means for the program.
+func (s *Starting) Explain(err error) error {
+	return explainStart(err, s.command, len(s.attr.Files)-1)
+}
+
+// Close frees what Prepare has made. More than once is the same as once.
+func (s *Starting) Close() {
+	if s.null >= 0 {
+		unix.Close(s.null)
+	}
+	s.null = -1
 }
 
 // descriptors returns what is to be the child's descriptors.
