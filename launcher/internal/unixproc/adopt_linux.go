@@ -40,7 +40,7 @@ func Adopt(id Identity) (*Process, error) {
 		return nil, err
 	}
 	child := false
-	if err := p.withPidfd(func(fd int) { child = isChild(fd) }); err == nil && child {
+	if err := p.withPidfd(func(fd int) { child = isChild(fd, p.pid) }); err == nil && child {
 		p.kin = ours.take(p.pid, p, id.Start)
 	}
 	return p, nil

@@ -105,3 +105,8 @@ func (p *Process) Notes() []string { return nil }
 
 // sweep has nothing to do here: every child has its goroutine.
 func sweep() {}
+
+// forkKnown is forkExec: there are no pidfds.
+func forkKnown(path string, argv []string, attr *syscall.ProcAttr) (pid int, err error) {
+	return forkExec(path, argv, attr)
+}

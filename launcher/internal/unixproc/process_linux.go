@@ -40,6 +40,33 @@ type Process struct {
 	over   bool       // Reap or Release was called: no more signals
 }
 
+// forkKnown is forkExec where the pidfd may be refused to the fork (CLONE_PIDFD, clone(2)),
+// as an emulator of system calls does, or the filter of a container. It is then opened by
+// the child's number. That is the child's own unless it was reaped by now, which the
+// program may do, and its number has become another child's.
+func forkKnown(path string, argv []string, attr *syscall.ProcAttr) (pid int, err error) {
+	pid, err = forkExec(path, argv, attr)
+	if !isRefused(err) {
+		return pid, err
+	}
+	sys := *attr.Sys
+	sys.PidFD = nil
+	plain := *attr
+	plain.Sys = &sys
+	if pid, err = forkExec(path, argv, &plain); err != nil {
+		return 0, err
+	}
+	*attr.Sys.PidFD = -1
+	if pidfd, err := unix.PidfdOpen(pid, 0); err == nil {
+		if isChild(pidfd, pid) {
+			*attr.Sys.PidFD = pidfd
+		} else {
+			unix.Close(pidfd)
+		}
+	}
+	return pid, nil
+}
+
 // sweep reaps the children that were released and have ended.
 func sweep() { ours.sweep() }
 
@@ -117,7 +144,7 @@ func (p *Process) unreaped() bool {
 		return p.pinned
 	}
 	is := false
-	err := p.withPidfd(func(fd int) { is = isChild(fd) })
+	err := p.withPidfd(func(fd int) { is = isChild(fd, p.pid) })
 	return err == nil && is
 }
 
@@ -163,22 +190,37 @@ func (p *Process) look(idType, id, flags int) bool {
 		return gone
 	}
 	info, err := waitid(idType, id, unix.WNOWAIT|flags)
-	if errors.Is(err, unix.EINVAL) && idType == unix.P_PIDFD {
-		// Linux 5.3 has pidfds that can be polled, and no P_PIDFD yet.
-		return p.look(unix.P_PID, p.pid, flags)
-	}
-	if err == nil && info.pid == 0 {
-		return false
-	}
 	switch {
+	case err == nil && info.pid == 0:
+		return false
 	case err == nil:
 		p.end(info.exit(), p.kin != shared)
-	case idType == unix.P_PIDFD:
-		// ECHILD: it ended, and somebody else has reaped it (SIGCHLD is ignored,
-		// or this program calls wait4(-1)). Its number may be another's by now.
+	case errors.Is(err, unix.ECHILD) && idType == unix.P_PIDFD:
+		// It ended, and somebody else has reaped it (SIGCHLD is ignored, or this
+		// program calls wait4(-1)). Its number may be another's by now.
 		p.end(awaitReapedExit(id), false)
-	default:
+	case errors.Is(err, unix.ECHILD):
 		p.end(Exit{}, false)
+	case idType == unix.P_PIDFD: // it is refused: see peekChild
+		return p.look(unix.P_PID, p.pid, flags)
+	case flags&unix.WNOHANG == 0:
+		return until(context.Background(), p.lookByStat)
+	default:
+		return p.lookByStat()
+	}
+	return true
+}
+
+// lookByStat is look where waitid(2) is not to be had.
+func (p *Process) lookByStat() bool {
+	st, err := ReadStat(p.pid)
+	switch {
+	case isGone(err) || err == nil && st.Parent != os.Getpid(): // somebody else has reaped it
+		p.end(Exit{}, false)
+	case err == nil && st.Dead():
+		p.end(st.exit(), p.kin != shared)
+	default:
+		return false
 	}
 	return true
 }
@@ -252,7 +294,7 @@ func (p *Process) lost() (is bool) {
 			is, _ = pollEnd(fd)
 			return
 		}
-		_, err := peek(unix.P_PIDFD, fd)
+		_, err := peekChild(fd, p.pid)
 		is = errors.Is(err, unix.ECHILD)
 	})
 	return is || err != nil
@@ -292,7 +334,7 @@ func (p *Process) reap() {
 	}
 	_ = p.withPidfd(func(fd int) {
 		if p.kin == found {
-			awaitReaper(fd)
+			awaitReaper(fd, p.pid)
 		}
 		reapBy(unix.P_PIDFD, fd, p.pid)
 	})

@@ -153,7 +153,7 @@ func withPIDEnv(c Command) (path string, argv []string) {
 // and whose Wait blocks a thread for each process (golang.org/issue/60481).
 func startProcess(ctx context.Context, path string, argv []string, attr *syscall.ProcAttr) (pid int, err error) {
 	tried := func() bool {
-		pid, err = forkExec(path, argv, attr)
+		pid, err = forkKnown(path, argv, attr)
 		return !errors.Is(err, syscall.ETXTBSY)
 	}
 	if !tried() {
