@@ -54,6 +54,9 @@ func (n *attempt) prepareProbe(ctx context.Context, dir string) (*prepared, erro
 	if len(p.setup.Files) > readiness.MaxFiles {
 		return nil, fmt.Errorf("the probe %s hands over %d files, the limit is %d", readiness.Describe(n.Ready), len(p.setup.Files), readiness.MaxFiles)
 	}
+	if err := n.spec.checkApart(p.setup.Files); err != nil {
+		return nil, err
+	}
 	if err := checkStrings("readiness.Setup.Env", p.setup.Env); err != nil {
 		return nil, err
 	}

@@ -120,6 +120,11 @@ func (n *attempt) request(p *plan) StartRequest {
 		req.Stdout = p.log.Sink
 	}
 	copy(req.Files, p.probe.setup.Files)
+	for i, f := range n.spec.Files { // they want other places, see checkApart
+		if f != nil {
+			req.Files[i] = f
+		}
+	}
 	req.Files[lockDescriptor-firstFile] = p.name.File()
 	return req
 }
