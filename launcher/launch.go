@@ -93,6 +93,11 @@ func (n *attempt) check(ctx context.Context) error {
 	if err := n.spec.validate(n.OverlayTransport); err != nil {
 		return n.failure(StageResolve, err)
 	}
+	if local, ok := localOf(n.Starter); ok {
+		if err := local.validate(); err != nil {
+			return n.failure(StageStart, err)
+		}
+	}
 	if ctx.Err() != nil {
 		return n.failure(StageResolve, whyOver(ctx))
 	}

@@ -19,6 +19,9 @@ import (
 // 131072 with its final NUL; execve(2)).
 const MaxOverlay = 128<<10 - 1
 
+// maxFiles is how many Spec.Files there can be: those before lockDescriptor.
+const maxFiles = 17
+
 // ErrInvalidSpec says that a launch was asked for what cannot be done. Nothing
 // was started, nor created, unless it takes the probe to tell ([Spec.Files]). The error
 // that wraps it says which field of [Spec] it is, and which limit.
@@ -94,8 +97,8 @@ func (s *Spec) validate(transport OverlayTransport) error {
 
 // checkFiles makes sure that each of Files can be handed over.
 func (s *Spec) checkFiles() error {
-	if most := lockDescriptor - firstFile; len(s.Files) > most {
-		return fmt.Errorf("%w: Files has %d files, the limit is %d, for the pod's lock comes next: %w", ErrInvalidSpec, len(s.Files), most, syscall.E2BIG)
+	if len(s.Files) > maxFiles {
+		return fmt.Errorf("%w: Files has %d files, the limit is %d, for the pod's lock comes next: %w", ErrInvalidSpec, len(s.Files), maxFiles, syscall.E2BIG)
 	}
 	for i, f := range s.Files {
 		if f != nil && isClosed(f) {
@@ -109,16 +112,6 @@ func (s *Spec) checkFiles() error {
 func isClosed(f *os.File) bool {
 	conn, err := f.SyscallConn()
 	return err != nil || conn.Control(func(uintptr) {}) != nil
-}
-
-// checkApart makes sure that the probe's files want other places than Files.
-func (s *Spec) checkApart(probes []*os.File) error {
-	for i, f := range s.Files {
-		if f != nil && i < len(probes) && probes[i] != nil {
-			return fmt.Errorf("%w: Files[%d] is to be descriptor %d of the pod, where the probe has put a file; leave it nil, and go on after it", ErrInvalidSpec, i, firstFile+i)
-		}
-	}
-	return nil
 }
 
 // checkStrings makes sure that each of list, the field called what, can be

@@ -60,7 +60,7 @@ func (n *attempt) prepareStart(ctx context.Context, p *plan, s *starting) (err e
 	if s.overlay != nil {
 		s.request.Files = append(s.request.Files, s.overlay) // it is overlayDescriptor
 	}
-	if local, ok := n.Starter.(Local); ok { // another may hang
+	if local, ok := localOf(n.Starter); ok { // another may hang
 		if s.local, err = local.prepare(s.request); err != nil {
 			return err
 		}

@@ -40,7 +40,7 @@ func BenchmarkDescriptors(b *testing.B) {
 				b.Run(name, func(b *testing.B) {
 					for b.Loop() {
 						pidfd := -1
-						pid, err := start("/bin/true", []string{"true"}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}, Sys: sysProcAttr(&pidfd)})
+						pid, err := start("/bin/true", []string{"true"}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}, Sys: sysProcAttr(Command{}, &pidfd)})
 						if err != nil {
 							b.Fatal(err)
 						}

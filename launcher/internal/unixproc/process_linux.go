@@ -12,8 +12,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func sysProcAttr(pidfd *int) *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setsid: true, PidFD: pidfd}
+// sysProcAttr returns what the process of c is to be; its pidfd goes to pidfd.
+func sysProcAttr(c Command, pidfd *int) *syscall.SysProcAttr {
+	var sys syscall.SysProcAttr
+	if c.Attr != nil {
+		sys = *c.Attr
+	}
+	sys.Setsid, sys.PidFD = !c.NoSession, pidfd
+	return &sys
+}
+
+// checkFlags refuses what would not be a child of ours, or share with us what it must
+// not: only namespaces can be new.
+func checkFlags(attr *syscall.SysProcAttr) error {
+	const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC |
+		unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWTIME
+	if other := attr.Cloneflags &^ namespaces; other != 0 {
+		return fmt.Errorf("%s cannot have %#x, only namespaces: %w", "Cloneflags", other, syscall.EINVAL)
+	}
+	return nil
 }
 
 // A Process is a child of this program, or one that was adopted, that leads a
@@ -238,7 +255,8 @@ func (p *Process) end(exit Exit, pinned bool) {
 	}
 }
 
-// Signal sends sig, a syscall.Signal, to the whole group. It returns
+// Signal sends sig, a syscall.Signal, to the whole group, or to the process alone while
+// it leads none (Command.NoSession). It returns
 // [os.ErrProcessDone] once there is nobody left to get it.
 func (p *Process) Signal(_ context.Context, sig os.Signal) error {
 	number, ok := sig.(syscall.Signal)
@@ -265,7 +283,12 @@ func (p *Process) signalLocked(sig syscall.Signal) error {
 	refused := error(unix.ESRCH)
 	if p.pidfd != nil {
 		var err error
-		if ctlErr := p.withPidfd(func(fd int) { err = signalGroup(fd, sig) }); ctlErr != nil {
+		ctlErr := p.withPidfd(func(fd int) {
+			if err = signalGroup(fd, sig); errors.Is(err, unix.ESRCH) { // it leads no group, or is gone
+				err = unix.PidfdSendSignal(fd, sig, nil, 0)
+			}
+		})
+		if ctlErr != nil {
 			return ctlErr
 		}
 		// The kernel may be too old for it (EINVAL, ENOSYS), and the filter of a
@@ -280,7 +303,11 @@ func (p *Process) signalLocked(sig syscall.Signal) error {
 	if !p.pinned || p.lost() {
 		return refused // the number is not to be trusted
 	}
-	return unix.Kill(-p.pid, sig)
+	err := unix.Kill(-p.pid, sig)
+	if errors.Is(err, unix.ESRCH) { // it leads no group
+		err = unix.Kill(p.pid, sig)
+	}
+	return err
 }
 
 // lost reports whether the process has just lost its number, or may have, which Wait

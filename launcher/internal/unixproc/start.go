@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"reflect"
 	"runtime"
 	"strings"
 	"syscall"
@@ -22,7 +23,7 @@ const Supported = true
 // SIGCONT wakes a process that is stopped.
 const SIGCONT = syscall.SIGCONT
 
-// Start starts c in a session and a group of its own, and returns once the program
+// Start starts c, in a session and a group of its own unless c says otherwise, and returns once the program
 // runs. ctx bounds the starting only. When Start fails it leaves no process and
 // nothing open; its error wraps the system's own, and says what that means for a
 // program: an interpreter that is missing, for instance. Where no process can be
@@ -38,6 +39,21 @@ func Start(ctx context.Context, c Command) (*Process, error) {
 		return nil, s.Explain(err)
 	}
 	return p, nil
+}
+
+// CheckAttr returns an error if a Command cannot have attr: it names a field that Start
+// sets itself, or that makes of the process what it cannot be.
+func CheckAttr(attr *syscall.SysProcAttr) error {
+	if attr == nil {
+		return nil
+	}
+	fields := reflect.ValueOf(attr).Elem()
+	for _, name := range []string{"Ptrace", "Setpgid", "Pgid", "Foreground", "Setctty", "Noctty", "Ctty", "PidFD"} {
+		if f := fields.FieldByName(name); f.IsValid() && !f.IsZero() {
+			return fmt.Errorf("%s cannot be set: %w", name, syscall.EINVAL)
+		}
+	}
+	return checkFlags(attr)
 }
 
 // A Starting is a process that is about to be started. It is [Start] in parts: what
@@ -71,7 +87,7 @@ func Prepare(c Command) (*Starting, error) {
 		// environment is the caller's.
 		Env:   (&exec.Cmd{Env: c.Env, Dir: c.Dir}).Environ(),
 		Files: descriptors(c.Files, null),
-		Sys:   sysProcAttr(&s.pidfd),
+		Sys:   sysProcAttr(c, &s.pidfd),
 	}
 	s.path, s.argv = withPIDEnv(c)
 	if len(c.PIDEnv) > 0 {

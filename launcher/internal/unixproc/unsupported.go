@@ -36,6 +36,9 @@ func (*Starting) Explain(err error) error { return err }
 // Close does nothing.
 func (*Starting) Close() {}
 
+// CheckAttr leaves it to Start.
+func CheckAttr(*syscall.SysProcAttr) error { return nil }
+
 // PID returns 0.
 func (*Process) PID() int { return 0 }
 
