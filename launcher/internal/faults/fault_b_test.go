@@ -3,6 +3,7 @@
 package faults_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -21,6 +22,7 @@ import (
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
@@ -517,6 +519,8 @@ func withoutPidfd(t *testing.T, calls ...refusal) {
 	podrig.MustBe(t, r.Fail(t.Context(), podrig.Alice), launcher.ErrExitedEarly)
 	r.mustBeUnowned()
 
+	adoptOrphan(t)
+
 	taken := r.Fifo("taken")
 	r.L.Command = podrig.Script("spawn hang", "notify "+taken, "hang")
 	d := podrig.NewDeadline()
@@ -532,6 +536,52 @@ func withoutPidfd(t *testing.T, calls ...refusal) {
 	}
 	podrig.MustEndBy(t, pod, syscall.SIGKILL)
 	podrig.MustBeGone(t, pod.PID())
+}
+
+// adoptOrphan adopts a process that is no child of ours, and ends it.
+func adoptOrphan(t *testing.T) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	// Not by os/exec, which cannot do without waitid(2). The option -m gives it a group.
+	sh, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", `set -m; sleep 1000 >/dev/null & echo $!`},
+		&syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, w.Fd(), 2}})
+	w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := syscall.Wait4(sh, nil, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	if _, err := fmt.Fscan(r, &pid); err != nil {
+		t.Fatal(err)
+	}
+	id, err := unixproc.Identify(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := unixproc.Adopt(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := p.Wait(over); !errors.Is(err, context.Canceled) {
+		t.Errorf("it lives, and Wait returns %v", err)
+	}
+	if err := p.Signal(t.Context(), syscall.SIGKILL); err != nil {
+		t.Error(err)
+	}
+	if _, err := p.Wait(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := p.Reap(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
 
 // B30: without /proc a process cannot be told from another that will have its

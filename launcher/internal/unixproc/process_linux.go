@@ -45,6 +45,9 @@ type Process struct {
 	pidfd *os.File // nil where there is none (before Linux 5.4), or none that can be polled: see ended
 	kin   kinship
 
+	id   Identity           // of a process that is not our child and has no pidfd
+	stop context.CancelFunc // ends the goroutine that looks for its end; else nil
+
 	// waiting is held, by sending, by the one goroutine that waits on pidfd;
 	// others wait for it or for ended.
 	waiting chan struct{}
@@ -200,7 +203,10 @@ func (p *Process) poll(ctx context.Context) (Exit, error) {
 // closed. It waits for that unless flags has WNOHANG.
 func (p *Process) look(idType, id, flags int) bool {
 	if p.kin == foreign {
-		exit, gone := lookFromAfar(id)
+		exit, gone := Exit{}, p.lost()
+		if p.pidfd != nil {
+			exit, gone = lookFromAfar(id)
+		}
 		if gone {
 			p.end(exit, false)
 		}
@@ -314,7 +320,11 @@ func (p *Process) signalLocked(sig syscall.Signal) error {
 // has not seen yet: a child that was reaped, or any other process that has ended.
 func (p *Process) lost() (is bool) {
 	if p.pidfd == nil {
-		return false
+		err := error(nil)
+		if p.kin == foreign {
+			err = p.id.Check()
+		}
+		return errors.Is(err, ErrGone) || errors.Is(err, ErrStranger)
 	}
 	err := p.withPidfd(func(fd int) {
 		if p.kin == foreign {
@@ -380,7 +390,11 @@ func (p *Process) Release() {
 	p.closePidfd()
 }
 
+// closePidfd ends what looks for the end of the process.
 func (p *Process) closePidfd() {
+	if p.stop != nil {
+		p.stop()
+	}
 	if p.pidfd != nil {
 		p.pidfd.Close()
 	}
