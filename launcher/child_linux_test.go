@@ -100,7 +100,7 @@ func TestChild(t *testing.T) {
 		want := slices.DeleteFunc(os.Environ(), func(e string) bool {
 			return strings.HasPrefix(e, "NOTIFY_SOCKET=") || strings.HasPrefix(e, "PWD=")
 		})
-		want = append(want, "PWD="+dir)
+		want = append(want, "PWD="+dir, "POD_NAME=alice", "POD_RUNTIME_DIR="+r.Dir("alice"))
 		got := environ(t, pid)
 		slices.Sort(want)
 		slices.Sort(got)
@@ -110,8 +110,10 @@ func TestChild(t *testing.T) {
 	})
 	t.Run("environment that is given", func(t *testing.T) {
 		given := []string{"ONLY=this", "LD_PRELOAD="}
-		pod := stillRig(t).Launch(launcher.Spec{Name: "alice", Env: given})
-		if diff := difference(given, environ(t, pod.PID())); diff != "" {
+		r := stillRig(t)
+		pod := r.Launch(launcher.Spec{Name: "alice", Env: given})
+		want := append(given, "POD_NAME=alice", "POD_RUNTIME_DIR="+r.Dir("alice"))
+		if diff := difference(want, environ(t, pod.PID())); diff != "" {
 			t.Errorf("B35: nothing of the caller's (-want +got):\n%s", diff)
 		}
 	})

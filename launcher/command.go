@@ -130,6 +130,16 @@ func (s Self) ResolveCommand(_ context.Context, req Request) (Command, error) {
 // a program that is not written to be a pod. A path without a slash is looked
 // up on PATH as for [PodCommand]. Spec.Overlay and Spec.Session mean nothing
 // to such a program, and are refused with [ErrInvalidSpec].
+//
+// Three words in args stand for what is known only when the pod is launched,
+// wherever they are in an argument:
+//
+//	{name}  the pod's name
+//	{dir}   its runtime directory
+//	{sock}  "sock" in that directory, where the default probe expects the socket
+//
+// Any other word in braces stays as it is, and so do path and Spec.Args: whoever
+// makes the Spec can write what they mean.
 func Exec(path string, args ...string) CommandResolver {
 	return execCommand{path, append([]string(nil), args...)}
 }
@@ -147,7 +157,22 @@ func (e execCommand) ResolveCommand(_ context.Context, req Request) (Command, er
 		return Command{}, fmt.Errorf("%w: Session is set, and launcher.Exec(%q) takes none", ErrInvalidSpec, e.path)
 	}
 	path, err := lookPath(e.path, "launcher.Exec")
-	return Command{Path: path, Args: concat(e.args, req.Spec.Args), Env: req.Spec.Env}, err
+	return Command{Path: path, Args: concat(fillIn(e.args, req), req.Spec.Args), Env: req.Spec.Env}, err
+}
+
+// fillIn returns args with what the words in braces stand for. What it puts in is not
+// looked at again: a name may hold braces.
+func fillIn(args []string, req Request) []string {
+	words := strings.NewReplacer(
+		"{name}", req.Spec.Name,
+		"{dir}", req.RuntimeDir,
+		"{sock}", filepath.Join(req.RuntimeDir, "sock"),
+	)
+	filled := make([]string, len(args))
+	for i, arg := range args {
+		filled[i] = words.Replace(arg)
+	}
+	return filled
 }
 
 // First is the first of several resolvers that resolves. One whose error wraps

@@ -113,6 +113,29 @@ func TestPodArguments(t *testing.T) {
 	}
 }
 
+// W16: words in braces in the arguments of Exec stand for what a launch knows,
+// and everything else stays as it is.
+func TestExecFillsIn(t *testing.T) {
+	req := launcher.Request{Spec: launcher.Spec{Name: "{dir}", Args: []string{"{name}"}}, RuntimeDir: "/run/{sock}"}
+	for arg, want := range map[string]string{
+		"{name}":              "{dir}", // what is put in is not looked at again
+		"{dir}":               "/run/{sock}",
+		"--unix={sock},x":     "--unix=/run/{sock}/sock,x",
+		"{dir}/{name}.pid":    "/run/{sock}/{dir}.pid",
+		"{{name}}":            "{{dir}}",
+		"{Name} {} {pid} {na": "{Name} {} {pid} {na",
+		"":                    "",
+	} {
+		cmd, err := launcher.Exec("/bin/sh", arg).ResolveCommand(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := difference([]string{want, "{name}"}, cmd.Args); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", arg, diff)
+		}
+	}
+}
+
 // A resolver is a value without state of a launch: it shares no slice with
 // another launch's command, nor with its caller.
 func TestCommandsShareNothing(t *testing.T) {

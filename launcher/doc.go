@@ -50,10 +50,15 @@
 //
 // Standard input and, unless [Spec.LogStdout] is set, standard output are the
 // null device. Descriptor 20 is the lock on the pod's name, which the pod need
-// not know of. No other descriptor is inherited, not even one that this process
+// not know of. From 3 on there are [Spec.Files], and what the probe hands over. No other
+// descriptor is inherited, not even one that this process
 // has from its own parent, or that C code in it has opened without O_CLOEXEC; the
 // exception is what C code opens so while the launch forks. Signals that this process ignores are
 // ignored by the pod as well (signal(7)); a pod that cares resets them.
+//
+// The environment is the caller's or [Spec.Env], without what the caller's service
+// manager has told the caller, and with POD_NAME and POD_RUNTIME_DIR: the pod's name
+// and its runtime directory.
 //
 // # Secrets
 //

@@ -14,7 +14,8 @@ import (
 )
 
 // Launch starts the pod that spec describes and returns once it is ready. It
-// fails with an [*Error], always; see there for the reasons.
+// fails with an [*Error], always; see there for the reasons. The process is forked in
+// the goroutine that calls Launch, see [Local].
 //
 // ctx bounds the launch, and nothing after it. The same goes for
 // [Launcher.Timeout]. A launch that ends without a pod ends the pod's
@@ -92,6 +93,11 @@ func (n *attempt) check(ctx context.Context) error {
 	if err := n.spec.validate(n.OverlayTransport); err != nil {
 		return n.failure(StageResolve, err)
 	}
+	if local, ok := localOf(n.Starter); ok {
+		if err := local.validate(); err != nil {
+			return n.failure(StageStart, err)
+		}
+	}
 	if ctx.Err() != nil {
 		return n.failure(StageResolve, whyOver(ctx))
 	}
@@ -127,60 +133,16 @@ func (n *attempt) whole(ctx context.Context) (*Pod, error) {
 	return pod, nil
 }
 
-// A stuckError says that a step hangs. What was made is not undone now, but when that
-// step returns: it may still use it.
-type stuckError struct{ e *Error }
-
-func (s stuckError) Error() string { return s.e.Error() }
-
-// watched runs steps in a goroutine, for a strategy or a filesystem may hang in a
-// system call that no context ends, and waits for it as long as that makes sense. A
-// panic goes on.
-func (n *attempt) watched(ctx context.Context, steps func() (*Pod, error)) (*Pod, error) {
-	running := spawn(steps)
-	o, ok := n.await(ctx, running)
-	switch {
-	case !ok && n.fate.CompareAndSwap(fateOpen, fateGivenUp):
-		go n.late(running)
-		return nil, stuckError{n.stuck(ctx)}
-	case !ok:
-		go n.late(running)
-		n.log.Warn("the pod is ready, and what only its launch needed is not cleared yet", "pid", n.pod.PID())
-		return n.pod, nil
-	case o.crash != nil:
-		o.crash.pass()
-	}
-	return o.value, o.err
-}
-
-// late waits for steps that were not waited for any more, and undoes what was made. It
-// ends with them.
-func (n *attempt) late(running <-chan outcome[*Pod]) {
-	o := <-running
-	if o.crash != nil {
-		n.logLate(o.crash)
-	}
-	switch {
-	case n.fate.Load() == fateReady:
-		n.log.Debug("cleared away what only the launch needed")
-	case n.pod != nil:
-		n.log.Warn("the pod was recorded as ready after its launch was given up on, and stays", "pid", n.pod.PID())
-		n.pod.Release() // nobody has it
-	default:
-		c, left := n.made.undo()
-		if c != nil {
-			n.logLate(c)
-		}
-		n.log.Warn("cleared away what a late launch had made", "error", errors.Join(o.err, left))
-	}
-}
-
-// line takes the steps of a launch: those up to the process, the wait for readiness,
-// and the record that it is ready. The wait has bounds of its own. So it runs here, and
-// a pod that is not ready yet has one goroutine less.
+// line takes the steps of a launch: those up to the process, the process, the wait for
+// readiness, and the record that it is ready. What may hang is watched; the process and
+// the wait watch what they have to themselves. The fork is made here, by the thread of
+// whoever called Launch. And a pod that is not ready yet has one goroutine less.
 func (n *attempt) line(ctx context.Context) (*Pod, error) {
 	var p plan
-	pod, err := n.watched(ctx, func() (*Pod, error) { return n.begin(ctx, &p) })
+	if _, err := n.watched(ctx, func() (*Pod, error) { return nil, n.begin(ctx, &p) }); err != nil {
+		return nil, err
+	}
+	pod, err := runStep(n, stepProcess, func() (*Pod, error) { return n.start(ctx, &p) })
 	if err != nil {
 		return nil, err
 	}
@@ -194,40 +156,38 @@ func (n *attempt) line(ctx context.Context) (*Pod, error) {
 	})
 }
 
-// begin takes the steps up to a process that runs, each once, each with what those
+// begin takes the steps before the process, each once, each with what those
 // before it have made, and completes p. What a step makes it adds to n.made.
 //
 // What can be refused is refused before anything is made: the command is
 // resolved before the directory is there.
-func (n *attempt) begin(ctx context.Context, p *plan) (_ *Pod, err error) {
+func (n *attempt) begin(ctx context.Context, p *plan) (err error) {
 	if p.workDir, err = runStep(n, stepWorkDir, n.spec.workDir); err != nil {
-		return nil, err
+		return err
 	}
 	at, err := runStep(n, stepBase, func() (site, error) { return n.findSite(ctx) })
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if p.cmd, err = runStep(n, stepCommand, func() (resolved, error) { return n.resolve(ctx, at) }); err != nil {
-		return nil, err
+		return err
 	}
 	if p.name, err = runStep(n, stepClaim, func() (*claimed, error) { return n.claim(ctx, at) }); err != nil {
-		return nil, err
+		return err
 	}
 	dir, err := runStep(n, stepDirectory, func() (podDir, error) { return n.makeDirectory(ctx, p.name) })
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if p.dir = dir.path; p.dir != at.dir { // a Resolver that hashes names, for one
 		at.dir = p.dir
 		if p.cmd, err = runStep(n, stepCommand, func() (resolved, error) { return n.resolve(ctx, at) }); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if p.log, err = runStep(n, stepLog, func() (*logsource.Log, error) { return n.openLog(ctx, dir) }); err != nil {
-		return nil, err
+		return err
 	}
-	if p.probe, err = runStep(n, stepPrepare, func() (*prepared, error) { return n.prepareProbe(ctx, p.dir) }); err != nil {
-		return nil, err
-	}
-	return runStep(n, stepProcess, func() (*Pod, error) { return n.start(ctx, p) })
+	p.probe, err = runStep(n, stepPrepare, func() (*prepared, error) { return n.prepareProbe(ctx, p.dir) })
+	return err
 }

@@ -2,7 +2,9 @@ package launcher
 
 import (
 	"context"
+	"fmt"
 	"os"
+	"syscall"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
@@ -12,21 +14,86 @@ import (
 //
 // The process gets a session of its own, and with it a process group of its
 // own, no controlling terminal, and no descriptors but those of the request.
-type Local struct{}
+//
+// [Launcher.Launch] forks it in the goroutine of its caller. A goroutine that is locked
+// to a thread ([runtime.LockOSThread]), and has restricted that, gets a pod that is
+// restricted in the same way, as with os/exec. So a program on a filesystem that does
+// not answer may hold the caller up. A Starter of one's own that calls Start runs in
+// another goroutine.
+type Local struct {
+	// Attr is what else the process is to be: its user, its root, its namespaces, its
+	// ambient capabilities, its cgroup, its parent-death signal. Nil means nothing.
+	// It is not changed.
+	//
+	// What Local sees to itself cannot be set, and a launch with it fails with
+	// [ErrInvalidSpec] before anything starts: Ptrace, Setpgid, Pgid, Foreground,
+	// Setctty, Noctty, Ctty, PidFD, and Cloneflags other than those for namespaces.
+	// Setsid makes no difference.
+	//
+	// The paths of a launch are looked at outside of a root or a mount namespace that
+	// this gives the process. One of another user can neither enter its runtime
+	// directory nor be stopped without the right to signal it, and a probe that checks
+	// who answers refuses it.
+	Attr *syscall.SysProcAttr
+
+	// NoSession starts the process in this program's session and group. It is for a
+	// program that calls setsid(2) itself and takes a refusal for fatal: the system
+	// refuses it to whoever leads a group. Once the program has called it, everything
+	// is as without NoSession. Until then, or for ever if it does not, signals go to
+	// the process alone and not to its children; and it gets those that a terminal
+	// sends to this program's group, as for Ctrl-C.
+	NoSession bool
+}
 
 var _ Starter = Local{}
 
+// localOf returns the Local that s is, if it is one, and nothing around it.
+func localOf(s Starter) (Local, bool) {
+	if l, ok := s.(*Local); ok && l != nil {
+		return *l, true
+	}
+	l, ok := s.(Local)
+	return l, ok
+}
+
 // Start implements [Starter]. Its error wraps the system's own, and says what
 // it means for a program: an interpreter that is missing, for instance.
-func (Local) Start(ctx context.Context, req StartRequest) (Process, error) {
-	return asChild(unixproc.Start(ctx, unixproc.Command{
-		Path:   req.Command.Path,
-		Args:   req.Command.Args,
-		Env:    req.Command.Env,
-		Dir:    req.WorkDir,
-		Files:  append([]*os.File{nil, req.Stdout, req.Stderr}, req.Files...),
-		PIDEnv: req.PIDEnv,
-	}))
+func (l Local) Start(ctx context.Context, req StartRequest) (Process, error) {
+	s, err := l.prepare(req)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	p, err := s.Fork(ctx)
+	if err != nil {
+		return nil, s.Explain(err)
+	}
+	return child{p}, nil
+}
+
+// validate reports what is wrong with l.
+func (l Local) validate() error {
+	if err := unixproc.CheckAttr(l.Attr); err != nil {
+		return fmt.Errorf("%w: Local.Attr: %w", ErrInvalidSpec, err)
+	}
+	return nil
+}
+
+// prepare is the part of Start before the fork.
+func (l Local) prepare(req StartRequest) (*unixproc.Starting, error) {
+	if err := l.validate(); err != nil {
+		return nil, err
+	}
+	return unixproc.Prepare(unixproc.Command{
+		Path:      req.Command.Path,
+		Args:      req.Command.Args,
+		Env:       req.Command.Env,
+		Dir:       req.WorkDir,
+		Files:     append([]*os.File{nil, req.Stdout, req.Stderr}, req.Files...),
+		PIDEnv:    req.PIDEnv,
+		Attr:      l.Attr,
+		NoSession: l.NoSession,
+	})
 }
 
 // adoptProcess returns the process with the Identity, or the error of

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -54,10 +55,23 @@ func (n *attempt) prepareProbe(ctx context.Context, dir string) (*prepared, erro
 	if len(p.setup.Files) > readiness.MaxFiles {
 		return nil, fmt.Errorf("the probe %s hands over %d files, the limit is %d", readiness.Describe(n.Ready), len(p.setup.Files), readiness.MaxFiles)
 	}
+	if err := n.spec.checkApart(p.setup.Files); err != nil {
+		return nil, err
+	}
 	if err := checkStrings("readiness.Setup.Env", p.setup.Env); err != nil {
 		return nil, err
 	}
 	return p, checkVariables("readiness.Setup.PIDEnv", p.setup.PIDEnv)
+}
+
+// checkApart makes sure that the files of the probe want other places than s.Files.
+func (s *Spec) checkApart(probes []*os.File) error {
+	for i, f := range s.Files {
+		if f != nil && i < len(probes) && probes[i] != nil {
+			return fmt.Errorf("%w: Files[%d] is to be descriptor %d of the pod, where the probe has put a file; leave it nil, and go on after it", ErrInvalidSpec, i, firstFile+i)
+		}
+	}
+	return nil
 }
 
 // checkVariables makes sure that a shell can set each of names, the field

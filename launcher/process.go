@@ -22,10 +22,10 @@ const (
 	// firstFile is the first descriptor of a process after the standard ones.
 	firstFile = 3
 
-	// lockDescriptor is where the pod finds its lock, which it need not know
+	// lockDescriptor is where the pod finds its lock: 20. It need not know
 	// of: behind all that a program may expect at a fixed place. 3 belongs to
 	// LISTEN_FDS and to s6, the single digits to shell scripts.
-	lockDescriptor = 20
+	lockDescriptor = firstFile + maxFiles
 
 	// overlayDescriptor is where a pod finds its overlay, if it is a descriptor:
 	// next to its lock.

@@ -96,6 +96,79 @@ func TestSetupReachesThePod(t *testing.T) {
 	}
 }
 
+// Spec.Files reach the pod at their places, beside what the probe puts there, and stay
+// open here.
+func TestSpecFiles(t *testing.T) {
+	r := newRig(t)
+	fds := filepath.Join(r.Base, "fds")
+	r.L.Command = podrig.Script("fds "+fds, "listen", "ready", "hang")
+	r.L.Ready = readiness.Sequence{preparer(func(_ context.Context, s *readiness.Setup) (readiness.Probe, error) {
+		f, err := os.Create(filepath.Join(r.Base, "probe"))
+		if err != nil {
+			return nil, err
+		}
+		return nil, s.AddFileAt(4, f)
+	})}
+	files := make([]*os.File, 17)
+	for at, name := range map[int]string{0: "three", 16: "nineteen"} {
+		f, err := os.Create(filepath.Join(r.Base, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		files[at] = f
+	}
+	r.Launch(launcher.Spec{Name: "alice", Files: files})
+	open := descriptors(t, fds)
+	for fd, name := range map[string]string{"3": "three", "4": "probe", "19": "nineteen", "20": ".alice.pod"} {
+		if got := filepath.Base(open[fd]); got != name {
+			t.Errorf("descriptor %s is %q, want %q", fd, open[fd], name)
+		}
+	}
+	for _, at := range []int{0, 16} {
+		if _, err := files[at].Stat(); err != nil {
+			t.Errorf("Files[%d]: %v", at, err)
+		}
+	}
+}
+
+// Spec.Files that cannot be handed over are refused before a process is started.
+func TestSpecFilesRefused(t *testing.T) {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	closed, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	for _, c := range []struct {
+		name  string
+		files []*os.File
+		probe readiness.Probe
+		says  string
+	}{
+		{"too many", make([]*os.File, 18), nil, "Files has 18 files, the limit is 17"},
+		{"closed", []*os.File{nil, closed}, nil, "Files[1] is closed"},
+		{"where NotifyFD writes", []*os.File{null}, readiness.NotifyFD{}, "Files[0] is to be descriptor 3 of the pod, where the probe has put a file"},
+		{"where Listener listens", []*os.File{null}, readiness.Listener{}, "Files[0] is to be descriptor 3 of the pod, where the probe has put a file"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, podrig.Serve...)
+			r.L.Ready = c.probe
+			e := r.Fail(t.Context(), launcher.Spec{Name: "alice", Files: c.files})
+			podrig.MustBe(t, e, launcher.ErrInvalidSpec)
+			podrig.MustSay(t, e, c.says)
+			if e.PID != 0 {
+				t.Errorf("pid %d was started", e.PID)
+			}
+			r.L.Ready = nil // for what the rig launches now
+		})
+	}
+}
+
 // variables reads what the fake pod's step env has written.
 func variables(t *testing.T, path string) map[string]string {
 	t.Helper()
@@ -709,6 +782,43 @@ func TestManagerVariables(t *testing.T) {
 			}
 			if c.env == nil && vars["ORDINARY"] != "kept" {
 				t.Error("an ordinary variable is gone")
+			}
+		})
+	}
+}
+
+// W16: a pod learns its name and its directory from the environment, whatever the
+// caller and the probe have put there, and an Exec also from its arguments.
+func TestFactsReachThePod(t *testing.T) {
+	names := []string{"POD_NAME", "POD_RUNTIME_DIR"}
+	for _, name := range names {
+		t.Setenv(name, "that of the launcher, which is a pod itself")
+	}
+	for _, c := range []struct {
+		name      string
+		env, more []string // of the Spec, of the probe
+	}{
+		{"inherited", nil, nil},
+		{"nothing given", []string{}, nil},
+		{"given otherwise", each(names, "the caller's"), each(names, "the probe's")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t)
+			r.L.Ready = preparer(func(_ context.Context, s *readiness.Setup) (readiness.Probe, error) {
+				s.Env = c.more
+				return readiness.ReadyLine{}, nil
+			})
+			r.L.Command = launcher.Exec("/bin/sh", "-c", `printf 'INSOMNIA-READY\t%s\t%s\n' "$POD_NAME" "$POD_RUNTIME_DIR/sock" >&2; test "$*" = "$POD_RUNTIME_DIR/sock of alice" && read line < "$0"`,
+				r.Fifo("never"), "{sock}", "of", "{name}")
+			pod := r.Launch(launcher.Spec{Name: "alice", Env: c.env})
+			if want := filepath.Join(r.Dir("alice"), "sock"); pod.Endpoint().Address != want {
+				t.Errorf("the pod announces %q, want %q", pod.Endpoint().Address, want)
+			}
+			vars := environ(t, pod.PID())
+			for _, want := range []string{"POD_NAME=alice", "POD_RUNTIME_DIR=" + r.Dir("alice")} {
+				if !slices.Contains(vars, want) {
+					t.Errorf("%s is not in the environment: %q", want, vars)
+				}
 			}
 		})
 	}

@@ -19,9 +19,12 @@ import (
 // 131072 with its final NUL; execve(2)).
 const MaxOverlay = 128<<10 - 1
 
+// maxFiles is how many Spec.Files there can be: those before lockDescriptor.
+const maxFiles = 17
+
 // ErrInvalidSpec says that a launch was asked for what cannot be done. Nothing
-// was created or started. The error that wraps it says which field of [Spec]
-// it is, and which limit.
+// was started, nor created, unless it takes the probe to tell ([Spec.Files]). The error
+// that wraps it says which field of [Spec] it is, and which limit.
 var ErrInvalidSpec = errors.New("invalid spec")
 
 // A Spec describes one launch.
@@ -46,8 +49,17 @@ type Spec struct {
 	Args []string
 
 	// Env is the pod's environment, as in [exec.Cmd]: nil means the caller's;
-	// the last of several values of a variable counts.
+	// the last of several values of a variable counts. Every pod gets POD_NAME
+	// and POD_RUNTIME_DIR besides, which are its Name and its runtime directory.
+	// They count before Env, as does what the probe adds ([readiness.Setup.Env]).
 	Env []string
+
+	// Files are handed to the pod, from descriptor 3 on, as exec.Cmd.ExtraFiles are;
+	// a nil one is closed there. There are at most 17, for 20 is the pod's lock. What
+	// the probe hands over ([readiness.Setup.Files]) needs other places: if both want
+	// one, the launch fails with ErrInvalidSpec before the process starts. They stay
+	// the caller's, who closes them once Launch has returned.
+	Files []*os.File
 
 	// LogStdout sends the pod's standard output to the log too. Otherwise it
 	// goes to the null device.
@@ -80,7 +92,26 @@ func (s *Spec) validate(transport OverlayTransport) error {
 	if err := checkStrings("Env", s.Env); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidSpec, err)
 	}
+	return s.checkFiles()
+}
+
+// checkFiles makes sure that each of Files can be handed over.
+func (s *Spec) checkFiles() error {
+	if len(s.Files) > maxFiles {
+		return fmt.Errorf("%w: Files has %d files, the limit is %d, for the pod's lock comes next: %w", ErrInvalidSpec, len(s.Files), maxFiles, syscall.E2BIG)
+	}
+	for i, f := range s.Files {
+		if f != nil && isClosed(f) {
+			return fmt.Errorf("%w: Files[%d] is closed: %w", ErrInvalidSpec, i, os.ErrClosed)
+		}
+	}
 	return nil
+}
+
+// isClosed reports whether f is closed. It leaves alone whether f blocks.
+func isClosed(f *os.File) bool {
+	conn, err := f.SyscallConn()
+	return err != nil || conn.Control(func(uintptr) {}) != nil
 }
 
 // checkStrings makes sure that each of list, the field called what, can be

@@ -32,13 +32,14 @@ func TestSpecEnv(t *testing.T) {
 	r := newRig(t)
 	env := []string{"A=1", "B=2", "A=3", "EMPTY=", "BYTES=\xff"}
 	before := slices.Clone(env)
-	if diff := difference([]string{"A=3", "B=2", "BYTES=\xff", "EMPTY="}, r.environment(env)); diff != "" {
+	facts := []string{"POD_NAME=alice", "POD_RUNTIME_DIR=" + r.Dir("alice")}
+	if diff := difference(append([]string{"A=3", "B=2", "BYTES=\xff", "EMPTY="}, facts...), r.environment(env)); diff != "" {
 		t.Errorf("environment (-want +got):\n%s", diff)
 	}
 	if !slices.Equal(before, env) {
 		t.Errorf("the caller's slice was changed: %q", env)
 	}
-	if got := r.environment([]string{}); !slices.Equal(got, []string{""}) {
+	if got := r.environment([]string{}); !slices.Equal(got, facts) {
 		t.Errorf("without any environment the pod got %q", got)
 	}
 	t.Setenv("INHERITED", "yes")

@@ -12,38 +12,88 @@ import (
 	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
-// start starts the process and records it. It closes the log's Sink and the
-// probe's files, whether it worked or not: a process that was started has its own.
+// start starts the process and records it. Where the process is a child of ours, the
+// fork is made here, by the thread of whoever called Launch, as with os/exec: if its
+// goroutine is locked to a thread, the process has the namespaces, the rights and the
+// filters of that. What may hang in a filesystem before and after that is watched, and
+// so is a Starter that is not ours. It closes the log's Sink and the probe's files: a
+// process that was started has its own.
 func (n *attempt) start(ctx context.Context, p *plan) (*Pod, error) {
+	var s starting
+	if _, err := n.watched(ctx, func() (*Pod, error) { return nil, n.prepareStart(ctx, p, &s) }); err != nil {
+		return nil, err
+	}
+	if s.local != nil {
+		s.process, s.err = asChild(s.local.Fork(ctx))
+	}
+	return n.watched(ctx, func() (*Pod, error) { return n.finishStart(ctx, p, &s) })
+}
+
+// A starting is a process that is about to be started, and then how that went.
+type starting struct {
+	request StartRequest
+	overlay *os.File           // nil, or what the process inherits
+	local   *unixproc.Starting // nil: a Starter starts it that is not ours
+	intent  ownership.Intent
+
+	process Process
+	err     error
+}
+
+// close frees what only the start needs. More than once is the same as once.
+func (s *starting) close() {
+	if s.local != nil {
+		s.local.Close()
+	}
+	s.overlay.Close() // also of nil
+}
+
+// prepareStart makes s, and records that there will be a process.
+func (n *attempt) prepareStart(ctx context.Context, p *plan, s *starting) (err error) {
+	if ctx.Err() != nil {
+		return whyOver(ctx)
+	}
+	n.made.add("what the start of its process needed is not closed", func() error { s.close(); return nil })
+	s.request = n.request(p)
+	if s.overlay, err = n.placeOverlay(p.name, p.cmd); err != nil {
+		return err
+	}
+	if s.overlay != nil {
+		s.request.Files = append(s.request.Files, s.overlay) // it is overlayDescriptor
+	}
+	if local, ok := localOf(n.Starter); ok { // another may hang
+		if s.local, err = local.prepare(s.request); err != nil {
+			return err
+		}
+	}
+	s.intent = n.intent(p)
+	if err := p.name.Intend(s.intent); err != nil {
+		return fmt.Errorf("record launch %v: %w", n.id, err)
+	}
+	p.name.forked = true
+	return nil
+}
+
+// finishStart records the process of s.
+func (n *attempt) finishStart(ctx context.Context, p *plan, s *starting) (*Pod, error) {
+	defer s.close()
 	defer p.probe.setup.CloseFiles()
 	if p.log.Sink != nil {
 		defer p.log.Sink.Close()
 	}
-	if ctx.Err() != nil {
-		return nil, whyOver(ctx)
-	}
-	req := n.request(p)
-	overlay, err := n.placeOverlay(p.name, p.cmd)
-	if err != nil {
-		return nil, err
-	}
-	if overlay != nil {
-		defer overlay.Close()
-		req.Files = append(req.Files, overlay) // it is overlayDescriptor
-	}
-	intent := n.intent(p)
-	if err := p.name.Intend(intent); err != nil {
-		return nil, fmt.Errorf("record launch %v: %w", n.id, err)
-	}
-	p.name.forked = true
-	proc, err := n.Starter.Start(ctx, req)
 	switch {
-	case err != nil:
-		return nil, err
-	case proc == nil:
+	case s.local == nil:
+		s.process, s.err = n.Starter.Start(ctx, s.request)
+	case s.err != nil:
+		s.err = s.local.Explain(s.err)
+	}
+	switch {
+	case s.err != nil:
+		return nil, s.err
+	case s.process == nil:
 		return nil, errors.New("the starter returned neither a process nor an error")
 	}
-	pod := newPod(n.podConfig(n.spec.Name, intent), proc)
+	pod := newPod(n.podConfig(n.spec.Name, s.intent), s.process)
 	n.started = true
 	n.note(func(e *Error) { e.PID = pod.PID() })
 	p.name.lives.Store(true) // also if kill panics, or does not return
@@ -67,13 +117,27 @@ func (n *attempt) request(p *plan) StartRequest {
 		Files:      make([]*os.File, lockDescriptor-firstFile+1),
 		PIDEnv:     p.probe.setup.PIDEnv,
 	}
-	req.Command.Env = podEnviron(p.cmd.Env, p.workDir, p.probe.setup.Env)
+	req.Command.Env = podEnviron(p.cmd.Env, p.workDir, slices.Concat(p.probe.setup.Env, n.facts(p)))
 	if n.spec.LogStdout {
 		req.Stdout = p.log.Sink
 	}
 	copy(req.Files, p.probe.setup.Files)
+	for i, f := range n.spec.Files { // they want other places, see checkApart
+		if f != nil {
+			req.Files[i] = f
+		}
+	}
 	req.Files[lockDescriptor-firstFile] = p.name.File()
 	return req
+}
+
+// facts are the variables by which a pod learns what it is. They come last, and so
+// count before others of the same name: this program may be a pod itself.
+func (n *attempt) facts(p *plan) []string {
+	return []string{
+		"POD_NAME=" + n.spec.Name,
+		"POD_RUNTIME_DIR=" + p.dir,
+	}
 }
 
 // podConfig is what does not change in the life of the pod called name, which was

@@ -16,13 +16,14 @@ import (
 // An attempt is one call of Launch: what it was given, which step it is at, and
 // what it has made so far.
 //
-// Goroutines: the steps up to the process run in one, and so does the record, for a
-// strategy or a filesystem may hang in a system call that no context ends. The
-// caller's goroutine waits for them, or gives them up, and then they clear away by
-// themselves what they have made. While the caller's waits for readiness there are one
-// for the probe, one for the tail, and one for Spec.Progress; it joins them. The Pod has one, which waits for the
-// process's end. The one that closes the log of a pod that is ready ends by
-// itself, before the Pod's.
+// Goroutines: the steps before the process run in one, and so do what comes before its
+// fork, what comes after it, and the record that it is ready, for a strategy or a
+// filesystem may hang in a system call that no context ends. The caller's goroutine waits
+// for them, or gives them up, and then they clear away by themselves what they have made.
+// It makes the fork of a Local itself. While it waits for readiness there are one for the
+// probe, one for the tail, and one for Spec.Progress; it joins them. The Pod has one,
+// which waits for the process's end. The one that closes the log of a pod that is ready
+// ends by itself, before the Pod's.
 type attempt struct {
 	Launcher            // with defaults
 	op           string // what was called, see Error.Op
@@ -135,6 +136,9 @@ func runStep[T any](n *attempt, at int32, f func() (T, error)) (v T, err error) 
 	}
 	began := time.Now()
 	v, err = f()
+	if _, hangs := err.(stuckError); hangs {
+		return v, err // it has not ended
+	}
 	stage, why := stepTable[at].stage, err
 	if own, ok := err.(ownError); ok {
 		stage, why = own.e.Stage, own.e.Err
@@ -155,24 +159,6 @@ func (n *attempt) tell(at int32, stage Stage, began time.Time, err error) {
 			n.telling.Store(false)
 		}()
 		n.observation.step(StepInfo{Stage: stage, Name: stepTable[at].name, Began: began, Took: time.Since(began), Err: err})
-	}
-}
-
-// await waits for the outcome of steps. It is the one watchdog against a strategy,
-// or a filesystem, that hangs: if ctx is done and they have not left a step for as long
-// as patience, ok is false. The Observer is no strategy: it may hold up a launch.
-func (n *attempt) await(ctx context.Context, running <-chan outcome[*Pod]) (o outcome[*Pod], ok bool) {
-	select {
-	case o = <-running:
-		return o, true
-	case <-ctx.Done():
-	}
-	for {
-		at, told := n.at.Load(), n.told.Load()
-		o, ok = receive(running, patience)
-		if ok || !n.telling.Load() && n.told.Load() == told && n.at.Load() == at {
-			return o, ok
-		}
 	}
 }
 
@@ -211,6 +197,12 @@ func (n *attempt) stuck(ctx context.Context) *Error {
 	}
 	return e
 }
+
+// A stuckError says that a step hangs. What was made is not undone now, but when that
+// step returns: it may still use it.
+type stuckError struct{ e *Error }
+
+func (s stuckError) Error() string { return s.e.Error() }
 
 // An ownError is what a step fails with that knows more than why: the Error of this
 // launch. An *Error that a strategy returns is of another.

@@ -81,6 +81,7 @@
 //	ignore SIGNAL               ignore a signal from now on
 //	onterm STEPS                take steps when SIGTERM comes, and then exit 0
 //	setsid STEPS                start a child in a session of its own
+//	own-session                 make a session of its own; the system refuses it to who leads a group
 //	exec STEPS                  become another image, with these steps
 //	redirect PATH               send stderr to the file PATH instead
 //	fds PATH                    write which descriptors are open into a file (Linux)

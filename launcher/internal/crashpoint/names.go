@@ -23,7 +23,6 @@ var names = map[uint64]string{
 	unix.SYS_CLONE3:            "clone3",
 	unix.SYS_CLONE:             "clone",
 	unix.SYS_CLOSE:             "close",
-	unix.SYS_CLOSE_RANGE:       "close_range",
 	unix.SYS_CONNECT:           "connect",
 	unix.SYS_DUP3:              "dup3",
 	unix.SYS_EPOLL_CREATE1:     "epoll_create1",

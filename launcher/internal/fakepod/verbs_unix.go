@@ -32,6 +32,7 @@ func systemVerbs(compile compiler) []verb {
 		{"ignore", "SIGNAL", "ignore a signal from now on", signalled(func(_ *pod, sig syscall.Signal) error { signal.Ignore(sig); return nil })},
 		{"onterm", "STEPS", "take steps when SIGTERM comes, and then exit 0", nested(compile, onTerm)},
 		{"setsid", "STEPS", "start a child in a session of its own", nested(compile, setsid)},
+		{"own-session", "", "make a session of its own; the system refuses it to who leads a group", none(func(*pod) error { _, err := syscall.Setsid(); return err })},
 		{"exec", "STEPS", "become another image, with these steps", nested(compile, execAgain)},
 		{"redirect", "PATH", "send stderr to the file PATH instead", required(redirect)},
 		{"fds", "PATH", "write which descriptors are open into a file (Linux)", required(func(_ *pod, path string) error {

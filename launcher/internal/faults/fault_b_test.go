@@ -3,12 +3,15 @@
 package faults_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -19,6 +22,7 @@ import (
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
@@ -471,73 +475,112 @@ func b28(t *testing.T) {
 	}
 }
 
-// B29: where the kernel has no pidfd, or a filter refuses it, a launch keeps all
-// its promises: a thread waits, and signals go by number while that is the
-// pod's.
+// B29, W14: where the kernel has no pidfd, or a filter refuses some call about one with
+// an error of its choice, a launch keeps all its promises: it asks by number while that
+// is the pod's, or a thread waits, or /proc tells.
 func b29(t *testing.T) {
 	const byPidfd = 3 // P_PIDFD
-	for _, c := range []struct {
-		name  string
-		many  bool // descriptors, for then the pidfd is opened, and else it comes with the clone
-		calls []refusal
-	}{
-		{"cannot be opened", true, []refusal{{call: unix.SYS_PIDFD_OPEN, errno: syscall.ENOSYS}}},
-		{"may not be opened", true, []refusal{{call: unix.SYS_PIDFD_OPEN, errno: syscall.EPERM}}},
-		{"cannot be signalled", false, []refusal{{call: unix.SYS_PIDFD_SEND_SIGNAL, errno: syscall.ENOSYS}}},
-		{"may not be signalled", false, []refusal{{call: unix.SYS_PIDFD_SEND_SIGNAL, errno: syscall.EPERM}}},
-		{"cannot be waited for", false, []refusal{{call: unix.SYS_WAITID, errno: syscall.EINVAL, mask: byPidfd, exact: true}}},
-		{"none of it", true, []refusal{
-			{call: unix.SYS_PIDFD_OPEN, errno: syscall.ENOSYS},
-			{call: unix.SYS_PIDFD_SEND_SIGNAL, errno: syscall.ENOSYS},
-			{call: unix.SYS_WAITID, errno: syscall.EINVAL, mask: byPidfd, exact: true},
-		}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			if !refused(t, c.calls...) {
-				return
-			}
-			if c.many {
-				openMany(t)
-			}
-			r := newRig(t)
-			r.L.Grace = podrig.Short
-			r.L.Command = podrig.Script("say one", "spawn hang", "exit 3")
-			e := r.Fail(t.Context(), podrig.Alice)
-			podrig.MustBe(t, e, launcher.ErrExitedEarly)
-			if e.Exit == nil || *e.Exit != (launcher.Exit{Code: 3, Known: true}) {
-				t.Errorf("Exit is %+v", e.Exit)
-			}
-			r.mustBeUnowned()
-
-			taken := r.Fifo("taken")
-			r.L.Command = podrig.Script("spawn hang", "notify "+taken, "hang")
-			d := podrig.NewDeadline()
-			d.PassAt(t, taken)
-			podrig.MustBe(t, r.Fail(d, podrig.Alice), launcher.ErrTimeout)
-			r.mustBeUnowned()
-
-			r.L.Command = podrig.Script("spawn ignore 15 ; hang", "ignore 15", "listen", "ready", "hang")
-			pod := r.Launch(podrig.Alice)
-			podrig.Ping(t, pod)
-			if err := pod.Stop(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			podrig.MustEndBy(t, pod, syscall.SIGKILL)
-			podrig.MustBeGone(t, pod.PID())
-		})
+	calls := map[string]refusal{
+		"come with the clone": {call: unix.SYS_CLONE, mask: unix.CLONE_PIDFD},
+		"be opened":           {call: unix.SYS_PIDFD_OPEN},
+		"be signalled":        {call: unix.SYS_PIDFD_SEND_SIGNAL},
+		"be waited for":       {call: unix.SYS_WAITID, mask: byPidfd, exact: true},
+		"wait at all":         {call: unix.SYS_WAITID},
+	}
+	for _, errno := range []syscall.Errno{syscall.ENOSYS, syscall.EPERM, syscall.EINVAL} {
+		var all []refusal
+		for _, name := range slices.Sorted(maps.Keys(calls)) {
+			c := calls[name]
+			c.errno = errno
+			t.Run(fmt.Sprintf("cannot %s: %s", name, unix.ErrnoName(errno)), func(t *testing.T) { withoutPidfd(t, c) })
+			all = append(all, c)
+		}
+		t.Run("none of it: "+unix.ErrnoName(errno), func(t *testing.T) { withoutPidfd(t, all...) })
 	}
 }
 
-// openMany opens so many descriptors that a launch looks for another way to keep
-// them from its pod.
-func openMany(t *testing.T) {
+// withoutPidfd launches pods where calls are refused.
+func withoutPidfd(t *testing.T, calls ...refusal) {
+	if !refused(t, calls...) {
+		return
+	}
+	r := newRig(t)
+	r.L.Grace = podrig.Short
+	r.L.Command = podrig.Script("say one", "spawn hang", "exit 3")
+	e := r.Fail(t.Context(), podrig.Alice)
+	podrig.MustBe(t, e, launcher.ErrExitedEarly)
+	if e.Exit == nil || *e.Exit != (launcher.Exit{Code: 3, Known: true}) {
+		t.Errorf("Exit is %+v", e.Exit)
+	}
+	r.mustBeUnowned()
+
+	// Who holds the name is no child of ours, and is proven by its start.
+	r.L.Command = podrig.Script("setsid hang", "exit 3")
+	podrig.MustBe(t, r.Fail(t.Context(), podrig.Alice), launcher.ErrExitedEarly)
+	r.mustBeUnowned()
+
+	adoptOrphan(t)
+
+	taken := r.Fifo("taken")
+	r.L.Command = podrig.Script("spawn hang", "notify "+taken, "hang")
+	d := podrig.NewDeadline()
+	d.PassAt(t, taken)
+	podrig.MustBe(t, r.Fail(d, podrig.Alice), launcher.ErrTimeout)
+	r.mustBeUnowned()
+
+	r.L.Command = podrig.Script("spawn ignore 15 ; hang", "ignore 15", "listen", "ready", "hang")
+	pod := r.Launch(podrig.Alice)
+	podrig.Ping(t, pod)
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	podrig.MustEndBy(t, pod, syscall.SIGKILL)
+	podrig.MustBeGone(t, pod.PID())
+}
+
+// adoptOrphan adopts a process that is no child of ours, and ends it.
+func adoptOrphan(t *testing.T) {
 	t.Helper()
-	for range 300 {
-		f, err := os.Open(os.DevNull)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { f.Close() })
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	// Not by os/exec, which cannot do without waitid(2). The option -m gives it a group.
+	sh, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", `set -m; sleep 1000 >/dev/null & echo $!`},
+		&syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, w.Fd(), 2}})
+	w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := syscall.Wait4(sh, nil, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	if _, err := fmt.Fscan(r, &pid); err != nil {
+		t.Fatal(err)
+	}
+	id, err := unixproc.Identify(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := unixproc.Adopt(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := p.Wait(over); !errors.Is(err, context.Canceled) {
+		t.Errorf("it lives, and Wait returns %v", err)
+	}
+	if err := p.Signal(t.Context(), syscall.SIGKILL); err != nil {
+		t.Error(err)
+	}
+	if _, err := p.Wait(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := p.Reap(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -685,7 +728,9 @@ func b35(t *testing.T) {
 	}
 	pod = r.Launch(launcher.Spec{Name: "alice", Env: []string{"PATH=/bin"}})
 	vars = seen()
-	delete(vars, "PWD") // which tells where it is
+	for _, fact := range []string{"PWD", "POD_NAME", "POD_RUNTIME_DIR"} { // what and where it is
+		delete(vars, fact)
+	}
 	if fmt.Sprint(vars) != "map[PATH:/bin]" {
 		t.Errorf("the pod has %v, want what it was to have and nothing else", vars)
 	}

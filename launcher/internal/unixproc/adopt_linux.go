@@ -1,6 +1,7 @@
 package unixproc
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -17,6 +18,9 @@ func Adopt(id Identity) (*Process, error) {
 	fd, err := unix.PidfdOpen(id.PID, 0)
 	if errors.Is(err, unix.ESRCH) {
 		return nil, ErrGone
+	}
+	if isRefused(err) {
+		return adoptByNumber(id)
 	}
 	if err != nil {
 		return nil, os.NewSyscallError("pidfd_open", err)
@@ -40,8 +44,26 @@ func Adopt(id Identity) (*Process, error) {
 		return nil, err
 	}
 	child := false
-	if err := p.withPidfd(func(fd int) { child = isChild(fd) }); err == nil && child {
+	if err := p.withPidfd(func(fd int) { child = isChild(fd, p.pid) }); err == nil && child {
 		p.kin = ours.take(p.pid, p, id.Start)
 	}
+	return p, nil
+}
+
+// adoptByNumber is Adopt where the kernel gives no pidfd. A goroutine looks for the end of
+// a process that is not our child, until Reap or Release is called.
+func adoptByNumber(id Identity) (*Process, error) {
+	if err := id.Check(); err != nil {
+		return nil, err
+	}
+	p := &Process{pid: id.PID, pinned: true, id: id, waiting: make(chan struct{}, 1), ended: make(chan struct{})}
+	if _, err := peek(unix.P_PID, p.pid); err == nil {
+		p.kin = ours.take(p.pid, p, id.Start)
+		go p.look(unix.P_PID, p.pid, 0) // ends with the child
+		return p, nil
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	p.stop = stop
+	go until(ctx, func() bool { return p.look(unix.P_PID, p.pid, unix.WNOHANG) })
 	return p, nil
 }

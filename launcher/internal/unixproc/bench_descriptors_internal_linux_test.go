@@ -12,7 +12,7 @@ import (
 // What it takes to keep descriptors from a child, beside what a fork takes: with
 // more and more of them open.
 func BenchmarkDescriptors(b *testing.B) {
-	for _, open := range []int{0, 100, 400, 4000} {
+	for _, open := range []int{0, 100, 400, 4000, 10000} {
 		b.Run(fmt.Sprintf("%d open", open), func(b *testing.B) {
 			for range open {
 				fd, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -26,19 +26,21 @@ func BenchmarkDescriptors(b *testing.B) {
 					askDescriptors()
 				}
 			})
-			b.Run("read", func(b *testing.B) {
+			b.Run("asked each", func(b *testing.B) {
 				for b.Loop() {
-					highestDescriptor(true)
+					askEach(countDescriptors())
 				}
 			})
-			for name, start := range map[string]forkExec{"fork": syscall.StartProcess, "fork alone": forkExecAlone} {
+			b.Run("read", func(b *testing.B) {
+				for b.Loop() {
+					inheritable(false)
+				}
+			})
+			for name, start := range map[string]func(string, []string, *syscall.ProcAttr) (int, error){"fork": justFork, "fork closing": forkExec} {
 				b.Run(name, func(b *testing.B) {
-					if name == "fork alone" && !canForkAlone() {
-						b.Skip("this kernel cannot")
-					}
 					for b.Loop() {
 						pidfd := -1
-						pid, _, err := start("/bin/true", []string{"true"}, &syscall.ProcAttr{Sys: sysProcAttr(&pidfd)})
+						pid, err := start("/bin/true", []string{"true"}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}, Sys: sysProcAttr(Command{}, &pidfd)})
 						if err != nil {
 							b.Fatal(err)
 						}
@@ -53,4 +55,10 @@ func BenchmarkDescriptors(b *testing.B) {
 			}
 		})
 	}
+}
+
+// justFork starts a process that may inherit anything.
+func justFork(path string, argv []string, attr *syscall.ProcAttr) (int, error) {
+	pid, _, err := syscall.StartProcess(path, argv, attr)
+	return pid, err
 }

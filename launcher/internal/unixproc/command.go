@@ -18,6 +18,12 @@ type Command struct {
 
 	// PIDEnv names variables whose value is the process's own id.
 	PIDEnv []string
+
+	// Attr is what else the process is to be, or nil. CheckAttr has to accept it.
+	Attr *syscall.SysProcAttr
+
+	// NoSession starts the process in this program's session and group.
+	NoSession bool
 }
 
 // An Exit is how a process ended.

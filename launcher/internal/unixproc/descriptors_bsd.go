@@ -4,7 +4,8 @@ package unixproc
 
 import (
 	"errors"
-	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // descriptorDir lists the descriptors of this process (fd(4)). On freebsd it is
@@ -14,10 +15,13 @@ const descriptorDir = "/dev/fd"
 // askDescriptors knows nothing: the directory has to be read.
 func askDescriptors() (highest int, low, known bool) { return 0, false, false }
 
-// forkExecAlone is not there: no thread can have descriptors of its own.
-func forkExecAlone(string, []string, *syscall.ProcAttr) (int, uintptr, error) {
-	return 0, 0, errors.ErrUnsupported
-}
+// countDescriptors does not know either.
+func countDescriptors() int { return 0 }
 
-// canForkAlone reports whether forkExecAlone works.
-func canForkAlone() bool { return false }
+// askOne reports whether a descriptor is open, and whether a child inherits it. One that
+// cannot be asked counts as open.
+func askOne(fd int) (open, inherited bool) {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	open = !errors.Is(err, unix.EBADF)
+	return open, open && (err != nil || flags&unix.FD_CLOEXEC == 0)
+}

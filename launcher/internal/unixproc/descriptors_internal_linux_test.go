@@ -4,16 +4,16 @@ import (
 	"math"
 	"os"
 	"os/exec"
-	"os/signal"
+	"slices"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
-// However many descriptors are open, the highest is found if it is asked for;
-// else many are not looked at, nor is one that is far away.
-func TestHighestDescriptor(t *testing.T) {
+// However many descriptors are open, those are found that a child would inherit, in
+// either way; and the highest of all where they are few.
+func TestInheritable(t *testing.T) {
 	var files []*os.File
 	for range 300 {
 		f, err := os.Open(os.DevNull)
@@ -27,28 +27,34 @@ func TestHighestDescriptor(t *testing.T) {
 	if highest, low, known := askDescriptors(); low && highest < last || known != sizeIsCount(t) || known && !low {
 		t.Errorf("descriptor %d is open, and the highest is %d (%v, %v)", last, highest, low, known)
 	}
-	if highest, few := highestDescriptor(false); highest < last || !few {
-		t.Errorf("descriptor %d is open, and the highest is %d (%v)", last, highest, few)
-	}
-	if highest, few := highestDescriptor(true); few {
-		t.Errorf("300 are few, the highest is %d", highest)
-	}
-	for _, f := range files {
-		f.Close()
-	}
-	far, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 2*fewDescriptors)
+	near, err := syscall.Dup(0) // as C code does it
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(far)
-	if highest, low, known := askDescriptors(); low || known != sizeIsCount(t) {
-		t.Errorf("the highest is %d (%v, %v)", highest, low, known)
+	defer syscall.Close(near)
+	for _, f := range files {
+		f.Close()
 	}
-	if highest, few := highestDescriptor(true); few {
-		t.Errorf("the highest is %d, and they are few", highest)
-	}
-	if highest, _ := highestDescriptor(false); highest < far {
-		t.Errorf("descriptor %d is open, and the highest is %d", far, highest)
+	for _, least := range []int{2 * fewDescriptors, 20 * fewDescriptors} {
+		far, err := unix.FcntlInt(0, unix.F_DUPFD, least)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(far)
+		if highest, low, known := askDescriptors(); low || known != sizeIsCount(t) {
+			t.Errorf("the highest is %d (%v, %v)", highest, low, known)
+		}
+		for _, counted := range []bool{false, sizeIsCount(t)} {
+			found := inheritable(counted)
+			if !slices.Contains(found, near) || !slices.Contains(found, far) {
+				t.Errorf("a child would inherit %d and %d; found is %v", near, far, found)
+			}
+			for _, fd := range found {
+				if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags != 0 {
+					t.Errorf("descriptor %d has the flags %#x (%v)", fd, flags, err)
+				}
+			}
+		}
 	}
 }
 
@@ -61,108 +67,36 @@ func sizeIsCount(t *testing.T) bool {
 	return fi.Size() > 0
 }
 
-// A thread of one's own is never the main one, which does not end; and what
-// happens in it to its descriptors happens to no others. Run in a process whose
-// goroutines mostly run in the main thread.
-func TestInThread(t *testing.T) {
-	const role = "PODLAUNCH_TEST_IN_THREAD"
-	if os.Getenv(role) == "" {
-		c := exec.Command(os.Args[0], "-test.run=^TestInThread$", "-test.v")
-		c.Env = append(os.Environ(), role+"=1", "GOMAXPROCS=1")
-		if out, err := c.CombinedOutput(); err != nil {
-			t.Errorf("%v\n%s", err, out)
-		}
-		return
-	}
-	if !canForkAlone() {
-		t.Skip("this kernel has no close_range with CLOSE_RANGE_CLOEXEC, or a filter forbids it")
-	}
-	open, err := syscall.Dup(0)
-	if err != nil {
+// A mark is taken away again, but not from a descriptor whose number has become
+// another's.
+func TestMarkClosed(t *testing.T) {
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], 0); err != nil {
 		t.Fatal(err)
 	}
-	defer syscall.Close(open)
-	for range 100 {
-		inThread(func() {
-			if unix.Gettid() == unix.Getpid() {
-				t.Error("it runs in the main thread")
-			}
-			if err := leaveDescriptors(firstFile); err != nil {
-				t.Error(err)
-			}
-			if flags, err := unix.FcntlInt(uintptr(open), unix.F_GETFD, 0); err != nil || flags != unix.FD_CLOEXEC {
-				t.Errorf("in the thread the flags are %#x (%v)", flags, err)
-			}
-		})
-		if flags, err := unix.FcntlInt(uintptr(open), unix.F_GETFD, 0); err != nil || flags != 0 {
-			t.Errorf("outside of the thread the flags are %#x (%v)", flags, err)
-		}
-	}
-}
-
-// A process that a thread of its own starts can be waited for like any other, and
-// a program that is not there is an error.
-func TestForkExecAlone(t *testing.T) {
-	if !canForkAlone() {
-		t.Skip("this kernel has no close_range with CLOSE_RANGE_CLOEXEC, or a filter forbids it")
-	}
-	pidfd := -1
-	attr := &syscall.ProcAttr{Files: []uintptr{0, 1, 2}, Sys: sysProcAttr(&pidfd)}
-	if _, _, err := forkExecAlone("/nowhere/no-such-program", []string{"x"}, attr); err != syscall.ENOENT {
-		t.Errorf("a program that is not there: %v", err)
-	}
-	pid, _, err := forkExecAlone("/bin/sh", []string{"sh", "-c", "exit 7"}, attr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if pidfd < 0 {
-		t.Error("there is no pidfd")
-	}
-	p := newProcess(pid, pidfd)
-	if exit, err := p.Wait(t.Context()); err != nil || exit != (Exit{Code: 7, Known: true}) {
-		t.Errorf("it has ended with %v, %v", exit, err)
-	}
-	if err := p.Reap(t.Context()); err != nil {
-		t.Error(err)
-	}
-}
-
-// A process that a thread of its own starts has its pidfd from the fork on, also if it
-// ends at once, and somebody reaps all children. Run in a process that reaps them.
-func TestForkExecAloneWhereChildrenAreReaped(t *testing.T) {
-	const role = "PODLAUNCH_TEST_REAPED"
-	if os.Getenv(role) == "" {
-		c := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-		c.Env = append(os.Environ(), role+"=1")
-		if out, err := c.CombinedOutput(); err != nil {
-			t.Errorf("%v\n%s", err, out)
-		}
-		return
-	}
-	if !canForkAlone() {
-		t.Skip("this kernel has no close_range with CLOSE_RANGE_CLOEXEC, or a filter forbids it")
-	}
-	signal.Ignore(syscall.SIGCHLD) // the kernel reaps them
-	for range 200 {
-		pidfd := -1
-		pid, _, err := forkExecAlone("/bin/false", []string{"false"}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}, Sys: sysProcAttr(&pidfd)})
+	defer unix.Close(ends[0])
+	defer unix.Close(ends[1])
+	flags := func(fd int) int {
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if pidfd < 0 {
-			t.Fatal("there is no pidfd")
-		}
-		p := newProcess(pid, pidfd)
-		if exit, err := p.Wait(t.Context()); err != nil || exit != (Exit{Code: 1, Known: true}) && exit.Known {
-			t.Errorf("it has ended with %v, %v", exit, err)
-		}
-		if err := p.Reap(t.Context()); err != nil {
-			t.Error(err)
-		}
+		return flags
+	}
+	restore := markClosed([]int{ends[0], ends[1]})
+	if flags(ends[0]) != unix.FD_CLOEXEC || flags(ends[1]) != unix.FD_CLOEXEC {
+		t.Error("they are not marked")
+	}
+	if err := unix.Dup3(0, ends[1], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	restore()
+	if flags(ends[0]) != 0 || flags(ends[1]) != unix.FD_CLOEXEC {
+		t.Errorf("the flags are %#x, and that of another file %#x", flags(ends[0]), flags(ends[1]))
 	}
 }
 
-// B26: a descriptor whose number is near the limit or above it, since it was opened
+// B26, W13: a descriptor whose number is near the limit or above it, since it was opened
 // before the limit was set, does not keep a process from being started, and is not
 // inherited. Run in a process of its own, which has one.
 func TestDescriptorAboveLimit(t *testing.T) {
@@ -174,9 +108,6 @@ func TestDescriptorAboveLimit(t *testing.T) {
 			t.Errorf("%v\n%s", err, out)
 		}
 		return
-	}
-	if !canForkAlone() {
-		t.Skip("this kernel has no close_range with CLOSE_RANGE_CLOEXEC, or a filter forbids it")
 	}
 	// The shell that runs the tests may have left us a higher one.
 	if err := unix.CloseRange(100, math.MaxInt32, 0); err != nil {
@@ -211,6 +142,9 @@ func TestDescriptorAboveLimit(t *testing.T) {
 		}
 		if err := p.Reap(t.Context()); err != nil {
 			t.Error(err)
+		}
+		if flags, err := unix.FcntlInt(high, unix.F_GETFD, 0); err != nil || flags != 0 {
+			t.Errorf("with a limit of %d the flags of this program's own descriptor are %#x now (%v)", limit, flags, err)
 		}
 	}
 }

@@ -1,12 +1,8 @@
 package unixproc
 
 import (
-	"math"
-	"os"
-	"runtime"
 	"sync"
-	"syscall"
-	"time"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,35 +14,62 @@ const descriptorDir = "/proc/self/fd"
 // reading descriptorDir, which takes several times as long. The size of that
 // directory is the number of descriptors since Linux 6.2 (proc_pid_fd(5)); poll(2)
 // says of each whether it is open, and if as many are as there are then there is no
-// higher one. If it is not known to be low, known says that it is high.
+// higher one. Another thread may open one in between, and then a higher one would be
+// overlooked: those up to farthest are always asked. If it is not known to be low, known
+// says that it is high, or that poll cannot be asked about so many.
 func askDescriptors() (highest int, low, known bool) {
-	var fi unix.Stat_t
-	if err := unix.Stat(descriptorDir, &fi); err != nil || fi.Size == 0 {
+	count := countDescriptors()
+	if count == 0 {
 		return 0, false, false
 	}
 	all := questions.Get().(*[fewDescriptors]unix.PollFd)
 	defer questions.Put(all)
 	for _, most := range []int{64, fewDescriptors} {
-		if fi.Size > int64(most) {
+		if count > most || int(farthest.Load()) >= most {
 			continue
 		}
 		asked := all[:most]
 		if _, err := unix.Poll(asked, 0); err != nil {
-			return 0, false, false
+			return 0, false, true // the limit on descriptors is lower
 		}
-		open := int64(0)
+		open := 0
 		for fd := range asked {
 			if asked[fd].Revents&unix.POLLNVAL == 0 {
 				open++
 				highest = fd
 			}
 		}
-		if open == fi.Size {
+		if open == count {
+			if _, inherited := askOne(highest); highest >= 64 && inherited {
+				farthest.Store(int64(highest))
+			}
 			return highest, true, true
 		}
 	}
 	return 0, false, true
 }
+
+// countDescriptors returns how many descriptors are open, or 0 if the kernel does not
+// tell.
+func countDescriptors() int {
+	var fi unix.Stat_t
+	if err := unix.Stat(descriptorDir, &fi); err != nil {
+		return 0
+	}
+	return int(fi.Size)
+}
+
+// askOne reports whether a descriptor is open, and whether a child inherits it. One that
+// cannot be asked counts as open. It is a raw system call, as it cannot block, and there
+// may be thousands: the scheduler's part would take longer than the kernel's.
+func askOne(fd int) (open, inherited bool) {
+	flags, _, errno := unix.RawSyscall(unix.SYS_FCNTL, uintptr(fd), unix.F_GETFD, 0)
+	return errno != unix.EBADF, errno != unix.EBADF && (errno != 0 || flags&unix.FD_CLOEXEC == 0)
+}
+
+// farthest is a descriptor that a child would have inherited, as this process has it from
+// its own parent: the highest one that was seen last.
+var farthest atomic.Int64
 
 // questions are what poll is asked of each descriptor: whether it is open, and
 // nothing more.
@@ -57,98 +80,3 @@ var questions = sync.Pool{New: func() any {
 	}
 	return all
 }}
-
-// forkExecAlone starts a process that gets no descriptor but those in attr, by
-// a thread that has left the table of descriptors that all others share, and has
-// marked what is in its copy as closed on exec. What the others open from then on,
-// and how, does not matter; and none of theirs is changed.
-//
-// Until the thread has ended, files that this process closes stay open, as they do
-// until a child that was forked comes to its exec.
-//
-// The pidfd in attr.Sys.PidFD is the one that the fork gives to the thread, carried
-// over. To open it again by the child's number would be unsafe: the program may reap
-// the child, and the number become another's. It is -1 if it cannot be carried.
-func forkExecAlone(path string, argv []string, attr *syscall.ProcAttr) (pid int, handle uintptr, err error) {
-	pidfd := attr.Sys.PidFD
-	if pidfd == nil {
-		pidfd = new(int)
-	}
-	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return 0, 0, os.NewSyscallError("socketpair", err)
-	}
-	defer unix.Close(ends[0])
-	defer unix.Close(ends[1])
-	inThread(func() {
-		threads := -1 // the pidfd, as a descriptor of the thread
-		sys := *attr.Sys
-		sys.PidFD = &threads
-		alone := *attr
-		alone.Sys = &sys
-		if err = leaveDescriptors(firstFile); err == nil {
-			pid, handle, err = syscall.StartProcess(path, argv, &alone)
-		}
-		if err == nil && threads >= 0 {
-			_ = unix.Sendmsg(ends[0], nil, unix.UnixRights(threads), nil, 0)
-		}
-	})
-	*pidfd = -1
-	if err == nil {
-		*pidfd = receiveDescriptor(ends[1])
-	}
-	return pid, handle, err
-}
-
-// receiveDescriptor returns the descriptor that was sent to socket, or -1.
-func receiveDescriptor(socket int) int {
-	space := make([]byte, unix.CmsgSpace(4))
-	_, n, _, _, err := unix.Recvmsg(socket, nil, space, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
-	if err != nil {
-		return -1
-	}
-	messages, err := unix.ParseSocketControlMessage(space[:n])
-	if err != nil || len(messages) != 1 {
-		return -1
-	}
-	fds, err := unix.ParseUnixRights(&messages[0])
-	if err != nil || len(fds) != 1 {
-		return -1
-	}
-	return fds[0]
-}
-
-// leaveDescriptors gives the calling thread a table of descriptors of its own,
-// and marks those from first on in it as closed on exec.
-func leaveDescriptors(first uint) error {
-	return unix.CloseRange(first, math.MaxInt32, unix.CLOSE_RANGE_UNSHARE|unix.CLOSE_RANGE_CLOEXEC)
-}
-
-// canForkAlone reports whether forkExecAlone works: from Linux 5.11 on, where no
-// filter of system calls is in the way (close_range(2)).
-var canForkAlone = sync.OnceValue(func() (can bool) {
-	// The runtime goes on in such a thread, and may poll there at any time: for
-	// the copy to have its epoll instance there has to be one. It comes with the
-	// first timer.
-	<-time.After(time.Nanosecond)
-	inThread(func() { can = leaveDescriptors(math.MaxInt32) == nil })
-	return can
-})
-
-// inThread runs f in a thread that ends with it, and waits for f. A goroutine that
-// ends without having unlocked its thread ends the thread. The main thread is the
-// exception: it would stay for ever (runtime.LockOSThread).
-func inThread(f func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread()
-		if unix.Gettid() == unix.Getpid() {
-			defer runtime.UnlockOSThread()
-			inThread(f) // which cannot get this one now
-			return
-		}
-		f()
-	}()
-	<-done
-}

@@ -19,6 +19,10 @@ func explainStart(err error, c Command, last int) error {
 	err = &fs.PathError{Op: "exec", Path: path, Err: err}
 	fi, statErr := os.Stat(path)
 	switch {
+	case c.Attr != nil && c.Attr.Chroot != "":
+		return fmt.Errorf("%w: in the root %q of Local.Attr", err, c.Attr.Chroot) // which is another place
+	case c.Attr != nil && errors.Is(err, syscall.EPERM):
+		return fmt.Errorf("%w: this program may not give it what Local.Attr says", err)
 	case c.Dir != "" && MayEnter(c.Dir) != nil:
 		return fmt.Errorf("%w: the working directory %q cannot be entered any more", err, c.Dir)
 	case errors.Is(err, syscall.ENOENT) && statErr == nil:

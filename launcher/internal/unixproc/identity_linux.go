@@ -45,8 +45,13 @@ func notInProc(pid int) error {
 	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("%w: pid %d is another user's", ErrStranger, pid)
 	}
-	if gone, err := hasEnded(pid); gone || errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
-		return ErrGone // or pid is a thread's
+	gone, err := hasEnded(pid)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) { // pid is a thread's, or a filter refuses the call
+		_, err := hasEnded(os.Getpid())
+		gone = err == nil
+	}
+	if gone || errors.Is(err, unix.ESRCH) {
+		return ErrGone
 	}
 	if _, err := ReadStat(pid); err == nil {
 		return ErrGone // and another process has begun since

@@ -13,7 +13,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func sysProcAttr(*int) *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+// sysProcAttr returns what the process of c is to be.
+func sysProcAttr(c Command, _ *int) *syscall.SysProcAttr {
+	var sys syscall.SysProcAttr
+	if c.Attr != nil {
+		sys = *c.Attr
+	}
+	sys.Setsid = !c.NoSession
+	return &sys
+}
+
+// checkFlags has none to check.
+func checkFlags(*syscall.SysProcAttr) error { return nil }
 
 // A Process is a child of this program that leads a session and a group. A
 // goroutine of its own, and with it a thread, waits for it and reaps it at
@@ -86,7 +97,11 @@ func (p *Process) Signal(_ context.Context, sig os.Signal) error {
 	if p.reaped {
 		return os.ErrProcessDone
 	}
-	if err := unix.Kill(-p.pid, number); err != nil {
+	err := unix.Kill(-p.pid, number)
+	if errors.Is(err, unix.ESRCH) {
+		err = unix.Kill(p.pid, number) // it leads no group: Command.NoSession
+	}
+	if err != nil {
 		return fmt.Errorf("signal the group of pid %d with %v: %w", p.pid, number, err)
 	}
 	return nil
@@ -105,3 +120,8 @@ func (p *Process) Notes() []string { return nil }
 
 // sweep has nothing to do here: every child has its goroutine.
 func sweep() {}
+
+// forkKnown is forkExec: there are no pidfds.
+func forkKnown(path string, argv []string, attr *syscall.ProcAttr) (pid int, err error) {
+	return forkExec(path, argv, attr)
+}

@@ -12,8 +12,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func sysProcAttr(pidfd *int) *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setsid: true, PidFD: pidfd}
+// sysProcAttr returns what the process of c is to be; its pidfd goes to pidfd.
+func sysProcAttr(c Command, pidfd *int) *syscall.SysProcAttr {
+	var sys syscall.SysProcAttr
+	if c.Attr != nil {
+		sys = *c.Attr
+	}
+	sys.Setsid, sys.PidFD = !c.NoSession, pidfd
+	return &sys
+}
+
+// checkFlags refuses what would not be a child of ours, or share with us what it must
+// not: only namespaces can be new.
+func checkFlags(attr *syscall.SysProcAttr) error {
+	const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC |
+		unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWTIME
+	if other := attr.Cloneflags &^ namespaces; other != 0 {
+		return fmt.Errorf("%s cannot have %#x, only namespaces: %w", "Cloneflags", other, syscall.EINVAL)
+	}
+	return nil
 }
 
 // A Process is a child of this program, or one that was adopted, that leads a
@@ -28,6 +45,9 @@ type Process struct {
 	pidfd *os.File // nil where there is none (before Linux 5.4), or none that can be polled: see ended
 	kin   kinship
 
+	id   Identity           // of a process that is not our child and has no pidfd
+	stop context.CancelFunc // ends the goroutine that looks for its end; else nil
+
 	// waiting is held, by sending, by the one goroutine that waits on pidfd;
 	// others wait for it or for ended.
 	waiting chan struct{}
@@ -38,6 +58,33 @@ type Process struct {
 	killed bool       // SIGKILL was sent to the group
 	pinned bool       // nobody has reaped the child: its number is its own
 	over   bool       // Reap or Release was called: no more signals
+}
+
+// forkKnown is forkExec where the pidfd may be refused to the fork (CLONE_PIDFD, clone(2)),
+// as an emulator of system calls does, or the filter of a container. It is then opened by
+// the child's number. That is the child's own unless it was reaped by now, which the
+// program may do, and its number has become another child's.
+func forkKnown(path string, argv []string, attr *syscall.ProcAttr) (pid int, err error) {
+	pid, err = forkExec(path, argv, attr)
+	if !isRefused(err) {
+		return pid, err
+	}
+	sys := *attr.Sys
+	sys.PidFD = nil
+	plain := *attr
+	plain.Sys = &sys
+	if pid, err = forkExec(path, argv, &plain); err != nil {
+		return 0, err
+	}
+	*attr.Sys.PidFD = -1
+	if pidfd, err := unix.PidfdOpen(pid, 0); err == nil {
+		if isChild(pidfd, pid) {
+			*attr.Sys.PidFD = pidfd
+		} else {
+			unix.Close(pidfd)
+		}
+	}
+	return pid, nil
 }
 
 // sweep reaps the children that were released and have ended.
@@ -117,7 +164,7 @@ func (p *Process) unreaped() bool {
 		return p.pinned
 	}
 	is := false
-	err := p.withPidfd(func(fd int) { is = isChild(fd) })
+	err := p.withPidfd(func(fd int) { is = isChild(fd, p.pid) })
 	return err == nil && is
 }
 
@@ -156,29 +203,47 @@ func (p *Process) poll(ctx context.Context) (Exit, error) {
 // closed. It waits for that unless flags has WNOHANG.
 func (p *Process) look(idType, id, flags int) bool {
 	if p.kin == foreign {
-		exit, gone := lookFromAfar(id)
+		exit, gone := Exit{}, p.lost()
+		if p.pidfd != nil {
+			exit, gone = lookFromAfar(id)
+		}
 		if gone {
 			p.end(exit, false)
 		}
 		return gone
 	}
 	info, err := waitid(idType, id, unix.WNOWAIT|flags)
-	if errors.Is(err, unix.EINVAL) && idType == unix.P_PIDFD {
-		// Linux 5.3 has pidfds that can be polled, and no P_PIDFD yet.
-		return p.look(unix.P_PID, p.pid, flags)
-	}
-	if err == nil && info.pid == 0 {
-		return false
-	}
 	switch {
+	case err == nil && info.pid == 0:
+		return false
 	case err == nil:
 		p.end(info.exit(), p.kin != shared)
-	case idType == unix.P_PIDFD:
-		// ECHILD: it ended, and somebody else has reaped it (SIGCHLD is ignored,
-		// or this program calls wait4(-1)). Its number may be another's by now.
+	case errors.Is(err, unix.ECHILD) && idType == unix.P_PIDFD:
+		// It ended, and somebody else has reaped it (SIGCHLD is ignored, or this
+		// program calls wait4(-1)). Its number may be another's by now.
 		p.end(awaitReapedExit(id), false)
-	default:
+	case errors.Is(err, unix.ECHILD):
 		p.end(Exit{}, false)
+	case idType == unix.P_PIDFD: // it is refused: see peekChild
+		return p.look(unix.P_PID, p.pid, flags)
+	case flags&unix.WNOHANG == 0:
+		return until(context.Background(), p.lookByStat)
+	default:
+		return p.lookByStat()
+	}
+	return true
+}
+
+// lookByStat is look where waitid(2) is not to be had.
+func (p *Process) lookByStat() bool {
+	st, err := ReadStat(p.pid)
+	switch {
+	case isGone(err) || err == nil && st.Parent != os.Getpid(): // somebody else has reaped it
+		p.end(Exit{}, false)
+	case err == nil && st.Dead():
+		p.end(st.exit(), p.kin != shared)
+	default:
+		return false
 	}
 	return true
 }
@@ -196,7 +261,8 @@ func (p *Process) end(exit Exit, pinned bool) {
 	}
 }
 
-// Signal sends sig, a syscall.Signal, to the whole group. It returns
+// Signal sends sig, a syscall.Signal, to the whole group, or to the process alone while
+// it leads none (Command.NoSession). It returns
 // [os.ErrProcessDone] once there is nobody left to get it.
 func (p *Process) Signal(_ context.Context, sig os.Signal) error {
 	number, ok := sig.(syscall.Signal)
@@ -223,7 +289,12 @@ func (p *Process) signalLocked(sig syscall.Signal) error {
 	refused := error(unix.ESRCH)
 	if p.pidfd != nil {
 		var err error
-		if ctlErr := p.withPidfd(func(fd int) { err = signalGroup(fd, sig) }); ctlErr != nil {
+		ctlErr := p.withPidfd(func(fd int) {
+			if err = signalGroup(fd, sig); errors.Is(err, unix.ESRCH) { // it leads no group, or is gone
+				err = unix.PidfdSendSignal(fd, sig, nil, 0)
+			}
+		})
+		if ctlErr != nil {
 			return ctlErr
 		}
 		// The kernel may be too old for it (EINVAL, ENOSYS), and the filter of a
@@ -238,21 +309,29 @@ func (p *Process) signalLocked(sig syscall.Signal) error {
 	if !p.pinned || p.lost() {
 		return refused // the number is not to be trusted
 	}
-	return unix.Kill(-p.pid, sig)
+	err := unix.Kill(-p.pid, sig)
+	if errors.Is(err, unix.ESRCH) { // it leads no group
+		err = unix.Kill(p.pid, sig)
+	}
+	return err
 }
 
 // lost reports whether the process has just lost its number, or may have, which Wait
 // has not seen yet: a child that was reaped, or any other process that has ended.
 func (p *Process) lost() (is bool) {
 	if p.pidfd == nil {
-		return false
+		err := error(nil)
+		if p.kin == foreign {
+			err = p.id.Check()
+		}
+		return errors.Is(err, ErrGone) || errors.Is(err, ErrStranger)
 	}
 	err := p.withPidfd(func(fd int) {
 		if p.kin == foreign {
 			is, _ = pollEnd(fd)
 			return
 		}
-		_, err := peek(unix.P_PIDFD, fd)
+		_, err := peekChild(fd, p.pid)
 		is = errors.Is(err, unix.ECHILD)
 	})
 	return is || err != nil
@@ -292,7 +371,7 @@ func (p *Process) reap() {
 	}
 	_ = p.withPidfd(func(fd int) {
 		if p.kin == found {
-			awaitReaper(fd)
+			awaitReaper(fd, p.pid)
 		}
 		reapBy(unix.P_PIDFD, fd, p.pid)
 	})
@@ -311,7 +390,11 @@ func (p *Process) Release() {
 	p.closePidfd()
 }
 
+// closePidfd ends what looks for the end of the process.
 func (p *Process) closePidfd() {
+	if p.stop != nil {
+		p.stop()
+	}
 	if p.pidfd != nil {
 		p.pidfd.Close()
 	}

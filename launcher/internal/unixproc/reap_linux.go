@@ -3,6 +3,7 @@ package unixproc
 import (
 	"context"
 	"errors"
+	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -25,11 +26,26 @@ func peek(idType, id int) (pid int, err error) {
 	return int(info.pid), err
 }
 
-// isChild reports whether the process that pidfd refers to is a child of ours that
-// nobody has reaped. It reports false before Linux 5.4, which cannot tell.
-func isChild(pidfd int) bool {
-	_, err := peek(unix.P_PIDFD, pidfd)
-	return err == nil
+// peekChild is peek for the process called pid, to which pidfd refers. A kernel before
+// Linux 5.4 has no P_PIDFD, and the filter of a container may refuse it with an error of
+// its choice: then the number is asked about. Only ECHILD says that there is no such child.
+func peekChild(pidfd, pid int) (ended bool, err error) {
+	got, err := peek(unix.P_PIDFD, pidfd)
+	if err != nil && !errors.Is(err, unix.ECHILD) {
+		got, err = peek(unix.P_PID, pid)
+	}
+	return got != 0, err
+}
+
+// isChild reports whether the process called pid, to which pidfd refers, is a child of
+// ours that nobody has reaped.
+func isChild(pidfd, pid int) bool {
+	_, err := peekChild(pidfd, pid)
+	if err == nil || errors.Is(err, unix.ECHILD) {
+		return err == nil
+	}
+	st, err := ReadStat(pid) // waitid(2) is not to be had
+	return err == nil && st.Parent == os.Getpid()
 }
 
 // reapIf reaps a child that has ended, and is the right one by its Stat. The pidfd is
@@ -51,25 +67,35 @@ func reapIf(pid int, right func(Stat) bool) bool {
 	switch {
 	case pidfdErr == nil:
 		return reapBy(unix.P_PIDFD, pidfd, pid)
-	case errors.Is(pidfdErr, unix.ENOSYS): // before Linux 5.3
+	case isRefused(pidfdErr):
 		return reapBy(unix.P_PID, pid, pid)
 	}
 	return errors.Is(pidfdErr, unix.ESRCH)
 }
 
+// isRefused reports whether err is that of a call which the kernel does not know, or
+// which the filter of a container refuses.
+func isRefused(err error) bool {
+	return errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EINVAL)
+}
+
 // reapBy reaps the child called pid, if it has ended. It reports false if it has not.
 func reapBy(idType, id, pid int) bool {
 	info, err := waitid(idType, id, unix.WNOHANG)
-	if errors.Is(err, unix.EINVAL) && idType == unix.P_PIDFD { // Linux 5.3 has no P_PIDFD
+	switch {
+	case err == nil || errors.Is(err, unix.ECHILD):
+		return info.pid != 0 || err != nil
+	case idType == unix.P_PIDFD: // see peekChild
 		return reapBy(unix.P_PID, pid, pid)
 	}
-	return info.pid != 0 || errors.Is(err, unix.ECHILD)
+	reaped, err := unix.Wait4(pid, nil, unix.WNOHANG, nil)
+	return reaped == pid || errors.Is(err, unix.ECHILD)
 }
 
 // awaitReaper waits a moment until somebody else has reaped the child that pidfd
 // refers to.
-func awaitReaper(pidfd int) {
+func awaitReaper(pidfd, pid int) {
 	ctx, cancel := context.WithTimeout(context.Background(), reaperPatience)
 	defer cancel()
-	until(ctx, func() bool { return !isChild(pidfd) })
+	until(ctx, func() bool { return !isChild(pidfd, pid) })
 }

@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"reflect"
 	"runtime"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -23,12 +23,54 @@ const Supported = true
 // SIGCONT wakes a process that is stopped.
 const SIGCONT = syscall.SIGCONT
 
-// Start starts c in a session and a group of its own, and returns once the program
+// Start starts c, in a session and a group of its own unless c says otherwise, and returns once the program
 // runs. ctx bounds the starting only. When Start fails it leaves no process and
 // nothing open; its error wraps the system's own, and says what that means for a
 // program: an interpreter that is missing, for instance. Where no process can be
 // identified (see [Identify]) nothing is started.
 func Start(ctx context.Context, c Command) (*Process, error) {
+	s, err := Prepare(c)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	p, err := s.Fork(ctx)
+	if err != nil {
+		return nil, s.Explain(err)
+	}
+	return p, nil
+}
+
+// CheckAttr returns an error if a Command cannot have attr: it names a field that Start
+// sets itself, or that makes of the process what it cannot be.
+func CheckAttr(attr *syscall.SysProcAttr) error {
+	if attr == nil {
+		return nil
+	}
+	fields := reflect.ValueOf(attr).Elem()
+	for _, name := range []string{"Ptrace", "Setpgid", "Pgid", "Foreground", "Setctty", "Noctty", "Ctty", "PidFD"} {
+		if f := fields.FieldByName(name); f.IsValid() && !f.IsZero() {
+			return fmt.Errorf("%s cannot be set: %w", name, syscall.EINVAL)
+		}
+	}
+	return checkFlags(attr)
+}
+
+// A Starting is a process that is about to be started. It is [Start] in parts: what
+// may hang on a filesystem, Prepare and Explain, need not be done by the thread that
+// forks.
+type Starting struct {
+	command Command
+	null    int
+	path    string
+	argv    []string
+	attr    *syscall.ProcAttr
+	pidfd   int
+}
+
+// Prepare looks and makes all that is needed before the fork. The caller calls Close
+// when it is over, whether it has forked or not.
+func Prepare(c Command) (*Starting, error) {
 	if _, _, err := here(); err != nil {
 		return nil, err
 	}
@@ -38,36 +80,52 @@ func Start(ctx context.Context, c Command) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the null device: %w", err)
 	}
-	defer unix.Close(null)
-	fds := descriptors(c.Files, null)
-	last := len(fds) - 1
-	highest, start := descriptorsToClose(fds)
-	fds = slices.Grow(fds, max(highest+1-len(fds), 0))
-	for len(fds) <= highest {
-		fds = append(fds, closed)
-	}
-	pidfd := -1
-	attr := &syscall.ProcAttr{
+	s := &Starting{command: c, null: null, pidfd: -1}
+	s.attr = &syscall.ProcAttr{
 		Dir: c.Dir,
 		// Environ keeps the last value of each variable, and sets PWD where the
 		// environment is the caller's.
 		Env:   (&exec.Cmd{Env: c.Env, Dir: c.Dir}).Environ(),
-		Files: fds,
-		Sys:   sysProcAttr(&pidfd),
+		Files: descriptors(c.Files, null),
+		Sys:   sysProcAttr(c, &s.pidfd),
 	}
-	path, argv := withPIDEnv(c)
+	s.path, s.argv = withPIDEnv(c)
 	if len(c.PIDEnv) > 0 {
 		// The shell would say it on the log, and exit.
 		if err := unix.Access(c.Path, unix.X_OK); err != nil {
-			return nil, explainStart(err, c, last)
+			s.Close()
+			return nil, s.Explain(err)
 		}
 	}
-	pid, err := startProcess(ctx, start, path, argv, attr)
-	runtime.KeepAlive(c.Files)
+	return s, nil
+}
+
+// Fork starts the process, as a child of the calling thread with all that this thread
+// has of its own: its namespaces, its rights and the filters on it. Its error is the
+// system's own: see Explain. It is called once.
+//
+// Apart from fork and exec it reads nothing from a filesystem but /proc. The exec may
+// hang if the program is on one that does not answer.
+func (s *Starting) Fork(ctx context.Context) (*Process, error) {
+	pid, err := startProcess(ctx, s.path, s.argv, s.attr)
+	runtime.KeepAlive(s.command.Files)
 	if err != nil {
-		return nil, explainStart(err, c, last)
+		return nil, err
 	}
-	return newProcess(pid, pidfd), nil
+	return newProcess(pid, s.pidfd), nil
+}
+
+// Explain says what the error of Fork means for the program.
+func (s *Starting) Explain(err error) error {
+	return explainStart(err, s.command, len(s.attr.Files)-1)
+}
+
+// Close frees what Prepare has made. More than once is the same as once.
+func (s *Starting) Close() {
+	if s.null >= 0 {
+		unix.Close(s.null)
+	}
+	s.null = -1
 }
 
 // descriptors returns what is to be the child's descriptors.
@@ -107,11 +165,11 @@ func withPIDEnv(c Command) (path string, argv []string) {
 // it, or another thread forked while it was being written and its child has
 // not come to its exec yet.
 //
-// It does not use os.StartProcess for start, whose Process holds a descriptor of its own
+// It does not use os.StartProcess, whose Process holds a descriptor of its own
 // and whose Wait blocks a thread for each process (golang.org/issue/60481).
-func startProcess(ctx context.Context, start forkExec, path string, argv []string, attr *syscall.ProcAttr) (pid int, err error) {
+func startProcess(ctx context.Context, path string, argv []string, attr *syscall.ProcAttr) (pid int, err error) {
 	tried := func() bool {
-		pid, _, err = start(path, argv, attr)
+		pid, err = forkKnown(path, argv, attr)
 		return !errors.Is(err, syscall.ETXTBSY)
 	}
 	if !tried() {

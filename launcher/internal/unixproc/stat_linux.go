@@ -23,6 +23,16 @@ type Stat struct {
 	Start   uint64 // when it started, in kernel ticks since boot, by the clock of our time namespace
 
 	ended bool // it looks dead, and the kernel confirms it
+	code  int  // as wait(2) has it; 0 also if the kernel does not tell us
+}
+
+// exit returns how the process ended that is Dead.
+func (s Stat) exit() Exit {
+	status := unix.WaitStatus(s.code)
+	if status.Signaled() {
+		return Exit{Signal: status.Signal(), CoreDumped: status.CoreDump(), Known: true}
+	}
+	return Exit{Code: status.ExitStatus(), Known: s.code != 0}
 }
 
 // Dead reports whether the process has ended and only waits to be reaped. One
@@ -113,6 +123,9 @@ func readStatOnce(pid int) (Stat, error) {
 	}
 	if st.Start, err = strconv.ParseUint(string(fields[19]), 10, 64); err != nil {
 		return Stat{}, fmt.Errorf("%s: %w", path, err)
+	}
+	if len(fields) > 49 {
+		st.code, _ = strconv.Atoi(string(fields[49]))
 	}
 	return st, nil
 }

@@ -21,6 +21,24 @@ type Process struct{}
 // Start returns [errors.ErrUnsupported].
 func Start(context.Context, Command) (*Process, error) { return nil, errors.ErrUnsupported }
 
+// A Starting cannot be had here.
+type Starting struct{}
+
+// Prepare returns [errors.ErrUnsupported].
+func Prepare(Command) (*Starting, error) { return nil, errors.ErrUnsupported }
+
+// Fork returns [errors.ErrUnsupported].
+func (*Starting) Fork(context.Context) (*Process, error) { return nil, errors.ErrUnsupported }
+
+// Explain returns err.
+func (*Starting) Explain(err error) error { return err }
+
+// Close does nothing.
+func (*Starting) Close() {}
+
+// CheckAttr leaves it to Start.
+func CheckAttr(*syscall.SysProcAttr) error { return nil }
+
 // PID returns 0.
 func (*Process) PID() int { return 0 }
 
