@@ -12,12 +12,14 @@ import (
 )
 
 // adopt returns the Pod of the process that r proves.
-func (n *attempt) adopt(ctx context.Context, r ownership.Record) (*Pod, error) {
+func (n *attempt) adopt(ctx context.Context, place *ownership.Place, r ownership.Record) (*Pod, error) {
 	process, err := n.adoptProcess(ctx, r)
 	if err != nil {
 		return nil, notRunning(err, false)
 	}
-	p := newPod(n.podConfig(r.Name, r.Intent), process)
+	config := n.podConfig(r.Name, r.Intent)
+	config.base, config.heirs = place.Base(), place.Heirs(r)
+	p := newPod(config, process)
 	logFile, _ := logsource.IdentifyFile(r.Log)
 	p.keep(endpointOf(r), logFile, nil)
 	return p, nil

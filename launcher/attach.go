@@ -89,7 +89,7 @@ func (n *attempt) attachOnce(ctx context.Context) (*Pod, error) {
 	if err != nil {
 		return nil, notRunning(err, true)
 	}
-	return n.adopt(ctx, record)
+	return n.adopt(ctx, place, record)
 }
 
 // attach waits until the pod runs and attaches to it.
@@ -108,7 +108,7 @@ func (n *attempt) attach(ctx context.Context) (*Pod, error) {
 		}
 		record, err := n.running(place)
 		if err == nil {
-			pod, err := n.adopt(ctx, record)
+			pod, err := n.adopt(ctx, place, record)
 			if errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil {
 				continue // it has ended meanwhile, and may have a successor
 			}

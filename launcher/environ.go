@@ -34,10 +34,12 @@ func podEnviron(env []string, workDir string, more []string) []string {
 // callersVariables say who calls, and where from, and nothing of what is asked for. PWD
 // is the launcher's own as well, see podEnviron; the shell has the other ones of the
 // first line, and systemd gives each start of a service those of the second
-// (systemd.exec(5)).
+// (systemd.exec(5)). A caller that is a pod has those of the third, and its pods have
+// their own.
 var callersVariables = []string{
 	"PWD", "OLDPWD", "SHLVL", "_",
 	"INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID",
+	"POD_NAME", "POD_RUNTIME_DIR", launchVariable,
 }
 
 // askedEnviron returns what was asked for of the environment that a pod gets by env,

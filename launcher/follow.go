@@ -31,10 +31,10 @@ import (
 // What outlives the pod's process and goes on writing is not waited for.
 func (p *Pod) Follow(ctx context.Context, fromStart bool) (io.ReadCloser, error) {
 	ctx, end := context.WithCancelCause(ctx)
-	if p.life.Err() != nil {
+	if p.watching.Err() != nil {
 		end(errOver)
 	}
-	l := &podLog{end: end, stop: context.AfterFunc(p.life, func() { end(errOver) })}
+	l := &podLog{end: end, stop: context.AfterFunc(p.watching, func() { end(errOver) })}
 	defer func() {
 		if l.from == nil { // it has failed, or panics
 			l.stop()

@@ -81,7 +81,7 @@ func (n *attempt) free(ctx context.Context) error {
 			return n.refused(ctx, err)
 		}
 		stopped = running.Record.Launch
-		if err := n.stopRecorded(ctx, running.Record); err != nil {
+		if err := n.stopRecorded(ctx, at.base, running.Record); err != nil {
 			return err
 		}
 	}
@@ -106,9 +106,14 @@ func (n *attempt) claimKept(ctx context.Context, base string) (*ownership.Claim,
 }
 
 // stopRecorded stops the pod of r.
-func (n *attempt) stopRecorded(ctx context.Context, r ownership.Record) error {
+func (n *attempt) stopRecorded(ctx context.Context, base string, r ownership.Record) error {
 	n.note(func(e *Error) { e.PID, e.LogPath = r.PID, r.Log })
-	pod, err := n.adopt(ctx, r)
+	place, err := n.placeBelow(ctx, base, n.spec.Name)
+	if err != nil {
+		return err
+	}
+	defer place.Close()
+	pod, err := n.adopt(ctx, place, r)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // it has ended meanwhile
 	}
@@ -116,7 +121,7 @@ func (n *attempt) stopRecorded(ctx context.Context, r ownership.Record) error {
 		return err
 	}
 	defer pod.Release()
-	return pod.stop(ctx)
+	return pod.stop(ctx, false)
 }
 
 // removeKept removes what is kept of the name, which claim has.

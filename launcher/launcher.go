@@ -62,6 +62,11 @@ type Launcher struct {
 	// [DefaultGrace]; negative means no grace: SIGKILL at once.
 	Grace time.Duration
 
+	// AbortGrace is how long a pod whose launch fails has between its stop signal and
+	// SIGKILL, to clean up what it holds elsewhere. The launch returns later by that. 0
+	// means none: SIGKILL at once.
+	AbortGrace time.Duration
+
 	// Reclaim makes a launch end what a pod of the name that is gone has left behind:
 	// processes that hold the name because they have inherited its lock. They get
 	// SIGTERM and, after Grace, SIGKILL, within the time of the launch. Without it the

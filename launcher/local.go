@@ -108,6 +108,7 @@ type child struct{ *unixproc.Process }
 var (
 	_ Reaper   = child{}
 	_ Releaser = child{}
+	_ Leader   = child{}
 )
 
 // asChild returns p, unless err says that there is none.
@@ -122,6 +123,15 @@ func asChild(p *unixproc.Process, err error) (Process, error) {
 func (c child) Wait(ctx context.Context) (Exit, error) {
 	exit, err := c.Process.Wait(ctx)
 	return Exit(exit), err
+}
+
+// identify returns who it is, as long as its pid is its own; else nobody.
+func (c child) identify() unixproc.Identity {
+	id, err := unixproc.Identify(c.PID())
+	if err != nil || !c.Pinned() {
+		return unixproc.Identity{}
+	}
+	return id
 }
 
 // notes says what may explain that the process does not become ready.

@@ -85,6 +85,14 @@ type Releaser interface {
 	Release()
 }
 
+// A Leader is a [Process] whose first process can be signalled alone. It is optional:
+// without it [Pod.Signal], [KillMixed] and [KillFirst] signal as Process.Signal does.
+type Leader interface {
+	// SignalFirst sends sig to the first process. It returns [os.ErrProcessDone] once
+	// that has ended.
+	SignalFirst(ctx context.Context, sig os.Signal) error
+}
+
 // A Finder is a [Starter] whose processes run elsewhere, have no pid here, and can
 // be found again. It is optional. With it there is one pod per name for them too:
 // a launch that finds one running fails with [ErrRunning], [Launcher.Attach] and

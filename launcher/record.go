@@ -19,14 +19,16 @@ func (n *attempt) intent(p *plan) ownership.Intent {
 	digests, _ := n.digests(n.id, p.workDir, p.cmd)
 	_, elsewhere := n.Starter.(Finder)
 	return ownership.Intent{
-		Launch:    n.id,
-		Session:   n.spec.Session,
-		Command:   append([]string{command.Path}, command.Args...),
-		Dir:       p.dir,
-		Log:       p.log.Path,
-		Started:   time.Now(),
-		Elsewhere: elsewhere,
-		Digests:   digests,
+		Launch:     n.id,
+		Session:    n.spec.Session,
+		Command:    append([]string{command.Path}, command.Args...),
+		Dir:        p.dir,
+		Log:        p.log.Path,
+		Started:    time.Now(),
+		Elsewhere:  elsewhere,
+		KillMode:   int(n.spec.KillMode),
+		StopSignal: int(n.spec.StopSignal),
+		Digests:    digests,
 	}
 }
 

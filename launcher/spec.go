@@ -19,6 +19,9 @@ import (
 // 131072 with its final NUL; execve(2)).
 const MaxOverlay = 128<<10 - 1
 
+// maxSignal is the last of the real-time signals (signal(7)).
+const maxSignal = 64
+
 // maxFiles is how many Spec.Files there can be: those before lockDescriptor.
 const maxFiles = 17
 
@@ -65,6 +68,12 @@ type Spec struct {
 	// goes to the null device.
 	LogStdout bool
 
+	// KillMode says whom Stop signals, and whom it ends. 0 means [KillAll].
+	KillMode KillMode
+
+	// StopSignal is what Stop sends first. 0 means SIGTERM.
+	StopSignal syscall.Signal
+
 	// Progress gets each line that the pod writes before it is ready, except
 	// the ready line. Nil means nobody wants them.
 	//
@@ -74,6 +83,28 @@ type Spec struct {
 	// Logger, and are still in the log.
 	Progress func(line string)
 }
+
+// A KillMode says who gets the stop signal when a pod is stopped, and who is ended. The
+// words are systemd's (systemd.kill(5)).
+//
+// What belongs to a pod are its first process, the group and the session of that, their
+// descendants, who holds the lock of the pod's name, and who has the pod's POD_LAUNCH_ID in its
+// environment. A pod that this pod has launched is a pod of its own.
+type KillMode int
+
+const (
+	// KillAll sends the stop signal to all that belongs to the pod, and SIGKILL, after
+	// the grace, to who is left.
+	KillAll KillMode = iota
+
+	// KillMixed sends the stop signal to the first process, and SIGKILL, after the
+	// grace, to who is left. It is for servers whose workers are ended by their parent.
+	KillMixed
+
+	// KillFirst sends the stop signal, and after the grace SIGKILL, to the first
+	// process. What it has started stays. The name is free once that has gone.
+	KillFirst
+)
 
 // validate reports what is wrong with s, before anything is touched. It leaves out
 // the Name, which has a stage of its own.
@@ -85,6 +116,12 @@ func (s *Spec) validate(transport OverlayTransport) error {
 		return fmt.Errorf("%w: Launcher.OverlayTransport is %v, which there is not: %w", ErrInvalidSpec, transport, syscall.EINVAL)
 	case transport == OverlayAsArgument && len(s.Overlay) > MaxOverlay:
 		return fmt.Errorf("%w: Overlay has %d bytes, the limit for an argument is %d; set Launcher.OverlayTransport to OverlayAsFile or OverlayAsDescriptor: %w", ErrInvalidSpec, len(s.Overlay), MaxOverlay, syscall.E2BIG)
+	}
+	switch {
+	case s.KillMode < KillAll || s.KillMode > KillFirst:
+		return fmt.Errorf("%w: KillMode is %d, which there is not: %w", ErrInvalidSpec, s.KillMode, syscall.EINVAL)
+	case s.StopSignal < 0 || s.StopSignal > maxSignal:
+		return fmt.Errorf("%w: StopSignal is %d, and signals are 1 to %d: %w", ErrInvalidSpec, s.StopSignal, maxSignal, syscall.EINVAL)
 	}
 	if err := checkStrings("Args", s.Args); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidSpec, err)

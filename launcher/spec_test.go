@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 )
@@ -21,7 +22,7 @@ func (r *rig) environment(env []string) []string {
 	seen := filepath.Join(r.Base, "env")
 	r.L.Command = podrig.Script("env "+seen, "listen", "ready", "hang")
 	mustStop(r.T, r.Launch(launcher.Spec{Name: "alice", Env: env}))
-	got := strings.Split(readFile(r.T, seen), "\x00")
+	got := slices.DeleteFunc(strings.Split(readFile(r.T, seen), "\x00"), isLaunchID)
 	slices.Sort(got)
 	return got
 }
@@ -90,4 +91,10 @@ func TestSpecLogStdout(t *testing.T) {
 	}
 	r.L.Command = podrig.Script("listen", "out "+strings.TrimSuffix(r.readyLine("alice"), "\n"), "hang")
 	podrig.Ping(t, r.Launch(launcher.Spec{Name: "alice", LogStdout: true}))
+}
+
+// isLaunchID reports whether e tells the id of a launch, which is new each time.
+func isLaunchID(e string) bool {
+	id, ok := strings.CutPrefix(e, "POD_LAUNCH_ID=")
+	return ok && uuid.Validate(id) == nil
 }

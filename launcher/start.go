@@ -1,12 +1,14 @@
 package launcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
@@ -93,12 +95,19 @@ func (n *attempt) finishStart(ctx context.Context, p *plan, s *starting) (*Pod, 
 	case s.process == nil:
 		return nil, errors.New("the starter returned neither a process nor an error")
 	}
-	pod := newPod(n.podConfig(n.spec.Name, s.intent), s.process)
+	config := n.podConfig(n.spec.Name, s.intent)
+	config.base, config.heirs = p.name.Base(), p.name.Heirs()
+	pod := newPod(config, s.process)
 	n.started = true
 	n.note(func(e *Error) { e.PID = pod.PID() })
 	p.name.lives.Store(true) // also if kill panics, or does not return
-	n.made.addSlow(2*killPatience, "its process may still be running", func() error {
-		err := pod.kill()
+	n.made.addSlow(max(n.AbortGrace, 0)+2*killPatience, "its process may still be running", func() error {
+		killed, err := pod.kill(n.AbortGrace)
+		if len(killed) > 0 {
+			n.note(func(e *Error) {
+				e.Notes = append(e.Notes, fmt.Sprintf("processes %v had left its group, and were ended", killed))
+			})
+		}
 		p.name.lives.Store(err != nil)
 		return err
 	})
@@ -137,6 +146,7 @@ func (n *attempt) facts(p *plan) []string {
 	return []string{
 		"POD_NAME=" + n.spec.Name,
 		"POD_RUNTIME_DIR=" + p.dir,
+		launchVariable + "=" + n.id.String(),
 	}
 }
 
@@ -151,6 +161,8 @@ func (n *attempt) podConfig(name string, i ownership.Intent) podConfig {
 		source:  n.Log,
 		ready:   n.Ready,
 		grace:   n.Grace,
+		mode:    KillMode(i.KillMode),
+		signal:  cmp.Or(syscall.Signal(i.StopSignal), syscall.SIGTERM),
 		log:     n.log,
 		digests: i.Digests,
 		asked:   askedOf(n.Launcher, name, i),

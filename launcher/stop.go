@@ -4,60 +4,119 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
-// Stop ends the pod and returns nil when it is gone, or if it is gone already.
+// Stop ends the pod and all that belongs to it, as [Spec.KillMode] says, and returns nil
+// when nobody is left, or if nobody was there any more.
 //
-// The pod's whole group gets SIGTERM (and SIGCONT, for a stopped process would
-// not notice). If the process is still there after [Launcher.Grace], the group
-// gets SIGKILL; what is left of it when the process ends gets SIGKILL then.
+// They get [Spec.StopSignal] (and SIGCONT, for a stopped process would
+// not notice). Whoever is still there after [Launcher.Grace] gets
+// SIGKILL. The grace is for all of them, not for the first process alone.
 // Stop may be called any number of times and from anywhere: there is one
-// SIGTERM and one grace.
+// stop signal and one grace.
 //
 // Once ctx is done Stop returns an error wrapping context.Cause(ctx). The pod
 // has been sent what it was due by then, and nothing more follows until
-// somebody calls Stop again. An error that wraps something else says why the
-// pod could not be signalled, or what is left of it.
-func (p *Pod) Stop(ctx context.Context) error {
-	err := p.stop(ctx)
-	if err != nil {
-		who := printable(p.name, 256)
-		if p.PID() != 0 {
-			who += fmt.Sprintf(" (pid %d)", p.PID())
+// somebody calls Stop again. Exception: once the first process has gone, the others get
+// SIGKILL when the grace is over. An error that wraps something else says why the
+// pod could not be signalled, or who is left of it.
+func (p *Pod) Stop(ctx context.Context) error { return p.named("stop", p.stop(ctx, false)) }
+
+// Kill is [Pod.Stop] without a grace: who belongs to the pod gets SIGKILL at once, also
+// if it has its grace just now.
+func (p *Pod) Kill(ctx context.Context) error { return p.named("kill", p.stop(ctx, true)) }
+
+// StopWith has the pod stopped, as by [Pod.Stop], when ctx ends. It returns at once. What
+// becomes of that is logged. It ends with the pod, and does nothing for one that was
+// released.
+func (p *Pod) StopWith(ctx context.Context) {
+	end := context.AfterFunc(ctx, func() {
+		if err := p.Stop(context.WithoutCancel(ctx)); err != nil && !errors.Is(err, errReleased) {
+			p.log.Error("not stopped with its context", "error", err)
 		}
-		return fmt.Errorf("stop pod %s: %w", who, err)
-	}
-	return nil
+	})
+	context.AfterFunc(p.watching, func() { end() })
 }
 
-func (p *Pod) stop(ctx context.Context) error {
-	killAt, err := p.terminate(ctx)
-	if err != nil {
-		return err
+// Signal sends sig to the pod's first process, and to nobody else: SIGHUP, to have it
+// read its configuration, for instance. It returns an error that wraps
+// [os.ErrProcessDone] once that process has ended. It may be called from anywhere, also
+// while the pod is being stopped.
+func (p *Pod) Signal(ctx context.Context, sig os.Signal) error {
+	return p.named("signal", p.send(func() error { return p.sendFirst(ctx, sig) }))
+}
+
+// named returns err, of what is done to p.
+func (p *Pod) named(verb string, err error) error {
+	if err == nil {
+		return nil
 	}
-	grace := time.NewTimer(time.Until(killAt))
-	defer grace.Stop()
+	who := printable(p.name, 256)
+	if p.PID() != 0 {
+		who += fmt.Sprintf(" (pid %d)", p.PID())
+	}
+	return fmt.Errorf("%s pod %s: %w", verb, who, err)
+}
+
+func (p *Pod) stop(ctx context.Context, now bool) error {
+	grace := p.grace
+	if now {
+		grace = -1
+	}
+	e := p.begin(p.mode, grace, now)
+	if e == nil {
+		return p.stopGone(ctx, now)
+	}
+	defer e.leave()
+	if !receiveOr(ctx, e.over) {
+		return fmt.Errorf("it was sent %s and is still there: %w", p.lastSignal(), context.Cause(ctx))
+	}
+	if e.crash != nil {
+		e.crash.resume()
+	}
+	if e.err != nil {
+		return e.err
+	}
+	if !receiveOr(ctx, p.ended) {
+		return fmt.Errorf("it has ended and is not cleared away yet: %w", context.Cause(ctx))
+	}
+	return p.stopped()
+}
+
+// receiveOr waits until done is closed, and reports whether that was before ctx was done.
+func receiveOr(ctx context.Context, done <-chan struct{}) bool {
 	select {
-	case <-p.ended:
-		return p.stopped()
+	case <-done:
+		return true
 	case <-ctx.Done():
-		return fmt.Errorf("it was sent SIGTERM and is still there: %w", context.Cause(ctx))
-	case <-grace.C:
-	}
-	if err := p.signal(ctx, syscall.SIGKILL); err != nil {
-		return err
 	}
 	select {
-	case <-p.ended:
-		return p.stopped()
-	case <-ctx.Done():
-		return fmt.Errorf("it was sent SIGKILL and is still there: %w", context.Cause(ctx))
+	case <-done:
+		return true
+	default:
+		return false
 	}
+}
+
+// lastSignal names the last signal that was sent to end p.
+func (p *Pod) lastSignal() string {
+	p.life.mu.Lock()
+	defer p.life.mu.Unlock()
+	switch {
+	case p.life.phase == killing:
+		return "SIGKILL"
+	case p.signal == syscall.SIGTERM:
+		return "SIGTERM"
+	}
+	return fmt.Sprintf("signal %d (%v)", int(p.signal), p.signal)
 }
 
 // stopped is what stop returns once the goroutine has ended.
@@ -70,70 +129,69 @@ func (p *Pod) stopped() error {
 	}
 }
 
-// terminate sends SIGTERM, the first time it is called, and returns when
-// SIGKILL is due.
-func (p *Pod) terminate(ctx context.Context) (time.Time, error) {
-	select {
-	case <-p.ended: // the caller will see it
-		return time.Time{}, nil
-	default:
+// stopGone is stop for a Pod whose process has ended by itself, or that was released:
+// what it has left behind is ended, unless the name is another launch's by now.
+func (p *Pod) stopGone(ctx context.Context, now bool) error {
+	if !receiveOr(ctx, p.ended) {
+		return context.Cause(ctx)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.stopping {
-		return p.killAt, nil
-	}
-	p.stopping, p.killAt = true, time.Now().Add(p.grace)
-	if p.grace < 0 {
-		return p.killAt, nil
-	}
-	p.log.Debug("stopping", "pid", p.PID(), "grace", p.grace)
-	if err := p.signal(ctx, syscall.SIGTERM); err != nil {
-		p.stopping = false
-		return time.Time{}, err
-	}
-	// That it cannot be sent is no error: an engine may have no such signal.
-	_ = p.signal(ctx, unixproc.SIGCONT)
-	return p.killAt, nil
-}
-
-// signal signals the group; that there is nobody left is no error.
-func (p *Pod) signal(ctx context.Context, sig syscall.Signal) error {
-	if err := p.proc.Signal(ctx, sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := p.stopped(); err != nil || p.mode == KillFirst || p.base == "" {
 		return err
 	}
-	return nil
-}
-
-// kill ends the whole group of a pod that did not become ready. Its error says
-// what could not be ended.
-func (p *Pod) kill() error {
-	bound, cancel := context.WithTimeout(context.Background(), killPatience)
-	defer cancel()
-	err := p.sendKill(bound)
-	wait := killPatience
+	place, err := ownership.Open(p.base, p.name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
-		wait = patience // it was not told to go, but may be going
+		return err
 	}
-	if _, gone := receive(p.done, wait); gone {
-		return p.reapErr
+	place.Reclaim, place.Grace, place.KeepRecord, place.Of = ownership.ReclaimGone, p.grace, true, p.id
+	if now {
+		place.Grace = -1
 	}
+	claim, err := place.Claim(ctx)
 	if err == nil {
-		err = fmt.Errorf("it has not gone within %v of SIGKILL", killPatience)
+		claim.Free()
+	} else {
+		place.Close()
 	}
-	if p.PID() == 0 {
-		return fmt.Errorf("its process may still be running: %w", err)
+	if err != nil && !errors.Is(err, ownership.ErrAnother) {
+		return err
 	}
-	return fmt.Errorf("process %d may still be running: %w", p.PID(), err)
+	return p.endLeft(ctx, place.Grace)
 }
 
-// sendKill sends SIGKILL for kill, and lets the Pod's goroutine go on. If the signal
-// panics that goroutine still reaps, but signals nobody.
-func (p *Pod) sendKill(ctx context.Context) error {
-	defer close(p.settled)
-	err := p.signal(ctx, syscall.SIGKILL)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.stopping, p.killAt = true, time.Now()
-	return err
+// endLeft ends those of a Pod that is gone who do not hold its lock, and can be found all
+// the same.
+func (p *Pod) endLeft(ctx context.Context, grace time.Duration) error {
+	f, giveBack := p.useFamily()
+	defer giveBack()
+	sent := make(map[unixproc.Identity]bool)
+	killAt := time.Now().Add(grace)
+	for delay := time.Millisecond; ; delay = min(2*delay, 50*time.Millisecond) {
+		left, err := f.left()
+		if len(left) == 0 || err != nil {
+			return err
+		}
+		switch now := time.Now(); {
+		case now.After(killAt.Add(killPatience)):
+			return stillThere(left)
+		case !now.Before(killAt):
+			_, err = f.kill()
+		case p.mode == KillAll:
+			fresh := slices.DeleteFunc(left, func(id unixproc.Identity) bool { return sent[id] })
+			for _, id := range fresh {
+				sent[id] = true
+			}
+			err = unixproc.SignalEach(fresh, p.signal)
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case <-time.After(delay):
+		case <-ctx.Done():
+			return fmt.Errorf("processes that it has left behind are still there: %w", context.Cause(ctx))
+		}
+	}
 }

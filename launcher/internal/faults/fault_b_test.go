@@ -728,7 +728,7 @@ func b35(t *testing.T) {
 	}
 	pod = r.Launch(launcher.Spec{Name: "alice", Env: []string{"PATH=/bin"}})
 	vars = seen()
-	for _, fact := range []string{"PWD", "POD_NAME", "POD_RUNTIME_DIR"} { // what and where it is
+	for _, fact := range []string{"PWD", "POD_NAME", "POD_RUNTIME_DIR", "POD_LAUNCH_ID"} { // what and where it is
 		delete(vars, fact)
 	}
 	if fmt.Sprint(vars) != "map[PATH:/bin]" {

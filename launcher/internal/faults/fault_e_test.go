@@ -375,7 +375,7 @@ func readFile(t *testing.T, path string) []byte {
 }
 
 // E8: what outlives a pod that somebody stops goes with it; what outlives one
-// that ended by itself is nobody's to signal, and Stop knows it.
+// that ended by itself stays until somebody stops that.
 func e08(t *testing.T) {
 	t.Run("stopped", func(t *testing.T) {
 		r := newRig(t, "spawn ignore 15 ; hang", "spawn hang", "listen", "ready", "hang")
@@ -388,16 +388,25 @@ func e08(t *testing.T) {
 	})
 	t.Run("ended", func(t *testing.T) {
 		r := newRig(t)
-		up, wake, alive := r.Fifo("up"), r.Fifo("wake"), r.Fifo("alive")
-		r.L.Command = podrig.Script("spawn notify "+up+" ; await "+alive, "await "+up, "listen", "ready", "await "+wake, "exit 7")
+		up, wake, pid := r.Fifo("up"), r.Fifo("wake"), filepath.Join(r.Base, "pid")
+		r.L.Command = podrig.Script("spawn pid "+pid+" ; notify "+up+" ; hang", "await "+up, "listen", "ready", "await "+wake, "exit 7")
 		pod := r.Launch(podrig.Alice)
 		attached := r.MustAttach(pod)
 		podrig.Wake(t, wake)
 		<-attached.Done()
+		left, err := strconv.Atoi(string(readFile(t, pid)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(left, 0); err != nil {
+			t.Errorf("it was ended before anybody called Stop: %v", err)
+		}
 		if err := attached.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
-		podrig.Wake(t, alive) // it would block if its reader were dead
+		if st, err := unixproc.ReadStat(left); err == nil && !st.Dead() {
+			t.Error("it is still there")
+		}
 	})
 }
 
@@ -450,9 +459,7 @@ func e10(t *testing.T) {
 		r := newRig(t)
 		up, goOn := r.Fifo("up"), r.Fifo("go")
 		r.L.Command = podrig.Script("setsid notify "+up+" ; await "+goOn+" ; sleep 300ms ; rmdir", "await "+up, "listen", "ready", "hang")
-		if err := r.Launch(podrig.Alice).Stop(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		podrig.Kill(t, r.Launch(podrig.Alice))
 		r.MustRefuse(t.Context(), &r.L, launcher.ErrHeld)
 		podrig.Wake(t, goOn)
 		r.L.Command = podrig.Script(podrig.Serve...)

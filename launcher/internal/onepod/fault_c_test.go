@@ -134,14 +134,14 @@ func fullQueue(t *testing.T, path string) {
 }
 
 // C16: a pod that forks and exits has exited early, though its child would have
-// served. The error tells that the child still held the name, and was ended.
+// served. The error names the child, which was ended.
 func c16(t *testing.T) {
 	r := newRig(t)
 	pid, up := filepath.Join(r.Base, "pid"), r.Fifo("up")
 	r.L.Command = podrig.Script("setsid listen ; pid "+pid+" ; notify "+up+" ; hang", "await "+up, "exit 0")
 	e := r.Fail(t.Context(), podrig.Alice)
 	podrig.MustBe(t, e, launcher.ErrExitedEarly)
-	podrig.MustSay(t, e, "exit status 0", "["+readPID(t, pid)+"]", "still held its name", "ended")
+	podrig.MustSay(t, e, "exit status 0", "["+readPID(t, pid)+"]", "had left its group", "were ended")
 	r.mustBeDead(pid)
 	r.Relaunch("alice")
 }
@@ -195,9 +195,7 @@ func c29(t *testing.T) {
 	r.L.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{Peer: readiness.SameUser}}
 	pod := r.Launch(podrig.Alice)
 	podrig.Ping(t, r.MustAttach(pod))
-	if err := pod.Stop(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	podrig.Kill(t, pod)
 	podrig.MustSay(t, r.MustRefuse(t.Context(), &r.L, launcher.ErrHeld), "["+readPID(t, pid)+" (pod)]")
 	podrig.Wake(t, wake) // it would block if its reader were dead
 	r.RelaunchOnceFree("alice")

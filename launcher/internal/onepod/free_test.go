@@ -37,14 +37,13 @@ func (r *rig) mustStop() {
 }
 
 // leaves launches a pod that leaves a child behind, out of its group, which takes steps,
-// and stops the pod. It returns the child's pid.
+// and kills the first process of the pod. It returns the child's pid.
 func (r *rig) leaves(steps string) int {
 	r.T.Helper()
 	pid, up := filepath.Join(r.Base, "pid"), r.Fifo("up")
 	r.L.Command = podrig.Script("setsid "+steps+"pid "+pid+" ; notify "+up+" ; hang", "await "+up, "listen", "ready", "hang")
-	if err := r.Launch(podrig.Alice).Stop(r.T.Context()); err != nil {
-		r.T.Fatal(err)
-	}
+	pod := r.Launch(podrig.Alice)
+	podrig.Kill(r.T, pod)
 	left, err := strconv.Atoi(readPID(r.T, pid))
 	if err != nil {
 		r.T.Fatal(err)

@@ -204,9 +204,7 @@ func itsDescendantsLive(t *testing.T) {
 	pid, up, wake := filepath.Join(r.Base, "pid"), r.Fifo("up"), r.Fifo("wake")
 	r.L.Command = podrig.Script("setsid pid "+pid+" ; notify "+up+" ; await "+wake, "await "+up, "listen", "ready", "hang")
 	pod := r.Launch(podrig.Alice)
-	if err := pod.Stop(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	podrig.Kill(t, pod)
 	// Not only when there is no time any more.
 	l := r.L
 	l.Timeout = -1

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
@@ -28,6 +30,9 @@ const (
 	firstLook = time.Millisecond
 	lastLook  = 50 * time.Millisecond
 )
+
+// ErrAnother says that the record is of another launch, or gone.
+var ErrAnother = errors.New("the name is another launch's, or nobody's")
 
 // pauseAfter returns the pause that follows one of d.
 func pauseAfter(d time.Duration) time.Duration { return min(d*3/2, lastLook) }
@@ -109,6 +114,11 @@ func (w *waiter) release() {
 // again.
 func (w *waiter) try(ctx context.Context) (*Claim, error) {
 	p := w.place
+	if p.Of != uuid.Nil {
+		if r, _ := p.Running(); r.Launch != p.Of {
+			return nil, ErrAnother
+		}
+	}
 	if w.launch == nil {
 		launch, err := tryLock(p.base, p.launchName(), false) // if it is not the right one, the pod lock keeps others away
 		switch {
@@ -219,7 +229,7 @@ func (w *waiter) wait(ctx context.Context) error {
 func (w *waiter) leave(r Record, state error) error {
 	stay := staying(w.holders)
 	if left := heirs(r.Launcher, stay); len(left) > 0 && w.place.mayEnd(r, state) {
-		return w.reclaim.end(left, w.place.Grace)
+		return w.reclaim.end(left, r, w.place.Grace)
 	}
 	if w.left = len(w.holders) == 0 || anyGiven(w.holders); len(stay) > 0 || w.left && w.waited >= ending {
 		return errStays(w.holders, state, r)
@@ -273,6 +283,19 @@ func NoWitness(err error) bool {
 		}
 	}
 	return false
+}
+
+// Base returns the base directory.
+func (c *Claim) Base() string { return c.place.base.path }
+
+// Heirs returns those of the pod that is launched with the Claim. It is good also when
+// that is over.
+func (c *Claim) Heirs() Heirs {
+	by, err := self()
+	if err != nil {
+		return Heirs{} // nothing was started, see Intend
+	}
+	return Heirs{c.place.path(c.place.podName()), c.pod.was.ino, by}
 }
 
 // File is the pod lock, for the pod to inherit.

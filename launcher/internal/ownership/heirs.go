@@ -85,6 +85,35 @@ func heirs(by Owner, holders []unixproc.LockHolder) []unixproc.LockHolder {
 	return slices.DeleteFunc(slices.Clone(holders), func(h unixproc.LockHolder) bool { return !by.isHeir(h) })
 }
 
+// Heirs are those who have the lock of a pod from it.
+type Heirs struct {
+	path  string // of the lock; "": there is none
+	inode uint64
+	by    Owner
+}
+
+// Heirs returns those of the pod of r, which runs.
+func (p *Place) Heirs(r Record) Heirs {
+	there, err := p.base.lstat(p.podName())
+	if err != nil {
+		return Heirs{} // there is no lock that anybody could have
+	}
+	return Heirs{p.path(p.podName()), there.ino, r.Launcher}
+}
+
+// Find returns who they are, as long as the pod lives: once it does not, the lock may
+// be another's. It reads /proc alone.
+func (h Heirs) Find(ctx context.Context) (ids []unixproc.Identity, err error) {
+	if h.path == "" {
+		return nil, nil
+	}
+	holders, err := unixproc.LockHolders(ctx, h.path, h.inode)
+	for _, holder := range heirs(h.by, holders) {
+		ids = append(ids, holder.Identity)
+	}
+	return ids, err
+}
+
 // addNew adds to ids those of more that are not among them.
 func addNew(ids, more []unixproc.Identity) []unixproc.Identity {
 	for _, id := range more {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
@@ -22,6 +24,10 @@ type Place struct {
 	// Grace how long they have between SIGTERM and SIGKILL; negative: no time at all.
 	Reclaim Reclaim
 	Grace   time.Duration
+
+	// Of, if it is not uuid.Nil, makes Claim fail with ErrAnother if the record is not
+	// that of the launch.
+	Of uuid.UUID
 
 	// KeepRecord makes Claim leave the record of the earlier pod where it is. Nothing
 	// can be launched with such a Claim.
@@ -73,6 +79,9 @@ func (p *Place) mayWrite() error {
 	}
 	return p.may()
 }
+
+// Base returns the base directory.
+func (p *Place) Base() string { return p.base.path }
 
 // Close frees what the Place holds. Where there is a Claim, ending that does it.
 func (p *Place) Close() {

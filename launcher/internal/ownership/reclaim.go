@@ -49,13 +49,17 @@ type reclaim struct {
 	killAt time.Time                            // when it is to be SIGKILL
 }
 
-// end sends those who are left what they are due: SIGTERM, and SIGKILL once the grace,
-// which began with the first SIGTERM, is over.
-func (c *reclaim) end(left []unixproc.LockHolder, grace time.Duration) error {
+// end sends those whom the pod of r has left what they are due: its stop signal, and
+// SIGKILL once the grace, which began with the first of these, is over.
+func (c *reclaim) end(left []unixproc.LockHolder, r Record, grace time.Duration) error {
 	if c.sent == nil {
 		c.sent, c.killAt = make(map[unixproc.Identity]syscall.Signal), time.Now().Add(grace)
 	}
-	sig := syscall.SIGTERM
+	stop := syscall.Signal(r.StopSignal)
+	if stop == 0 {
+		stop = syscall.SIGTERM
+	}
+	sig := stop
 	if !time.Now().Before(c.killAt) {
 		sig = syscall.SIGKILL
 	}
@@ -64,7 +68,7 @@ func (c *reclaim) end(left []unixproc.LockHolder, grace time.Duration) error {
 			continue
 		}
 		err := unixproc.Signal(h.Identity, sig)
-		if sig == syscall.SIGTERM && err == nil {
+		if sig == stop && err == nil {
 			err = unixproc.Signal(h.Identity, unixproc.SIGCONT) // one that is stopped would not notice
 		}
 		if err != nil && !errors.Is(err, unixproc.ErrGone) && !errors.Is(err, unixproc.ErrStranger) {

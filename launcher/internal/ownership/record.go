@@ -58,6 +58,10 @@ type Intent struct {
 	// launch on another machine, or is about to be.
 	Elsewhere bool `json:"elsewhere,omitempty"`
 
+	// KillMode and StopSignal say how the pod is ended. They are the launcher's.
+	KillMode   int `json:"killMode,omitempty"`
+	StopSignal int `json:"stopSignal,omitempty"`
+
 	// Overlay says that the overlay is in a file, see OverlayName.
 	Overlay bool `json:"overlay,omitempty"`
 

@@ -170,3 +170,12 @@ func (r *Rig) RelaunchOnceFree(name string) {
 		r.T.Errorf("relaunch %s: %v", name, err)
 	}
 }
+
+// Kill sends SIGKILL to the first process of a pod, and waits until that is gone.
+func Kill(t *testing.T, pod *launcher.Pod) {
+	t.Helper()
+	if err := unix.Kill(pod.PID(), unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-pod.Done()
+}

@@ -87,7 +87,12 @@ func (p *Process) Wait(ctx context.Context) (Exit, error) {
 
 // Signal sends sig, a syscall.Signal, to the whole group. It returns
 // [os.ErrProcessDone] once the process has ended.
-func (p *Process) Signal(_ context.Context, sig os.Signal) error {
+func (p *Process) Signal(_ context.Context, sig os.Signal) error { return p.signal(-p.pid, sig) }
+
+// SignalFirst sends sig to the process alone, as Signal does to the group.
+func (p *Process) SignalFirst(_ context.Context, sig os.Signal) error { return p.signal(p.pid, sig) }
+
+func (p *Process) signal(pid int, sig os.Signal) error {
 	number, ok := sig.(syscall.Signal)
 	if !ok {
 		return fmt.Errorf("signal %v: not a signal of this system", sig)
@@ -97,14 +102,21 @@ func (p *Process) Signal(_ context.Context, sig os.Signal) error {
 	if p.reaped {
 		return os.ErrProcessDone
 	}
-	err := unix.Kill(-p.pid, number)
-	if errors.Is(err, unix.ESRCH) {
-		err = unix.Kill(p.pid, number) // it leads no group: Command.NoSession
+	err := unix.Kill(pid, number)
+	if pid < 0 && errors.Is(err, unix.ESRCH) {
+		err = unix.Kill(-pid, number) // it leads no group: Command.NoSession
 	}
 	if err != nil {
-		return fmt.Errorf("signal the group of pid %d with %v: %w", p.pid, number, err)
+		return fmt.Errorf("signal pid %d with %v: %w", pid, number, err)
 	}
 	return nil
+}
+
+// Pinned reports whether the number of the process is its own.
+func (p *Process) Pinned() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.reaped
 }
 
 // Reap has nothing to do: the goroutine has reaped the process. Nobody waits for

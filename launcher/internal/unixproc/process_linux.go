@@ -316,6 +316,59 @@ func (p *Process) signalLocked(sig syscall.Signal) error {
 	return err
 }
 
+// SignalFirst sends sig, a syscall.Signal, to the process alone. It returns
+// [os.ErrProcessDone] once that has ended.
+func (p *Process) SignalFirst(_ context.Context, sig os.Signal) error {
+	number, ok := sig.(syscall.Signal)
+	if !ok {
+		return fmt.Errorf("signal %v: not a signal of this system", sig)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	err := p.signalFirstLocked(number)
+	switch {
+	case errors.Is(err, unix.ESRCH):
+		return os.ErrProcessDone
+	case err != nil:
+		return fmt.Errorf("signal pid %d with %v: %w", p.pid, number, err)
+	}
+	return nil
+}
+
+func (p *Process) signalFirstLocked(sig syscall.Signal) error {
+	if p.over {
+		return unix.ESRCH
+	}
+	select {
+	case <-p.ended: // a zombie takes every signal, and notices none
+		return unix.ESRCH
+	default:
+	}
+	refused := error(unix.ESRCH)
+	if p.pidfd != nil {
+		var err error
+		if ctlErr := p.withPidfd(func(fd int) { err = unix.PidfdSendSignal(fd, sig, nil, 0) }); ctlErr != nil {
+			return ctlErr
+		}
+		if err == nil || errors.Is(err, unix.ESRCH) {
+			return err
+		}
+		refused = err // a filter may refuse the call
+	}
+	if !p.pinned || p.lost() {
+		return refused
+	}
+	return unix.Kill(p.pid, sig)
+}
+
+// Pinned reports whether the number of the process, and so that of its group and its
+// session, is its own: it lives, or is a zombie that nobody else can reap.
+func (p *Process) Pinned() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.over && p.pinned && !p.lost()
+}
+
 // lost reports whether the process has just lost its number, or may have, which Wait
 // has not seen yet: a child that was reaped, or any other process that has ended.
 func (p *Process) lost() (is bool) {

@@ -48,6 +48,12 @@ func (*Process) Wait(context.Context) (Exit, error) { return Exit{}, errors.ErrU
 // Signal returns [errors.ErrUnsupported].
 func (*Process) Signal(context.Context, os.Signal) error { return errors.ErrUnsupported }
 
+// SignalFirst returns [errors.ErrUnsupported].
+func (*Process) SignalFirst(context.Context, os.Signal) error { return errors.ErrUnsupported }
+
+// Pinned returns false.
+func (*Process) Pinned() bool { return false }
+
 // Reap returns [errors.ErrUnsupported].
 func (*Process) Reap(context.Context) error { return errors.ErrUnsupported }
 

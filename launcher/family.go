@@ -1,0 +1,45 @@
+package launcher
+
+import (
+	"context"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+)
+
+// launchVariable is in the environment of each pod, with the id of its launch. What the
+// pod starts inherits it, and so can be found, wherever it goes.
+const launchVariable = "POD_LAUNCH_ID"
+
+// A family is who belongs to a Pod, in the hands of the one who uses it.
+type family struct {
+	child child            // the first process
+	who   *unixproc.Family // nil if that cannot be told here
+}
+
+// left returns who belongs to the pod and has not ended.
+func (f family) left() ([]unixproc.Identity, error) {
+	if f.who == nil {
+		return nil, nil
+	}
+	return f.who.Left(context.Background(), f.child.Pinned())
+}
+
+// others is left without those whom a signal to the group of the first process reaches.
+func (f family) others() ([]unixproc.Identity, error) {
+	left, err := f.left()
+	var others []unixproc.Identity
+	for _, id := range left {
+		if !f.child.Pinned() || !unixproc.IsInGroup(id, f.child.PID()) {
+			others = append(others, id)
+		}
+	}
+	return others, err
+}
+
+// kill sends SIGKILL to all who belong, and returns them.
+func (f family) kill() ([]unixproc.Identity, error) {
+	if f.who == nil {
+		return nil, nil
+	}
+	return f.who.Kill(context.Background(), f.child.Pinned())
+}

@@ -1,0 +1,386 @@
+//go:build linux
+
+package ending_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
+)
+
+// closed is a program that closes its descriptors, and tells its pid.
+const closed = `perl -e 'use POSIX; POSIX::close($_) for 3..255; open F, ">>", "$ENV{OUT}/pids"; print F "$$\n"; close F; sleep 1000'`
+
+// W1: the grace is for all that belongs to the pod, also behind a shell that dies of
+// SIGTERM at once.
+func TestGraceIsForAll(t *testing.T) {
+	r := newRig(t)
+	r.shell(`"$0" "$@" & wait`, "onterm sleep 300ms ; file "+r.path("saved")+" all", "listen", "ready", "hang")
+	pod := r.Launch(podrig.Alice)
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(r.path("saved")); err != nil {
+		t.Errorf("it had no time to save its work: %v", err)
+	}
+}
+
+// W2: the first process of a ready pod dies, and a worker lives on. Stop ends it, from
+// the handle that has launched the pod, and from one that has attached before.
+func TestStopAfterTheFirstDied(t *testing.T) {
+	for _, attached := range []bool{false, true} {
+		t.Run(fmt.Sprintf("attached %v", attached), func(t *testing.T) {
+			r := newRig(t)
+			r.shell(`sleep 1000 & echo $! >>"$OUT/pids"; exec "$0" "$@"`, podrig.Serve...)
+			pod := r.Launch(podrig.Alice)
+			worker := r.await(1)
+			handle := pod
+			if attached {
+				handle = r.MustAttach(pod)
+			}
+			podrig.Kill(t, pod)
+			<-handle.Done()
+			if !lives(worker[0]) {
+				t.Fatal("the worker has ended by itself")
+			}
+			if err := handle.Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+			r.mustBeGone(worker)
+			r.Relaunch("alice")
+		})
+	}
+}
+
+// A handle of a pod that is gone does nothing to the next pod of the name.
+func TestStopOfAnEarlierPod(t *testing.T) {
+	r := newRig(t, podrig.Serve...)
+	first := r.Launch(podrig.Alice)
+	podrig.Kill(t, first)
+	second := r.Launch(podrig.Alice)
+	for _, end := range []func() error{
+		func() error { return first.Stop(t.Context()) }, func() error { return first.Kill(t.Context()) },
+	} {
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+	}
+	podrig.MustLive(t, second)
+	podrig.Ping(t, second)
+	podrig.MustBe(t, first.Signal(t.Context(), syscall.SIGKILL), os.ErrProcessDone)
+	podrig.MustLive(t, second)
+}
+
+// W6: a pod is stopped by the signal that its Spec names, also by who has attached to it.
+func TestStopSignal(t *testing.T) {
+	for _, attached := range []bool{false, true} {
+		r := newRig(t, "ignore TERM", "listen", "ready", "hang")
+		pod := r.Launch(launcher.Spec{Name: "alice", StopSignal: syscall.SIGINT})
+		handle := pod
+		if attached {
+			handle = r.MustAttach(pod)
+		}
+		if err := handle.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		podrig.MustEndBy(t, pod, syscall.SIGINT)
+	}
+	for _, spec := range []launcher.Spec{{StopSignal: -1}, {StopSignal: 65}, {KillMode: 3}, {KillMode: -1}} {
+		spec.Name = "bob"
+		r := newRig(t, podrig.Serve...)
+		podrig.MustBe(t, r.Fail(t.Context(), spec), launcher.ErrInvalidSpec)
+	}
+}
+
+// W7: whom the stop signal goes to, and who is ended. The parent asks its worker to
+// finish, and waits for it; a worker that is signalled besides says so.
+func TestKillModes(t *testing.T) {
+	const script = `
+(trap 'echo worker was signalled >>"$OUT/said"' TERM; trap 'finish=1' HUP
+ echo $(exec sh -c 'echo $PPID') >>"$OUT/pids"; while [ -z "$finish" ]; do sleep 0.01; done
+ echo worker has finished >>"$OUT/said") &
+worker=$!
+"$0" "$@" &
+served=$!
+trap 'kill -HUP $worker; wait $worker; kill -KILL $served; exit 0' TERM
+wait $served
+while :; do sleep 0.01; done`
+	for _, mode := range []launcher.KillMode{launcher.KillAll, launcher.KillMixed, launcher.KillFirst} {
+		r := newRig(t)
+		r.shell(script, podrig.Serve...)
+		r.L.Ready = anybody
+		pod := r.Launch(launcher.Spec{Name: "alice", KillMode: mode})
+		worker := r.await(1)
+		if err := pod.Stop(t.Context()); err != nil {
+			t.Errorf("mode %d: %v", mode, err)
+		}
+		r.mustBeGone(worker)
+		said, _ := os.ReadFile(r.path("said"))
+		if got := strings.Contains(string(said), "worker was signalled"); got != (mode == launcher.KillAll) || !strings.Contains(string(said), "worker has finished") {
+			t.Errorf("mode %d: %q", mode, said)
+		}
+	}
+}
+
+// KillMixed ends who is left with SIGKILL; KillFirst leaves them, and the name is held
+// until they have gone.
+func TestWhatIsLeftByKillMode(t *testing.T) {
+	for _, mode := range []launcher.KillMode{launcher.KillMixed, launcher.KillFirst} {
+		r := newRig(t)
+		r.L.Grace = 50 * time.Millisecond
+		r.shell(`sh -c 'trap "" TERM; echo $$ >>"$OUT/pids"; while :; do sleep 1000; done' & exec "$0" "$@"`, podrig.Serve...)
+		pod := r.Launch(launcher.Spec{Name: "alice", KillMode: mode})
+		worker := r.await(1)
+		if err := pod.Stop(t.Context()); err != nil {
+			t.Errorf("mode %d: %v", mode, err)
+		}
+		if got := lives(worker[0]); got != (mode == launcher.KillFirst) {
+			t.Errorf("mode %d: that the worker lives is %v", mode, got)
+		}
+		if mode == launcher.KillFirst {
+			r.MustRefuse(t.Context(), &r.L, launcher.ErrHeld)
+		}
+		if err := r.L.Stop(t.Context(), "alice"); err != nil {
+			t.Error(err)
+		}
+		r.mustBeGone(worker)
+	}
+}
+
+// W9: a signal reaches the first process alone, through its pidfd: of a pod that was
+// launched, and of one that was attached to.
+func TestSignal(t *testing.T) {
+	r := newRig(t)
+	r.shell(`trap 'echo first >>"$OUT/said"' HUP
+(trap 'echo child >>"$OUT/said"' HUP; while :; do sleep 0.01; done) &
+"$0" "$@" &
+while :; do sleep 0.01; done`, podrig.Serve...)
+	r.L.Ready = anybody
+	pod := r.Launch(podrig.Alice)
+	attached := r.MustAttach(pod)
+	for n, p := range []*launcher.Pod{pod, attached} {
+		if err := p.Signal(t.Context(), syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(podrig.Ample); ; time.Sleep(time.Millisecond) {
+			said, _ := os.ReadFile(r.path("said"))
+			if got := strings.Fields(string(said)); len(got) > n {
+				if strings.Contains(string(said), "child") {
+					t.Errorf("it has reached %q", got)
+				}
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatal("it has not come")
+			}
+		}
+	}
+	released := r.MustAttach(pod)
+	released.Release()
+	if err := released.Signal(t.Context(), syscall.SIGKILL); err == nil {
+		t.Error("a released pod was signalled")
+	}
+	if err := pod.Kill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	podrig.MustEndBy(t, pod, syscall.SIGKILL)
+	podrig.MustBe(t, pod.Signal(t.Context(), syscall.SIGHUP), os.ErrProcessDone)
+	podrig.MustBe(t, attached.Signal(t.Context(), syscall.SIGHUP), os.ErrProcessDone)
+}
+
+// Kill does not wait for the grace, also if a Stop has begun it.
+func TestKill(t *testing.T) {
+	r := newRig(t, "ignore TERM", "listen", "ready", "hang")
+	r.L.Grace = time.Hour
+	pod := r.Launch(podrig.Alice)
+	stopped := make(chan error)
+	go func() { stopped <- pod.Stop(t.Context()) }()
+	if err := pod.Kill(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+	podrig.MustEndBy(t, pod, syscall.SIGKILL)
+}
+
+// StopWith stops the pod with a context.
+func TestStopWith(t *testing.T) {
+	r := newRig(t, podrig.Serve...)
+	pod := r.Launch(podrig.Alice)
+	ctx, cancel := contextOf(t)
+	pod.StopWith(ctx)
+	podrig.MustLive(t, pod)
+	cancel()
+	<-pod.Done()
+	podrig.MustEndBy(t, pod, syscall.SIGTERM)
+}
+
+// W8: a pod whose launch fails has AbortGrace to clean up what it holds elsewhere.
+func TestAbortGrace(t *testing.T) {
+	saved := filepath.Join(t.TempDir(), "saved")
+	r := newRig(t, "onterm file "+saved+" all", "say up", "hang")
+	r.L.AbortGrace = podrig.Ample
+	ctx, cancel := contextOf(t)
+	r.L.Timeout = -1
+	spec := podrig.Alice
+	spec.Progress = func(string) { cancel() }
+	e := r.Fail(ctx, spec)
+	if _, err := os.Stat(saved); err != nil {
+		t.Errorf("it had no time to clean up: %v; %v", err, e)
+	}
+	// One that takes no notice is ended all the same.
+	r.L.AbortGrace = time.Millisecond
+	r.L.Command = podrig.Script("ignore TERM", "say up", "hang")
+	ctx, cancel = contextOf(t)
+	e = r.Fail(ctx, spec)
+	if e.Leftover != nil {
+		t.Error(e.Leftover)
+	}
+}
+
+// A slow Signal of an engine holds up neither Done nor another Stop.
+func TestSignalThatHangs(t *testing.T) {
+	r := newRig(t, podrig.Serve...)
+	slow := &slowStarter{gate: make(chan struct{})}
+	r.L.Starter = slow
+	pod := r.Launch(podrig.Alice)
+	ctx, cancel := contextOf(t)
+	stopped := make(chan error)
+	go func() { stopped <- pod.Stop(ctx) }()
+	for slow.began.Load() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	other, enough := contextOf(t)
+	enough()
+	if err := pod.Stop(other); err == nil {
+		t.Error("a Stop without time returned no error")
+	}
+	cancel()
+	if err := <-stopped; err == nil {
+		t.Error("Stop returned no error")
+	}
+	if err := syscall.Kill(pod.PID(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-pod.Done()
+	close(slow.gate)
+	if n := slow.late.Load(); n != 0 {
+		t.Errorf("%d signals were sent after Reap", n)
+	}
+}
+
+// W5: a daemon that closes its descriptors and goes to the background before it is ready
+// is ended: what it was executed with has the pod's mark.
+func TestDaemonBeforeItIsReady(t *testing.T) {
+	r := newRig(t)
+	r.shell(`setsid ` + closed + ` & while [ ! -s "$OUT/pids" ]; do sleep 0.01; done; exit 0`)
+	e := r.Fail(t.Context(), podrig.Alice)
+	podrig.MustBe(t, e, launcher.ErrExitedEarly)
+	r.mustBeGone(r.await(1))
+}
+
+// A pod that a pod has launched is a pod of its own.
+func TestPodOfAPodStays(t *testing.T) {
+	r := newRig(t)
+	r.shell(`POD_LAUNCH_ID=another setsid `+closed+` & exec "$0" "$@"`, podrig.Serve...)
+	pod := r.Launch(podrig.Alice)
+	other := r.await(1)
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !lives(other[0]) {
+		t.Error("the other pod was ended")
+	}
+	syscall.Kill(other[0], syscall.SIGKILL)
+}
+
+// Ten ways to get away. Where there is no cgroup, what has neither parent, group,
+// session, lock nor environment of the pod is not found: docs/lifecycle.md says so.
+func TestGetAway(t *testing.T) {
+	const daemon = `use POSIX; POSIX::close($_) for 3..255; fork and exit; setsid; fork and exit; open F, ">>", "PIDS"; print F "$$\n"; close F; sleep 1000`
+	for _, way := range []struct {
+		name, script string
+		n            int
+		gets         bool // away
+	}{
+		{"group", `sleep 1000 & echo $! >>"$OUT/pids"`, 1, false},
+		{"session", `setsid sh -c 'echo $$ >>"$OUT/pids"; exec sleep 1000' &`, 1, false},
+		{"group of its own", `perl -e 'setpgrp; open F, ">>", "$ENV{OUT}/pids"; print F "$$\n"; close F; sleep 1000' &`, 1, false},
+		{"double fork", `(setsid sh -c 'sleep 1000 & echo $! >>"$OUT/pids"' &)`, 1, false},
+		{"closed descriptors", `setsid ` + closed + ` &`, 1, false},
+		{"daemon", `perl -e '` + strings.ReplaceAll(daemon, "PIDS", "$ENV{OUT}/pids") + `'`, 1, false},
+		{"exec", `setsid sh -c 'exec sh -c "exec sh -c \"echo \\\$\\\$ >>$OUT/pids; exec sleep 1000\""' &`, 1, false},
+		{"ignored signals", `setsid sh -c 'trap "" TERM HUP INT; echo $$ >>"$OUT/pids"; while :; do sleep 1000; done' &`, 1, false},
+		{"stopped", `setsid sh -c 'echo $$ >>"$OUT/pids"; kill -STOP $$; exec sleep 1000' &`, 1, false},
+		{"200 forks", `setsid sh -c 'for i in $(seq 200); do setsid sh -c "echo \$\$ >>$OUT/pids; exec sleep 1000" & done; wait' &`, 200, false},
+		{"daemon without environment", `out=$OUT; env -i perl -e '` + strings.ReplaceAll(daemon, `"PIDS"`, `shift`) + `' "$out/pids"`, 1, true},
+	} {
+		t.Run(way.name, func(t *testing.T) {
+			r := newRig(t)
+			r.L.Grace = 300 * time.Millisecond
+			r.shell(way.script+"\n"+`exec "$0" "$@"`, podrig.Serve...)
+			pod := r.Launch(podrig.Alice)
+			pids := r.await(way.n)
+			err := pod.Stop(t.Context())
+			if err != nil {
+				t.Error(err)
+			}
+			if !way.gets {
+				r.mustBeGone(pids)
+				return
+			}
+			for _, pid := range pids {
+				if !lives(pid) {
+					t.Error("it was found: say so in docs/lifecycle.md")
+				}
+				syscall.Kill(pid, syscall.SIGKILL)
+			}
+		})
+	}
+}
+
+// W4: what a pod has started in other groups and sessions goes with a launch that fails,
+// and is named.
+func TestFailedLaunchEndsAll(t *testing.T) {
+	r := newRig(t)
+	r.L.Timeout = podrig.Short
+	r.shell(`setsid ` + closed + ` &
+perl -e 'setpgrp; open F, ">>", "$ENV{OUT}/pids"; print F "$$\n"; close F; sleep 1000' & sleep 1000`)
+	e := r.Fail(t.Context(), podrig.Alice)
+	pids := r.await(2)
+	r.mustBeGone(pids)
+	podrig.MustSay(t, e, "had left its group, and were ended")
+	if e.Leftover != nil {
+		t.Error(e.Leftover)
+	}
+}
+
+// A real server behind a real supervisor is stopped whole.
+func TestRealSupervisors(t *testing.T) {
+	for _, name := range []string{"dumb-init", "tini"} {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			t.Logf("%s is not here", name)
+			continue
+		}
+		r := newRig(t)
+		r.shell(path+` -- sh -c 'sleep 1000 & echo $! >>"$OUT/pids"; exec "$0" "$@"' "$0" "$@" & wait`, podrig.Serve...)
+		r.L.Ready = anybody
+		pod := r.Launch(podrig.Alice)
+		worker := r.await(1)
+		if err := pod.Stop(t.Context()); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Error(err)
+		}
+		r.mustBeGone(worker)
+	}
+}

@@ -1,0 +1,36 @@
+//go:build !linux
+
+package unixproc
+
+import (
+	"context"
+	"errors"
+	"syscall"
+)
+
+// A Family cannot be found here.
+type Family struct{}
+
+// NewFamily returns nil: who belongs to a process cannot be told here.
+func NewFamily(Identity, string) *Family { return nil }
+
+// Add does nothing.
+func (*Family) Add([]Identity) {}
+
+// Left returns [errors.ErrUnsupported].
+func (*Family) Left(context.Context, bool) ([]Identity, error) { return nil, errors.ErrUnsupported }
+
+// Kill returns [errors.ErrUnsupported].
+func (*Family) Kill(context.Context, bool) ([]Identity, error) { return nil, errors.ErrUnsupported }
+
+// SignalEach is [Signal] for each.
+func SignalEach(ids []Identity, sig syscall.Signal) error {
+	var errs []error
+	for _, id := range ids {
+		errs = append(errs, Signal(id, sig))
+	}
+	return errors.Join(errs...)
+}
+
+// IsInGroup cannot tell.
+func IsInGroup(Identity, int) bool { return true }

@@ -1,0 +1,588 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/hashicorp/go-hclog"
+	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+	"github.com/podlaunch/podlaunch/logsource"
+	"github.com/podlaunch/podlaunch/readiness"
+)
+
+// The phases of a Pod's life, after its start:
+//
+//	running → terminating → killing → gone
+//	any of the first three → released
+//
+// Stop and Kill move it to terminating and killing, by an ending, which is the one
+// goroutine that ends processes. The Pod's own goroutine (watch) moves it to gone, once
+// the process has ended and the ending is over, and to released. From then on nobody is
+// signalled: what is being sent just then is waited for first.
+type phase int
+
+const (
+	running     phase = iota
+	terminating       // it was sent its stop signal, and has its grace
+	killing           // it was sent SIGKILL
+	gone              // it is reaped, or about to be
+	released          // it is not watched any more
+)
+
+// A life is the part of a Pod that changes.
+type life struct {
+	mu     sync.Mutex // never held while the Process is called
+	phase  phase
+	killAt time.Time     // when SIGKILL is due, from terminating on
+	ending *ending       // that goes on; nil if none does
+	calls  int           // signals that are being sent
+	quiet  chan struct{} // closed once the phase is gone or released, and calls is 0
+
+	// family is who belongs to the process; nil if that cannot be told here. Who has
+	// sent on familyUse has it.
+	family    *unixproc.Family
+	familyUse chan struct{}
+}
+
+// A Pod is a program that was launched and became ready. It goes on running
+// whatever becomes of the Pod, of the context it was launched with, and of this
+// program. Its methods may be called from any number of goroutines.
+//
+// One goroutine and one descriptor belong to a Pod until the process ends or
+// [Pod.Release] is called.
+type Pod struct {
+	podConfig
+	endpoint readiness.Endpoint
+	logFile  logsource.FileID // what logPath led to when the pod was ready; zero if nothing
+	closing  <-chan struct{}  // closed when what the launch has read the log by is; nil if nothing is
+	proc     Process
+	life     life
+
+	watching context.Context    // of the Pod's goroutine: done before ended is closed
+	forget   context.CancelFunc // ends watching, and with it the goroutine's wait
+
+	// watch, the Pod's goroutine, closes these in this order; the launch
+	// closes settled, once, when it has decided about the pod.
+	exited  chan struct{} // the process has ended, and exit or waitErr is set
+	settled chan struct{} // nobody of the launch will signal the process any more
+	done    chan struct{} // it is reaped, and reapErr is set
+	ended   chan struct{} // the goroutine has ended: after done, or by Release
+
+	exit             Exit
+	waitErr, reapErr error
+}
+
+// A podConfig is what does not change in a Pod's life.
+type podConfig struct {
+	name    string
+	id      uuid.UUID // of its launch
+	dir     string
+	logPath string
+	source  logsource.Source // of its log
+	ready   readiness.Probe  // knows who may answer
+	grace   time.Duration
+	mode    KillMode
+	signal  syscall.Signal  // that ends it well
+	base    string          // of its name's witnesses
+	heirs   ownership.Heirs // who has its lock from it
+	log     hclog.Logger
+
+	digests *ownership.Digests // of what was launched; nil if that is not recorded
+	asked   asked              // its Launcher
+}
+
+// asked returns the digests of what a launch of spec would start, in place of the pod.
+type asked func(spec Spec) (*ownership.Digests, error)
+
+// errReleased is what a released Pod answers.
+var errReleased = errors.New("the pod was released, and is not watched any more")
+
+// newPod returns the Pod of a process, with what config says of it. The caller
+// has to call keep or kill.
+func newPod(config podConfig, proc Process) *Pod {
+	p := &Pod{
+		podConfig: config,
+		proc:      proc,
+		life:      life{quiet: make(chan struct{}), familyUse: make(chan struct{}, 1)},
+		exited:    make(chan struct{}),
+		settled:   make(chan struct{}),
+		done:      make(chan struct{}),
+		ended:     make(chan struct{}),
+	}
+	p.watching, p.forget = context.WithCancel(context.Background())
+	go p.watch()
+	return p
+}
+
+// watch is the Pod's goroutine: it waits for the process to end, clears away
+// what is left of it, and tells everybody.
+func (p *Pod) watch() {
+	defer close(p.ended)
+	defer p.forget()
+	p.exit, p.waitErr = p.proc.Wait(p.watching)
+	if p.waitErr != nil && p.watching.Err() != nil {
+		p.close(released)
+		if r, ok := p.proc.(Releaser); ok {
+			r.Release()
+		}
+		return
+	}
+	close(p.exited)
+	<-p.settled
+	p.close(gone)
+	bound, cancel := context.WithTimeout(context.Background(), killPatience)
+	defer cancel()
+	if r, ok := p.proc.(Reaper); ok {
+		p.reapErr = r.Reap(bound)
+	}
+	if p.closing != nil {
+		// It was over long ago, unless the filesystem does not answer. Who waits for
+		// the end may want to unmount it.
+		receive(p.closing, patience)
+	}
+	p.log.Debug("process is gone", "pid", p.proc.PID(), "exit", p.exit.String())
+	close(p.done)
+}
+
+// close waits until the ending is over, if one goes on, and moves the Pod to its last
+// phase, and then waits until what is being sent was sent. What does not come back from
+// that is left to itself.
+func (p *Pod) close(last phase) {
+	p.life.mu.Lock()
+	for p.life.ending != nil {
+		e := p.life.ending
+		p.life.mu.Unlock()
+		<-e.over
+		p.life.mu.Lock()
+	}
+	p.life.phase = last
+	if p.life.calls == 0 {
+		close(p.life.quiet)
+	}
+	p.life.mu.Unlock()
+	receive(p.life.quiet, killPatience)
+}
+
+// send calls f, which signals the process, unless nobody may any more.
+func (p *Pod) send(f func() error) error {
+	p.life.mu.Lock()
+	switch p.life.phase {
+	case gone:
+		p.life.mu.Unlock()
+		return os.ErrProcessDone
+	case released:
+		p.life.mu.Unlock()
+		return errReleased
+	}
+	p.life.calls++
+	p.life.mu.Unlock()
+	defer func() {
+		p.life.mu.Lock()
+		defer p.life.mu.Unlock()
+		if p.life.calls--; p.life.calls == 0 && p.life.phase >= gone {
+			close(p.life.quiet)
+		}
+	}()
+	return f()
+}
+
+// sendFirst is called by send.
+func (p *Pod) sendFirst(ctx context.Context, sig os.Signal) error {
+	if leader, ok := p.proc.(Leader); ok {
+		return leader.SignalFirst(ctx, sig)
+	}
+	return p.proc.Signal(ctx, sig)
+}
+
+// hasEnded reports whether the first process has ended.
+func (p *Pod) hasEnded() bool {
+	select {
+	case <-p.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// hasExited looks whether the process has ended by now, and waits until the
+// Pod knows it if so.
+func (p *Pod) hasExited() bool {
+	select {
+	case <-p.exited:
+		return true
+	default:
+	}
+	if !p.endedByNow() {
+		return false
+	}
+	<-p.exited
+	return true
+}
+
+// endedByNow asks the process. One that is not ours may take no notice of the context.
+func (p *Pod) endedByNow() bool {
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, ours := p.proc.(child); ours {
+		_, err := p.proc.Wait(now)
+		return err == nil
+	}
+	o, ok := receive(spawn(func() (Exit, error) { return p.proc.Wait(now) }), patience)
+	if o.crash != nil {
+		o.crash.pass()
+	}
+	return ok && o.err == nil
+}
+
+// useFamily returns who belongs to p, once nobody else uses that. The caller has to
+// call giveBack.
+func (p *Pod) useFamily() (f family, giveBack func()) {
+	p.life.familyUse <- struct{}{}
+	var ours bool
+	f.child, ours = p.proc.(child)
+	if ours && p.life.family == nil {
+		p.life.family = unixproc.NewFamily(f.child.identify(), launchVariable+"="+p.id.String())
+	}
+	f.who = p.life.family
+	// Once the first process has ended the lock may be another pod's. Whoever has it
+	// before that has it from this one.
+	if f.who != nil && !p.hasEnded() {
+		if heirs, err := p.heirs.Find(context.Background()); err == nil && !p.hasExited() {
+			f.who.Add(heirs)
+		}
+	}
+	return f, func() { <-p.life.familyUse }
+}
+
+// An ending is the end of a Pod: its stop signal, its grace, and SIGKILL. All who want
+// it wait for the same one.
+type ending struct {
+	p     *Pod
+	mode  KillMode
+	over  chan struct{} // closed when it has ended, and err or crash is set
+	err   error
+	crash *crash
+
+	came  chan struct{} // somebody has come to wait
+	now   chan struct{} // closed, once, if SIGKILL is due now
+	hurry sync.Once
+
+	// life.mu guards these.
+	waiting int                // who waits
+	unwant  context.CancelFunc // ends what is being sent; nil if nothing is
+
+	grace  bool                       // there is one
+	sent   map[unixproc.Identity]bool // who got the stop signal and is not in the group
+	killed []int                      // who got SIGKILL and was not in the group; good once over is closed
+}
+
+// begin joins the ending that goes on, or begins one. It returns nil if the Pod is gone
+// or released. If now, SIGKILL is due at once. The caller has to call leave.
+func (p *Pod) begin(mode KillMode, grace time.Duration, now bool) *ending {
+	p.life.mu.Lock()
+	defer p.life.mu.Unlock()
+	if p.life.phase >= gone {
+		return nil
+	}
+	e := p.life.ending
+	if e == nil {
+		e = &ending{p: p, mode: mode, over: make(chan struct{}), came: make(chan struct{}, 1), now: make(chan struct{}), sent: make(map[unixproc.Identity]bool)}
+		p.life.ending = e
+		go e.run(grace)
+	}
+	e.waiting++
+	select {
+	case e.came <- struct{}{}:
+	default:
+	}
+	if now {
+		e.hurry.Do(func() { close(e.now) })
+	}
+	return e
+}
+
+// leave says that a caller of begin does not wait any more.
+func (e *ending) leave() {
+	e.p.life.mu.Lock()
+	defer e.p.life.mu.Unlock()
+	if e.waiting--; e.waiting == 0 && e.unwant != nil {
+		e.unwant()
+	}
+}
+
+// isWanted reports whether anybody waits.
+func (e *ending) isWanted() bool {
+	e.p.life.mu.Lock()
+	defer e.p.life.mu.Unlock()
+	return e.waiting > 0
+}
+
+// run is the ending's goroutine. It ends with the process and all who belong to it, or
+// with an error, or when the Pod is released.
+func (e *ending) run(grace time.Duration) {
+	o := <-spawn(func() (struct{}, error) { return struct{}{}, e.end(grace) })
+	e.err, e.crash = o.err, o.crash
+	e.p.life.mu.Lock()
+	e.p.life.ending = nil
+	e.p.life.mu.Unlock()
+	close(e.over)
+}
+
+// end is what run does.
+func (e *ending) end(grace time.Duration) error {
+	f, giveBack := e.p.useFamily()
+	defer giveBack()
+	if err := e.terminate(f, grace); err != nil {
+		return err
+	}
+	if done, err := e.await(f); done || err != nil {
+		return err
+	}
+	return e.kill(f)
+}
+
+// terminate sends the stop signal, unless it was sent before, or there is no grace.
+func (e *ending) terminate(f family, grace time.Duration) error {
+	p := e.p
+	p.life.mu.Lock()
+	again := p.life.phase != running
+	if !again {
+		p.life.phase, p.life.killAt = terminating, time.Now().Add(grace)
+	}
+	if grace < 0 {
+		p.life.killAt = time.Now()
+	}
+	p.life.mu.Unlock()
+	e.grace = grace >= 0
+	if again || !e.grace {
+		return nil
+	}
+	p.log.Debug("stopping", "pid", p.proc.PID(), "signal", p.signal.String(), "grace", grace)
+	err := e.signal(f, p.signal)
+	if err != nil {
+		p.life.mu.Lock()
+		p.life.phase = running
+		p.life.mu.Unlock()
+		return err
+	}
+	// That it cannot be sent is no error: an engine may have no such signal.
+	_ = e.signal(f, unixproc.SIGCONT)
+	return nil
+}
+
+// signal sends sig to all who belong to the Pod, or to the first process alone.
+func (e *ending) signal(f family, sig syscall.Signal) error {
+	if e.mode != KillAll {
+		return e.call(func(ctx context.Context) error { return e.p.sendFirst(ctx, sig) })
+	}
+	others, err := f.others() // before anybody is signalled: who has lost his parent is not found any more
+	if err != nil {
+		return err
+	}
+	if err := e.call(func(ctx context.Context) error { return e.p.proc.Signal(ctx, sig) }); err != nil {
+		return err
+	}
+	for _, id := range others {
+		e.sent[id] = true
+	}
+	return unixproc.SignalEach(others, sig)
+}
+
+// call sends a signal by f. It does not wait long for one that does not come back when
+// nobody wants it any more, or the process has ended.
+func (e *ending) call(f func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	e.p.life.mu.Lock()
+	e.unwant = cancel
+	if e.waiting == 0 && !e.p.hasEnded() {
+		cancel()
+	}
+	e.p.life.mu.Unlock()
+	sending := spawn(func() (struct{}, error) { return struct{}{}, e.p.send(func() error { return f(ctx) }) })
+	var o outcome[struct{}]
+	ok := true
+	select {
+	case o = <-sending:
+	case <-ctx.Done():
+		o, ok = receive(sending, patience)
+	case <-e.p.exited:
+		if o, ok = receive(sending, patience); !ok {
+			return nil // it has come to its end without it
+		}
+	}
+	switch {
+	case !ok:
+		return fmt.Errorf("the starter's Signal has not returned: %w", context.Canceled)
+	case o.crash != nil:
+		o.crash.pass()
+	case errors.Is(o.err, os.ErrProcessDone):
+		return nil
+	}
+	return o.err
+}
+
+// await waits until everybody is gone, and reports whether that is so; else SIGKILL is
+// due. It is due for the first process only while somebody wants the end: a Stop whose
+// context is done has nothing more sent.
+func (e *ending) await(f family) (done bool, err error) {
+	p := e.p
+	p.life.mu.Lock()
+	grace := time.NewTimer(time.Until(p.life.killAt))
+	p.life.mu.Unlock()
+	defer grace.Stop()
+	due := false
+	for delay := time.Millisecond; ; delay = min(2*delay, 50*time.Millisecond) {
+		exited := p.exited
+		var look <-chan time.Time
+		if p.hasEnded() {
+			left, err := e.left(f)
+			if len(left) == 0 || err != nil {
+				return err == nil, err
+			}
+			exited, look = nil, time.After(delay)
+		}
+		if due && (exited == nil || e.isWanted()) {
+			return false, nil
+		}
+		select {
+		case <-exited:
+		case <-look:
+		case <-grace.C:
+			due = true
+		case <-e.now:
+			return false, nil
+		case <-e.came:
+		case <-p.watching.Done():
+			return false, errReleased
+		}
+	}
+}
+
+// left returns who is left now that the first process has ended. Who is new gets the
+// stop signal.
+func (e *ending) left(f family) ([]unixproc.Identity, error) {
+	if e.mode == KillFirst {
+		return nil, nil
+	}
+	left, err := f.left()
+	if err != nil || e.mode != KillAll || !e.grace {
+		return left, err
+	}
+	for _, id := range left {
+		if !e.sent[id] && !unixproc.IsInGroup(id, e.p.proc.PID()) {
+			e.sent[id] = true
+			err = errors.Join(err, unixproc.SignalEach([]unixproc.Identity{id}, e.p.signal))
+		}
+	}
+	return left, err
+}
+
+// kill sends SIGKILL to all who belong, or to the first process alone, and waits until
+// they are gone: for the first process as long as that takes, and for the others for a
+// moment.
+func (e *ending) kill(f family) error {
+	p := e.p
+	p.life.mu.Lock()
+	p.life.phase = killing
+	p.life.mu.Unlock()
+	send := func(ctx context.Context) error { return p.proc.Signal(ctx, syscall.SIGKILL) }
+	if e.mode == KillFirst {
+		send = func(ctx context.Context) error { return p.sendFirst(ctx, syscall.SIGKILL) }
+	} else if _, err := f.left(); err != nil { // before the tree falls apart
+		return err
+	}
+	if err := e.call(send); err != nil {
+		return err
+	}
+	var end time.Time
+	for delay := time.Millisecond; ; delay = min(2*delay, 50*time.Millisecond) {
+		ended := p.hasEnded()
+		var left []unixproc.Identity
+		if e.mode != KillFirst {
+			var err error
+			if left, err = f.kill(); err != nil {
+				return err
+			}
+			e.noteEnded(left)
+		}
+		exited, look := p.exited, time.After(delay)
+		switch {
+		case ended && len(left) == 0:
+			return nil
+		case ended && end.IsZero():
+			end = time.Now().Add(killPatience)
+		case ended && time.Now().After(end):
+			return stillThere(left)
+		case !ended && len(left) <= 1: // the first one alone: there is an event for it
+			look = nil
+		}
+		if ended {
+			exited = nil
+		}
+		select {
+		case <-exited:
+		case <-look:
+		case <-p.watching.Done():
+			return errReleased
+		}
+	}
+}
+
+// noteEnded notes who of those that got SIGKILL was not in the group.
+func (e *ending) noteEnded(left []unixproc.Identity) {
+	for _, id := range left {
+		if id.PID != e.p.proc.PID() && !unixproc.IsInGroup(id, e.p.proc.PID()) && !slices.Contains(e.killed, id.PID) {
+			e.killed = append(e.killed, id.PID)
+		}
+	}
+	slices.Sort(e.killed)
+}
+
+// stillThere says who has not ended.
+func stillThere(left []unixproc.Identity) error {
+	var who []string
+	for _, id := range left {
+		who = append(who, fmt.Sprintf("%d (%s)", id.PID, unixproc.CommandName(id.PID)))
+	}
+	return fmt.Errorf("processes [%s], which belong to it, are still there although they were sent SIGKILL", strings.Join(who, ", "))
+}
+
+// kill ends all of a pod that did not become ready, after a grace; not positive: at
+// once. It returns who was not in its group and got SIGKILL. Its error says what could
+// not be ended.
+func (p *Pod) kill(grace time.Duration) (killed []int, err error) {
+	if grace <= 0 {
+		grace = -1
+	}
+	e := p.begin(KillAll, grace, false)
+	defer e.leave()
+	close(p.settled)
+	err = fmt.Errorf("it has not gone within %v of SIGKILL", killPatience)
+	if _, over := receive(e.over, max(grace, 0)+killPatience); over {
+		wait := killPatience
+		killed = e.killed
+		switch {
+		case e.crash != nil:
+			e.crash.pass()
+		case e.err != nil:
+			err, wait = e.err, patience // it was not told to go, but may be going
+		}
+		if _, ended := receive(p.done, wait); ended {
+			return killed, errors.Join(e.err, p.reapErr)
+		}
+	}
+	if p.proc.PID() == 0 {
+		return killed, fmt.Errorf("its process may still be running: %w", err)
+	}
+	return killed, fmt.Errorf("process %d may still be running: %w", p.proc.PID(), err)
+}
