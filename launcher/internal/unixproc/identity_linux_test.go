@@ -87,6 +87,14 @@ func TestMain(m *testing.M) {
 		if err := subreaper(); err != nil {
 			fail(err)
 		}
+	case "robbed":
+		if err := robbed(); err != nil {
+			fail(err)
+		}
+	case "Kill", "KillGroup", "Adopt", "Start":
+		if err := traced(role); err != nil {
+			fail(err)
+		}
 	default:
 		fail(fmt.Errorf("unknown role %q", role))
 	}

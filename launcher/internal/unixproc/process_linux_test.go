@@ -584,6 +584,58 @@ func subreaper() error {
 	return nil
 }
 
+// If somebody else has reaped the leader of a group, its number may be another's: who
+// is in that group is not reaped.
+func TestReapAfterSomebodyElse(t *testing.T) {
+	c := exec.Command("/proc/self/exe")
+	c.Env = append(os.Environ(), roleVariable+"=robbed")
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// robbed is a role: it inherits the member of a group whose leader it has reaped past
+// the Process.
+func robbed() error {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	p, err := unixproc.Start(ctx, unixproc.Command{Path: "/bin/sh",
+		Args: []string{"-c", "sleep 1000 & echo $!; wait"}, Files: []*os.File{nil, w}})
+	if err != nil {
+		return err
+	}
+	var member int
+	if _, err := fmt.Fscanln(r, &member); err != nil {
+		return err
+	}
+	if err := p.Signal(ctx, unix.SIGKILL); err != nil {
+		return err
+	}
+	if _, err := unix.Wait4(p.PID(), nil, 0, nil); err != nil {
+		return err
+	}
+	if _, err := p.Wait(ctx); err != nil {
+		return err
+	}
+	if err := unix.Waitid(unix.P_PID, member, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+		return err
+	}
+	if err := p.Reap(ctx); err != nil {
+		return err
+	}
+	if _, err := unix.Wait4(member, nil, unix.WNOHANG, nil); err != nil {
+		return fmt.Errorf("the member was reaped: %w", err)
+	}
+	return nil
+}
+
 // A lock has one taker, and its holders are those that have inherited it; the file
 // open is no lock, and another file of that name neither.
 func TestLock(t *testing.T) {
