@@ -88,3 +88,30 @@ func TestReapIf(t *testing.T) {
 		t.Errorf("after it was reaped: %v", err)
 	}
 }
+
+// A number that was reaped by somebody else may be another child's by now. The one who
+// had it before takes nothing from the one who has it now, and does not enter it.
+func TestNumberOfAnother(t *testing.T) {
+	pid := os.Getpid() // any that can be read
+	for name, end := range map[string]func(c *children, p holder){
+		"drop":    func(c *children, p holder) { c.drop(pid, p) },
+		"release": func(c *children, p holder) { c.release(pid, p) },
+	} {
+		var c children
+		before, now := &holding{reaped: true}, &holding{}
+		c.hold(pid, before)
+		c.hold(pid, now)
+		end(&c, before)
+		if kin := c.take(pid, &holding{}, 0); kin != shared {
+			t.Errorf("%s: the child has no Process any more, its kinship is %v", name, kin)
+		}
+		if len(c.released) > 0 {
+			t.Errorf("%s: another's child was entered: %v", name, c.released)
+		}
+	}
+}
+
+// A holding is a holder of a child that was reaped, or not.
+type holding struct{ reaped bool }
+
+func (h *holding) unreaped() bool { return !h.reaped }

@@ -87,6 +87,10 @@ func TestMain(m *testing.M) {
 		if err := subreaper(); err != nil {
 			fail(err)
 		}
+	case "keep":
+		if err := keep(); err != nil {
+			fail(err)
+		}
 	case "robbed":
 		if err := robbed(); err != nil {
 			fail(err)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -364,7 +365,8 @@ func TestAdoptReleased(t *testing.T) {
 	if err := second.Reap(t.Context()); err != nil {
 		t.Error(err)
 	}
-	waitUnreaped(t, id.PID)
+	mustEnd(t, run(t, "exit 0", unixproc.Command{}).Process, unixproc.Exit{Known: true})
+	waitUnreaped(t, id.PID) // the sweep of Start has left it alone
 	mustEnd(t, adopted, want)
 	if err := unix.Kill(id.PID, 0); err != unix.ESRCH {
 		t.Errorf("it was not reaped: %v", err)
@@ -459,6 +461,44 @@ func TestAdoptLeavesToItsStarter(t *testing.T) {
 	}
 }
 
+// What refuses a process, or has looked at it, leaves no descriptor open.
+func TestDescriptorsAreClosed(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which would close an os.File
+	p := run(t, "read line", unixproc.Command{})
+	stranger := identify(t, p.PID())
+	stranger.Start++
+	lock := filepath.Join(t.TempDir(), "lock")
+	for name, call := range map[string]func() error{
+		"Adopt":     func() error { _, err := unixproc.Adopt(stranger); return err },
+		"Kill":      func() error { return unixproc.Kill(stranger) },
+		"KillGroup": func() error { return unixproc.KillGroup(stranger) },
+		"LockHolders": func() error {
+			_, err := unixproc.LockHolders(t.Context(), lock, 1)
+			return errors.Join(err, unixproc.ErrStranger)
+		},
+	} {
+		before := openDescriptors(t)
+		if err := call(); !errors.Is(err, unixproc.ErrStranger) {
+			t.Errorf("%s returned %v", name, err)
+		}
+		if after := openDescriptors(t); after > before {
+			t.Errorf("%s has left %d descriptors open", name, after-before)
+		}
+	}
+	p.in.Close()
+	mustEnd(t, p.Process, unixproc.Exit{Code: 1, Known: true})
+}
+
+// openDescriptors returns how many descriptors are open.
+func openDescriptors(t *testing.T) int {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(fds)
+}
+
 // Who is not the one with the Identity is not killed; KillGroup kills its group.
 func TestKill(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -535,6 +575,75 @@ func TestSignalOfTheReaped(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// Before Linux 6.9 the group of a process that was adopted is signalled by its number,
+// too, as long as nobody else can reap the process.
+func TestSignalOfTheAdopted(t *testing.T) {
+	defer unixproc.RefuseGroupFlag()()
+	parent := run(t, "", unixproc.Command{Path: "/proc/self/exe", Env: append(os.Environ(), roleVariable+"=keep")})
+	pid, err := strconv.Atoi(parent.line(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	adopted := adopt(t, identify(t, pid))
+	for _, sig := range []os.Signal{unixproc.SIGCONT, unix.SIGKILL} {
+		if err := adopted.Signal(t.Context(), sig); err != nil {
+			t.Fatalf("while it runs Signal returned %v", err)
+		}
+	}
+	fmt.Fprintln(parent.in)
+	parent.line(t) // it has ended, and its parent may reap it
+	if err := adopted.Signal(t.Context(), unix.SIGTERM); err != os.ErrProcessDone {
+		t.Errorf("when it has ended Signal returned %v", err)
+	}
+	if err := adopted.Reap(t.Context()); err != nil {
+		t.Error(err)
+	}
+	parent.in.Close()
+	mustEnd(t, parent.Process, unixproc.Exit{Known: true})
+}
+
+// keep is a role: it has a child that leads a group, and says when the child has ended.
+// Then the child is a zombie until standard input ends.
+func keep() error {
+	c := exec.Command("/bin/sleep", "1000")
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL} // TestMain has the main thread
+	if err := c.Start(); err != nil {
+		return err
+	}
+	defer c.Wait()
+	defer c.Process.Kill()
+	fmt.Println(c.Process.Pid)
+	in := bufio.NewReader(os.Stdin)
+	if _, err := in.ReadString('\n'); err != nil {
+		return err
+	}
+	if err := unix.Waitid(unix.P_PID, c.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+		return err
+	}
+	fmt.Println("ended")
+	_, err := io.Copy(io.Discard, in)
+	return err
+}
+
+// Before Linux 6.9 a Process that shares its child with another one does not trust the
+// child's number once it has ended: the other may reap it at any time.
+func TestSignalOfTheShared(t *testing.T) {
+	defer unixproc.RefuseGroupFlag()()
+	p := run(t, "read line", unixproc.Command{})
+	adopted := adopt(t, identify(t, p.PID()))
+	p.in.Close()
+	if _, err := adopted.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := adopted.Signal(t.Context(), unix.SIGTERM); err != os.ErrProcessDone {
+		t.Errorf("Signal returned %v", err)
+	}
+	if err := adopted.Reap(t.Context()); err != nil {
+		t.Error(err)
+	}
+	mustEnd(t, p.Process, unixproc.Exit{Code: 1, Known: true})
 }
 
 // A program that inherits orphans reaps those that it has ended, and no others.
