@@ -89,6 +89,28 @@ func TestReapIf(t *testing.T) {
 	}
 }
 
+// A released child whose number is another child's by now is forgotten, and the other
+// one is not reaped.
+func TestSweepSparesALaterChild(t *testing.T) {
+	later := exec.Command("true")
+	if err := later.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer later.Wait()
+	pid := later.Process.Pid
+	if _, err := waitid(unix.P_PID, pid, unix.WNOWAIT); err != nil {
+		t.Fatal(err)
+	}
+	c := children{released: []released{{pid: pid, start: 1}}}
+	c.sweep()
+	if len(c.released) != 0 {
+		t.Errorf("it is still in the table: %v", c.released)
+	}
+	if _, err := peek(unix.P_PID, pid); err != nil {
+		t.Errorf("another child was reaped: %v", err)
+	}
+}
+
 // A number that was reaped by somebody else may be another child's by now. The one who
 // had it before takes nothing from the one who has it now, and does not enter it.
 func TestNumberOfAnother(t *testing.T) {
