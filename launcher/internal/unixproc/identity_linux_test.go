@@ -91,8 +91,8 @@ func TestMain(m *testing.M) {
 		if err := keep(); err != nil {
 			fail(err)
 		}
-	case "robbed":
-		if err := robbed(); err != nil {
+	case "robbed", "heir":
+		if err := inherit(role == "robbed"); err != nil {
 			fail(err)
 		}
 	case "Kill", "KillGroup", "Adopt", "Start":
