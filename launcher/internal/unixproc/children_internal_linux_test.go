@@ -89,6 +89,36 @@ func TestReapIf(t *testing.T) {
 	}
 }
 
+// Beside somebody else's zombie, and released children that run, sweep comes to each
+// one in turn.
+func TestSweepTakesTurns(t *testing.T) {
+	_, other := zombie(t)
+	defer unix.Close(other)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	runs := exec.Command("/bin/cat")
+	runs.Stdin = r
+	if err := runs.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { runs.Wait() })
+	ended, pidfd := zombie(t)
+	unix.Close(pidfd)
+	start, _, err := lifeOf(ended)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := children{released: []released{{pid: runs.Process.Pid}, {pid: ended, start: start}}}
+	c.sweep()
+	if len(c.released) != 1 || c.released[0].pid != runs.Process.Pid {
+		t.Errorf("there are left %v, want the one that runs, %d", c.released, runs.Process.Pid)
+	}
+}
+
 // A released child whose number is another child's by now is forgotten, and the other
 // one is not reaped.
 func TestSweepSparesALaterChild(t *testing.T) {

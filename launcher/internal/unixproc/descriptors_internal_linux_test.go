@@ -143,7 +143,11 @@ func TestForkExecAloneWhereChildrenAreReaped(t *testing.T) {
 		t.Skip("this kernel has no close_range with CLOSE_RANGE_CLOEXEC, or a filter forbids it")
 	}
 	signal.Ignore(syscall.SIGCHLD) // the kernel reaps them
-	for range 200 {
+	open := 0
+	for i := range 200 {
+		if i == 1 { // the poller has its own by now
+			open = openDescriptors(t)
+		}
 		pidfd := -1
 		pid, _, err := forkExecAlone("/bin/false", []string{"false"}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}, Sys: sysProcAttr(&pidfd)})
 		if err != nil {
@@ -160,6 +164,19 @@ func TestForkExecAloneWhereChildrenAreReaped(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	if now := openDescriptors(t); now > open {
+		t.Errorf("%d descriptors are open, and %d were after the first", now, open)
+	}
+}
+
+// openDescriptors returns how many descriptors are open.
+func openDescriptors(t *testing.T) int {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(fds)
 }
 
 // B26: a descriptor whose number is near the limit or above it, since it was opened

@@ -208,6 +208,7 @@ func TestIdentityOfAnother(t *testing.T) {
 		"never":       {func(id *unixproc.Identity) { id.Start = 0 }, unixproc.ErrStranger},
 		"our own pid": {func(id *unixproc.Identity) { id.PID, id.Start = os.Getpid(), 1 }, unixproc.ErrStranger},
 		"init":        {func(id *unixproc.Identity) { id.PID = 1 }, unixproc.ErrStranger},
+		"init itself": {func(id *unixproc.Identity) { *id = identify(t, 1) }, unixproc.ErrStranger},
 		"our group":   {func(id *unixproc.Identity) { id.PID = 0 }, unixproc.ErrStranger},
 		"everybody":   {func(id *unixproc.Identity) { id.PID = -1 }, unixproc.ErrStranger},
 		"a group":     {func(id *unixproc.Identity) { id.PID = -id.PID }, unixproc.ErrStranger},

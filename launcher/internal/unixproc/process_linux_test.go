@@ -756,6 +756,13 @@ func inherit(robbed bool) error {
 	if _, err := fmt.Fscanln(r, &member); err != nil {
 		return err
 	}
+	other := exec.Command("true") // a child of another group
+	if err := other.Start(); err != nil {
+		return err
+	}
+	if err := unix.Waitid(unix.P_PID, other.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+		return err
+	}
 	if err := p.Signal(ctx, unix.SIGKILL); err != nil {
 		return err
 	}
@@ -780,7 +787,7 @@ func inherit(robbed bool) error {
 	if _, err := unix.Wait4(member, nil, unix.WNOHANG, nil); err != want {
 		return fmt.Errorf("after Reap wait4(2) of the member returned %v, want %v", err, want)
 	}
-	return nil
+	return other.Wait()
 }
 
 // A lock has one taker, and its holders are those that have inherited it; the file
