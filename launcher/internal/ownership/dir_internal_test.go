@@ -41,3 +41,13 @@ func TestSwapBeforeOpening(t *testing.T) {
 		}
 	}
 }
+
+// A file is known by its device and its number.
+func TestSameFile(t *testing.T) {
+	s := status{dev: 1, ino: 2}
+	for other, want := range map[status]bool{{dev: 1, ino: 2, size: 3}: true, {dev: 2, ino: 2}: false, {dev: 1, ino: 1}: false} {
+		if got := s.same(other); got != want {
+			t.Errorf("%+v and %+v are one file: %v, want %v", s, other, got, want)
+		}
+	}
+}
