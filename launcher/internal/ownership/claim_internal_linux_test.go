@@ -1,0 +1,180 @@
+package ownership
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+)
+
+// copied makes a copy of the locks' descriptors, as a child has that any goroutine of
+// this program has just forked.
+func copied(t *testing.T, locks ...*lock) {
+	t.Helper()
+	for _, l := range locks {
+		fd, err := unix.FcntlInt(uintptr(l.fd), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(fd) })
+	}
+}
+
+// mustBeUnlocked fails the test if anybody holds a lock of p.
+func mustBeUnlocked(t *testing.T, p *Place) {
+	t.Helper()
+	for _, name := range []string{p.launchName(), p.podName()} {
+		if locked, err := isLocked(p.base, name); locked || err != nil {
+			t.Errorf("%s is locked: %v, %v", name, locked, err)
+		}
+	}
+}
+
+// D23: a child that was forked just now, by anybody, has a copy of each descriptor until
+// its exec. It does not keep the name: the locks are released, and not only closed.
+func TestCopiesDoNotKeepTheName(t *testing.T) {
+	t.Run("a claim is abandoned", func(t *testing.T) {
+		p, _ := openPlace(t)
+		other, err := Open(p.base.path, p.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := other.Claim(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		copied(t, c.launch, c.pod)
+		if _, err := c.Abandon(t.Context(), false); err != nil {
+			t.Error(err)
+		}
+		mustBeUnlocked(t, p)
+	})
+	t.Run("a waiter gives up", func(t *testing.T) {
+		p, _ := openPlace(t)
+		l, err := tryLock(p.base, p.launchName(), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copied(t, l)
+		w := waiter{place: p, launch: l}
+		w.release()
+		mustBeUnlocked(t, p)
+	})
+	t.Run("the name cannot be taken", func(t *testing.T) {
+		p, _ := openPlace(t)
+		// An overlay's file that cannot be removed.
+		path := p.path(OverlayName(p.name))
+		if err := errors.Join(os.Mkdir(path, 0o700), os.WriteFile(filepath.Join(path, "file"), nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		pod, err := tryLock(p.base, p.podName(), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copied(t, pod)
+		w := waiter{place: p}
+		if claim, err := w.take(pod); claim != nil || !errors.Is(err, unix.ENOTEMPTY) {
+			t.Errorf("take returned %v, %v", claim, err)
+		}
+		mustBeUnlocked(t, p)
+	})
+}
+
+// D30: something that is no lock in the place of the one lock does not keep who has the
+// other from its name.
+func TestLockReplacedByADirectory(t *testing.T) {
+	for _, suffix := range []string{".launch", ".pod"} {
+		p, record := openPlace(t)
+		c, err := p.Claim(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		lock := filepath.Join(filepath.Dir(record), ".alice"+suffix)
+		err = errors.Join(c.Intend(Intent{Launch: uuid.New(), Dir: "/run/alice", Elsewhere: true}),
+			os.Remove(lock), os.Mkdir(lock, 0o700), os.Remove(record))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Ready(Answer{Ready: true}); err != nil {
+			t.Errorf("with a directory as %s: %v", suffix, err)
+		}
+		if _, err := c.Abandon(context.Background(), false); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Who waits for those that a pod has left behind lets others look meanwhile. It waits on
+// for a child that has not come to its exec, and not for those that stay.
+func TestLeave(t *testing.T) {
+	given, copied := unixproc.LockHolder{Given: true}, unixproc.LockHolder{}
+	for name, c := range map[string]struct {
+		waited  time.Duration
+		holders []unixproc.LockHolder
+		stays   bool
+	}{
+		"not for long":                {staying - 1, []unixproc.LockHolder{given}, false},
+		"they stay":                   {staying, []unixproc.LockHolder{copied, given}, true},
+		"who they are cannot be seen": {staying, nil, true},
+		"a child before its exec":     {staying, []unixproc.LockHolder{copied}, false},
+	} {
+		p, _ := openPlace(t)
+		l, err := tryLock(p.base, p.launchName(), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := waiter{place: p, launch: l, waited: c.waited, holders: c.holders}
+		if err := w.leave(); errors.Is(err, errStays) != c.stays || err != nil && !c.stays {
+			t.Errorf("%s: leave returned %v", name, err)
+		}
+		if !c.stays {
+			mustBeUnlocked(t, p)
+		}
+		w.release()
+	}
+}
+
+// An engine is an Elsewhere in which everything is alive.
+type engine struct {
+	asked func()
+	ended bool
+}
+
+func (e *engine) Check(Record) error {
+	e.asked()
+	return nil
+}
+
+func (e *engine) End(Record) error {
+	e.ended = true
+	return nil
+}
+
+// D30: what is recorded of one launch is no reason to end the process of the next one,
+// which has been recorded meanwhile.
+func TestAnotherLaunchMeanwhile(t *testing.T) {
+	p, _ := openPlace(t)
+	record := func() error {
+		return put(p, Record{Intent: Intent{Launch: uuid.New(), Dir: "/run/alice", Elsewhere: true}})
+	}
+	cloud := &engine{asked: func() {
+		if err := record(); err != nil {
+			t.Error(err)
+		}
+	}}
+	p.Elsewhere = cloud
+	if err := record(); err != nil {
+		t.Fatal(err)
+	}
+	w := waiter{place: p}
+	if err := w.wait(t.Context()); err != nil || cloud.ended {
+		t.Errorf("wait returned %v, and has ended the other: %v", err, cloud.ended)
+	}
+}
