@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"testing"
 
 	"github.com/podlaunch/podlaunch/runtimedir"
@@ -15,6 +16,7 @@ import (
 // be it for a link beside it, one that leads out, or another directory; and it
 // is left to nobody.
 func TestSwapBeforeOpening(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which would close an os.Root
 	outside := t.TempDir()
 	for what, swap := range map[string]func(path string) error{
 		"link beside":       func(path string) error { return os.Symlink("bob", path) },
@@ -32,7 +34,11 @@ func TestSwapBeforeOpening(t *testing.T) {
 		if err := errors.Join(err, os.Rename(path, path+".away"), swap(path)); err != nil {
 			t.Fatal(err)
 		}
+		before := openDescriptors(t)
 		root, err := openRoot(path, there)
+		if after := openDescriptors(t); after > before {
+			t.Errorf("%s: %d descriptors stay open", what, after-before)
+		}
 		if root != nil || err == nil {
 			t.Errorf("%s: openRoot returned %v, %v", what, root, err)
 		}
@@ -40,6 +46,16 @@ func TestSwapBeforeOpening(t *testing.T) {
 			t.Errorf("%s: the error is %v, want %v", what, err, runtimedir.ErrInsecure)
 		}
 	}
+}
+
+// openDescriptors returns how many descriptors are open.
+func openDescriptors(t *testing.T) int {
+	t.Helper()
+	fds, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(fds)
 }
 
 // A file is known by its device and its number.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
@@ -329,6 +330,7 @@ func TestRecordThatIsNone(t *testing.T) {
 	for _, dir := range []func() error{
 		func() error { return os.Mkdir(path, 0o700) },
 		func() error { return os.Symlink("/dev/zero", path) },
+		func() error { return unix.Mkfifo(path, 0o600) }, // which is not waited for
 	} {
 		if err := errors.Join(os.Remove(path), dir()); err != nil {
 			t.Fatal(err)
