@@ -36,6 +36,11 @@ func (p *Pod) Stop(ctx context.Context) error {
 }
 
 func (p *Pod) stop(ctx context.Context) error {
+	select {
+	case <-p.ended: // it gets no signal any more
+		return p.stopped()
+	default:
+	}
 	killAt, err := p.terminate(ctx)
 	if err != nil {
 		return err
@@ -48,6 +53,11 @@ func (p *Pod) stop(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("it was sent SIGTERM and is still there: %w", context.Cause(ctx))
 	case <-grace.C:
+	}
+	select {
+	case <-p.ended: // in the same instant
+		return p.stopped()
+	default:
 	}
 	if err := p.signal(ctx, syscall.SIGKILL); err != nil {
 		return err
@@ -73,11 +83,6 @@ func (p *Pod) stopped() error {
 // terminate sends SIGTERM, the first time it is called, and returns when
 // SIGKILL is due.
 func (p *Pod) terminate(ctx context.Context) (time.Time, error) {
-	select {
-	case <-p.ended: // the caller will see it
-		return time.Time{}, nil
-	default:
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.stopping {
