@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -176,5 +179,127 @@ func TestAnotherLaunchMeanwhile(t *testing.T) {
 	w := waiter{place: p}
 	if err := w.wait(t.Context()); err != nil || cloud.ended {
 		t.Errorf("wait returned %v, and has ended the other: %v", err, cloud.ended)
+	}
+}
+
+// A launcher that lives holds the pod lock, and somebody has deleted its launch lock:
+// what it has started is not ended, although it is not ready yet.
+func TestWaitForALauncherThatLives(t *testing.T) {
+	p, _ := openPlace(t)
+	pod, err := tryLock(p.base, p.podName(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pod.unlock()
+	cloud := &engine{asked: func() {}}
+	p.Elsewhere = cloud
+	if err := put(p, Record{Intent: Intent{Launch: uuid.New(), Elsewhere: true}}); err != nil {
+		t.Fatal(err)
+	}
+	w := waiter{place: p}
+	if err := w.wait(t.Context()); err != nil || !w.launching || cloud.ended {
+		t.Errorf("wait returned %v, launching %v, and has ended its process: %v", err, w.launching, cloud.ended)
+	}
+}
+
+// heir starts a process that has the lock as a pod has it. It ends with the test, by
+// itself if nobody has ended it before.
+func heir(t *testing.T, l *lock) (ended func() error) {
+	t.Helper()
+	c := exec.Command("/bin/cat")
+	c.ExtraFiles = []*os.File{l.asFile()}
+	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended = sync.OnceValue(func() error {
+		in.Close()
+		return c.Wait()
+	})
+	t.Cleanup(func() { ended() })
+	return ended
+}
+
+// Who holds the name of a pod that was started in another pid namespace is not ended:
+// whether the pod is there cannot be told from here.
+func TestHolderOfAnotherNamespace(t *testing.T) {
+	p, _ := openPlace(t)
+	pod, err := tryLock(p.base, p.podName(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := heir(t, pod)
+	pod.drop()
+	id, err := unixproc.Identify(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	id.PIDNamespace = "pid:[1]"
+	if err := put(p, Record{Identity: id}); err != nil {
+		t.Fatal(err)
+	}
+	w := waiter{place: p}
+	if err := w.wait(t.Context()); err != nil || len(w.holders) != 1 {
+		t.Errorf("wait returned %v, with the holders %v", err, w.holders)
+	}
+	if err := ended(); err != nil {
+		t.Errorf("it was ended: %v", err)
+	}
+}
+
+// As long as somebody of a failed launch is left the name stays taken: the lock is not
+// released for those who have a copy.
+func TestAbandonKeepsTheNameOfWhoIsLeft(t *testing.T) {
+	base := t.TempDir()
+	p, err := Open(base, "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := p.Claim(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	heir(t, c.pod)
+	copied(t, c.pod) // which outlives the heir
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	var held *HeldError
+	if _, err := c.Abandon(done, true); !errors.As(err, &held) {
+		t.Errorf("Abandon returned %v, want a *HeldError", err)
+	}
+	after, err := Open(base, "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer after.Close()
+	if locked, err := isLocked(after.base, after.podName()); !locked || err != nil {
+		t.Errorf("the name is taken: %v, %v", locked, err)
+	}
+}
+
+// A record that was deleted is not written again either, if the launch was given up on.
+func TestRewriteAsksBefore(t *testing.T) {
+	p, record := openPlace(t)
+	c, err := p.Claim(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	givenUp := errors.New("given up on")
+	if err := errors.Join(c.Intend(Intent{Launch: uuid.New(), Elsewhere: true}), os.Remove(record)); err != nil {
+		t.Fatal(err)
+	}
+	c.AskBefore(func() error { return givenUp })
+	if err := c.Ready(Answer{Ready: true}); !errors.Is(err, givenUp) {
+		t.Errorf("Ready returned %v, want %v", err, givenUp)
+	}
+	if _, err := os.Lstat(record); !isMissing(err) {
+		t.Errorf("there is a record: %v", err)
+	}
+	if _, err := c.Abandon(t.Context(), false); err != nil {
+		t.Error(err)
 	}
 }
