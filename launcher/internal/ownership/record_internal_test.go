@@ -155,6 +155,58 @@ func TestRecordIsAddedTo(t *testing.T) {
 	}
 }
 
+// Two records say the same if they are of one launch and one process, and of one state
+// of it.
+func TestRecordsSayTheSame(t *testing.T) {
+	for what, change := range map[string]func(r *Record){
+		"nothing": func(*Record) {},
+		"launch":  func(r *Record) { r.Launch = uuid.UUID{9} },
+		"pid":     func(r *Record) { r.PID++ },
+		"start":   func(r *Record) { r.Start++ },
+		"ready":   func(r *Record) { r.Ready = false },
+	} {
+		r, s := whole(), whole()
+		change(&s)
+		if r.same(&s) != (what == "nothing") {
+			t.Errorf("%s differs, and they say the same: %v", what, r.same(&s))
+		}
+	}
+}
+
+// Nothing is added to a record that may not be written.
+func TestAddAsksBefore(t *testing.T) {
+	p, path := openPlace(t)
+	if err := put(p, Record{Intent: whole().Intent}); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	givenUp := errors.New("given up on")
+	p.may = func() error { return givenUp }
+	if err := p.add(whole().Identity); err != givenUp {
+		t.Errorf("add returned %v, want %v", err, givenUp)
+	}
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, before) {
+		t.Errorf("the record is %q, %v", after, err)
+	}
+}
+
+// Only the record that we have written is removed.
+func TestAnothersRecordIsNotRemoved(t *testing.T) {
+	p, path := openPlace(t)
+	if err := errors.Join(put(p, whole()), os.Remove(path), os.WriteFile(path, []byte("another's"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.remove(); err != nil {
+		t.Error(err)
+	}
+	if data, err := os.ReadFile(path); err != nil || string(data) != "another's" {
+		t.Errorf("the other record is %q, %v", data, err)
+	}
+}
+
 // A record is bounded: of a long command the first arguments are kept, and how
 // much is left out, also if they hold bytes that JSON escapes.
 func TestRecordIsBounded(t *testing.T) {
