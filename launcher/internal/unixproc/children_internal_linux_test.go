@@ -89,6 +89,15 @@ func TestReapIf(t *testing.T) {
 	}
 }
 
+// Where there are no children any more none is released.
+func TestSweepWithoutChildren(t *testing.T) {
+	c := children{released: []released{{pid: 1 << 30}}}
+	c.sweep()
+	if len(c.released) != 0 {
+		t.Errorf("it is still in the table: %v", c.released)
+	}
+}
+
 // Beside somebody else's zombie, and released children that run, sweep comes to each
 // one in turn.
 func TestSweepTakesTurns(t *testing.T) {
