@@ -1,9 +1,15 @@
 package unixproc
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -111,5 +117,57 @@ func TestBusyProgramIsTriedAgain(t *testing.T) {
 		if _, err := startProcess(t.Context(), start, "", nil, nil); err != want || tries != 3 {
 			t.Errorf("after %d tries the error is %v, want %v after 3", tries, err, want)
 		}
+	}
+}
+
+// What a filter of system calls has refused is told, and not that nobody is there, where
+// the number is not to be trusted.
+func TestRefusedSignalIsTold(t *testing.T) {
+	r, w, err := os.Pipe() // for which pidfd_send_signal(2) is EBADF
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	p := &Process{pid: 1 << 30, pidfd: r, ended: make(chan struct{})}
+	if err := p.Signal(t.Context(), unix.SIGTERM); !errors.Is(err, unix.EBADF) {
+		t.Errorf("Signal returned %v, want %v", err, unix.EBADF)
+	}
+}
+
+// After SIGKILL Reap waits for the group, and names who is left when there is no more
+// time.
+func TestReapNamesWhoIsLeft(t *testing.T) {
+	stdin, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdin.Close()
+	defer in.Close() // which ends the member
+	out, stdout, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	p, err := Start(t.Context(), Command{Path: "/bin/sh", Args: []string{"-c", "exec 3<&0; cat <&3 & echo $!; exec cat"}, Files: []*os.File{stdin, stdout}})
+	stdout.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var member int
+	if _, err := fmt.Fscanln(out, &member); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Kill(p.pid, unix.SIGKILL); err != nil { // the leader alone
+		t.Fatal(err)
+	}
+	if _, err := p.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.killed = true // as if the member took no notice
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := p.Reap(done); err == nil || !strings.Contains(err.Error(), strconv.Itoa(member)) {
+		t.Errorf("Reap returned %v, want an error that names pid %d", err, member)
 	}
 }
