@@ -20,6 +20,7 @@ func (n *attempt) adopt(ctx context.Context, place *ownership.Place, r ownership
 	config := n.podConfig(r.Name, r.Intent)
 	config.base, config.heirs = place.Base(), place.Heirs(r)
 	p := newPod(config, process)
+	p.first = r.Identity
 	logFile, _ := logsource.IdentifyFile(r.Log)
 	p.keep(endpointOf(r), logFile, nil)
 	return p, nil

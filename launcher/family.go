@@ -12,8 +12,17 @@ const launchVariable = "POD_LAUNCH_ID"
 
 // A family is who belongs to a Pod, in the hands of the one who uses it.
 type family struct {
-	child child            // the first process
-	who   *unixproc.Family // nil if that cannot be told here
+	proc  Process
+	first unixproc.Identity // of proc; zero if it was gone before anybody could tell
+	who   *unixproc.Family  // nil if that cannot be told here
+}
+
+// pinned reports whether the number of the group is the pod's own for now.
+func (f family) pinned() bool {
+	if c, ours := f.proc.(child); ours {
+		return c.Pinned()
+	}
+	return f.first.PID != 0 && f.first.Check() == nil
 }
 
 // left returns who belongs to the pod and has not ended.
@@ -21,7 +30,7 @@ func (f family) left() ([]unixproc.Identity, error) {
 	if f.who == nil {
 		return nil, nil
 	}
-	return f.who.Left(context.Background(), f.child.Pinned())
+	return f.who.Left(context.Background(), f.pinned())
 }
 
 // others is left without those whom a signal to the group of the first process reaches.
@@ -29,7 +38,7 @@ func (f family) others() ([]unixproc.Identity, error) {
 	left, err := f.left()
 	var others []unixproc.Identity
 	for _, id := range left {
-		if !f.child.Pinned() || !unixproc.IsInGroup(id, f.child.PID()) {
+		if !f.pinned() || !unixproc.IsInGroup(id, f.proc.PID()) {
 			others = append(others, id)
 		}
 	}
@@ -41,5 +50,5 @@ func (f family) kill() ([]unixproc.Identity, error) {
 	if f.who == nil {
 		return nil, nil
 	}
-	return f.who.Kill(context.Background(), f.child.Pinned())
+	return f.who.Kill(context.Background(), f.pinned())
 }

@@ -65,6 +65,7 @@ type Pod struct {
 	logFile  logsource.FileID // what logPath led to when the pod was ready; zero if nothing
 	closing  <-chan struct{}  // closed when what the launch has read the log by is; nil if nothing is
 	proc     Process
+	first    unixproc.Identity // of proc; zero until it is recorded, or if it was gone by then
 	life     life
 
 	watching context.Context    // of the Pod's goroutine: done before ended is closed
@@ -247,12 +248,10 @@ func (p *Pod) endedByNow() bool {
 // call giveBack.
 func (p *Pod) useFamily() (f family, giveBack func()) {
 	p.life.familyUse <- struct{}{}
-	var ours bool
-	f.child, ours = p.proc.(child)
-	if ours && p.life.family == nil {
-		p.life.family = unixproc.NewFamily(f.child.identify(), launchVariable+"="+p.id.String())
+	if p.proc.PID() != 0 && p.life.family == nil {
+		p.life.family = unixproc.NewFamily(p.first, launchVariable+"="+p.id.String())
 	}
-	f.who = p.life.family
+	f = family{p.proc, p.first, p.life.family}
 	// Once the first process has ended the lock may be another pod's. Whoever has it
 	// before that has it from this one.
 	if f.who != nil && !p.hasEnded() {
@@ -445,6 +444,9 @@ func (e *ending) await(f family) (done bool, err error) {
 		exited := p.exited
 		var look <-chan time.Time
 		if p.hasEnded() {
+			if f.who == nil && e.mode != KillFirst {
+				return false, nil // it may have left somebody, and who that is cannot be told
+			}
 			left, err := e.left(f)
 			if len(left) == 0 || err != nil {
 				return err == nil, err

@@ -125,14 +125,5 @@ func (c child) Wait(ctx context.Context) (Exit, error) {
 	return Exit(exit), err
 }
 
-// identify returns who it is, as long as its pid is its own; else nobody.
-func (c child) identify() unixproc.Identity {
-	id, err := unixproc.Identify(c.PID())
-	if err != nil || !c.Pinned() {
-		return unixproc.Identity{}
-	}
-	return id
-}
-
 // notes says what may explain that the process does not become ready.
 func (c child) notes() []string { return c.Notes() }

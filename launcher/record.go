@@ -51,6 +51,7 @@ func (c *claimed) recordStart(pod *Pod) error {
 	case pod.hasExited():
 		return nil // somebody else may have reaped it, and the pid be a stranger's
 	}
+	pod.first = id
 	if err := c.Claim.Start(id); err != nil {
 		return fmt.Errorf("record pid %d: %w", id.PID, err)
 	}

@@ -44,6 +44,7 @@ type role struct {
 const roleVariable = "PODLAUNCH_TEST_ROLE"
 
 var roles = map[string]func(l launcher.Launcher, r role) error{
+	"attach":    attachOnce,
 	"ensure":    ensureOnce,
 	"askOften":  askOften,
 	"lockOften": lockOften,

@@ -61,3 +61,28 @@ func TestSystemCalls(t *testing.T) {
 		t.Errorf("%d system calls lie between the verdict and the return, %d are allowed", ready, callsWhenReady)
 	}
 }
+
+// Who asks whether a pod is being launched releases the lock that this takes, and does
+// not only close it: a child that was just forked may have a copy.
+func TestLaunchingReleasesItsLock(t *testing.T) {
+	s := newScene(t)
+	s.mustBeFree() // which makes the locks
+	var calls []string
+	result, err := crashpoint.Run(crashpoint.Program{
+		Path:   os.Args[0],
+		Env:    append(os.Environ(), roleVariable+"=ask "+s.base),
+		Stderr: os.Stderr,
+		Count: func(p crashpoint.Point) bool {
+			if p.Where == "entry" && p.Call == "flock" {
+				calls = append(calls, p.Call)
+			}
+			return true
+		},
+	}, 0)
+	if err != nil || result.Status != 0 {
+		t.Fatalf("who asks: %v, %#x", err, result.Status)
+	}
+	if len(calls) != 2 {
+		t.Errorf("it makes %d calls of flock(2), want one that locks and one that unlocks", len(calls))
+	}
+}

@@ -105,3 +105,28 @@ func TestOpenDir(t *testing.T) {
 		}
 	}
 }
+
+// B14: a base that was put in the place of the one in which the name was claimed is
+// noticed, and its directory is not the pod's.
+func TestBaseThatWasReplaced(t *testing.T) {
+	base := filepath.Join(t.TempDir(), "base")
+	if err := os.Mkdir(base, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := &scene{t, base}
+	c := s.mustClaim()
+	defer settle(c)
+	if err := c.CheckBase(); err != nil {
+		t.Error(err)
+	}
+	dir := filepath.Join(base, "alice")
+	if err := errors.Join(os.Rename(base, base+".away"), os.Mkdir(base, 0o700), os.Mkdir(dir, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.CheckBase(); !errors.Is(err, runtimedir.ErrInsecure) {
+		t.Errorf("CheckBase returned %v, want %v", err, runtimedir.ErrInsecure)
+	}
+	if root, err := c.OpenDir(dir); root != nil || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("OpenDir returned %v, %v, want %v", root, err, fs.ErrNotExist)
+	}
+}

@@ -22,6 +22,7 @@ func TestIsHeir(t *testing.T) {
 		"a record of version 1":        {func(h *unixproc.LockHolder, by *Owner) { *by = Owner{} }, true},
 		"a copy":                       {func(h *unixproc.LockHolder, by *Owner) { h.Given = false }, false},
 		"of version 1, a copy":         {func(h *unixproc.LockHolder, by *Owner) { *by, h.Given = Owner{}, false }, false},
+		"of version 1, the taker":      {func(h *unixproc.LockHolder, by *Owner) { *by, h.Taker = Owner{}, h.PID }, false},
 		"in the launcher's session":    {func(h *unixproc.LockHolder, by *Owner) { h.Session = by.Session }, false},
 		"it has taken the lock":        {func(h *unixproc.LockHolder, by *Owner) { h.Taker = h.PID }, false},
 		"another has taken the lock":   {func(h *unixproc.LockHolder, by *Owner) { h.Taker++ }, false},

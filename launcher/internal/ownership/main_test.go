@@ -77,6 +77,13 @@ func TestMain(m *testing.M) {
 		crashpoint.Begin()
 		launch(arg, "alice")
 		crashpoint.End()
+	case "ask": // whether the pod alice below arg is being launched
+		p, err := ownership.Open(arg, "alice")
+		must(err)
+		crashpoint.Begin()
+		_, err = p.Launching()
+		crashpoint.End()
+		must(err)
 	case "claim": // the name alice below arg, and launch
 		p, err := ownership.Open(arg, "alice")
 		must(err)

@@ -18,10 +18,15 @@ func (p *Place) mayEnd(r Record, state error) bool {
 	switch {
 	case errors.Is(state, ErrNoRecord):
 		return p.Reclaim == ReclaimAll
-	case errors.Is(state, unixproc.ErrGone), errors.Is(state, unixproc.ErrStranger):
+	case isGone(state):
 		return p.Reclaim != ReclaimNone && r.Ready
 	}
 	return false
+}
+
+// isGone reports whether state, of Running, proves that the process has ended.
+func isGone(state error) bool {
+	return errors.Is(state, unixproc.ErrGone) || errors.Is(state, unixproc.ErrStranger)
 }
 
 // staying returns the holders that stay: they were given the lock for a program, and
@@ -39,7 +44,7 @@ func anyGiven(holders []unixproc.LockHolder) bool {
 func errStays(holders []unixproc.LockHolder, state error, r Record) error {
 	e := newHeldError(holders, false, nil)
 	e.NoRecord = errors.Is(state, ErrNoRecord)
-	e.Left = !e.NoRecord && len(heirs(r.Launcher, holders)) > 0
+	e.Left = isGone(state) && len(heirs(r.Launcher, holders)) > 0
 	return e
 }
 

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
@@ -152,6 +153,58 @@ func TestRecordIsAddedTo(t *testing.T) {
 		if err := p.add(answer); !errors.Is(err, errNotWritten) {
 			t.Errorf("%s: %v", what, err)
 		}
+	}
+}
+
+// Two records say the same if they are of one launch and one process, and of one state
+// of it.
+func TestRecordsSayTheSame(t *testing.T) {
+	for what, change := range map[string]func(r *Record){
+		"nothing": func(*Record) {},
+		"launch":  func(r *Record) { r.Launch = uuid.UUID{9} },
+		"pid":     func(r *Record) { r.PID++ },
+		"start":   func(r *Record) { r.Start++ },
+		"ready":   func(r *Record) { r.Ready = false },
+	} {
+		r, s := whole(), whole()
+		change(&s)
+		if r.same(&s) != (what == "nothing") {
+			t.Errorf("%s differs, and they say the same: %v", what, r.same(&s))
+		}
+	}
+}
+
+// Nothing is added to a record that may not be written.
+func TestAddAsksBefore(t *testing.T) {
+	p, path := openPlace(t)
+	if err := put(p, Record{Intent: whole().Intent}); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	givenUp := errors.New("given up on")
+	p.may = func() error { return givenUp }
+	if err := p.add(whole().Identity); err != givenUp {
+		t.Errorf("add returned %v, want %v", err, givenUp)
+	}
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, before) {
+		t.Errorf("the record is %q, %v", after, err)
+	}
+}
+
+// Only the record that we have written is removed.
+func TestAnothersRecordIsNotRemoved(t *testing.T) {
+	p, path := openPlace(t)
+	if err := errors.Join(put(p, whole()), os.Remove(path), os.WriteFile(path, []byte("another's"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.remove(); err != nil {
+		t.Error(err)
+	}
+	if data, err := os.ReadFile(path); err != nil || string(data) != "another's" {
+		t.Errorf("the other record is %q, %v", data, err)
 	}
 }
 
@@ -343,6 +396,7 @@ func TestRecordThatIsNone(t *testing.T) {
 	for _, dir := range []func() error{
 		func() error { return os.Mkdir(path, 0o700) },
 		func() error { return os.Symlink("/dev/zero", path) },
+		func() error { return unix.Mkfifo(path, 0o600) }, // which is not waited for
 	} {
 		if err := errors.Join(os.Remove(path), dir()); err != nil {
 			t.Fatal(err)

@@ -23,7 +23,7 @@ import (
 //   - and the same of each of these.
 //
 // Who has another mark does not belong to it, nor does what that one has started. This
-// program itself does not, either.
+// program does not, nor do those that it comes from, nor pid 1, whatever is found.
 //
 // A Family remembers whom it has seen, so those who were found once stay found when
 // their parents are gone. It is used by one goroutine at a time.
@@ -96,6 +96,7 @@ func (f *Family) read(ctx context.Context) (*look, error) {
 		return nil, err
 	}
 	l := &look{stats: make(map[int]Stat), ids: make(map[int]Identity), other: make(map[int]bool), in: make(map[int]bool)}
+	never := lineage()
 	name, _, _ := bytes.Cut([]byte(f.mark), []byte("="))
 	buf := make([]byte, 64<<10)
 	for _, pid := range pids {
@@ -103,7 +104,7 @@ func (f *Family) read(ctx context.Context) (*look, error) {
 			return nil, context.Cause(ctx)
 		}
 		st, err := ReadStat(pid)
-		if err != nil || st.Dead() || pid <= 1 || pid == os.Getpid() {
+		if err != nil || st.Dead() || never[pid] {
 			continue
 		}
 		l.stats[pid] = st
@@ -129,7 +130,7 @@ func (f *Family) seed(l *look, pinned bool) {
 		if l.other[pid] && id != f.first {
 			continue
 		}
-		if id == f.first || f.known[id] || pinned && (st.Group == f.first.PID || st.Session == f.first.PID) {
+		if id == f.first || f.known[id] || pinned && f.first.PID > 1 && (st.Group == f.first.PID || st.Session == f.first.PID) {
 			l.in[pid] = true
 		}
 	}
@@ -150,6 +151,22 @@ func (l *look) close() {
 			}
 		}
 	}
+}
+
+// lineage returns this program, its parent, the parent of that, and so on, to pid 1. A
+// number of 0 stands for a parent, a group or a session that is of another pid namespace,
+// and so for any number of processes that have nothing in common.
+func lineage() map[int]bool {
+	all := map[int]bool{0: true, 1: true}
+	for pid := os.Getpid(); !all[pid]; {
+		all[pid] = true
+		st, err := ReadStat(pid)
+		if err != nil {
+			break
+		}
+		pid = st.Parent
+	}
+	return all
 }
 
 // variable returns the variable called name of the environment that a process was

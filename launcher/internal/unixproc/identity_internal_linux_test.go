@@ -1,6 +1,25 @@
 package unixproc
 
-import "testing"
+import (
+	"errors"
+	"io/fs"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// What keeps /proc from showing a process is no proof that there is none.
+func TestProves(t *testing.T) {
+	for _, missing := range []error{unix.ENOENT, unix.EACCES, unix.EPERM, unix.ENOTDIR, unix.EINVAL} {
+		err := proves(&fs.PathError{Op: "open", Path: "/proc/self", Err: missing})
+		if !errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("of %v it is %v", missing, err)
+		}
+	}
+	if err := proves(unix.EMFILE); err != unix.EMFILE {
+		t.Errorf("of %v it is %v", unix.EMFILE, err)
+	}
+}
 
 // The offset of boottime is in seconds and nanoseconds, and may be negative.
 func TestBoottimeTicks(t *testing.T) {

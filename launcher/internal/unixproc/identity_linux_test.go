@@ -87,6 +87,18 @@ func TestMain(m *testing.M) {
 		if err := subreaper(); err != nil {
 			fail(err)
 		}
+	case "keep":
+		if err := keep(); err != nil {
+			fail(err)
+		}
+	case "robbed", "heir":
+		if err := inherit(role == "robbed"); err != nil {
+			fail(err)
+		}
+	case "Kill", "KillGroup", "Adopt", "Start":
+		if err := traced(role); err != nil {
+			fail(err)
+		}
 	default:
 		fail(fmt.Errorf("unknown role %q", role))
 	}
@@ -196,6 +208,7 @@ func TestIdentityOfAnother(t *testing.T) {
 		"never":       {func(id *unixproc.Identity) { id.Start = 0 }, unixproc.ErrStranger},
 		"our own pid": {func(id *unixproc.Identity) { id.PID, id.Start = os.Getpid(), 1 }, unixproc.ErrStranger},
 		"init":        {func(id *unixproc.Identity) { id.PID = 1 }, unixproc.ErrStranger},
+		"init itself": {func(id *unixproc.Identity) { *id = identify(t, 1) }, unixproc.ErrStranger},
 		"our group":   {func(id *unixproc.Identity) { id.PID = 0 }, unixproc.ErrStranger},
 		"everybody":   {func(id *unixproc.Identity) { id.PID = -1 }, unixproc.ErrStranger},
 		"a group":     {func(id *unixproc.Identity) { id.PID = -id.PID }, unixproc.ErrStranger},

@@ -31,16 +31,18 @@ func LockHolders(ctx context.Context, path string, inode uint64) ([]LockHolder, 
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		if h, ok := lockHolder(pid, name, inode); ok {
+		held := func() (LockHolder, bool) { return heldLock(pid, name, inode) }
+		if h, ok := lockHolder(pid, held); ok {
 			found = append(found, h)
 		}
 	}
 	return found, nil
 }
 
-// lockHolder returns the process as a LockHolder if it is one.
-func lockHolder(pid int, name []byte, inode uint64) (h LockHolder, ok bool) {
-	if _, ok = heldLock(pid, name, inode); !ok {
+// lockHolder returns the process as a LockHolder if it is one. held looks at its
+// descriptors.
+func lockHolder(pid int, held func() (LockHolder, bool)) (h LockHolder, ok bool) {
+	if _, ok = held(); !ok {
 		return h, false
 	}
 	id, err := Identify(pid)
@@ -52,7 +54,7 @@ func lockHolder(pid int, name []byte, inode uint64) (h LockHolder, ok bool) {
 		return h, false
 	}
 	// Only now: what is found is about the process with the Identity.
-	if h, ok = heldLock(pid, name, inode); ok {
+	if h, ok = held(); ok {
 		h.Identity, h.Session, h.Ending = id, st.Session, st.Ending
 	}
 	return h, ok

@@ -31,15 +31,16 @@ func reapGroupOnce(pgid int) bool {
 	if err != nil {
 		return true
 	}
+	isMember := func(st Stat) bool { return st.Group == pgid }
 	done := true
 	for _, pid := range pids {
 		st, err := ReadStat(pid)
-		if err != nil || st.Group != pgid || pid == pgid {
+		if err != nil || !isMember(st) || pid == pgid {
 			continue
 		}
 		switch {
 		case st.Dead() && st.Parent == os.Getpid():
-			reapIf(pid, func(st Stat) bool { return st.Group == pgid }) // else it is seen once more
+			reapIf(pid, isMember) // else it is seen once more
 			done = false
 		case !st.Dead():
 			done = false

@@ -174,14 +174,11 @@ func (p *Process) poll(ctx context.Context) (Exit, error) {
 	if err != nil {
 		return Exit{}, err
 	}
-	fired := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		p.pidfd.SetReadDeadline(time.Unix(1, 0))
-		close(fired)
-	})
+	stop := context.AfterFunc(ctx, func() { p.pidfd.SetReadDeadline(time.Unix(1, 0)) })
 	defer func() {
+		// If Read has ended otherwise than by the deadline, the process has ended, and
+		// a deadline that is still to be set matters to nobody.
 		if !stop() {
-			<-fired
 			p.pidfd.SetReadDeadline(time.Time{}) // for the next one who waits
 		}
 	}()

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -122,8 +123,10 @@ func TestWaitLooks(t *testing.T) {
 	if exit, err := p.Wait(t.Context()); err != nil || exit != want {
 		t.Errorf("Wait returned %+v, %v", exit, err)
 	}
-	if exit, err := p.Wait(ctx); err != nil || exit != want {
-		t.Errorf("after the end Wait returned %+v, %v", exit, err)
+	for range 64 { // which of two events counts that have come is left to chance
+		if exit, err := p.Wait(ctx); err != nil || exit != want {
+			t.Errorf("after the end Wait returned %+v, %v", exit, err)
+		}
 	}
 	mustEnd(t, p.Process, want)
 }
@@ -348,6 +351,20 @@ func TestAdoptForeign(t *testing.T) {
 	mustEnd(t, parent.Process, unixproc.Exit{Code: 1, Known: true})
 }
 
+// A child that another Process reaps is not reaped by one that was adopted, also if
+// nobody has waited for its end.
+func TestReapOfTheShared(t *testing.T) {
+	p := run(t, "read line", unixproc.Command{})
+	adopted := adopt(t, identify(t, p.PID()))
+	p.in.Close()
+	waitUnreaped(t, p.PID())
+	if err := adopted.Reap(t.Context()); err != nil {
+		t.Error(err)
+	}
+	waitUnreaped(t, p.PID())
+	mustEnd(t, p.Process, unixproc.Exit{Code: 1, Known: true})
+}
+
 // A child that was released and is adopted again is ours to reap, and so is one that
 // was started before this program executed itself.
 func TestAdoptReleased(t *testing.T) {
@@ -364,7 +381,8 @@ func TestAdoptReleased(t *testing.T) {
 	if err := second.Reap(t.Context()); err != nil {
 		t.Error(err)
 	}
-	waitUnreaped(t, id.PID)
+	mustEnd(t, run(t, "exit 0", unixproc.Command{}).Process, unixproc.Exit{Known: true})
+	waitUnreaped(t, id.PID) // the sweep of Start has left it alone
 	mustEnd(t, adopted, want)
 	if err := unix.Kill(id.PID, 0); err != unix.ESRCH {
 		t.Errorf("it was not reaped: %v", err)
@@ -459,6 +477,44 @@ func TestAdoptLeavesToItsStarter(t *testing.T) {
 	}
 }
 
+// What refuses a process, or has looked at it, leaves no descriptor open.
+func TestDescriptorsAreClosed(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which would close an os.File
+	p := run(t, "read line", unixproc.Command{})
+	stranger := identify(t, p.PID())
+	stranger.Start++
+	lock := filepath.Join(t.TempDir(), "lock")
+	for name, call := range map[string]func() error{
+		"Adopt":     func() error { _, err := unixproc.Adopt(stranger); return err },
+		"Kill":      func() error { return unixproc.Kill(stranger) },
+		"KillGroup": func() error { return unixproc.KillGroup(stranger) },
+		"LockHolders": func() error {
+			_, err := unixproc.LockHolders(t.Context(), lock, 1)
+			return errors.Join(err, unixproc.ErrStranger)
+		},
+	} {
+		before := openDescriptors(t)
+		if err := call(); !errors.Is(err, unixproc.ErrStranger) {
+			t.Errorf("%s returned %v", name, err)
+		}
+		if after := openDescriptors(t); after > before {
+			t.Errorf("%s has left %d descriptors open", name, after-before)
+		}
+	}
+	p.in.Close()
+	mustEnd(t, p.Process, unixproc.Exit{Code: 1, Known: true})
+}
+
+// openDescriptors returns how many descriptors are open.
+func openDescriptors(t *testing.T) int {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(fds)
+}
+
 // Who is not the one with the Identity is not killed; KillGroup kills its group.
 func TestKill(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -537,6 +593,75 @@ func TestSignalOfTheReaped(t *testing.T) {
 	}
 }
 
+// Before Linux 6.9 the group of a process that was adopted is signalled by its number,
+// too, as long as nobody else can reap the process.
+func TestSignalOfTheAdopted(t *testing.T) {
+	defer unixproc.RefuseGroupFlag()()
+	parent := run(t, "", unixproc.Command{Path: "/proc/self/exe", Env: append(os.Environ(), roleVariable+"=keep")})
+	pid, err := strconv.Atoi(parent.line(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	adopted := adopt(t, identify(t, pid))
+	for _, sig := range []os.Signal{unixproc.SIGCONT, unix.SIGKILL} {
+		if err := adopted.Signal(t.Context(), sig); err != nil {
+			t.Fatalf("while it runs Signal returned %v", err)
+		}
+	}
+	fmt.Fprintln(parent.in)
+	parent.line(t) // it has ended, and its parent may reap it
+	if err := adopted.Signal(t.Context(), unix.SIGTERM); err != os.ErrProcessDone {
+		t.Errorf("when it has ended Signal returned %v", err)
+	}
+	if err := adopted.Reap(t.Context()); err != nil {
+		t.Error(err)
+	}
+	parent.in.Close()
+	mustEnd(t, parent.Process, unixproc.Exit{Known: true})
+}
+
+// keep is a role: it has a child that leads a group, and says when the child has ended.
+// Then the child is a zombie until standard input ends.
+func keep() error {
+	c := exec.Command("/bin/sleep", "1000")
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL} // TestMain has the main thread
+	if err := c.Start(); err != nil {
+		return err
+	}
+	defer c.Wait()
+	defer c.Process.Kill()
+	fmt.Println(c.Process.Pid)
+	in := bufio.NewReader(os.Stdin)
+	if _, err := in.ReadString('\n'); err != nil {
+		return err
+	}
+	if err := unix.Waitid(unix.P_PID, c.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+		return err
+	}
+	fmt.Println("ended")
+	_, err := io.Copy(io.Discard, in)
+	return err
+}
+
+// Before Linux 6.9 a Process that shares its child with another one does not trust the
+// child's number once it has ended: the other may reap it at any time.
+func TestSignalOfTheShared(t *testing.T) {
+	defer unixproc.RefuseGroupFlag()()
+	p := run(t, "read line", unixproc.Command{})
+	adopted := adopt(t, identify(t, p.PID()))
+	p.in.Close()
+	if _, err := adopted.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := adopted.Signal(t.Context(), unix.SIGTERM); err != os.ErrProcessDone {
+		t.Errorf("Signal returned %v", err)
+	}
+	if err := adopted.Reap(t.Context()); err != nil {
+		t.Error(err)
+	}
+	mustEnd(t, p.Process, unixproc.Exit{Code: 1, Known: true})
+}
+
 // A program that inherits orphans reaps those that it has ended, and no others.
 func TestReapInherited(t *testing.T) {
 	c := exec.Command("/proc/self/exe")
@@ -563,8 +688,11 @@ func subreaper() error {
 		}
 		pids = append(pids, pid)
 	}
-	defer unix.Wait4(pids[1], nil, 0, nil)
-	defer unix.Kill(pids[1], unix.SIGKILL)
+	defer func() {
+		if id, err := unixproc.Identify(pids[1]); err == nil {
+			_ = unixproc.Kill(id)
+		}
+	}()
 	id, err := unixproc.Identify(pids[0])
 	if err != nil {
 		return err
@@ -581,7 +709,90 @@ func subreaper() error {
 	if st, err := unixproc.ReadStat(pids[1]); err != nil || st.Dead() {
 		return fmt.Errorf("the other is gone: %+v, %v", st, err)
 	}
+	earlier, err := unixproc.Identify(pids[1])
+	if err != nil {
+		return err
+	}
+	earlier.Start--
+	if err := unix.Kill(pids[1], unix.SIGTERM); err != nil {
+		return err
+	}
+	if err := unix.Waitid(unix.P_PID, pids[1], nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+		return err
+	}
+	unixproc.ReapInherited(ctx, []unixproc.Identity{earlier})
+	if _, err := unix.Wait4(pids[1], nil, unix.WNOHANG, nil); err != nil {
+		return fmt.Errorf("the other, which has the number of an earlier one, was reaped: %w", err)
+	}
 	return nil
+}
+
+// A program that inherits the members of a group that it has ended reaps them. But if
+// somebody else has reaped the leader, the number of the group may be another's: who is
+// in that group is not reaped.
+func TestReapOfTheGroup(t *testing.T) {
+	for _, role := range []string{"heir", "robbed"} {
+		c := exec.Command("/proc/self/exe")
+		c.Env = append(os.Environ(), roleVariable+"="+role)
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", role, err, out)
+		}
+	}
+}
+
+// inherit is a role: it inherits the member of a group whose leader it has reaped past
+// the Process if robbed.
+func inherit(robbed bool) error {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	p, err := unixproc.Start(ctx, unixproc.Command{Path: "/bin/sh",
+		Args: []string{"-c", "sleep 1000 & echo $!; wait"}, Files: []*os.File{nil, w}})
+	if err != nil {
+		return err
+	}
+	var member int
+	if _, err := fmt.Fscanln(r, &member); err != nil {
+		return err
+	}
+	other := exec.Command("true") // a child of another group
+	if err := other.Start(); err != nil {
+		return err
+	}
+	if err := unix.Waitid(unix.P_PID, other.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+		return err
+	}
+	if err := p.Signal(ctx, unix.SIGKILL); err != nil {
+		return err
+	}
+	if robbed {
+		if _, err := unix.Wait4(p.PID(), nil, 0, nil); err != nil {
+			return err
+		}
+	}
+	if _, err := p.Wait(ctx); err != nil {
+		return err
+	}
+	if err := unix.Waitid(unix.P_PID, member, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+		return err
+	}
+	if err := p.Reap(ctx); err != nil {
+		return err
+	}
+	want := error(unix.ECHILD)
+	if robbed {
+		want = nil
+	}
+	if _, err := unix.Wait4(member, nil, unix.WNOHANG, nil); err != want {
+		return fmt.Errorf("after Reap wait4(2) of the member returned %v, want %v", err, want)
+	}
+	return other.Wait()
 }
 
 // A lock has one taker, and its holders are those that have inherited it; the file

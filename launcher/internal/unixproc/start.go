@@ -168,8 +168,17 @@ func withPIDEnv(c Command) (path string, argv []string) {
 // It does not use os.StartProcess, whose Process holds a descriptor of its own
 // and whose Wait blocks a thread for each process (golang.org/issue/60481).
 func startProcess(ctx context.Context, path string, argv []string, attr *syscall.ProcAttr) (pid int, err error) {
-	tried := func() bool {
+	err = whileBusy(ctx, func() error {
 		pid, err = forkKnown(path, argv, attr)
+		return err
+	})
+	return pid, err
+}
+
+// whileBusy calls start until its error is another than ETXTBSY, for a moment.
+func whileBusy(ctx context.Context, start func() error) (err error) {
+	tried := func() bool {
+		err = start()
 		return !errors.Is(err, syscall.ETXTBSY)
 	}
 	if !tried() {
@@ -177,5 +186,5 @@ func startProcess(ctx context.Context, path string, argv []string, attr *syscall
 		defer cancel()
 		until(bound, tried)
 	}
-	return pid, err
+	return err
 }

@@ -1,0 +1,310 @@
+package ownership
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+)
+
+// copied makes a copy of the locks' descriptors, as a child has that any goroutine of
+// this program has just forked.
+func copied(t *testing.T, locks ...*lock) {
+	t.Helper()
+	for _, l := range locks {
+		fd, err := unix.FcntlInt(uintptr(l.fd), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(fd) })
+	}
+}
+
+// mustBeUnlocked fails the test if anybody holds a lock of p.
+func mustBeUnlocked(t *testing.T, p *Place) {
+	t.Helper()
+	for _, name := range []string{p.launchName(), p.podName()} {
+		if locked, err := isLocked(p.base, name); locked || err != nil {
+			t.Errorf("%s is locked: %v, %v", name, locked, err)
+		}
+	}
+}
+
+// D23: a child that was forked just now, by anybody, has a copy of each descriptor until
+// its exec. It does not keep the name: the locks are released, and not only closed.
+func TestCopiesDoNotKeepTheName(t *testing.T) {
+	t.Run("a claim is abandoned", func(t *testing.T) {
+		p, _ := openPlace(t)
+		other, err := Open(p.base.path, p.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := other.Claim(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		copied(t, c.launch, c.pod)
+		if _, err := c.Abandon(t.Context(), false); err != nil {
+			t.Error(err)
+		}
+		mustBeUnlocked(t, p)
+	})
+	t.Run("a waiter gives up", func(t *testing.T) {
+		p, _ := openPlace(t)
+		l, err := tryLock(p.base, p.launchName(), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copied(t, l)
+		w := waiter{place: p, launch: l}
+		w.release()
+		mustBeUnlocked(t, p)
+	})
+	t.Run("the name cannot be taken", func(t *testing.T) {
+		p, _ := openPlace(t)
+		// An overlay's file that cannot be removed.
+		path := p.path(OverlayName(p.name))
+		if err := errors.Join(os.Mkdir(path, 0o700), os.WriteFile(filepath.Join(path, "file"), nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		pod, err := tryLock(p.base, p.podName(), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copied(t, pod)
+		w := waiter{place: p}
+		if claim, err := w.take(pod); claim != nil || !errors.Is(err, unix.ENOTEMPTY) {
+			t.Errorf("take returned %v, %v", claim, err)
+		}
+		mustBeUnlocked(t, p)
+	})
+}
+
+// D30: something that is no lock in the place of the one lock does not keep who has the
+// other from its name.
+func TestLockReplacedByADirectory(t *testing.T) {
+	for _, suffix := range []string{".launch", ".pod"} {
+		p, record := openPlace(t)
+		c, err := p.Claim(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		lock := filepath.Join(filepath.Dir(record), ".alice"+suffix)
+		err = errors.Join(c.Intend(Intent{Launch: uuid.New(), Dir: "/run/alice", Elsewhere: true}),
+			os.Remove(lock), os.Mkdir(lock, 0o700), os.Remove(record))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Ready(Answer{Ready: true}); err != nil {
+			t.Errorf("with a directory as %s: %v", suffix, err)
+		}
+		if _, err := c.Abandon(context.Background(), false); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Who stays is told at once. Who is about to end, or cannot be seen, is waited for, but
+// not for long; a child that has not come to its exec for as long as that takes. While we
+// wait others may look.
+func TestLeave(t *testing.T) {
+	given, ends, copied := unixproc.LockHolder{Given: true}, unixproc.LockHolder{Given: true, Ending: true}, unixproc.LockHolder{}
+	for name, c := range map[string]struct {
+		waited  time.Duration
+		holders []unixproc.LockHolder
+		stays   bool
+	}{
+		"they stay":                       {0, []unixproc.LockHolder{copied, ends, given}, true},
+		"they are about to end":           {ending - 1, []unixproc.LockHolder{ends, copied}, false},
+		"they are about to end, for long": {ending, []unixproc.LockHolder{ends, copied}, true},
+		"who they are cannot be seen":     {ending - 1, nil, false},
+		"nor for long":                    {ending, nil, true},
+		"a child before its exec":         {ending, []unixproc.LockHolder{copied}, false},
+	} {
+		p, _ := openPlace(t)
+		l, err := tryLock(p.base, p.launchName(), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := waiter{place: p, launch: l, waited: c.waited, holders: c.holders}
+		var held *HeldError
+		if err := w.leave(Record{}, unixproc.ErrGone); errors.As(err, &held) != c.stays || err != nil && !c.stays {
+			t.Errorf("%s: leave returned %v", name, err)
+		}
+		if !c.stays {
+			mustBeUnlocked(t, p)
+		}
+		w.release()
+	}
+}
+
+// An engine is an Elsewhere in which everything is alive.
+type engine struct {
+	asked func()
+	ended bool
+}
+
+func (e *engine) Check(Record) error {
+	e.asked()
+	return nil
+}
+
+func (e *engine) End(Record) error {
+	e.ended = true
+	return nil
+}
+
+// D30: what is recorded of one launch is no reason to end the process of the next one,
+// which has been recorded meanwhile.
+func TestAnotherLaunchMeanwhile(t *testing.T) {
+	p, _ := openPlace(t)
+	record := func() error {
+		return put(p, Record{Intent: Intent{Launch: uuid.New(), Dir: "/run/alice", Elsewhere: true}})
+	}
+	cloud := &engine{asked: func() {
+		if err := record(); err != nil {
+			t.Error(err)
+		}
+	}}
+	p.Elsewhere = cloud
+	if err := record(); err != nil {
+		t.Fatal(err)
+	}
+	w := waiter{place: p}
+	if err := w.wait(t.Context()); err != nil || cloud.ended {
+		t.Errorf("wait returned %v, and has ended the other: %v", err, cloud.ended)
+	}
+}
+
+// A launcher that lives holds the pod lock, and somebody has deleted its launch lock:
+// what it has started is not ended, although it is not ready yet.
+func TestWaitForALauncherThatLives(t *testing.T) {
+	p, _ := openPlace(t)
+	pod, err := tryLock(p.base, p.podName(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pod.unlock()
+	cloud := &engine{asked: func() {}}
+	p.Elsewhere = cloud
+	if err := put(p, Record{Intent: Intent{Launch: uuid.New(), Elsewhere: true}}); err != nil {
+		t.Fatal(err)
+	}
+	w := waiter{place: p}
+	if err := w.wait(t.Context()); err != nil || !w.launching || cloud.ended {
+		t.Errorf("wait returned %v, launching %v, and has ended its process: %v", err, w.launching, cloud.ended)
+	}
+}
+
+// heir starts a process that has the lock as a pod has it. It ends with the test, by
+// itself if nobody has ended it before.
+func heir(t *testing.T, l *lock) (ended func() error) {
+	t.Helper()
+	c := exec.Command("/bin/cat")
+	c.ExtraFiles = []*os.File{l.asFile()}
+	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended = sync.OnceValue(func() error {
+		in.Close()
+		return c.Wait()
+	})
+	t.Cleanup(func() { ended() })
+	return ended
+}
+
+// Who holds the name of a pod that was started in another pid namespace is not ended:
+// whether the pod is there cannot be told from here.
+func TestHolderOfAnotherNamespace(t *testing.T) {
+	p, _ := openPlace(t)
+	pod, err := tryLock(p.base, p.podName(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := heir(t, pod)
+	pod.drop()
+	id, err := unixproc.Identify(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	id.PIDNamespace = "pid:[1]"
+	if err := put(p, Record{Identity: id}); err != nil {
+		t.Fatal(err)
+	}
+	w := waiter{place: p}
+	var held *HeldError
+	if err := w.wait(t.Context()); !errors.As(err, &held) || held.Left || held.NoRecord || len(w.holders) != 1 {
+		t.Errorf("wait returned %v, with the holders %v", err, w.holders)
+	}
+	if err := ended(); err != nil {
+		t.Errorf("it was ended: %v", err)
+	}
+}
+
+// As long as somebody of a failed launch is left the name stays taken: the lock is not
+// released for those who have a copy.
+func TestAbandonKeepsTheNameOfWhoIsLeft(t *testing.T) {
+	base := t.TempDir()
+	p, err := Open(base, "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := p.Claim(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	heir(t, c.pod)
+	copied(t, c.pod) // which outlives the heir
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	var held *HeldError
+	if _, err := c.Abandon(done, true); !errors.As(err, &held) {
+		t.Errorf("Abandon returned %v, want a *HeldError", err)
+	}
+	after, err := Open(base, "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer after.Close()
+	if locked, err := isLocked(after.base, after.podName()); !locked || err != nil {
+		t.Errorf("the name is taken: %v, %v", locked, err)
+	}
+}
+
+// A record that was deleted is not written again either, if the launch was given up on.
+func TestRewriteAsksBefore(t *testing.T) {
+	p, record := openPlace(t)
+	c, err := p.Claim(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	givenUp := errors.New("given up on")
+	if err := errors.Join(c.Intend(Intent{Launch: uuid.New(), Elsewhere: true}), os.Remove(record)); err != nil {
+		t.Fatal(err)
+	}
+	c.AskBefore(func() error { return givenUp })
+	if err := c.Ready(Answer{Ready: true}); !errors.Is(err, givenUp) {
+		t.Errorf("Ready returned %v, want %v", err, givenUp)
+	}
+	if _, err := os.Lstat(record); !isMissing(err) {
+		t.Errorf("there is a record: %v", err)
+	}
+	if _, err := c.Abandon(t.Context(), false); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,65 @@
+//go:build linux
+
+package ownership_test
+
+import (
+	"errors"
+	"os"
+	"runtime/debug"
+	"testing"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+)
+
+// Nothing about a name leaves a descriptor open: a question, a claim that fails, one
+// that is settled, and one whose record was written again.
+func TestDescriptorsAreClosed(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which would close an os.File
+	held, free := newScene(t), newScene(t)
+	held.hold(".launch")
+	for name, call := range map[string]func() error{
+		"Launching": func() error {
+			p := held.open()
+			defer p.Close()
+			_, err := p.Launching()
+			return err
+		},
+		"a claim of what is held": func() error {
+			if _, err := held.claim(once()); !errors.Is(err, errEnough) {
+				return err
+			}
+			return nil
+		},
+		"a claim that is settled": func() error {
+			c := free.mustClaim()
+			settle(c)
+			return nil
+		},
+		"a record that was deleted": func() error {
+			c := free.mustClaim()
+			err := errors.Join(c.Intend(intent()), os.Remove(free.path(".json")),
+				c.Start(unixproc.Identity{PID: 2, Boot: "before"}), c.Ready(ownership.Answer{Ready: true}))
+			settle(c)
+			return err
+		},
+	} {
+		before := openDescriptors(t)
+		if err := call(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if after := openDescriptors(t); after > before {
+			t.Errorf("%s has left %d descriptors open", name, after-before)
+		}
+	}
+}
+
+// openDescriptors returns how many descriptors are open.
+func openDescriptors(t *testing.T) int {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(fds)
+}

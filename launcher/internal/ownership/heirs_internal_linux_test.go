@@ -1,0 +1,88 @@
+package ownership
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+)
+
+// A holder that has gone since, or whose number is another's, is not ended, and that is
+// no error.
+func TestEndHeirsThatAreGone(t *testing.T) {
+	child, in := lead(t)
+	defer in.Close()
+	id, err := unixproc.Identify(child)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, stranger := id, id
+	gone.PID = 1 << 30
+	stranger.Start++
+	for name, id := range map[string]unixproc.Identity{"gone": gone, "a stranger": stranger} {
+		h := unixproc.LockHolder{Identity: id, Taker: 410, Given: true}
+		if ended, err := (Owner{}).endHeirs([]unixproc.LockHolder{h}); len(ended) > 0 || err != nil {
+			t.Errorf("%s: endHeirs returned %v, %v", name, ended, err)
+		}
+	}
+}
+
+// lead starts a process that leads a group, and ends with its standard input.
+func lead(t *testing.T) (pid int, in io.Closer) {
+	t.Helper()
+	c := exec.Command("/bin/cat")
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Wait() })
+	return c.Process.Pid, in
+}
+
+// Who leads our group or our session is ours, too.
+func TestIsOurs(t *testing.T) {
+	leader, in := lead(t)
+	defer in.Close()
+	before := groupOf()
+	if err := syscall.Setpgid(0, leader); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Setpgid(0, before)
+	for name, pid := range map[string]int{
+		"this program": os.Getpid(), "its parent": os.Getppid(), "its group's leader": leader, "its session's leader": sessionOf(),
+	} {
+		if !isOurs(pid) {
+			t.Errorf("%s, pid %d, is not ours", name, pid)
+		}
+	}
+	if isOurs(1 << 30) {
+		t.Error("another is ours")
+	}
+}
+
+// A look at the holders has a while more than its context.
+func TestLookingTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		why := errors.New("enough")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		looking, stop := lookingTime(ctx)
+		defer stop()
+		cancel(why)
+		began := time.Now()
+		<-looking.Done()
+		if took := time.Since(began); took != while || context.Cause(looking) != why {
+			t.Errorf("it has ended after %v because of %v", took, context.Cause(looking))
+		}
+	})
+}
