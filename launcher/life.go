@@ -224,7 +224,10 @@ func (p *Pod) hasExited() bool {
 	if !p.endedByNow() {
 		return false
 	}
-	<-p.exited
+	select {
+	case <-p.exited:
+	case <-p.watching.Done(): // the goroutine was released before it saw the end
+	}
 	return true
 }
 
@@ -418,6 +421,10 @@ func (e *ending) call(f func(context.Context) error) error {
 	case <-e.p.exited:
 		if o, ok = receive(sending, patience); !ok {
 			return nil // it has come to its end without it
+		}
+	case <-e.p.watching.Done():
+		if o, ok = receive(sending, patience); !ok {
+			return errReleased
 		}
 	}
 	switch {
