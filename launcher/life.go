@@ -249,7 +249,17 @@ func (p *Pod) endedByNow() bool {
 // useFamily returns who belongs to p, once nobody else uses that. The caller has to
 // call giveBack.
 func (p *Pod) useFamily() (f family, giveBack func()) {
-	p.life.familyUse <- struct{}{}
+	f, giveBack, _ = p.useFamilyBy(context.Background())
+	return f, giveBack
+}
+
+// useFamilyBy is useFamily, but waits no longer than ctx.
+func (p *Pod) useFamilyBy(ctx context.Context) (f family, giveBack func(), err error) {
+	select {
+	case p.life.familyUse <- struct{}{}:
+	case <-ctx.Done():
+		return family{}, nil, fmt.Errorf("somebody else is ending what it has left behind: %w", context.Cause(ctx))
+	}
 	var ours bool
 	f.child, ours = p.proc.(child)
 	if ours && p.life.family == nil {
@@ -263,7 +273,7 @@ func (p *Pod) useFamily() (f family, giveBack func()) {
 			f.who.Add(heirs)
 		}
 	}
-	return f, func() { <-p.life.familyUse }
+	return f, func() { <-p.life.familyUse }, nil
 }
 
 // An ending is the end of a Pod: its stop signal, its grace, and SIGKILL. All who want
