@@ -357,10 +357,14 @@ func (e *ending) end(grace time.Duration) error {
 	if err := e.terminate(f, grace); err != nil {
 		return err
 	}
-	if done, err := e.await(f); done || err != nil {
-		return err
+	done, err := e.await(f)
+	if !done && err == nil {
+		err = e.kill(f)
 	}
-	return e.kill(f)
+	if err == nil && e.mode != KillFirst {
+		f.reap()
+	}
+	return err
 }
 
 // terminate sends the stop signal, unless it was sent before, or there is no grace.

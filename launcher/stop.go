@@ -183,8 +183,12 @@ func (p *Pod) endLeft(ctx context.Context, grace time.Duration) error {
 	killAt := time.Now().Add(grace)
 	for delay := time.Millisecond; ; delay = min(2*delay, 50*time.Millisecond) {
 		left, err := f.left()
-		if len(left) == 0 || err != nil {
+		if err != nil {
 			return err
+		}
+		if len(left) == 0 {
+			f.reap()
+			return nil
 		}
 		switch now := time.Now(); {
 		case now.After(killAt.Add(killPatience)):

@@ -214,6 +214,13 @@ func (f *Family) Kill(ctx context.Context, pinned bool) (left []Identity, err er
 	}
 }
 
+// ReapInherited reaps who was seen of the family, and has ended or is about to, if this
+// program becomes their parent. The first process is not among them.
+func (f *Family) ReapInherited(ctx context.Context) {
+	ids := maps.Keys(f.known)
+	ReapInherited(ctx, slices.DeleteFunc(slices.Collect(ids), func(id Identity) bool { return id == f.first }))
+}
+
 // IsInGroup reports whether the process is in the group.
 func IsInGroup(id Identity, group int) bool {
 	st, err := ReadStat(id.PID)
