@@ -45,6 +45,16 @@ func (f family) others() ([]unixproc.Identity, error) {
 	return others, err
 }
 
+// reap reaps those of them, all of whom have ended, whose parent this program became.
+func (f family) reap() {
+	if f.who == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), killPatience)
+	defer cancel()
+	f.who.ReapInherited(ctx)
+}
+
 // kill sends SIGKILL to all who belong, and returns them.
 func (f family) kill() ([]unixproc.Identity, error) {
 	if f.who == nil {

@@ -225,7 +225,10 @@ func (p *Pod) hasExited() bool {
 	if !p.endedByNow() {
 		return false
 	}
-	<-p.exited
+	select {
+	case <-p.exited:
+	case <-p.watching.Done(): // the goroutine was released before it saw the end
+	}
 	return true
 }
 
@@ -247,7 +250,17 @@ func (p *Pod) endedByNow() bool {
 // useFamily returns who belongs to p, once nobody else uses that. The caller has to
 // call giveBack.
 func (p *Pod) useFamily() (f family, giveBack func()) {
-	p.life.familyUse <- struct{}{}
+	f, giveBack, _ = p.useFamilyBy(context.Background())
+	return f, giveBack
+}
+
+// useFamilyBy is useFamily, but waits no longer than ctx.
+func (p *Pod) useFamilyBy(ctx context.Context) (f family, giveBack func(), err error) {
+	select {
+	case p.life.familyUse <- struct{}{}:
+	case <-ctx.Done():
+		return family{}, nil, fmt.Errorf("somebody else is ending what it has left behind: %w", context.Cause(ctx))
+	}
 	if p.proc.PID() != 0 && p.life.family == nil {
 		p.life.family = unixproc.NewFamily(p.first, launchVariable+"="+p.id.String())
 	}
@@ -259,7 +272,7 @@ func (p *Pod) useFamily() (f family, giveBack func()) {
 			f.who.Add(heirs)
 		}
 	}
-	return f, func() { <-p.life.familyUse }
+	return f, func() { <-p.life.familyUse }, nil
 }
 
 // An ending is the end of a Pod: its stop signal, its grace, and SIGKILL. All who want
@@ -343,10 +356,14 @@ func (e *ending) end(grace time.Duration) error {
 	if err := e.terminate(f, grace); err != nil {
 		return err
 	}
-	if done, err := e.await(f); done || err != nil {
-		return err
+	done, err := e.await(f)
+	if !done && err == nil {
+		err = e.kill(f)
 	}
-	return e.kill(f)
+	if err == nil && e.mode != KillFirst {
+		f.reap()
+	}
+	return err
 }
 
 // terminate sends the stop signal, unless it was sent before, or there is no grace.
@@ -417,6 +434,10 @@ func (e *ending) call(f func(context.Context) error) error {
 	case <-e.p.exited:
 		if o, ok = receive(sending, patience); !ok {
 			return nil // it has come to its end without it
+		}
+	case <-e.p.watching.Done():
+		if o, ok = receive(sending, patience); !ok {
+			return errReleased
 		}
 	}
 	switch {

@@ -138,40 +138,57 @@ func (p *Pod) stopGone(ctx context.Context, now bool) error {
 	if err := p.stopped(); err != nil || p.mode == KillFirst || p.base == "" {
 		return err
 	}
+	grace := p.grace
+	if now {
+		grace = -1
+	}
+	if err := p.endHolders(ctx, grace); err != nil {
+		return err
+	}
+	return p.endLeft(ctx, grace)
+}
+
+// endHolders ends those of a Pod that is gone who hold its lock.
+func (p *Pod) endHolders(ctx context.Context, grace time.Duration) error {
 	place, err := ownership.Open(p.base, p.name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return nil // the base was removed, and the lock with it
 	}
 	if err != nil {
 		return err
 	}
-	place.Reclaim, place.Grace, place.KeepRecord, place.Of = ownership.ReclaimGone, p.grace, true, p.id
-	if now {
-		place.Grace = -1
-	}
+	place.Reclaim, place.Grace, place.KeepRecord, place.Of = ownership.ReclaimGone, grace, true, p.id
 	claim, err := place.Claim(ctx)
 	if err == nil {
 		claim.Free()
-	} else {
-		place.Close()
+		return nil
 	}
-	if err != nil && !errors.Is(err, ownership.ErrAnother) {
-		return err
+	place.Close()
+	var running *ownership.RunningError // another pod has the name by now
+	if errors.Is(err, ownership.ErrAnother) || errors.As(err, &running) {
+		return nil
 	}
-	return p.endLeft(ctx, place.Grace)
+	return err
 }
 
 // endLeft ends those of a Pod that is gone who do not hold its lock, and can be found all
 // the same.
 func (p *Pod) endLeft(ctx context.Context, grace time.Duration) error {
-	f, giveBack := p.useFamily()
+	f, giveBack, err := p.useFamilyBy(ctx)
+	if err != nil {
+		return err
+	}
 	defer giveBack()
 	sent := make(map[unixproc.Identity]bool)
 	killAt := time.Now().Add(grace)
 	for delay := time.Millisecond; ; delay = min(2*delay, 50*time.Millisecond) {
 		left, err := f.left()
-		if len(left) == 0 || err != nil {
+		if err != nil {
 			return err
+		}
+		if len(left) == 0 {
+			f.reap()
+			return nil
 		}
 		switch now := time.Now(); {
 		case now.After(killAt.Add(killPatience)):
@@ -183,7 +200,9 @@ func (p *Pod) endLeft(ctx context.Context, grace time.Duration) error {
 			for _, id := range fresh {
 				sent[id] = true
 			}
-			err = unixproc.SignalEach(fresh, p.signal)
+			if err = unixproc.SignalEach(fresh, p.signal); err == nil {
+				err = unixproc.SignalEach(fresh, unixproc.SIGCONT) // one that is stopped would not notice
+			}
 		}
 		if err != nil {
 			return err

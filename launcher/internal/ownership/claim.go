@@ -114,10 +114,8 @@ func (w *waiter) release() {
 // again.
 func (w *waiter) try(ctx context.Context) (*Claim, error) {
 	p := w.place
-	if p.Of != uuid.Nil {
-		if r, _ := p.Running(); r.Launch != p.Of {
-			return nil, ErrAnother
-		}
+	if p.isAnother() {
+		return nil, ErrAnother
 	}
 	if w.launch == nil {
 		launch, err := tryLock(p.base, p.launchName(), false) // if it is not the right one, the pod lock keeps others away
@@ -132,6 +130,9 @@ func (w *waiter) try(ctx context.Context) (*Claim, error) {
 			return nil, err
 		}
 		w.launch = launch
+		if p.isAnother() { // a launch has come and gone since we looked
+			return nil, ErrAnother
+		}
 	}
 	pod, err := tryLock(p.base, p.podName(), true)
 	switch {
@@ -141,6 +142,15 @@ func (w *waiter) try(ctx context.Context) (*Claim, error) {
 		return nil, w.wait(ctx)
 	}
 	return nil, err
+}
+
+// isAnother reports whether Place.Of is set, and the record is not of that launch.
+func (p *Place) isAnother() bool {
+	if p.Of == uuid.Nil {
+		return false
+	}
+	r, _ := p.Running()
+	return r.Launch != p.Of
 }
 
 // take takes the name, with both locks held, unless the record proves that the pod

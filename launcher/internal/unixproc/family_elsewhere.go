@@ -23,6 +23,9 @@ func (*Family) Left(context.Context, bool) ([]Identity, error) { return nil, err
 // Kill returns [errors.ErrUnsupported].
 func (*Family) Kill(context.Context, bool) ([]Identity, error) { return nil, errors.ErrUnsupported }
 
+// ReapInherited does nothing.
+func (*Family) ReapInherited(context.Context) {}
+
 // SignalEach is [Signal] for each.
 func SignalEach(ids []Identity, sig syscall.Signal) error {
 	var errs []error

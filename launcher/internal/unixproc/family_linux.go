@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -204,12 +205,19 @@ func SignalEach(ids []Identity, sig syscall.Signal) error {
 }
 
 // Kill sends SIGKILL to all who belong. They are stopped first, until there are no new
-// ones: who is stopped starts nobody. It returns to whom it was sent.
-func (f *Family) Kill(ctx context.Context, pinned bool) ([]Identity, error) {
+// ones: who is stopped starts nobody. It returns to whom it was sent. Who was stopped and
+// is not sent SIGKILL is continued: one that has executed a program with another mark
+// meanwhile, or all if they cannot be looked for any more.
+func (f *Family) Kill(ctx context.Context, pinned bool) (left []Identity, err error) {
 	stopped := make(map[Identity]bool)
+	defer func() {
+		for _, id := range left {
+			delete(stopped, id)
+		}
+		_ = SignalEach(slices.Collect(maps.Keys(stopped)), unix.SIGCONT)
+	}()
 	for looks := 0; ; looks++ {
-		left, err := f.Left(ctx, pinned)
-		if err != nil {
+		if left, err = f.Left(ctx, pinned); err != nil {
 			return nil, err
 		}
 		fresh := slices.DeleteFunc(slices.Clone(left), func(id Identity) bool { return stopped[id] })
@@ -221,6 +229,13 @@ func (f *Family) Kill(ctx context.Context, pinned bool) ([]Identity, error) {
 			stopped[id] = true
 		}
 	}
+}
+
+// ReapInherited reaps who was seen of the family, and has ended or is about to, if this
+// program becomes their parent. The first process is not among them.
+func (f *Family) ReapInherited(ctx context.Context) {
+	ids := maps.Keys(f.known)
+	ReapInherited(ctx, slices.DeleteFunc(slices.Collect(ids), func(id Identity) bool { return id == f.first }))
 }
 
 // IsInGroup reports whether the process is in the group.

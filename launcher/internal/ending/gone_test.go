@@ -1,0 +1,78 @@
+//go:build linux
+
+package ending_test
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
+)
+
+// launchGone launches a pod that has ended, and has left behind what script starts.
+func (r *rig) launchGone(script string) (pod *launcher.Pod, left []int) {
+	r.T.Helper()
+	r.shell(script+` & exec "$0" "$@"`, podrig.Serve...)
+	pod = r.Launch(podrig.Alice)
+	left = r.await(1)
+	podrig.Kill(r.T, pod)
+	<-pod.Done()
+	return pod, left
+}
+
+// deaf is a program that closes its descriptors, tells its pid, and ignores SIGTERM.
+const deaf = `setsid perl -e 'use POSIX; $SIG{TERM} = "IGNORE"; POSIX::close($_) for 3..255; open F, ">>", "$ENV{OUT}/pids"; print F "$$\n"; close F; sleep 1000'`
+
+// Of two that stop what a gone pod has left behind, each has its own context.
+func TestTwoStopsOfAGonePod(t *testing.T) {
+	r := newRig(t)
+	r.L.Grace = time.Hour
+	pod, left := r.launchGone(deaf)
+	ctx, cancel := contextOf(t)
+	first := make(chan error)
+	go func() { first <- pod.Stop(ctx) }()
+	short, cancelShort := context.WithTimeout(t.Context(), podrig.Short)
+	defer cancelShort()
+	podrig.MustBe(t, pod.Stop(short), context.DeadlineExceeded)
+	cancel()
+	podrig.MustBe(t, <-first, context.Canceled)
+	if err := pod.Kill(t.Context()); err != nil {
+		t.Error(err)
+	}
+	r.mustBeGone(left)
+}
+
+// What a gone pod has left behind is ended although its base directory was removed.
+func TestStopOfAGonePodWithoutBase(t *testing.T) {
+	r := newRig(t)
+	pod, left := r.launchGone(`setsid ` + closed)
+	if err := os.Rename(r.Base, r.Base+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	r.mustBeGone(left)
+	if err := os.Rename(r.Base+".away", r.Base); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// One that is stopped gets SIGCONT, and so its stop signal, also when the pod is gone.
+func TestStoppedLeftoverOfAGonePod(t *testing.T) {
+	r := newRig(t)
+	r.L.Grace = time.Hour
+	pod, left := r.launchGone(`setsid perl -e 'use POSIX; POSIX::close($_) for 3..255; open F, ">>", "$ENV{OUT}/pids"; print F "$$\n"; close F; kill STOP => $$; sleep 1000'`)
+	ctx, cancel := context.WithTimeout(t.Context(), podrig.Ample)
+	defer cancel()
+	if err := pod.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+	r.mustBeGone(left)
+	if err := pod.Kill(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
