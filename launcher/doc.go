@@ -48,8 +48,8 @@
 //
 // # Signals, and what a pod inherits
 //
-// Standard input and, unless [Spec.LogStdout] is set, standard output are the
-// null device. Descriptor 20 is the lock on the pod's name, which the pod need
+// Standard input is the null device unless [Spec.Stdin] or [Spec.StdinOpen] is set, and
+// so is standard output unless [Spec.LogStdout] is set. Descriptor 20 is the lock on the pod's name, which the pod need
 // not know of. From 3 on there are [Spec.Files], and what the probe hands over. No other
 // descriptor is inherited, not even one that this process
 // has from its own parent, or that C code in it has opened without O_CLOEXEC; the

@@ -70,7 +70,7 @@ var failures = []message{
 	{"exit", "one\ntwo\nthree", nil, exits(launcher.Exit{Code: 3, Known: true}),
 		"pod exited before becoming ready: one | two | three (exit status 3, ", launcher.ErrExitedEarly},
 	{"exit without a word", "", nil, exits(launcher.Exit{Known: true}),
-		"pod exited before becoming ready, without a word (exit status 0, ", launcher.ErrExitedEarly},
+		"pod exited before becoming ready, without a word; its stdin is the null device, and some programs exit when their stdin ends (Spec.Stdin, Spec.StdinOpen) (exit status 0, ", launcher.ErrExitedEarly},
 	{"signal", "one\n", nil, exits(launcher.Exit{Signal: syscall.SIGSEGV, CoreDumped: true, Known: true}),
 		"pod exited before becoming ready: one (signal: segmentation fault (core dumped), ", launcher.ErrExitedEarly},
 	{"unknown", "one\n", nil, exits(launcher.Exit{}),

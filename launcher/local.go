@@ -89,7 +89,7 @@ func (l Local) prepare(req StartRequest) (*unixproc.Starting, error) {
 		Args:      req.Command.Args,
 		Env:       req.Command.Env,
 		Dir:       req.WorkDir,
-		Files:     append([]*os.File{nil, req.Stdout, req.Stderr}, req.Files...),
+		Files:     append([]*os.File{req.Stdin, req.Stdout, req.Stderr}, req.Files...),
 		PIDEnv:    req.PIDEnv,
 		Attr:      l.Attr,
 		NoSession: l.NoSession,

@@ -39,6 +39,7 @@ type StartRequest struct {
 	Command             Command
 	WorkDir, RuntimeDir string     // absolute
 	Stdout, Stderr      *os.File   // nil: null
+	Stdin               *os.File   // nil: null; a Starter that cannot hand it over returns an error
 	Files               []*os.File // from descriptor 3; nil: closed
 
 	// PIDEnv names variables that the process gets with its own id as value. A

@@ -85,6 +85,9 @@ func (n *attempt) unready(ctx context.Context, log *logsource.Log, pod *Pod, w w
 	e.Tail = w.output.tail.lines()
 	e.Dropped = w.output.dropped()
 	e.Notes = clues(log, pod, w)
+	if errors.Is(why, ErrExitedEarly) && n.mayHaveReadEnd(pod) {
+		e.Notes = append(e.Notes, "its stdin is the null device, and some programs exit when their stdin ends (Spec.Stdin, Spec.StdinOpen)")
+	}
 	switch {
 	case w.exited && pod.waitErr == nil:
 		exit := pod.exit
@@ -138,6 +141,12 @@ type unready struct {
 
 func (u *unready) Error() string   { return u.reason.Error() }
 func (u *unready) Unwrap() []error { return append([]error{u.reason}, u.lasts...) }
+
+// mayHaveReadEnd reports whether pod, which has exited, may have done so because it came
+// to the end of its standard input.
+func (n *attempt) mayHaveReadEnd(pod *Pod) bool {
+	return n.spec.Stdin == nil && !n.spec.StdinOpen && pod.waitErr == nil && pod.exit == Exit{Known: true}
+}
 
 // clues gathers what may explain why the pod was not ready.
 func clues(log *logsource.Log, pod *Pod, w waited) []string {

@@ -64,6 +64,18 @@ type Spec struct {
 	// the caller's, who closes them once Launch has returned.
 	Files []*os.File
 
+	// Stdin is the pod's standard input. Nil means the null device, unless StdinOpen
+	// is set. It stays the caller's, who closes it once Launch has returned. It may end
+	// before the pod does: a pipe that this program writes to ends with this program.
+	Stdin *os.File
+
+	// StdinOpen gives the pod a standard input that holds nothing and never ends, also
+	// when this program does. It is for a program that ends when its standard input
+	// does: esbuild, tailwindcss, cat. It is a pipe; the pod's descriptor is both ends of
+	// it, and there is no other. A launch with it and Stdin fails with ErrInvalidSpec,
+	// and on anything but Linux with [errors.ErrUnsupported].
+	StdinOpen bool
+
 	// LogStdout sends the pod's standard output to the log too. Otherwise it
 	// goes to the null device.
 	LogStdout bool
@@ -132,8 +144,14 @@ func (s *Spec) validate(transport OverlayTransport) error {
 	return s.checkFiles()
 }
 
-// checkFiles makes sure that each of Files can be handed over.
+// checkFiles makes sure that Stdin and each of Files can be handed over.
 func (s *Spec) checkFiles() error {
+	switch {
+	case s.Stdin != nil && s.StdinOpen:
+		return fmt.Errorf("%w: Stdin and StdinOpen are both set: %w", ErrInvalidSpec, syscall.EINVAL)
+	case s.Stdin != nil && isClosed(s.Stdin):
+		return fmt.Errorf("%w: Stdin is closed: %w", ErrInvalidSpec, os.ErrClosed)
+	}
 	if len(s.Files) > maxFiles {
 		return fmt.Errorf("%w: Files has %d files, the limit is %d, for the pod's lock comes next: %w", ErrInvalidSpec, len(s.Files), maxFiles, syscall.E2BIG)
 	}

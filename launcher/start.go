@@ -35,6 +35,7 @@ func (n *attempt) start(ctx context.Context, p *plan) (*Pod, error) {
 type starting struct {
 	request StartRequest
 	overlay *os.File           // nil, or what the process inherits
+	stdin   *os.File           // nil, or what was made for Spec.StdinOpen
 	local   *unixproc.Starting // nil: a Starter starts it that is not ours
 	intent  ownership.Intent
 
@@ -48,6 +49,7 @@ func (s *starting) close() {
 		s.local.Close()
 	}
 	s.overlay.Close() // also of nil
+	s.stdin.Close()
 }
 
 // prepareStart makes s, and records that there will be a process.
@@ -62,6 +64,12 @@ func (n *attempt) prepareStart(ctx context.Context, p *plan, s *starting) (err e
 	}
 	if s.overlay != nil {
 		s.request.Files = append(s.request.Files, s.overlay) // it is overlayDescriptor
+	}
+	if n.spec.StdinOpen {
+		if s.stdin, err = unixproc.Endless(); err != nil {
+			return fmt.Errorf("make a standard input that stays open: %w", err)
+		}
+		s.request.Stdin = s.stdin
 	}
 	if local, ok := localOf(n.Starter); ok { // another may hang
 		if s.local, err = local.prepare(s.request); err != nil {
@@ -122,6 +130,7 @@ func (n *attempt) request(p *plan) StartRequest {
 		Command:    p.cmd.Command,
 		WorkDir:    p.workDir,
 		RuntimeDir: p.dir,
+		Stdin:      n.spec.Stdin,
 		Stderr:     p.log.Sink,
 		Files:      make([]*os.File, lockDescriptor-firstFile+1),
 		PIDEnv:     p.probe.setup.PIDEnv,

@@ -77,6 +77,7 @@ func TestRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		engine func(e *fakeengine.Engine)
 		change func(l *launcher.Launcher)
+		spec   launcher.Spec
 		stage  launcher.Stage
 		reason error
 		says   []string
@@ -111,6 +112,10 @@ func TestRefused(t *testing.T) {
 			change: func(l *launcher.Launcher) { l.Ready = readiness.NotifyFD{} },
 			stage:  launcher.StageStart, reason: errors.ErrUnsupported, says: []string{"descriptor 3"},
 		},
+		"a standard input": {
+			spec:  launcher.Spec{StdinOpen: true},
+			stage: launcher.StageStart, reason: errors.ErrUnsupported, says: []string{"Spec.StdinOpen"},
+		},
 		"a stream that is none": {
 			change: func(l *launcher.Launcher) { l.Log = nomad.Log{Stream: "stdlog"} },
 			stage:  launcher.StageLog, says: []string{"nomad.Log.Stream", `"stdlog"`},
@@ -125,7 +130,7 @@ func TestRefused(t *testing.T) {
 			if c.change != nil {
 				c.change(l)
 			}
-			err := failed(t, t.Context(), l, e, launcher.Spec{})
+			err := failed(t, t.Context(), l, e, c.spec)
 			if c.reason != nil {
 				mustBe(t, err, c.stage, c.reason)
 			} else if err.Stage != c.stage {

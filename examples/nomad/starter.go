@@ -104,6 +104,9 @@ func (s Starter) Start(ctx context.Context, req launcher.StartRequest) (launcher
 	if len(req.PIDEnv) > 0 {
 		return nil, fmt.Errorf("nomad.Starter: the probe wants the process's id in %v, and no job can be told it: %w", req.PIDEnv, errors.ErrUnsupported)
 	}
+	if req.Stdin != nil {
+		return nil, fmt.Errorf("nomad.Starter: the launch hands over a standard input (Spec.Stdin or Spec.StdinOpen), and no file can go to another machine: %w", errors.ErrUnsupported)
+	}
 	for i, f := range req.Files {
 		if f != nil && i != podLock {
 			return nil, fmt.Errorf("nomad.Starter: the probe hands over a file as descriptor %d, and no file can go to another machine: %w", 3+i, errors.ErrUnsupported)

@@ -74,6 +74,28 @@ func stdinIsNull(s *starting) error {
 	return s.says("nothing\n", "[ -e /dev/fd/0 ] || echo closed; if read line; then echo $line; else echo nothing; fi", nil)
 }
 
+func stdinArrives(s *starting) error {
+	f, err := os.CreateTemp(s.dir, "stdin")
+	if err != nil {
+		return err
+	}
+	s.files = append(s.files, f)
+	if _, err := f.WriteString("from stdin\n"); err != nil {
+		return err
+	}
+	if _, err := f.Seek(0, 0); err != nil {
+		return err
+	}
+	said, _, err := s.run("read line; echo $line", func(req *launcher.StartRequest) { req.Stdin = f })
+	if err != nil {
+		return conformance.Inapplicable(fmt.Sprintf("the Starter refuses it: %v", err))
+	}
+	if said != "from stdin\n" {
+		return fmt.Errorf("the line on stdin is %q, and the program read %q", "from stdin", said)
+	}
+	return stillOpen(launcher.StartRequest{Stdin: f})
+}
+
 func output(s *starting) error {
 	errs, theirs, err := s.pipe()
 	if err != nil {

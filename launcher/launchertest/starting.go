@@ -197,7 +197,7 @@ func (s *starting) someFiles(req *launcher.StartRequest) error {
 
 // stillOpen makes sure that the files of a request are.
 func stillOpen(req launcher.StartRequest) error {
-	for _, f := range append([]*os.File{req.Stdout, req.Stderr}, req.Files...) {
+	for _, f := range append([]*os.File{req.Stdin, req.Stdout, req.Stderr}, req.Files...) {
 		if f == nil {
 			continue
 		}

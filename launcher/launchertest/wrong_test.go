@@ -264,6 +264,15 @@ func wrapped(script string) starter {
 	}}
 }
 
+// withoutStdin is wrong where the request has no Stdin, and right otherwise.
+func withoutStdin(wrong starter) starter {
+	return starter{before: func(req *launcher.StartRequest) {
+		if req.Stdin == nil {
+			wrong.before(req)
+		}
+	}}
+}
+
 // kept are files that wrong starters leave open.
 var kept []*os.File
 
@@ -412,8 +421,14 @@ var wrongWithPrograms = []struct {
 		}
 	}}},
 	{"stays where it is", "workdir", starter{before: func(req *launcher.StartRequest) { req.WorkDir = "/" }}},
-	{"leaves something on stdin", "stdin", wrapped("exec 0<<END\nsomething\nEND\n:")},
-	{"closes stdin", "stdin", wrapped("exec 0<&-")},
+	{"leaves something on stdin", "stdin", withoutStdin(wrapped("exec 0<<END\nsomething\nEND\n:"))},
+	{"closes stdin", "stdin", withoutStdin(wrapped("exec 0<&-"))},
+	{"drops Stdin", "stdin-file", starter{before: func(req *launcher.StartRequest) { req.Stdin = nil }}},
+	{"closes Stdin", "stdin-file", starter{start: func(ctx context.Context, s launcher.Starter, req launcher.StartRequest) (launcher.Process, error) {
+		p, err := s.Start(ctx, req)
+		req.Stdin.Close() // also of nil
+		return p, err
+	}}},
 	{"has stderr in stdout's place", "output", starter{before: func(req *launcher.StartRequest) {
 		if req.Stderr != nil && req.Stdout != nil {
 			req.Stderr = req.Stdout
