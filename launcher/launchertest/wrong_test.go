@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,6 +55,18 @@ var lastArgs struct {
 	calls         int
 }
 
+// unreaped are the processes that a wrong resolver has left.
+var unreaped sync.Map
+
+// reapLeft reaps them.
+func reapLeft() {
+	unreaped.Range(func(pid, _ any) bool {
+		syscall.Wait4(pid.(int), nil, 0, nil)
+		unreaped.Delete(pid)
+		return true
+	})
+}
+
 // shared are arguments that a wrong resolver returns time and again.
 var shared = []string{"--overlay", "", "a", "b"}
 
@@ -76,9 +89,27 @@ var wrongResolvers = []struct {
 			cmd.Args = append(cmd.Args, "--verbose")
 		}
 	}}},
+	{"leaves out empty arguments", "args", resolver{before: func(req *launcher.Request) {
+		req.Spec.Args = slices.DeleteFunc(slices.Clone(req.Spec.Args), func(arg string) bool { return arg == "" })
+	}}},
+	{"leaves out an empty argument in front", "args", resolver{before: func(req *launcher.Request) {
+		if args := req.Spec.Args; len(args) > 0 && args[0] == "" {
+			req.Spec.Args = args[1:]
+		}
+	}}},
 	{"drops variables that are empty", "env", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
 		if cmd.Env != nil {
 			cmd.Env = slices.DeleteFunc(slices.Clone(cmd.Env), func(e string) bool { return strings.HasSuffix(e, "=") })
+		}
+	}}},
+	{"adds the caller's variables to Env", "env-alone", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
+		if cmd.Env != nil {
+			cmd.Env = append(os.Environ(), cmd.Env...)
+		}
+	}}},
+	{"adds the caller's variables to an Env that is empty", "env-alone", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
+		if cmd.Env != nil && len(cmd.Env) == 0 {
+			cmd.Env = os.Environ()
 		}
 	}}},
 	{"has variables of its own only", "env-nil", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
@@ -90,8 +121,22 @@ var wrongResolvers = []struct {
 		cmd.Env = append([]string(nil), cmd.Env...)
 	}}},
 	{"drops the overlay", "overlay", resolver{before: func(req *launcher.Request) { req.Spec.Overlay = "" }}},
+	{"ignores OverlayPath", "overlay-path", resolver{before: func(req *launcher.Request) { req.OverlayPath = "" }}},
 	{"drops the session", "session", resolver{before: func(req *launcher.Request) { req.Spec.Session = uuid.Nil }}},
 	{"sorts Env where it is", "request", resolver{before: func(req *launcher.Request) { slices.Sort(req.Spec.Env) }}},
+	{"sorts Args where they are", "request", resolver{before: func(req *launcher.Request) {
+		given := req.Spec.Args
+		req.Spec.Args = slices.Clone(given)
+		slices.Sort(given)
+	}}},
+	{"expands the arguments where they are", "request", resolver{after: func(req launcher.Request, _ *launcher.Command) {
+		for i, arg := range req.Spec.Args {
+			req.Spec.Args[i] = os.ExpandEnv(arg)
+		}
+	}}},
+	{"takes empty arguments out where they are", "request", resolver{after: func(req launcher.Request, _ *launcher.Command) {
+		_ = slices.DeleteFunc(req.Spec.Args, func(arg string) bool { return arg == "" })
+	}}},
 	{"appends to Env where it is", "request", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
 		if cap(cmd.Env) > len(cmd.Env) {
 			cmd.Env = append(cmd.Env, "MORE=1")
@@ -125,6 +170,26 @@ var wrongResolvers = []struct {
 	{"makes the runtime directory", "creates-nothing", resolver{after: func(req launcher.Request, _ *launcher.Command) {
 		os.MkdirAll(req.RuntimeDir, 0o700)
 	}}},
+	{"writes a file beside the runtime directory", "creates-nothing", resolver{after: func(req launcher.Request, _ *launcher.Command) {
+		os.WriteFile(req.RuntimeDir+".toml", nil, 0o600)
+	}}},
+	{"writes the overlay into a temporary file", "creates-nothing", resolver{after: func(req launcher.Request, _ *launcher.Command) {
+		if f, err := os.CreateTemp("", "overlay"); err == nil {
+			f.WriteString(req.Spec.Overlay)
+			f.Close()
+		}
+	}}},
+	{"writes the same temporary file again", "creates-nothing", resolver{after: func(launcher.Request, *launcher.Command) {
+		os.WriteFile(filepath.Join(os.TempDir(), "launchertest-overlay"), nil, 0o600)
+	}}},
+	{"asks a program", "creates-nothing", resolver{after: func(launcher.Request, *launcher.Command) {
+		exec.Command("/bin/sh", "-c", ":").Run()
+	}}},
+	{"leaves a process", "creates-nothing", resolver{after: func(launcher.Request, *launcher.Command) {
+		if pid, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", ":"}, nil); err == nil {
+			unreaped.Store(pid, nil)
+		}
+	}}},
 	{"hides what was not found", "not-found", resolver{fails: func(_ launcher.Request, err error) error {
 		return errors.New(err.Error())
 	}}},
@@ -137,6 +202,8 @@ var wrongResolvers = []struct {
 // Every wrong resolver is found by the rule that is there for it, and by no
 // other; and there is one for each rule.
 func TestWrongResolvers(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir()) // some leave files there
+	defer reapLeft()
 	proof := conformance.NewProof(launchertest.CommandRules())
 	for _, c := range wrongResolvers {
 		t.Run(c.fault, func(t *testing.T) {
@@ -161,6 +228,32 @@ func TestWrongResolvers(t *testing.T) {
 		}, "done")
 	})
 	proof.Complete(t)
+}
+
+// What others create meanwhile is not blamed on a resolver that creates nothing.
+func TestOthersLeaveTraces(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	over, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for i := 0; ; i++ {
+			select {
+			case <-over:
+				return
+			default:
+				os.WriteFile(filepath.Join(dir, fmt.Sprint("others-", i%100)), nil, 0o600)
+				exec.Command("/bin/sh", "-c", ":").Run()
+			}
+		}
+	}()
+	if err := launchertest.BrokenCommand(t, func(*testing.T) launchertest.CommandCase {
+		return launchertest.CommandCase{Resolver: launcher.Path("/bin/sh")}
+	}, "creates-nothing")["creates-nothing"]; err != nil {
+		t.Error(err)
+	}
+	close(over)
+	<-ended
 }
 
 // A starter is a right one that does one thing otherwise.
