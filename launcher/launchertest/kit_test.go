@@ -94,6 +94,22 @@ func TestLocal(t *testing.T) {
 	})
 }
 
+// A nice Starter puts a program in front of the pod's.
+type nice struct{ launcher.Local }
+
+func (n nice) Start(ctx context.Context, req launcher.StartRequest) (launcher.Process, error) {
+	req.Command.Args = slices.Concat([]string{"-n", "5", req.Command.Path}, req.Command.Args)
+	req.Command.Path = "/usr/bin/nice"
+	return n.Local.Start(ctx, req)
+}
+
+// So does one that starts another program, which becomes the pod's.
+func TestNice(t *testing.T) {
+	launchertest.TestStarter(t, func(*testing.T) launchertest.StarterCase {
+		return launchertest.StarterCase{Starter: nice{}, Lacks: launchertest.StartErrors}
+	})
+}
+
 // The Starter whose processes live in memory keeps what applies to it.
 func TestInMemory(t *testing.T) {
 	launchertest.TestStarter(t, func(*testing.T) launchertest.StarterCase {

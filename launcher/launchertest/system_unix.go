@@ -59,3 +59,24 @@ func children() (all []string) {
 	}
 	return all
 }
+
+// isWritten reports whether anybody still has the other end of a pipe open.
+func isWritten(r *os.File) bool {
+	conn, err := r.SyscallConn()
+	if err != nil {
+		return false
+	}
+	ended := true
+	err = conn.Control(func(fd uintptr) {
+		look := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		for {
+			_, err := unix.Poll(look, 0)
+			if errors.Is(err, unix.EINTR) {
+				continue
+			}
+			ended = err != nil || look[0].Revents&(unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0
+			return
+		}
+	})
+	return err == nil && !ended
+}

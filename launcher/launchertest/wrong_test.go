@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -346,6 +347,46 @@ func exits(change func(exit launcher.Exit) launcher.Exit) starter {
 	}})
 }
 
+// unreaping does not reap: it closes its descriptor, and no more.
+var unreaping = processes(process{
+	reap: func(p launcher.Reaper, _ context.Context) error {
+		p.(launcher.Releaser).Release()
+		return nil
+	},
+	signal: func(p launcher.Process, ctx context.Context, sig os.Signal) error {
+		if _, err := p.Wait(over()); err == nil {
+			return os.ErrProcessDone
+		}
+		return p.Signal(ctx, sig)
+	},
+})
+
+// signalsAfter believes after Reap, or after Release, that the number of the group is
+// still its own.
+func signalsAfter(reaped, released bool) starter {
+	return starter{process: func(right launcher.Process) launcher.Process {
+		var over atomic.Bool
+		return process{
+			Process: right,
+			reap: func(p launcher.Reaper, ctx context.Context) error {
+				over.Store(reaped)
+				return p.Reap(ctx)
+			},
+			release: func(p launcher.Releaser) {
+				over.Store(released)
+				p.Release()
+			},
+			signal: func(p launcher.Process, ctx context.Context, sig os.Signal) error {
+				if over.Load() {
+					syscall.Kill(-p.PID(), sig.(syscall.Signal))
+					return os.ErrProcessDone
+				}
+				return p.Signal(ctx, sig)
+			},
+		}
+	}}
+}
+
 // wrapped has a shell do something before it becomes the program.
 func wrapped(script string) starter {
 	return starter{before: func(req *launcher.StartRequest) {
@@ -388,6 +429,32 @@ var wrongInMemory = []struct {
 		}
 		return p.Wait(ctx)
 	}})},
+	{"ends the process when ctx is done", "wait-spares", processes(process{wait: func(p launcher.Process, ctx context.Context) (launcher.Exit, error) {
+		exit, err := p.Wait(ctx)
+		if err != nil && ctx.Err() != nil {
+			p.Signal(context.Background(), syscall.SIGKILL)
+		}
+		return exit, err
+	}})},
+	{"waits in Signal for the end", "signal-ctx", processes(process{signal: func(p launcher.Process, ctx context.Context, sig os.Signal) error {
+		err := p.Signal(ctx, sig)
+		if err == nil {
+			p.Wait(context.Background())
+		}
+		return err
+	}})},
+	{"has one Signal wait for the other", "signal-ctx", starter{process: func(right launcher.Process) launcher.Process {
+		turn := make(chan struct{}, 1)
+		return process{Process: right, signal: func(p launcher.Process, ctx context.Context, sig os.Signal) error {
+			turn <- struct{}{}
+			defer func() { <-turn }()
+			err := p.Signal(ctx, sig)
+			if err == nil {
+				p.Wait(ctx)
+			}
+			return err
+		}}
+	}}},
 	{"tells the end once", "wait-same", starter{process: func(right launcher.Process) launcher.Process {
 		var once sync.Once
 		return process{Process: right, wait: func(p launcher.Process, ctx context.Context) (exit launcher.Exit, err error) {
@@ -463,18 +530,26 @@ var wrongWithPrograms = []struct {
 		}
 		return syscall.Kill(p.PID(), sig.(syscall.Signal))
 	}})},
-	{"does not reap", "reap", processes(process{
-		reap: func(p launcher.Reaper, _ context.Context) error {
-			p.(launcher.Releaser).Release() // its descriptor is closed, and no more
-			return nil
-		},
-		signal: func(p launcher.Process, ctx context.Context, sig os.Signal) error {
-			if _, err := p.Wait(over()); err == nil {
-				return os.ErrProcessDone
-			}
-			return p.Signal(ctx, sig)
-		},
-	})},
+	{"does not reap", "reap", starter{start: func(ctx context.Context, s launcher.Starter, req launcher.StartRequest) (launcher.Process, error) {
+		if !slices.Contains(req.Command.Args, "exec sleep 60") {
+			return s.Start(ctx, req)
+		}
+		return unreaping.with(s).Start(ctx, req)
+	}}},
+	{"waits for the end after SIGTERM", "signal-ctx", processes(process{signal: func(p launcher.Process, ctx context.Context, sig os.Signal) error {
+		err := p.Signal(ctx, sig)
+		if err == nil && sig == syscall.SIGTERM {
+			p.Wait(context.Background())
+		}
+		return err
+	}})},
+	{"signals whoever has the number after Reap", "signal-over", signalsAfter(true, false)},
+	{"signals whoever has the number after Release", "signal-over", signalsAfter(false, true)},
+	{"does not wait for the group", "reap-group", processes(process{reap: func(p launcher.Reaper, _ context.Context) error {
+		syscall.Wait4(p.(launcher.Process).PID(), nil, 0, nil)
+		p.(launcher.Releaser).Release() // its descriptor is closed
+		return nil
+	}})},
 	{"kills what it releases", "release", processes(process{release: func(p launcher.Releaser) {
 		p.(launcher.Process).Signal(context.Background(), syscall.SIGKILL)
 	}})},
