@@ -22,8 +22,15 @@ type CommandResolver interface {
 	// A program that cannot be found must be an error that wraps
 	// [exec.ErrNotFound] and says where it was looked for: [First] then goes
 	// on to the next resolver, while every other error is final.
-	// ResolveCommand starts and creates nothing. It may be called from any
-	// number of goroutines, and more than once for one launch.
+	// ResolveCommand starts no process and creates no file, nowhere. It may be
+	// called from any number of goroutines, and more than once for one launch.
+	// What is behind the slices of req is the caller's: ResolveCommand does not
+	// change it.
+	//
+	// Spec.Args come last, in order, and each as it is, an empty one too. An
+	// overlay, by its text or its path, and a session are passed on, or refused
+	// with [ErrInvalidSpec]. If Spec.Env is not nil, the command's environment is
+	// that and what the resolver adds of its own, and nothing else of the caller's.
 	ResolveCommand(ctx context.Context, req Request) (Command, error)
 }
 

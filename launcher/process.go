@@ -57,11 +57,16 @@ type Process interface {
 	// Wait returns how the process ended, once it has, at every call. It
 	// returns an error only if the waiting failed; once ctx is done that is
 	// one wrapping context.Cause(ctx), unless the process has ended already:
-	// so with a ctx that is done from the start, Wait just looks.
+	// so with a ctx that is done from the start, Wait just looks. It does nothing
+	// to the process: the launcher calls it with a ctx that is done at every launch.
 	Wait(ctx context.Context) (Exit, error)
 
 	// Signal sends sig to the whole group. It returns [os.ErrProcessDone] once
-	// there is nobody left to get it.
+	// there is nobody left to get it. It does not wait for what the process does
+	// then: once ctx is done it returns promptly, whatever another call does.
+	//
+	// A call may come too late, after Reap or Release. It signals nobody by the
+	// number of the group, which may be another's by then.
 	Signal(ctx context.Context, sig os.Signal) error
 }
 
@@ -74,7 +79,8 @@ type Reaper interface {
 	// Reap is called exactly once, after Wait has told of the end and nobody
 	// is going to send a signal any more. If SIGKILL was sent before, Reap
 	// returns once the whole group is gone, or ctx is done; its error names the
-	// processes that are left.
+	// processes that are left. Without an error nobody is left who could do
+	// anything: a zombie that somebody else has to reap does not count.
 	Reap(ctx context.Context) error
 }
 
@@ -82,7 +88,8 @@ type Reaper interface {
 // optional.
 type Releaser interface {
 	// Release frees what the Process holds in this program. It is called
-	// instead of Reap, and no other method is called after it.
+	// instead of Reap, and no other method is called after it, unless a Signal
+	// comes too late.
 	Release()
 }
 

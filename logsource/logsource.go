@@ -16,8 +16,9 @@ type Launch struct {
 
 	// Root is Dir, open. A Source that keeps its log there opens it relative to
 	// Root: then it does not matter what anybody puts in the place of Dir
-	// meanwhile. It is the caller's, and good until Open returns. Nil means that
-	// nobody has opened Dir.
+	// meanwhile. A Source that keeps its log elsewhere has no use for Root: one that
+	// passes the Launch on with another Dir sets it to nil. It is the caller's, and
+	// good until Open returns. Nil means that nobody has opened Dir.
 	Root *os.Root
 }
 
@@ -54,11 +55,12 @@ type Log struct {
 	// it, once the process has its own.
 	Sink *os.File
 
-	// Path is where a person finds the log later. Empty if nowhere.
+	// Path is where a person finds the log later. Empty if nowhere. If Sink is a
+	// regular file, Path leads to that one.
 	Path string
 
 	// Follow reads the launch's output from its first byte; any number of
-	// readers, each on its own. Read blocks until there is more. Once ctx is
+	// readers, each on its own, at a place of its own. Read blocks until there is more. Once ctx is
 	// done, Read returns what was written by then, within the source's own
 	// bound, then context.Cause(ctx). A source whose output has an end of its
 	// own (a pipe) returns io.EOF there. The caller closes every reader.

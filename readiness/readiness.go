@@ -42,7 +42,13 @@ type Target struct {
 type Probe interface {
 	// Wait blocks until t is ready, or never will be. It returns where to
 	// reach it: what the probe learned, else t.Endpoint. Once ctx is done it
-	// returns promptly with an error wrapping context.Cause(ctx).
+	// returns promptly with an error wrapping context.Cause(ctx), also where
+	// t.Lines have ended before, or where a pod accepts a connection and says
+	// nothing.
+	//
+	// What t.Lines yields counts before the end of ctx: when a pod has exited ctx
+	// is done, and its last word is still to be read. A pod may write without end:
+	// Wait keeps no more of the lines than it needs.
 	//
 	// An error means that the pod must not be used, and ends the launch. One
 	// that does not wrap ctx's cause is the probe's own verdict, and is what

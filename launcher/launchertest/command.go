@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"iter"
 	"os"
 	"os/exec"
@@ -12,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/uuid"
@@ -73,22 +73,25 @@ var commandKit = conformance.Kit[*resolving]{Rules: []conformance.Rule[*resolvin
 	{Name: "argv0", Says: "Command.Args are the arguments alone, without argv[0].", Run: argv0},
 	{Name: "args", Says: "Spec.Args come last, in order, and as they are.", Run: argsLast},
 	{Name: "env", Says: "The variables of Spec.Env are in Command.Env.", Run: envGiven},
+	{Name: "env-alone", Says: "With a Spec.Env the pod gets none of the caller's variables but those of the resolver.", Run: envNotCallers},
 	{Name: "env-nil", Says: "Without Spec.Env the pod gets the caller's variables: Command.Env is nil, or holds them.", Run: envNil},
 	{Name: "env-empty", Says: "A Spec.Env that is empty, and not nil, leaves the pod without variables but for those of the resolver.", Run: envEmpty},
 	{Name: "overlay", Says: "Spec.Overlay is passed to the program, or refused with ErrInvalidSpec; it is not dropped.", Run: overlayPassed},
+	{Name: "overlay-path", Says: "Request.OverlayPath is in an argument or a variable, or refused with ErrInvalidSpec; it is not dropped.", Run: overlayPathPassed},
 	{Name: "session", Says: "Spec.Session is passed to the program, or refused with ErrInvalidSpec; it is not dropped.", Run: sessionPassed},
 	{Name: "request", Says: "ResolveCommand does not change the Request, nor what is behind its slices.", Run: requestKept},
 	{Name: "own", Says: "The Command's Args are the caller's: what happens to them does not change the Request, or what comes next.", Run: ownResult},
 	{Name: "again", Says: "The same Request gives the same command.", Run: sameAgain},
 	{Name: "concurrent", Says: "ResolveCommand may be called from any number of goroutines.", Run: concurrently},
 	{Name: "done", Says: "With a ctx that is done ResolveCommand returns promptly: the command, or an error that wraps the cause.", Run: ctxDone},
-	{Name: "creates-nothing", Says: "ResolveCommand creates nothing: not even the runtime directory.", Run: createsNothing},
+	{Name: "creates-nothing", Says: "ResolveCommand starts and creates nothing: no process, no file, not even the runtime directory.", Run: createsNothing},
 	{Name: "not-found", Says: "A program that is not there is an error that wraps exec.ErrNotFound.", Run: notFound},
 	{Name: "not-found-where", Says: "The error of a program that is not there says where it was looked for, in one line.", Run: notFoundWhere},
 	{Name: "secrets", Says: "No error holds the overlay, an argument or a variable: they may be secret.", Run: keepsSecrets},
 }}
 
-// request is the Case's Request, after change.
+// request is the Case's Request, after change. Its lists are its own, for what is
+// tested may write to them.
 func (s *resolving) request(change func(spec *launcher.Spec)) launcher.Request {
 	spec := s.Spec
 	spec.Args, spec.Env = slices.Clone(spec.Args), slices.Clone(spec.Env)
@@ -135,15 +138,42 @@ func argv0(s *resolving) error {
 	return err
 }
 
-// strange are arguments that suffer where somebody quotes, splits or expands.
-var strange = []string{"", "two words", `"quoted"`, "$HOME", "*", "-", "--", "line\nbreak", "ü", "\xff"}
+// strange returns arguments that suffer where somebody quotes, splits, expands or
+// leaves out what is empty.
+func strange() []string {
+	return []string{"", "two words", `"quoted"`, "$HOME", "*", "", "-", "--", "line\nbreak", "ü", "\xff", ""}
+}
 
+// argsLast gives the Case an overlay, if it takes one: with an empty one as its own
+// argument the resolver would seem to have passed an empty argument of Spec.Args.
 func argsLast(s *resolving) error {
-	cmd, err := s.resolve(func(spec *launcher.Spec) { spec.Args = strange })
-	if err == nil && (len(cmd.Args) < len(strange) || !slices.Equal(cmd.Args[len(cmd.Args)-len(strange):], strange)) {
-		err = fmt.Errorf("Spec.Args are %q, and the command's arguments are %q", strange, cmd.Args)
+	given := strange()
+	cmd, err := s.resolveMost(func(spec *launcher.Spec) { spec.Args = strange() })
+	if err == nil && (len(cmd.Args) < len(given) || !slices.Equal(cmd.Args[len(cmd.Args)-len(given):], given)) {
+		err = fmt.Errorf("Spec.Args are %q, and the command's arguments are %q", given, cmd.Args)
 	}
 	return err
+}
+
+// resolveMost resolves the request with an overlay and a session, each unless that is
+// refused.
+func (s *resolving) resolveMost(change func(spec *launcher.Spec)) (launcher.Command, error) {
+	id := uuid.New()
+	var cmd launcher.Command
+	var err error
+	for _, most := range []struct {
+		overlay string
+		session uuid.UUID
+	}{{secret, id}, {secret, uuid.Nil}, {"", id}, {"", uuid.Nil}} {
+		cmd, err = s.resolve(func(spec *launcher.Spec) {
+			change(spec)
+			spec.Overlay, spec.Session = most.overlay, most.session
+		})
+		if !errors.Is(err, launcher.ErrInvalidSpec) {
+			break
+		}
+	}
+	return cmd, err
 }
 
 func envGiven(s *resolving) error {
@@ -160,7 +190,41 @@ func envGiven(s *resolving) error {
 	return nil
 }
 
+// caller guards the environment of this process, which a rule may change while
+// another looks at it.
+var caller sync.RWMutex
+
+func envNotCallers(s *resolving) error {
+	name := "LAUNCHERTEST_CALLER"
+	caller.Lock()
+	defer caller.Unlock()
+	defer setenv(name, "yes")()
+	for _, given := range [][]string{{"ONLY=this"}, {}} {
+		cmd, err := s.resolve(func(spec *launcher.Spec) { spec.Env = slices.Clone(given) })
+		if err != nil {
+			return err
+		}
+		if slices.Contains(cmd.Env, name+"=yes") {
+			return fmt.Errorf("Spec.Env is %q, and Command.Env holds a variable that only the caller has, %s", given, name)
+		}
+	}
+	return nil
+}
+
+// setenv sets a variable of this process; the function sets it back.
+func setenv(name, value string) (back func()) {
+	was, set := os.LookupEnv(name)
+	os.Setenv(name, value)
+	return func() {
+		if os.Unsetenv(name); set {
+			os.Setenv(name, was)
+		}
+	}
+}
+
 func envNil(s *resolving) error {
+	caller.RLock()
+	defer caller.RUnlock()
 	cmd, err := s.resolve(func(spec *launcher.Spec) { spec.Env = nil })
 	if err != nil || cmd.Env == nil {
 		return err
@@ -186,18 +250,27 @@ func envEmpty(s *resolving) error {
 const secret = "key = \"launchertest-secret\""
 
 func overlayPassed(s *resolving) error {
-	return s.passed("overlay", secret, func(spec *launcher.Spec) { spec.Overlay = secret })
+	return s.passed("overlay", secret, func(req *launcher.Request) { req.Spec.Overlay = secret })
 }
 
 func sessionPassed(s *resolving) error {
 	id := uuid.New()
-	return s.passed("session", id.String(), func(spec *launcher.Spec) { spec.Session = id })
+	return s.passed("session", id.String(), func(req *launcher.Request) { req.Spec.Session = id })
+}
+
+func overlayPathPassed(s *resolving) error {
+	path := filepath.Join(s.dir, "overlay.toml")
+	return s.passed("path of the overlay", path, func(req *launcher.Request) {
+		req.Spec.Overlay, req.OverlayPath = "", path
+	})
 }
 
 // passed makes sure that text, which set sets, arrives in the command or is
 // refused.
-func (s *resolving) passed(what, text string, set func(*launcher.Spec)) error {
-	cmd, err := s.resolve(set)
+func (s *resolving) passed(what, text string, set func(*launcher.Request)) error {
+	req := s.request(nil)
+	set(&req)
+	cmd, err := s.resolveRequest(req)
 	if err != nil && !errors.Is(err, launcher.ErrInvalidSpec) {
 		return err
 	}
@@ -215,7 +288,9 @@ func roomy(list ...string) []string {
 }
 
 func requestKept(s *resolving) error {
-	req := s.request(func(spec *launcher.Spec) { spec.Args, spec.Env = roomy("b", "a"), roomy("Z=1", "A=2") })
+	req := s.request(func(spec *launcher.Spec) {
+		spec.Args, spec.Env = roomy(append(strange(), "b", "a")...), roomy("Z=1", "EMPTY=", "HERE=$HOME", "A=2")
+	})
 	before := copied(req.Spec)
 	if _, err := s.resolveRequest(req); err != nil {
 		return err
@@ -253,6 +328,8 @@ func ownResult(s *resolving) error {
 }
 
 func sameAgain(s *resolving) error {
+	caller.RLock()
+	defer caller.RUnlock()
 	req := s.request(func(spec *launcher.Spec) { spec.Args = []string{"a"} })
 	first, err := s.resolveRequest(req)
 	if err != nil {
@@ -293,14 +370,18 @@ func ctxDone(s *resolving) error {
 }
 
 func createsNothing(s *resolving) error {
-	req := s.request(nil)
-	if _, err := s.resolveRequest(req); err != nil {
+	resolve := func() error {
+		_, err := s.resolveMost(func(*launcher.Spec) {})
 		return err
 	}
-	if _, err := os.Lstat(req.RuntimeDir); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("the runtime directory is there now: %v", err)
+	before := tree(s.dir) // nobody else knows it
+	if err := resolve(); err != nil {
+		return err
 	}
-	return nil
+	if left := fresh(before, tree(s.dir)); left != "" {
+		return fmt.Errorf("the runtime directory, or what is beside it, was not there before: %s", left)
+	}
+	return traces(scenes(s.Spec.Dir), resolve)
 }
 
 // miss returns the error of the resolver whose program is nowhere.

@@ -3,9 +3,14 @@
 package launchertest_test
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+
+	"github.com/google/uuid"
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/launchertest"
@@ -26,12 +31,44 @@ func TestResolvers(t *testing.T) {
 			Resolver: launcher.First{launcher.Path(nowhere), launcher.Exec("sh")},
 			Missing:  launcher.First{launcher.Path(nowhere), launcher.Exec("no-such-program")},
 		},
-		"First of pods": {Resolver: launcher.First{launcher.Path(nowhere), launcher.PodCommand{Program: "sh"}}},
+		"arguments last": {Resolver: launcher.CommandResolverFunc(argumentsLast)},
+		"variables":      {Resolver: launcher.CommandResolverFunc(byVariables)},
+		"First of pods":  {Resolver: launcher.First{launcher.Path(nowhere), launcher.PodCommand{Program: "sh"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			launchertest.TestCommandResolver(t, func(*testing.T) launchertest.CommandCase { return c })
 		})
 	}
+}
+
+// argumentsLast refuses what its program does not know, and has arguments of its own.
+func argumentsLast(_ context.Context, req launcher.Request) (launcher.Command, error) {
+	if req.Spec.Overlay != "" || req.OverlayPath != "" || req.Spec.Session != uuid.Nil {
+		return launcher.Command{}, fmt.Errorf("%w: the program takes neither an overlay nor a session", launcher.ErrInvalidSpec)
+	}
+	return launcher.Command{
+		Path: "/bin/sh",
+		Args: slices.Concat([]string{"serve", "--dir", req.RuntimeDir, ""}, req.Spec.Args),
+		Env:  req.Spec.Env,
+	}, nil
+}
+
+// byVariables passes everything but the arguments in variables, and leaves it to env(1)
+// to find the program.
+func byVariables(_ context.Context, req launcher.Request) (launcher.Command, error) {
+	env := req.Spec.Env
+	if env == nil {
+		env = os.Environ()
+	}
+	return launcher.Command{
+		Path: "/usr/bin/env",
+		Args: slices.Concat([]string{"-S", "sh -c"}, req.Spec.Args),
+		Env: slices.Concat(env, []string{
+			"POD_OVERLAY=" + req.Spec.Overlay,
+			"POD_OVERLAY_FILE=" + req.OverlayPath,
+			"POD_SESSION=" + req.Spec.Session.String(),
+		}),
+	}, nil
 }
 
 // A program that the variable names is resolved like any other.
@@ -54,6 +91,22 @@ func TestPodCommandFromEnvironment(t *testing.T) {
 func TestLocal(t *testing.T) {
 	launchertest.TestStarter(t, func(*testing.T) launchertest.StarterCase {
 		return launchertest.StarterCase{Starter: launcher.Local{}}
+	})
+}
+
+// A nice Starter puts a program in front of the pod's.
+type nice struct{ launcher.Local }
+
+func (n nice) Start(ctx context.Context, req launcher.StartRequest) (launcher.Process, error) {
+	req.Command.Args = slices.Concat([]string{"-n", "5", req.Command.Path}, req.Command.Args)
+	req.Command.Path = "/usr/bin/nice"
+	return n.Local.Start(ctx, req)
+}
+
+// So does one that starts another program, which becomes the pod's.
+func TestNice(t *testing.T) {
+	launchertest.TestStarter(t, func(*testing.T) launchertest.StarterCase {
+		return launchertest.StarterCase{Starter: nice{}, Lacks: launchertest.StartErrors}
 	})
 }
 

@@ -21,7 +21,7 @@ func TestReport(t *testing.T) {
 	play := conformance.Plays(t, map[string]func(t *testing.T){
 		"names": func(t *testing.T) {
 			named := launcher.CommandResolverFunc(func(_ context.Context, req launcher.Request) (launcher.Command, error) {
-				args := []string{req.Spec.Overlay, req.Spec.Session.String()}
+				args := []string{req.Spec.Overlay, req.OverlayPath, req.Spec.Session.String()}
 				return launcher.Command{Path: "sh", Args: append(args, req.Spec.Args...), Env: req.Spec.Env}, nil
 			})
 			launchertest.TestCommandResolver(t, func(*testing.T) launchertest.CommandCase {

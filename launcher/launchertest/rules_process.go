@@ -54,10 +54,14 @@ func waitRuns(s *starting, r *running) error {
 }
 
 func waitContext(s *starting, r *running) error {
+	another, err := s.start(forever, nil)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	done := r.waiting(ctx)
 	cancel(conformance.ErrStopped)
-	for _, w := range []waited{<-done, <-r.waiting(conformance.Stopped())} {
+	for _, w := range []waited{<-done, <-another.waiting(conformance.Stopped())} {
 		if w.err == nil {
 			return fmt.Errorf("ctx is done and the process runs, and Wait returned %v without an error", w.exit)
 		}

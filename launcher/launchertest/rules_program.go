@@ -14,7 +14,7 @@ import (
 )
 
 func argsArrive(s *starting) error {
-	args := slices.DeleteFunc(slices.Clone(strange), func(arg string) bool { return strings.Contains(arg, "\n") })
+	args := slices.DeleteFunc(strange(), func(arg string) bool { return strings.Contains(arg, "\n") })
 	return s.says(strings.Join(args, "\n")+"\n", `printf '%s\n' "$@"`, func(req *launcher.StartRequest) {
 		req.Command.Args = append(append(req.Command.Args, "sh"), args...)
 	})
@@ -46,15 +46,9 @@ func envAlone(s *starting) error {
 
 func envInherited(s *starting) error {
 	const name = "LAUNCHERTEST_INHERITED"
-	was, set := os.LookupEnv(name)
-	if err := os.Setenv(name, "yes"); err != nil {
-		return err
-	}
-	defer func() {
-		if os.Unsetenv(name); set {
-			os.Setenv(name, was)
-		}
-	}()
+	caller.Lock()
+	defer caller.Unlock()
+	defer setenv(name, "yes")()
 	return s.says("yes\n", "echo $"+name, func(req *launcher.StartRequest) { req.Command.Env = nil })
 }
 

@@ -1,6 +1,7 @@
 package launchertest
 
 import (
+	"cmp"
 	"errors"
 	"iter"
 	"testing"
@@ -30,8 +31,8 @@ func checkStarter(newCase func(t *testing.T) StarterCase) conformance.Check[*sta
 		if s.Shell == "" {
 			s.Shell = shell
 		}
-		defer s.close()
-		return s.calls.Guard("it", func() error { return r.Run(s) })
+		err := s.calls.Guard("it", func() error { return r.Run(s) })
+		return cmp.Or(err, s.calls.Guard("it", s.close))
 	}
 }
 
@@ -44,7 +45,9 @@ var starterKit = conformance.Kit[*starting]{Rules: []conformance.Rule[*starting]
 	{Name: "wait-ctx", Says: "Once ctx is done Wait returns an error that wraps its cause.", Run: withProcess(waitContext)},
 	{Name: "wait-looks", Says: "With a ctx that is done Wait looks: it returns how the process ended, if it has.", Run: waitLooks},
 	{Name: "wait-same", Says: "Wait returns the same at every call, and to every goroutine.", Run: waitSame},
+	{Name: "wait-spares", Says: "Wait does not end the process, also when its ctx is done.", Run: withProcess(waitSpares)},
 	{Name: "signal-gone", Says: "Signal returns os.ErrProcessDone once there is nobody left to get it.", Run: signalGone},
+	{Name: "signal-ctx", Says: "Signal does not wait for the end of the process: once its ctx is done it returns promptly, whatever another call does.", Run: signalReturns},
 	{Name: "start-ctx", Says: "The ctx of Start bounds the starting only: the process outlives it.", Run: startContext},
 	{Name: "start-done", Says: "With a ctx that is done Start returns promptly: a process, or an error that wraps the cause.", Run: startDone},
 	{Name: "request", Says: "Start does not change the request, nor what is behind its slices.", Run: startKeepsRequest},
@@ -58,7 +61,9 @@ var starterKit = conformance.Kit[*starting]{Rules: []conformance.Rule[*starting]
 	{Name: "exit-signal", Says: "Wait tells the signal with which the process has ended itself.", Run: needs(Programs|Status, exitSignal)},
 	{Name: "signal-kind", Says: "The process gets the signal that was sent.", Run: needs(Programs|Output|Files|Status, signalKind)},
 	{Name: "signal-group", Says: "A signal reaches the whole group.", Run: needs(Programs|Output|Files|Groups, signalGroup)},
+	{Name: "signal-over", Says: "After Reap or Release Signal signals nobody: the number may be another's by then.", Run: needs(Programs|Output|Files|Groups, signalOver)},
 	{Name: "reap", Says: "After Reap nothing is left of the process.", Run: needs(Programs, reap)},
+	{Name: "reap-group", Says: "If SIGKILL was sent, Reap returns without an error only when the whole group is gone.", Run: needs(Programs|Output|Files|Groups, reapWaits)},
 	{Name: "release", Says: "A process that was released goes on.", Run: needs(Programs|Output|Files, release)},
 
 	{Name: "args", Says: "The program gets the arguments in order, and as they are.", Run: needs(Programs|Output, argsArrive)},

@@ -25,13 +25,14 @@ type starting struct {
 }
 
 // close ends everything that the rule has left.
-func (s *starting) close() {
+func (s *starting) close() error {
 	for _, f := range s.files {
 		f.Close()
 	}
 	for _, r := range s.running {
 		r.end()
 	}
+	return nil
 }
 
 // A running is a process that was started.

@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -54,8 +56,20 @@ var lastArgs struct {
 	calls         int
 }
 
-// shared are arguments that a wrong resolver returns time and again.
-var shared = []string{"--overlay", "", "a", "b"}
+// unreaped are the processes that a wrong resolver has left.
+var unreaped sync.Map
+
+// reapLeft reaps them.
+func reapLeft() {
+	unreaped.Range(func(pid, _ any) bool {
+		syscall.Wait4(pid.(int), nil, 0, nil)
+		unreaped.Delete(pid)
+		return true
+	})
+}
+
+// shared are arguments that a wrong resolver returns time and again. A rule changes them.
+var shared []string
 
 // The resolvers that are wrong. Every one is found by the rule that is there for
 // it, and by no other.
@@ -76,9 +90,27 @@ var wrongResolvers = []struct {
 			cmd.Args = append(cmd.Args, "--verbose")
 		}
 	}}},
+	{"leaves out empty arguments", "args", resolver{before: func(req *launcher.Request) {
+		req.Spec.Args = slices.DeleteFunc(slices.Clone(req.Spec.Args), func(arg string) bool { return arg == "" })
+	}}},
+	{"leaves out an empty argument in front", "args", resolver{before: func(req *launcher.Request) {
+		if args := req.Spec.Args; len(args) > 0 && args[0] == "" {
+			req.Spec.Args = args[1:]
+		}
+	}}},
 	{"drops variables that are empty", "env", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
 		if cmd.Env != nil {
 			cmd.Env = slices.DeleteFunc(slices.Clone(cmd.Env), func(e string) bool { return strings.HasSuffix(e, "=") })
+		}
+	}}},
+	{"adds the caller's variables to Env", "env-alone", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
+		if cmd.Env != nil {
+			cmd.Env = append(os.Environ(), cmd.Env...)
+		}
+	}}},
+	{"adds the caller's variables to an Env that is empty", "env-alone", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
+		if cmd.Env != nil && len(cmd.Env) == 0 {
+			cmd.Env = os.Environ()
 		}
 	}}},
 	{"has variables of its own only", "env-nil", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
@@ -90,15 +122,32 @@ var wrongResolvers = []struct {
 		cmd.Env = append([]string(nil), cmd.Env...)
 	}}},
 	{"drops the overlay", "overlay", resolver{before: func(req *launcher.Request) { req.Spec.Overlay = "" }}},
+	{"ignores OverlayPath", "overlay-path", resolver{before: func(req *launcher.Request) { req.OverlayPath = "" }}},
 	{"drops the session", "session", resolver{before: func(req *launcher.Request) { req.Spec.Session = uuid.Nil }}},
 	{"sorts Env where it is", "request", resolver{before: func(req *launcher.Request) { slices.Sort(req.Spec.Env) }}},
+	{"sorts Args where they are", "request", resolver{before: func(req *launcher.Request) {
+		given := req.Spec.Args
+		req.Spec.Args = slices.Clone(given)
+		slices.Sort(given)
+	}}},
+	{"expands the arguments where they are", "request", resolver{after: func(req launcher.Request, _ *launcher.Command) {
+		for i, arg := range req.Spec.Args {
+			req.Spec.Args[i] = os.ExpandEnv(arg)
+		}
+	}}},
+	{"takes empty arguments out where they are", "request", resolver{after: func(req launcher.Request, _ *launcher.Command) {
+		_ = slices.DeleteFunc(req.Spec.Args, func(arg string) bool { return arg == "" })
+	}}},
 	{"appends to Env where it is", "request", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
 		if cap(cmd.Env) > len(cmd.Env) {
 			cmd.Env = append(cmd.Env, "MORE=1")
 		}
 	}}},
-	{"returns Args where they are", "own", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
-		if len(cmd.Args) == len(shared) && cmd.Args[2] == "a" {
+	{"returns Args where they are", "own", resolver{after: func(req launcher.Request, cmd *launcher.Command) {
+		if slices.Equal(req.Spec.Args, []string{"a", "b"}) {
+			if shared == nil {
+				shared = cmd.Args
+			}
 			cmd.Args = shared
 		}
 	}}},
@@ -125,6 +174,26 @@ var wrongResolvers = []struct {
 	{"makes the runtime directory", "creates-nothing", resolver{after: func(req launcher.Request, _ *launcher.Command) {
 		os.MkdirAll(req.RuntimeDir, 0o700)
 	}}},
+	{"writes a file beside the runtime directory", "creates-nothing", resolver{after: func(req launcher.Request, _ *launcher.Command) {
+		os.WriteFile(req.RuntimeDir+".toml", nil, 0o600)
+	}}},
+	{"writes the overlay into a temporary file", "creates-nothing", resolver{after: func(req launcher.Request, _ *launcher.Command) {
+		if f, err := os.CreateTemp("", "overlay"); err == nil {
+			f.WriteString(req.Spec.Overlay)
+			f.Close()
+		}
+	}}},
+	{"writes the same temporary file again", "creates-nothing", resolver{after: func(launcher.Request, *launcher.Command) {
+		os.WriteFile(filepath.Join(os.TempDir(), "launchertest-overlay"), nil, 0o600)
+	}}},
+	{"asks a program", "creates-nothing", resolver{after: func(launcher.Request, *launcher.Command) {
+		exec.Command("/bin/sh", "-c", ":").Run()
+	}}},
+	{"leaves a process", "creates-nothing", resolver{after: func(launcher.Request, *launcher.Command) {
+		if pid, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", ":"}, nil); err == nil {
+			unreaped.Store(pid, nil)
+		}
+	}}},
 	{"hides what was not found", "not-found", resolver{fails: func(_ launcher.Request, err error) error {
 		return errors.New(err.Error())
 	}}},
@@ -137,6 +206,9 @@ var wrongResolvers = []struct {
 // Every wrong resolver is found by the rule that is there for it, and by no
 // other; and there is one for each rule.
 func TestWrongResolvers(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir()) // some leave files there
+	defer reapLeft()
+	defer func() { shared = nil }()
 	proof := conformance.NewProof(launchertest.CommandRules())
 	for _, c := range wrongResolvers {
 		t.Run(c.fault, func(t *testing.T) {
@@ -161,6 +233,32 @@ func TestWrongResolvers(t *testing.T) {
 		}, "done")
 	})
 	proof.Complete(t)
+}
+
+// What others create meanwhile is not blamed on a resolver that creates nothing.
+func TestOthersLeaveTraces(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	over, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for i := 0; ; i++ {
+			select {
+			case <-over:
+				return
+			default:
+				os.WriteFile(filepath.Join(dir, fmt.Sprint("others-", i%100)), nil, 0o600)
+				exec.Command("/bin/sh", "-c", ":").Run()
+			}
+		}
+	}()
+	if err := launchertest.BrokenCommand(t, func(*testing.T) launchertest.CommandCase {
+		return launchertest.CommandCase{Resolver: launcher.Path("/bin/sh")}
+	}, "creates-nothing")["creates-nothing"]; err != nil {
+		t.Error(err)
+	}
+	close(over)
+	<-ended
 }
 
 // A starter is a right one that does one thing otherwise.
@@ -253,6 +351,46 @@ func exits(change func(exit launcher.Exit) launcher.Exit) starter {
 	}})
 }
 
+// unreaping does not reap: it closes its descriptor, and no more.
+var unreaping = processes(process{
+	reap: func(p launcher.Reaper, _ context.Context) error {
+		p.(launcher.Releaser).Release()
+		return nil
+	},
+	signal: func(p launcher.Process, ctx context.Context, sig os.Signal) error {
+		if _, err := p.Wait(over()); err == nil {
+			return os.ErrProcessDone
+		}
+		return p.Signal(ctx, sig)
+	},
+})
+
+// signalsAfter believes after Reap, or after Release, that the number of the group is
+// still its own.
+func signalsAfter(reaped, released bool) starter {
+	return starter{process: func(right launcher.Process) launcher.Process {
+		var over atomic.Bool
+		return process{
+			Process: right,
+			reap: func(p launcher.Reaper, ctx context.Context) error {
+				over.Store(reaped)
+				return p.Reap(ctx)
+			},
+			release: func(p launcher.Releaser) {
+				over.Store(released)
+				p.Release()
+			},
+			signal: func(p launcher.Process, ctx context.Context, sig os.Signal) error {
+				if over.Load() {
+					syscall.Kill(-p.PID(), sig.(syscall.Signal))
+					return os.ErrProcessDone
+				}
+				return p.Signal(ctx, sig)
+			},
+		}
+	}}
+}
+
 // wrapped has a shell do something before it becomes the program.
 func wrapped(script string) starter {
 	return starter{before: func(req *launcher.StartRequest) {
@@ -304,6 +442,32 @@ var wrongInMemory = []struct {
 		}
 		return p.Wait(ctx)
 	}})},
+	{"ends the process when ctx is done", "wait-spares", processes(process{wait: func(p launcher.Process, ctx context.Context) (launcher.Exit, error) {
+		exit, err := p.Wait(ctx)
+		if err != nil && ctx.Err() != nil {
+			p.Signal(context.Background(), syscall.SIGKILL)
+		}
+		return exit, err
+	}})},
+	{"waits in Signal for the end", "signal-ctx", processes(process{signal: func(p launcher.Process, ctx context.Context, sig os.Signal) error {
+		err := p.Signal(ctx, sig)
+		if err == nil {
+			p.Wait(context.Background())
+		}
+		return err
+	}})},
+	{"has one Signal wait for the other", "signal-ctx", starter{process: func(right launcher.Process) launcher.Process {
+		turn := make(chan struct{}, 1)
+		return process{Process: right, signal: func(p launcher.Process, ctx context.Context, sig os.Signal) error {
+			turn <- struct{}{}
+			defer func() { <-turn }()
+			err := p.Signal(ctx, sig)
+			if err == nil {
+				p.Wait(ctx)
+			}
+			return err
+		}}
+	}}},
 	{"tells the end once", "wait-same", starter{process: func(right launcher.Process) launcher.Process {
 		var once sync.Once
 		return process{Process: right, wait: func(p launcher.Process, ctx context.Context) (exit launcher.Exit, err error) {
@@ -379,18 +543,26 @@ var wrongWithPrograms = []struct {
 		}
 		return syscall.Kill(p.PID(), sig.(syscall.Signal))
 	}})},
-	{"does not reap", "reap", processes(process{
-		reap: func(p launcher.Reaper, _ context.Context) error {
-			p.(launcher.Releaser).Release() // its descriptor is closed, and no more
-			return nil
-		},
-		signal: func(p launcher.Process, ctx context.Context, sig os.Signal) error {
-			if _, err := p.Wait(over()); err == nil {
-				return os.ErrProcessDone
-			}
-			return p.Signal(ctx, sig)
-		},
-	})},
+	{"does not reap", "reap", starter{start: func(ctx context.Context, s launcher.Starter, req launcher.StartRequest) (launcher.Process, error) {
+		if !slices.Contains(req.Command.Args, "exec sleep 60") {
+			return s.Start(ctx, req)
+		}
+		return unreaping.with(s).Start(ctx, req)
+	}}},
+	{"waits for the end after SIGTERM", "signal-ctx", processes(process{signal: func(p launcher.Process, ctx context.Context, sig os.Signal) error {
+		err := p.Signal(ctx, sig)
+		if err == nil && sig == syscall.SIGTERM {
+			p.Wait(context.Background())
+		}
+		return err
+	}})},
+	{"signals whoever has the number after Reap", "signal-over", signalsAfter(true, false)},
+	{"signals whoever has the number after Release", "signal-over", signalsAfter(false, true)},
+	{"does not wait for the group", "reap-group", processes(process{reap: func(p launcher.Reaper, _ context.Context) error {
+		syscall.Wait4(p.(launcher.Process).PID(), nil, 0, nil)
+		p.(launcher.Releaser).Release() // its descriptor is closed
+		return nil
+	}})},
 	{"kills what it releases", "release", processes(process{release: func(p launcher.Releaser) {
 		p.(launcher.Process).Signal(context.Background(), syscall.SIGKILL)
 	}})},

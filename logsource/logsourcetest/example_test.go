@@ -44,6 +44,7 @@ func ExampleRules() {
 	}
 	// Output:
 	// opens: Open prepares a log: what is written to it is read by Follow, which is required.
+	// offset: Each reader has a place of its own: what one has read, the others read too.
 	// open-context: The context given to Open bounds the opening only: the log and its readers outlive it.
 	// open-cancelled: An Open that ends because its context is done returns an error that wraps context.Cause(ctx).
 	// open-fails-clean: When Open fails it leaves nothing open.
@@ -70,7 +71,8 @@ func ExampleRules() {
 	// close-readers: Log.Close leaves the readers alone.
 	// close-sink: Log.Close leaves the Sink alone.
 	// close-frees: Log.Close frees what Open holds; with the Sink and the readers closed nothing is left.
-	// path: Path is where a person finds the log later: empty, or the absolute path of a file that holds the output.
+	// path: Path is where a person finds the log later: empty, or the absolute path of a file that holds the output; it is the Sink's, if that is a regular file.
+	// root: A log in Launch.Dir is opened relative to Launch.Root, if that is set, and Root is not needed later.
 	// later: A Refollower reads a log later, from its first byte: what is known of the launch is enough.
 	// later-now: A Refollower reads a log later from its present end: what is written after the call, and that alone.
 	// later-own: A Refollower never takes a log for that of another launch of the name: it reads the right one, or its error wraps fs.ErrNotExist.

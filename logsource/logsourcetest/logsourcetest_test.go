@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/logsource/logsourcetest"
@@ -56,8 +57,14 @@ func TestPlainFile(t *testing.T) {
 // The kit finds nothing wrong with the fake, nor with a file, in a bubble.
 func TestRightSources(t *testing.T) {
 	for name, newSource := range map[string]func(*testing.T) logsource.Source{
-		"Memory": func(*testing.T) logsource.Source { return new(logsourcetest.Memory) },
-		"File":   func(*testing.T) logsource.Source { return polled },
+		"Memory":  func(*testing.T) logsource.Source { return new(logsourcetest.Memory) },
+		"File":    func(*testing.T) logsource.Source { return polled },
+		"by path": func(*testing.T) logsource.Source { return logsource.SourceFunc(openByPath) },
+		"seven bytes at a time": func(*testing.T) logsource.Source {
+			return read(func(_ context.Context, p []byte, again func([]byte) (int, error)) (int, error) {
+				return again(p[:min(len(p), 7)])
+			})
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for rule, err := range logsourcetest.Broken(t, newSource) {
@@ -65,6 +72,74 @@ func TestRightSources(t *testing.T) {
 			}
 		})
 	}
+}
+
+// openByPath opens a log that is a file for each launch, which readers open again and
+// again.
+func openByPath(_ context.Context, launch logsource.Launch) (*logsource.Log, error) {
+	name := launch.ID.String() + ".log"
+	path, open := filepath.Join(launch.Dir, name), os.OpenFile
+	if launch.Root == nil {
+		name = path
+	} else {
+		open = launch.Root.OpenFile
+	}
+	sink, err := open(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return &logsource.Log{Sink: sink, Path: path, Follow: func(ctx context.Context) (io.ReadCloser, error) {
+		return &byPath{path: path, ctx: ctx, end: -1}, nil
+	}}, nil
+}
+
+// A byPath reads a file by its path.
+type byPath struct {
+	path    string
+	ctx     context.Context
+	at, end int64 // end is where the file ended when ctx was done; -1: it is not
+}
+
+func (r *byPath) Close() error { return nil }
+
+func (r *byPath) Read(p []byte) (int, error) {
+	for {
+		n, err := r.look(p)
+		if n > 0 || err != nil {
+			return n, err
+		}
+		select {
+		case <-r.ctx.Done():
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+func (r *byPath) look(p []byte) (int, error) {
+	file, err := os.Open(r.path)
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	if r.end < 0 && r.ctx.Err() != nil {
+		fi, err := file.Stat()
+		if err != nil {
+			return 0, err
+		}
+		r.end = fi.Size()
+	}
+	if r.end >= 0 {
+		p = p[:min(int64(len(p)), r.end-r.at)]
+	}
+	n, err := file.ReadAt(p, r.at)
+	r.at += int64(n)
+	switch {
+	case n > 0 || errors.Is(err, io.EOF) && r.end < 0:
+		return n, nil
+	case r.at == r.end:
+		return 0, context.Cause(r.ctx)
+	}
+	return 0, err
 }
 
 // The fake passes the kit as anybody's Source does.

@@ -4,9 +4,11 @@ import "github.com/podlaunch/podlaunch/runtimedir/conformance"
 
 // kit is the contract of logsource.Source and logsource.Log, a sentence each
 // rule. Those about one thing do as little as they can about the others, so
-// that one fault breaks one rule.
-var kit = conformance.Kit[*subject]{Rules: []conformance.Rule[*subject]{
+// that one fault breaks one rule. Where readers share their place, any rule with two of
+// them waits for bytes that do not come: so that is found out first.
+var kit = conformance.Kit[*subject]{Foundation: 2, Rules: []conformance.Rule[*subject]{
 	{Name: "opens", Says: "Open prepares a log: what is written to it is read by Follow, which is required.", Run: withLog(opens)},
+	{Name: "offset", Says: "Each reader has a place of its own: what one has read, the others read too.", Run: withLog(offset)},
 	{Name: "open-context", Says: "The context given to Open bounds the opening only: the log and its readers outlive it.", Run: openContext},
 	{Name: "open-cancelled", Says: "An Open that ends because its context is done returns an error that wraps context.Cause(ctx).", Run: openCancelled},
 	{Name: "open-fails-clean", Says: "When Open fails it leaves nothing open.", Run: openFailsClean},
@@ -36,7 +38,8 @@ var kit = conformance.Kit[*subject]{Rules: []conformance.Rule[*subject]{
 	{Name: "close-readers", Says: "Log.Close leaves the readers alone.", Run: withLog(closeReaders)},
 	{Name: "close-sink", Says: "Log.Close leaves the Sink alone.", Run: withLog(closeSink)},
 	{Name: "close-frees", Says: "Log.Close frees what Open holds; with the Sink and the readers closed nothing is left.", Run: closeFrees},
-	{Name: "path", Says: "Path is where a person finds the log later: empty, or the absolute path of a file that holds the output.", Run: withLog(path)},
+	{Name: "path", Says: "Path is where a person finds the log later: empty, or the absolute path of a file that holds the output; it is the Sink's, if that is a regular file.", Run: path},
+	{Name: "root", Says: "A log in Launch.Dir is opened relative to Launch.Root, if that is set, and Root is not needed later.", Run: root},
 
 	{Name: "later", Says: "A Refollower reads a log later, from its first byte: what is known of the launch is enough.", Run: withLog(later)},
 	{Name: "later-now", Says: "A Refollower reads a log later from its present end: what is written after the call, and that alone.", Run: withLog(laterNow)},

@@ -22,6 +22,31 @@ func opens(o *opened) error {
 	return f.expect("hello\n")
 }
 
+// offset lets no reader wait, so that it takes no time to find out.
+func offset(o *opened) error {
+	const text = "for all"
+	if err := o.write(text); err != nil {
+		return err
+	}
+	var all [3]*follower
+	for i := range all {
+		f, err := o.follow(conformance.Stopped())
+		if err != nil {
+			return conformance.Inapplicable(fmt.Sprintf("with a context that is done there is no reader: %v", err))
+		}
+		all[i] = f
+	}
+	if err := all[0].expect(text); err != nil {
+		return conformance.Inapplicable(fmt.Sprintf("with a context that is done not even one reader gets what was written: %v", err))
+	}
+	for _, f := range all[1:] {
+		if err := f.expect(text); err != nil {
+			return fmt.Errorf("of several readers one has read everything, then another one: %w", err)
+		}
+	}
+	return nil
+}
+
 func openContext(s *subject) error {
 	launch, err := s.launch("web", "web")
 	if err != nil {
@@ -234,7 +259,26 @@ func closeFrees(s *subject) error {
 	})
 }
 
-func path(o *opened) error {
+func path(s *subject) error {
+	bare, err := s.open("web")
+	if err != nil {
+		return err
+	}
+	if err := isFound(bare); err != nil {
+		return err
+	}
+	rooted, _, err := s.openRooted("rooted", func(string) error { return nil })
+	if err != nil {
+		return err
+	}
+	if err := isFound(rooted); err != nil {
+		return fmt.Errorf("with Launch.Root: %w", err)
+	}
+	return nil
+}
+
+// isFound makes sure that a person finds the log later.
+func isFound(o *opened) error {
 	name := o.log.Path
 	if name == "" {
 		return nil // nowhere
@@ -246,16 +290,92 @@ func path(o *opened) error {
 	if err := o.write(text); err != nil {
 		return err
 	}
+	sink, err := o.regularSink()
+	if err != nil {
+		return err
+	}
 	if err := errors.Join(o.end(), o.close()); err != nil {
 		return err
 	}
 	var data []byte
-	var err error
+	var other bool
 	if conformance.Eventually(conformance.Soon, func() bool {
-		data, err = os.ReadFile(name)
-		return err == nil && strings.Contains(string(data), text)
+		if data, err = os.ReadFile(name); err != nil {
+			return false
+		}
+		there, statErr := os.Stat(name)
+		other = sink != nil && statErr == nil && !os.SameFile(sink, there)
+		return strings.Contains(string(data), text) && statErr == nil && !other
 	}) {
 		return nil
 	}
+	if other {
+		return fmt.Errorf("Log.Path is %q, and Log.Sink is another file", name)
+	}
 	return fmt.Errorf("Log.Path is %q; after %q was written it holds %.64q, %v", name, text, data, err)
+}
+
+// regularSink returns what the Sink is, if that is a regular file; else nil.
+func (o *opened) regularSink() (os.FileInfo, error) {
+	if o.log.Sink == nil {
+		return nil, nil
+	}
+	fi, err := o.log.Sink.Stat()
+	if err != nil || !fi.Mode().IsRegular() {
+		return nil, err
+	}
+	return fi, nil
+}
+
+// openRooted opens the log of a launch that has a Root, which is good until then. Before
+// that, change may change the directory.
+func (s *subject) openRooted(name string, change func(dir string) error) (o *opened, dir string, err error) {
+	launch, err := s.launch(name, name)
+	if err != nil {
+		return nil, "", err
+	}
+	if launch.Root, err = os.OpenRoot(launch.Dir); err != nil {
+		return nil, "", err
+	}
+	defer launch.Root.Close()
+	if err := change(launch.Dir); err != nil {
+		return nil, "", err
+	}
+	o, err = s.openLaunch(s.ctx, launch)
+	return o, launch.Dir, err
+}
+
+func root(s *subject) error {
+	o, _, err := s.openRooted("web", func(string) error { return nil })
+	if err != nil {
+		return fmt.Errorf("with Launch.Root: %w", err)
+	}
+	err = o.write("later\n")
+	if err == nil {
+		err = o.holds("later\n")
+	}
+	if err != nil {
+		return fmt.Errorf("Open has returned, and Launch.Root was closed: %w", err)
+	}
+
+	o, dir, err := s.openRooted("replaced", func(dir string) error {
+		if err := os.Rename(dir, dir+".moved"); err != nil {
+			return conformance.Inapplicable(fmt.Sprintf("this system does not let anybody move a directory that is open: %v", err))
+		}
+		return os.Mkdir(dir, 0o700)
+	})
+	if errors.As(err, new(conformance.Inapplicable)) {
+		return err
+	}
+	if err == nil {
+		o.write("x") // where it arrives is the question
+	}
+	wrong, readErr := os.ReadDir(dir)
+	if readErr != nil {
+		return readErr
+	}
+	if len(wrong) > 0 {
+		return fmt.Errorf("Launch.Root was open when another directory took the place of Launch.Dir, and Open has made %q in that", wrong[0].Name())
+	}
+	return nil
 }

@@ -22,7 +22,8 @@ import (
 // bufferSize is that of readers where it does not matter.
 const bufferSize = 32 << 10
 
-// stalled is how long a rule waits for bytes that were written.
+// stalled is how long a rule waits for bytes that were written. Where they have not come
+// once, the other rules wait for conformance.Soon.
 const stalled = conformance.Patience / 2
 
 // blamed is who panics or calls FailNow.
@@ -33,6 +34,7 @@ type subject struct {
 	source logsource.Source
 	dir    string // the runtime directories are below it
 	calls  conformance.Calls
+	stalls *atomic.Bool // bytes have not come, in this rule or one before
 
 	// Every context of the rule comes from this one, which ends with it.
 	ctx    context.Context
@@ -42,8 +44,8 @@ type subject struct {
 	free []func() // closes what is still open
 }
 
-func newSubject(source logsource.Source, dir string) *subject {
-	s := &subject{source: source, dir: dir}
+func newSubject(source logsource.Source, dir string, stalls *atomic.Bool) *subject {
+	s := &subject{source: source, dir: dir, stalls: stalls}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
@@ -265,13 +267,18 @@ func (f *follower) readSoon(p []byte) (int, error) {
 		n, err := f.read(p)
 		done <- result{n, err}
 	}()
-	guard := time.NewTimer(stalled)
+	patience := stalled
+	if f.o.s.stalls.Load() {
+		patience = conformance.Soon
+	}
+	guard := time.NewTimer(patience)
 	defer guard.Stop()
 	select {
 	case r := <-done:
 		return r.n, r.err
 	case <-guard.C:
-		return 0, fmt.Errorf("none, but nothing more has come for %v", stalled)
+		f.o.s.stalls.Store(true)
+		return 0, fmt.Errorf("none, but nothing more has come for %v", patience)
 	}
 }
 

@@ -119,6 +119,11 @@ var wrongs = []struct {
 			return sink{func(p []byte) (int, error) { return len(p), nil }, w.Close}
 		}}
 	}},
+	{"one descriptor and one offset for all readers", "offset", func(t *testing.T) logsource.Source {
+		return filed(func(log *logsource.Log) {
+			log.Follow = oneOffset(t, log.Path)
+		})
+	}},
 	{"readers end with Open's context", "open-context", func(*testing.T) logsource.Source {
 		return &bent{log: func(opening context.Context, _ logsource.Launch, log *logsource.Log) {
 			follow := log.Follow
@@ -398,6 +403,42 @@ var wrongs = []struct {
 		return filed(func(log *logsource.Log) { log.Path += ".other" })
 	}},
 
+	{"a copy at Path", "path", func(*testing.T) logsource.Source {
+		return filed(func(log *logsource.Log) {
+			original, right := log.Path, log.Close
+			log.Path += ".copy"
+			log.Close = func() error {
+				data, err := os.ReadFile(original)
+				return errors.Join(err, os.WriteFile(log.Path, data, 0o600), right())
+			}
+		})
+	}},
+	{"another directory, and Launch.Root", "path", func(t *testing.T) logsource.Source {
+		dir := t.TempDir()
+		return logsource.SourceFunc(func(ctx context.Context, launch logsource.Launch) (*logsource.Log, error) {
+			launch.Dir = dir
+			return logsource.File{Name: launch.ID.String(), Poll: polled.Poll}.Open(ctx, launch)
+		})
+	}},
+	{"ignores Launch.Root", "root", func(*testing.T) logsource.Source {
+		return logsource.SourceFunc(func(ctx context.Context, launch logsource.Launch) (*logsource.Log, error) {
+			launch.Root = nil
+			return polled.Open(ctx, launch)
+		})
+	}},
+	{"keeps Launch.Root", "root", func(*testing.T) logsource.Source {
+		return &bent{log: func(_ context.Context, launch logsource.Launch, log *logsource.Log) {
+			follow := log.Follow
+			log.Follow = func(ctx context.Context) (io.ReadCloser, error) {
+				if launch.Root != nil {
+					if _, err := launch.Root.Stat("."); err != nil {
+						return nil, err
+					}
+				}
+				return follow(ctx)
+			}
+		}}
+	}},
 	{"Refollow needs the Log", "later", func(*testing.T) logsource.Source {
 		var closed sync.Map // Path
 		return refollows{filed(func(log *logsource.Log) {
@@ -447,6 +488,30 @@ var wrongs = []struct {
 			return polled.Refollow(ctx, past, fromStart)
 		}}
 	}},
+}
+
+// oneOffset is a Follow whose readers all read from one descriptor.
+func oneOffset(t *testing.T, path string) func(ctx context.Context) (io.ReadCloser, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		t.Error(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	return func(ctx context.Context) (io.ReadCloser, error) {
+		nobody := func() error { return nil }
+		return changed{nil, func(p []byte) (int, error) {
+			for {
+				if n, err := file.Read(p); n > 0 || err != io.EOF {
+					return n, err
+				}
+				select {
+				case <-ctx.Done():
+					return 0, context.Cause(ctx)
+				case <-time.After(time.Millisecond):
+				}
+			}
+		}, nobody}, nil
+	}
 }
 
 // A refollows is a Source with another Refollow.

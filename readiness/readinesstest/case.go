@@ -28,6 +28,10 @@ type Case struct {
 	// Want is the endpoint that the probe learns. The zero Endpoint means that
 	// it learns none: it has to return Target.Endpoint, which the kit sets, to
 	// something that nobody should dial, if it is not set.
+	//
+	// One rule listens there in the pod's place, accepts, and says nothing. It does
+	// so only at a port of the loopback interface, from 1024, and at a unix socket
+	// in Target.RuntimeDir or a temporary directory, and only if the address is free.
 	Want readiness.Endpoint
 
 	// OnePod says that Probe can only wait for this one pod, for its address or

@@ -45,12 +45,16 @@ var kit = conformance.Kit[*subject]{Foundation: 3, Rules: []conformance.Rule[*su
 	{Name: "again", Says: "After a wait, however it ended, the Probe can wait again.", Run: again},
 	{Name: "goroutines", Says: "Once Wait has returned, no goroutine that it started is left.", Run: goroutines},
 	{Name: "descriptors", Says: "Once Wait has returned, no descriptor that it opened is left.", Run: launched(descriptors)},
+	{Name: "mute", Says: "Once ctx is done Wait returns promptly, also if the pod accepts a connection and says nothing.", Run: launched(mutePod)},
+	{Name: "memory", Says: "Memory does not grow with the lines that a pod writes.", Run: launched(constantMemory)},
 	{Name: "panic-free", Says: "A Target that lacks Lines, PID, Endpoint or directories makes Wait fail, or wait; it never panics, and is not ready.", Run: bare},
 
 	{Name: "line-slices", Says: "A line of Target.Lines is valid until the next one: a Probe does not keep it.", Run: launched(lineSlices)},
 	{Name: "lines-ctx", Says: "Target.Lines is called with the ctx of Wait, or one derived from it.", Run: launched(linesContext)},
 	{Name: "lines-error", Says: "An error in reading Target.Lines is returned, wrapped, unless the pod is ready by another sign.", Run: launched(linesError)},
 	{Name: "lines-end", Says: "The end of Target.Lines without an error does not make a pod ready.", Run: launched(linesEnd)},
+	{Name: "lines-end-cause", Says: "Where Target.Lines have ended and ctx is done later, the error of Wait wraps context.Cause(ctx).", Run: launched(linesEndCause)},
+	{Name: "last-word", Says: "What a pod has written counts before the end of ctx: its last word is heard.", Run: lastWord},
 
 	{Name: "describes", Says: "A Probe says what it waits for, in one line: it is a fmt.Stringer, and so is what Prepare returns.", Run: launched(describes)},
 	{Name: "pending", Says: "A *PendingError that Wait returns says in one line what was missing, and ctx's cause.", Run: launched(pending)},

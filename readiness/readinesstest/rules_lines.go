@@ -85,6 +85,26 @@ func linesEnd(l *launch) error {
 	return nil
 }
 
+func linesEndCause(l *launch) error {
+	l.tap.cut = true
+	w := l.wait()
+	if w.Within(conformance.Moment) {
+		return conformance.Inapplicable("Wait does not go on where the log has ended")
+	}
+	if _, crash := w.end(); crash != nil {
+		return crash
+	}
+	switch {
+	case l.tap.read() == nil:
+		return unread
+	case w.err == nil: // for another rule
+		return nil
+	case !errors.Is(w.err, conformance.ErrStopped):
+		return fmt.Errorf("the log had ended; then ctx was done because of %q, which errors.Is does not find in the error of Wait: %w", conformance.ErrStopped, w.err)
+	}
+	return nil
+}
+
 // A question is one about a line.
 type question struct {
 	what string
@@ -114,7 +134,7 @@ func pureLines(l *launch) error {
 	if all == nil {
 		return conformance.Inapplicable("it is neither a LineOwner nor a StatusReader")
 	}
-	lines, err := l.written()
+	lines, err := l.written(l.Ready)
 	if err != nil {
 		return err
 	}
@@ -132,9 +152,9 @@ func pureLines(l *launch) error {
 	return nil
 }
 
-// written makes the pod ready, and returns the lines of its log.
-func (l *launch) written() (lines [][]byte, err error) {
-	l.Ready(l.setup)
+// written has the pod say something, as Ready does, and returns the lines of its log.
+func (l *launch) written(say func(s *readiness.Setup)) (lines [][]byte, err error) {
+	say(l.setup)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	for line, err := range l.tap.from(ctx) {
@@ -178,7 +198,7 @@ func owned(l *launch) error {
 	if !ok {
 		return conformance.Inapplicable("it is no LineOwner")
 	}
-	lines, err := l.written()
+	lines, err := l.written(l.Ready)
 	if err != nil {
 		return err
 	}

@@ -1,12 +1,14 @@
 package readinesstest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
 	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -15,14 +17,12 @@ import (
 	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
-const (
-	// patience ends a call that hangs.
-	patience = 10 * time.Second
+// patience ends a call that hangs. It is a variable for the kit's own tests.
+var patience = 10 * time.Second
 
-	// moment is how long a rule lets something go on, most of them a wait that
-	// has begun.
-	moment = conformance.Moment / 5
-)
+// moment is how long a rule lets something go on, most of them a wait that
+// has begun.
+const moment = conformance.Moment / 5
 
 // A subject is the Probe that a rule is about, and what the rule has begun.
 type subject struct {
@@ -267,6 +267,9 @@ func (s *subject) begin(what string, f func()) *conformance.Call {
 // call makes a call and waits for it.
 func (s *subject) call(what string, f func()) error { return s.begin(what, f).Join(patience) }
 
+// floodLine is how many bytes a line of a flood has.
+const floodLine = 512
+
 // A tap sees how a pod's lines are read.
 type tap struct {
 	from func(ctx context.Context) iter.Seq2[[]byte, error]
@@ -275,9 +278,11 @@ type tap struct {
 	scramble bool  // a line is gone once the next one is asked for
 	fail     error // comes instead of the lines
 	cut      bool  // there are no lines
+	flood    int   // so many lines come instead, and then none until ctx is done
 
 	mu       sync.Mutex
 	contexts []context.Context // with which Lines was called
+	taken    int               // lines, by all calls
 }
 
 func (t *tap) lines(ctx context.Context) iter.Seq2[[]byte, error] {
@@ -291,6 +296,10 @@ func (t *tap) lines(ctx context.Context) iter.Seq2[[]byte, error] {
 		if t.fail != nil || t.cut {
 			return
 		}
+		if t.flood > 0 {
+			t.pour(ctx, yield)
+			return
+		}
 		for line, err := range t.from(ctx) {
 			if !t.pass(line, err, yield) {
 				return
@@ -299,8 +308,33 @@ func (t *tap) lines(ctx context.Context) iter.Seq2[[]byte, error] {
 	}
 }
 
+// pour yields the flood. No two lines are the same.
+func (t *tap) pour(ctx context.Context, yield func([]byte, error) bool) {
+	line := bytes.Repeat([]byte("."), floodLine)
+	for i := range t.flood {
+		copy(line, strconv.Itoa(i))
+		if !t.pass(line, nil, yield) {
+			return
+		}
+	}
+	<-ctx.Done()
+	yield(nil, context.Cause(ctx))
+}
+
+// count returns how many lines were taken.
+func (t *tap) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.taken
+}
+
 // pass yields one line.
 func (t *tap) pass(line []byte, err error, yield func([]byte, error) bool) bool {
+	if err == nil {
+		t.mu.Lock()
+		t.taken++
+		t.mu.Unlock()
+	}
 	if !t.scramble || line == nil {
 		return yield(line, err)
 	}

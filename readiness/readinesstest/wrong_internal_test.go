@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir/conformance"
@@ -37,6 +38,7 @@ type held struct {
 	over     context.Context // done when the test is
 	seen     chan struct{}
 	seenOnce sync.Once
+	lines    []string
 }
 
 var errBroken = errors.New("the pod is broken")
@@ -114,6 +116,16 @@ func broken(t *testing.T, newCase func(t *testing.T) Case, only ...string) (map[
 	return kit.Broken(t, conformance.InBubble(checks(newCase)), only...)
 }
 
+// brokenInTime is broken for what waits for the kernel: a clock that jumps would not
+// go on.
+func brokenInTime(t *testing.T, newCase func(t *testing.T) Case, only ...string) (map[string]error, []string) {
+	t.Helper()
+	was := patience
+	defer func() { patience = was }()
+	patience = 2 * time.Second
+	return kit.Broken(t, checks(newCase), only...)
+}
+
 // What is right breaks no rule, and between them all rules apply.
 func TestRight(t *testing.T) {
 	never := slices.Collect(maps.Keys(maps.Collect(Rules())))
@@ -121,6 +133,9 @@ func TestRight(t *testing.T) {
 		"line":      caseOf(func(l line) readiness.Probe { return l }),
 		"line+":     caseOf(func(l line) readiness.Probe { return knowing{line: l} }),
 		"composite": caseOf(func(l line) readiness.Probe { return readiness.Sequence{knowing{line: l}, verifying{}} }),
+		"joined":    waiting(joined),
+		"two lines": pairCase,
+		"ticker":    tickerCase,
 		"mailbox":   mailCase(func(m mailbox) readiness.Probe { return m }),
 		"any mailbox": mailCase(func(m mailbox) readiness.Probe {
 			return readiness.Any{Never{}, m}
@@ -132,6 +147,11 @@ func TestRight(t *testing.T) {
 		}
 		never = slices.DeleteFunc(never, func(rule string) bool { return !slices.Contains(skipped, rule) })
 	}
+	wrong, skipped := brokenInTime(t, askCase(asking{}))
+	if len(wrong) > 0 {
+		t.Errorf("asking breaks %v", wrong)
+	}
+	never = slices.DeleteFunc(never, func(rule string) bool { return !slices.Contains(skipped, rule) })
 	if len(never) > 0 {
 		t.Errorf("rules that never applied: %v", never)
 	}
@@ -158,7 +178,8 @@ func TestSwitch(t *testing.T) {
 // other, and for every rule there is one.
 func TestWrong(t *testing.T) {
 	proof := conformance.NewProof(Rules())
-	for _, wrong := range slices.Concat(wrongWaits, wrongLines, wrongAbout, wrongPrepares) {
+	type try func(t *testing.T, newCase func(t *testing.T) Case, only ...string) (map[string]error, []string)
+	find := func(wrong mistake, broken try) {
 		t.Run(strings.ReplaceAll(wrong.name, " ", "-"), func(t *testing.T) {
 			proof.Finds(t, func(only ...string) map[string]error {
 				found, _ := broken(t, wrong.newCase, only...)
@@ -166,6 +187,10 @@ func TestWrong(t *testing.T) {
 			}, wrong.by...)
 		})
 	}
+	for _, wrong := range slices.Concat(wrongWaits, wrongLines, wrongAbout, wrongPrepares) {
+		find(wrong, broken)
+	}
+	find(mistake{"asks without an end", []string{"mute"}, askCase(asking{endless: true})}, brokenInTime)
 	proof.Complete(t)
 }
 
@@ -219,7 +244,7 @@ var wrongWaits = []mistake{
 			}
 			return e, err
 		})},
-	{"returns ctx.Err", []string{"cause", "done", "late"}, waiting(
+	{"returns ctx.Err", []string{"cause", "done", "late", "lines-end-cause"}, waiting(
 		func(l line, ctx context.Context, t readiness.Target) (readiness.Endpoint, error) {
 			if ctx.Err() != nil {
 				return readiness.Endpoint{}, ctx.Err()
@@ -321,6 +346,16 @@ var wrongWaits = []mistake{
 			}
 			return e, err
 		})},
+	{"keeps every line", []string{"memory"}, waiting(
+		func(l line, ctx context.Context, t readiness.Target) (readiness.Endpoint, error) {
+			t.Lines = each(t.Lines, func(line []byte) bool {
+				l.held.mu.Lock()
+				defer l.held.mu.Unlock()
+				l.held.lines = append(l.held.lines, string(line))
+				return true
+			})
+			return l.right(ctx, t)
+		})},
 	{"panics without lines", []string{"panic-free"}, waiting(
 		func(l line, ctx context.Context, t readiness.Target) (readiness.Endpoint, error) {
 			if t.Lines == nil {
@@ -356,7 +391,75 @@ func skipping(from linesFunc, n int) linesFunc {
 	}
 }
 
+// each has see look at each line first, and leaves out those for which it is false.
+func each(from linesFunc, see func(line []byte) bool) linesFunc {
+	if from == nil {
+		return nil
+	}
+	return func(ctx context.Context) lineSeq {
+		return func(yield func([]byte, error) bool) {
+			for line, err := range from(ctx) {
+				if (err != nil || see(line)) && !yield(line, err) {
+					return
+				}
+			}
+		}
+	}
+}
+
 var wrongLines = []mistake{
+	{"says ctx.Err where the log has ended", []string{"lines-end-cause"}, waiting(
+		func(l line, ctx context.Context, t readiness.Target) (readiness.Endpoint, error) {
+			ended := true
+			from := t.Lines
+			if from != nil {
+				t.Lines = func(ctx context.Context) lineSeq {
+					return func(yield func([]byte, error) bool) {
+						for line, err := range from(ctx) {
+							ended = err == nil
+							if !yield(line, err) {
+								ended = false
+								return
+							}
+						}
+					}
+				}
+			}
+			e, err := l.right(ctx, t)
+			if err != nil && ended && ctx.Err() != nil {
+				err = ctx.Err()
+			}
+			return e, err
+		})},
+	{"looks at ctx before each line", []string{"last-word"}, waiting(
+		func(l line, ctx context.Context, t readiness.Target) (readiness.Endpoint, error) {
+			if t.Lines == nil {
+				return l.right(ctx, t)
+			}
+			from := t.Lines
+			t.Lines = func(lines context.Context) lineSeq {
+				return func(yield func([]byte, error) bool) {
+					for line, err := range from(lines) {
+						if ctx.Err() != nil {
+							yield(nil, context.Cause(ctx))
+							return
+						}
+						if !yield(line, err) {
+							return
+						}
+					}
+				}
+			}
+			return l.right(ctx, t)
+		})},
+	{"looks at ctx before the log", []string{"last-word"}, waiting(
+		func(l line, ctx context.Context, t readiness.Target) (readiness.Endpoint, error) {
+			if ctx.Err() != nil {
+				return readiness.Endpoint{}, context.Cause(ctx)
+			}
+			return l.right(ctx, t)
+		})},
+	{"takes whatever comes first, a line or the end of ctx", []string{"last-word"}, waiting(hasty)},
 	{"keeps the line", []string{"line-slices"}, waiting(
 		func(l line, ctx context.Context, t readiness.Target) (readiness.Endpoint, error) {
 			from := t.Lines
