@@ -51,6 +51,9 @@ type life struct {
 	// sent on familyUse has it.
 	family    *unixproc.Family
 	familyUse chan struct{}
+
+	hurry   sync.Once
+	hurried chan struct{} // closed once somebody wants SIGKILL at once, also for what a gone pod has left
 }
 
 // A Pod is a program that was launched and became ready. It goes on running
@@ -113,7 +116,7 @@ func newPod(config podConfig, proc Process) *Pod {
 	p := &Pod{
 		podConfig: config,
 		proc:      proc,
-		life:      life{quiet: make(chan struct{}), familyUse: make(chan struct{}, 1)},
+		life:      life{quiet: make(chan struct{}), familyUse: make(chan struct{}, 1), hurried: make(chan struct{})},
 		exited:    make(chan struct{}),
 		settled:   make(chan struct{}),
 		done:      make(chan struct{}),
@@ -383,34 +386,41 @@ func (e *ending) terminate(f family, grace time.Duration) error {
 		return nil
 	}
 	p.log.Debug("stopping", "pid", p.proc.PID(), "signal", p.signal.String(), "grace", grace)
-	err := e.signal(f, p.signal)
-	if err != nil {
-		p.life.mu.Lock()
-		p.life.phase = running
-		p.life.mu.Unlock()
-		return err
+	var others []unixproc.Identity
+	send := func(ctx context.Context, sig syscall.Signal) error { return p.sendFirst(ctx, sig) }
+	if e.mode == KillAll {
+		send = func(ctx context.Context, sig syscall.Signal) error { return p.proc.Signal(ctx, sig) }
+		var err error
+		// Before anybody is signalled: who has lost his parent is not found any more.
+		if others, err = f.others(); err != nil {
+			return e.back(err)
+		}
 	}
+	if err := e.call(func(ctx context.Context) error { return send(ctx, p.signal) }); err != nil {
+		return e.back(err)
+	}
+	e.signalOthers(others)
 	// That it cannot be sent is no error: an engine may have no such signal.
-	_ = e.signal(f, unixproc.SIGCONT)
+	_ = e.call(func(ctx context.Context) error { return send(ctx, unixproc.SIGCONT) })
 	return nil
 }
 
-// signal sends sig to all who belong to the Pod, or to the first process alone.
-func (e *ending) signal(f family, sig syscall.Signal) error {
-	if e.mode != KillAll {
-		return e.call(func(ctx context.Context) error { return e.p.sendFirst(ctx, sig) })
-	}
-	others, err := f.others() // before anybody is signalled: who has lost his parent is not found any more
-	if err != nil {
-		return err
-	}
-	if err := e.call(func(ctx context.Context) error { return e.p.proc.Signal(ctx, sig) }); err != nil {
-		return err
-	}
+// back makes the Pod running again, for err has kept the stop signal from being sent.
+func (e *ending) back(err error) error {
+	e.p.life.mu.Lock()
+	defer e.p.life.mu.Unlock()
+	e.p.life.phase = running
+	return err
+}
+
+// signalOthers sends the stop signal to who is not in the group. Who refuses it is no
+// reason to leave the others: he is named if he is left in the end.
+func (e *ending) signalOthers(others []unixproc.Identity) {
 	for _, id := range others {
 		e.sent[id] = true
 	}
-	return unixproc.SignalEach(others, sig)
+	_ = unixproc.SignalEach(others, e.p.signal)
+	_ = unixproc.SignalEach(others, unixproc.SIGCONT) // one that is stopped would not notice
 }
 
 // call sends a signal by f. It does not wait long for one that does not come back when
@@ -501,13 +511,10 @@ func (e *ending) left(f family) ([]unixproc.Identity, error) {
 	if err != nil || e.mode != KillAll || !e.grace {
 		return left, err
 	}
-	for _, id := range left {
-		if !e.sent[id] && !unixproc.IsInGroup(id, e.p.proc.PID()) {
-			e.sent[id] = true
-			err = errors.Join(err, unixproc.SignalEach([]unixproc.Identity{id}, e.p.signal))
-		}
-	}
-	return left, err
+	e.signalOthers(slices.DeleteFunc(slices.Clone(left), func(id unixproc.Identity) bool {
+		return e.sent[id] || unixproc.IsInGroup(id, e.p.proc.PID())
+	}))
+	return left, nil
 }
 
 // kill sends SIGKILL to all who belong, or to the first process alone, and waits until
@@ -528,14 +535,16 @@ func (e *ending) kill(f family) error {
 		return err
 	}
 	var end time.Time
+	var refused error
 	for delay := time.Millisecond; ; delay = min(2*delay, 50*time.Millisecond) {
 		ended := p.hasEnded()
 		var left []unixproc.Identity
 		if e.mode != KillFirst {
 			var err error
-			if left, err = f.kill(); err != nil {
+			if left, err = f.kill(); err != nil && len(left) == 0 {
 				return err
 			}
+			refused = err // by some of those who are left
 			e.noteEnded(left)
 		}
 		exited, look := p.exited, time.After(delay)
@@ -545,7 +554,7 @@ func (e *ending) kill(f family) error {
 		case ended && end.IsZero():
 			end = time.Now().Add(killPatience)
 		case ended && time.Now().After(end):
-			return stillThere(left)
+			return errors.Join(stillThere(left), refused)
 		case !ended && len(left) <= 1: // the first one alone: there is an event for it
 			look = nil
 		}

@@ -82,13 +82,13 @@ func (p *Pod) stop(ctx context.Context, now bool) error {
 	if e.crash != nil {
 		e.crash.resume()
 	}
-	if e.err != nil {
+	if e.err != nil && !p.hasEnded() {
 		return e.err
 	}
 	if !receiveOr(ctx, p.ended) {
-		return fmt.Errorf("it has ended and is not cleared away yet: %w", context.Cause(ctx))
+		return errors.Join(e.err, fmt.Errorf("it has ended and is not cleared away yet: %w", context.Cause(ctx)))
 	}
-	return p.stopped()
+	return errors.Join(e.err, p.stopped())
 }
 
 // receiveOr waits until done is closed, and reports whether that was before ctx was done.
@@ -141,6 +141,7 @@ func (p *Pod) stopGone(ctx context.Context, now bool) error {
 	grace := p.grace
 	if now {
 		grace = -1
+		p.life.hurry.Do(func() { close(p.life.hurried) })
 	}
 	if err := p.endHolders(ctx, grace); err != nil {
 		return err
@@ -157,7 +158,7 @@ func (p *Pod) endHolders(ctx context.Context, grace time.Duration) error {
 	if err != nil {
 		return err
 	}
-	place.Reclaim, place.Grace, place.KeepRecord, place.Of = ownership.ReclaimGone, grace, true, p.id
+	place.Reclaim, place.Grace, place.Hurry, place.KeepRecord, place.Of = ownership.ReclaimGone, grace, p.life.hurried, true, p.id
 	claim, err := place.Claim(ctx)
 	if err == nil {
 		claim.Free()
@@ -189,6 +190,13 @@ func (p *Pod) endLeft(ctx context.Context, grace time.Duration) error {
 		if len(left) == 0 {
 			f.reap()
 			return nil
+		}
+		select {
+		case <-p.life.hurried:
+			if now := time.Now(); now.Before(killAt) {
+				killAt = now
+			}
+		default:
 		}
 		switch now := time.Now(); {
 		case now.After(killAt.Add(killPatience)):

@@ -46,6 +46,7 @@ var names = map[uint64]string{
 	unix.SYS_GETEGID:           "getegid",
 	unix.SYS_GETEUID:           "geteuid",
 	unix.SYS_GETPEERNAME:       "getpeername",
+	unix.SYS_GETPGID:           "getpgid",
 	unix.SYS_GETPID:            "getpid",
 	unix.SYS_GETPPID:           "getppid",
 	unix.SYS_GETRANDOM:         "getrandom",

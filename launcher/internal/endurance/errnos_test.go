@@ -112,6 +112,7 @@ var spared = map[string]string{
 	"nanosleep":         "the Go runtime's short sleeps, whose result is not looked at",
 	"restart_syscall":   "the kernel's own, for a call that a stop has interrupted",
 	"sched_yield":       "it always succeeds",
+	"getpgid":           "of this program it always succeeds",
 	"getpid":            "it always succeeds",
 	"getppid":           "it always succeeds",
 	"gettid":            "it always succeeds",

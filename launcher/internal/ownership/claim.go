@@ -239,7 +239,7 @@ func (w *waiter) wait(ctx context.Context) error {
 func (w *waiter) leave(r Record, state error) error {
 	stay := staying(w.holders)
 	if left := heirs(r.Launcher, stay); len(left) > 0 && w.place.mayEnd(r, state) {
-		return w.reclaim.end(left, r, w.place.Grace)
+		return w.reclaim.end(left, r, w.place.Grace, w.place.Hurry)
 	}
 	if w.left = len(w.holders) == 0 || anyGiven(w.holders); len(stay) > 0 || w.left && w.waited >= ending {
 		return errStays(w.holders, state, r)

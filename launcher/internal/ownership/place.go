@@ -25,6 +25,9 @@ type Place struct {
 	Reclaim Reclaim
 	Grace   time.Duration
 
+	// Hurry ends the grace when it is closed. Nil: nothing does.
+	Hurry <-chan struct{}
+
 	// Of, if it is not uuid.Nil, makes Claim fail with ErrAnother if the record is not
 	// that of the launch.
 	Of uuid.UUID

@@ -56,13 +56,18 @@ type reclaim struct {
 
 // end sends those whom the pod of r has left what they are due: its stop signal, and
 // SIGKILL once the grace, which began with the first of these, is over.
-func (c *reclaim) end(left []unixproc.LockHolder, r Record, grace time.Duration) error {
+func (c *reclaim) end(left []unixproc.LockHolder, r Record, grace time.Duration, hurry <-chan struct{}) error {
 	if c.sent == nil {
 		c.sent, c.killAt = make(map[unixproc.Identity]syscall.Signal), time.Now().Add(grace)
 	}
 	stop := syscall.Signal(r.StopSignal)
 	if stop == 0 {
 		stop = syscall.SIGTERM
+	}
+	select {
+	case <-hurry:
+		c.killAt = time.Time{}
+	default:
 	}
 	sig := stop
 	if !time.Now().Before(c.killAt) {
