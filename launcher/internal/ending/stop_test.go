@@ -105,14 +105,13 @@ func TestStopSignal(t *testing.T) {
 // finish, and waits for it; a worker that is signalled besides says so.
 func TestKillModes(t *testing.T) {
 	const script = `
-(trap 'echo worker was signalled >>"$OUT/said"' TERM; trap 'finish=1' HUP
+(trap 'echo worker was signalled >>"$OUT/said"' TERM; trap 'finish=1' USR1
  echo $(exec sh -c 'echo $PPID') >>"$OUT/pids"; while [ -z "$finish" ]; do sleep 0.01; done
  echo worker has finished >>"$OUT/said") &
 worker=$!
+trap 'kill -USR1 $worker; wait $worker; kill -KILL $served; exit 0' TERM
 "$0" "$@" &
 served=$!
-trap 'kill -HUP $worker; wait $worker; kill -KILL $served; exit 0' TERM
-wait $served
 while :; do sleep 0.01; done`
 	for _, mode := range []launcher.KillMode{launcher.KillAll, launcher.KillMixed, launcher.KillFirst} {
 		r := newRig(t)
@@ -160,15 +159,16 @@ func TestWhatIsLeftByKillMode(t *testing.T) {
 // launched, and of one that was attached to.
 func TestSignal(t *testing.T) {
 	r := newRig(t)
-	r.shell(`trap 'echo first >>"$OUT/said"' HUP
-(trap 'echo child >>"$OUT/said"' HUP; while :; do sleep 0.01; done) &
+	// Not SIGHUP, which nohup(1) has ignored, and a shell cannot trap then.
+	r.shell(`trap 'echo first >>"$OUT/said"' USR1
+(trap 'echo child >>"$OUT/said"' USR1; while :; do sleep 0.01; done) &
 "$0" "$@" &
 while :; do sleep 0.01; done`, podrig.Serve...)
 	r.L.Ready = anybody
 	pod := r.Launch(podrig.Alice)
 	attached := r.MustAttach(pod)
 	for n, p := range []*launcher.Pod{pod, attached} {
-		if err := p.Signal(t.Context(), syscall.SIGHUP); err != nil {
+		if err := p.Signal(t.Context(), syscall.SIGUSR1); err != nil {
 			t.Fatal(err)
 		}
 		for end := time.Now().Add(podrig.Ample); ; time.Sleep(time.Millisecond) {
