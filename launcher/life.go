@@ -597,10 +597,16 @@ func (p *Pod) kill(grace time.Duration) (killed []int, err error) {
 		grace = -1
 	}
 	e := p.begin(KillAll, grace, false)
-	defer e.leave()
+	leave := sync.OnceFunc(e.leave)
+	defer leave()
 	close(p.settled)
 	err = fmt.Errorf("it has not gone within %v of SIGKILL", killPatience)
-	if _, over := receive(e.over, max(grace, 0)+killPatience); over {
+	_, over := receive(e.over, max(grace, 0)+killPatience)
+	if !over {
+		leave() // what is still being sent ends, and says why
+		_, over = receive(e.over, patience)
+	}
+	if over {
 		wait := killPatience
 		killed = e.killed
 		switch {

@@ -55,7 +55,7 @@ func TestLaunch(t *testing.T) {
 		t.Errorf("it said %q", lines)
 	}
 	task := e.Tasks()[0]
-	if task.Command != "/bin/sh" || !slices.Equal(task.Args, []string{"-c", "echo $${HOME} %%{x}"}) || task.Env["A"] != "2" || len(task.Env) != 1 {
+	if task.Command != "/bin/sh" || !slices.Equal(task.Args, []string{"-c", "echo $${HOME} %%{x}"}) || task.Env["A"] != "2" || task.Env["POD_NAME"] != "web" || len(task.Env) != 4 {
 		t.Errorf("the job is %q %q %q", task.Command, task.Args, task.Env)
 	}
 	place, err := nomad.ReadPlacement(pod.RuntimeDir())
