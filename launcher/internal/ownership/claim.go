@@ -224,8 +224,8 @@ func (w *waiter) wait(ctx context.Context) error {
 	case !NoWitness(state):
 		return state
 	case r.Version != 0 && !r.Ready && !errors.Is(state, unixproc.ErrElsewhere):
-		ended, err := r.Launcher.endHeirs(w.holders)
-		if len(ended) > 0 || err != nil {
+		if len(heirs(r.Launcher, w.holders)) > 0 { // also if they have just gone: we look again
+			_, err := r.Launcher.endHeirs(w.holders)
 			return err
 		}
 	}

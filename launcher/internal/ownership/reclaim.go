@@ -30,9 +30,11 @@ func isGone(state error) bool {
 }
 
 // staying returns the holders that stay: they were given the lock for a program, and
-// nothing shows that they are about to end.
+// nothing shows that they are about to end, or have ended since the look.
 func staying(holders []unixproc.LockHolder) []unixproc.LockHolder {
-	return slices.DeleteFunc(slices.Clone(holders), func(h unixproc.LockHolder) bool { return !h.Given || h.Ending })
+	return slices.DeleteFunc(slices.Clone(holders), func(h unixproc.LockHolder) bool {
+		return !h.Given || h.Ending || h.PID != 0 && isGone(h.Check())
+	})
 }
 
 func anyGiven(holders []unixproc.LockHolder) bool {
