@@ -52,14 +52,38 @@ var descriptorArgument = map[uint64]int{
 	unix.SYS_WRITE:             0,
 }
 
+// descriptorsPath tells how many descriptors a program has open. It is asked without a
+// filesystem that could hang.
+const descriptorsPath = "/proc/self/fd"
+
+// pathAt returns the beginning of the string at an address of a process, as long as
+// descriptorsPath and its end.
+func pathAt(pid int, address uint64) string {
+	mem, err := os.Open("/proc/" + strconv.Itoa(pid) + "/mem")
+	if err != nil {
+		return ""
+	}
+	defer mem.Close()
+	var text [len(descriptorsPath) + 1]byte
+	if _, err := mem.ReadAt(text[:], int64(address)); err != nil {
+		return ""
+	}
+	path, _, _ := strings.Cut(string(text[:]), "\x00")
+	return path
+}
+
 // on says what a call is about: for one that has a descriptor, what that leads
-// to; for clone, whether it makes a thread or a process.
+// to; for clone, whether it makes a thread or a process; for a look at descriptorsPath,
+// that it is one.
 func on(pid int, info *syscallInfo) string {
 	if info.number == unix.SYS_CLONE {
 		if info.args[0]&unix.CLONE_THREAD != 0 {
 			return "thread"
 		}
 		return "process"
+	}
+	if info.number == unix.SYS_NEWFSTATAT && pathAt(pid, info.args[1]) == descriptorsPath {
+		return "descriptors"
 	}
 	argument, ok := descriptorArgument[info.number]
 	if !ok {
