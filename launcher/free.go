@@ -75,9 +75,11 @@ func (n *attempt) free(ctx context.Context) error {
 			return nil
 		case !errors.As(err, &running):
 			return n.refused(ctx, err)
-		case stopped != uuid.Nil && running.Record.Launch != stopped && n.op == opStop:
-			return nil // the name was free, and another pod has it by now
 		case stopped != uuid.Nil && running.Record.Launch != stopped:
+			// The name was free, and another pod has it by now.
+			if n.op == opStop {
+				return nil
+			}
 			return n.refused(ctx, err)
 		}
 		stopped = running.Record.Launch

@@ -220,10 +220,8 @@ func (p *Pod) hasEnded() bool {
 // hasExited looks whether the process has ended by now, and waits until the
 // Pod knows it if so.
 func (p *Pod) hasExited() bool {
-	select {
-	case <-p.exited:
+	if p.hasEnded() {
 		return true
-	default:
 	}
 	if !p.endedByNow() {
 		return false

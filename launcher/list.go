@@ -191,20 +191,15 @@ func (l *lister) judge(ctx context.Context, name string, s ownership.Sight) (Sta
 	case s.Unclear != nil:
 		return Status{}, s.Unclear
 	case errors.Is(s.Err, ownership.ErrNoRecord):
-	case errors.Is(s.Err, ownership.ErrNotReady), !s.Record.Ready && isGone(s.Err):
+	case errors.Is(s.Err, ownership.ErrNotReady), !s.Record.Ready && unixproc.ProvesEnd(s.Err):
 		status.State = StateGone
 		status.Why = plainError{"it was never ready, and nobody is launching it any more; what may still run of it the next launch ends", s.Err}
-	case isGone(s.Err):
+	case unixproc.ProvesEnd(s.Err):
 		status.State, status.Why = StateGone, shown(s.Err)
 	default:
 		return Status{}, s.Err // it may well run
 	}
 	return status, nil
-}
-
-// isGone reports whether err, of Place.Running, proves that the process has ended.
-func isGone(err error) bool {
-	return errors.Is(err, unixproc.ErrGone) || errors.Is(err, unixproc.ErrStranger)
 }
 
 // newStatus returns what the record of a pod tells. A pod that is being launched has

@@ -2,7 +2,6 @@ package ownership
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -73,7 +72,7 @@ func (by Owner) endHeirs(holders []unixproc.LockHolder) (ended []unixproc.Identi
 		switch err := unixproc.Kill(h.Identity); {
 		case err == nil:
 			ended = append(ended, h.Identity)
-		case !errors.Is(err, unixproc.ErrGone) && !errors.Is(err, unixproc.ErrStranger):
+		case !unixproc.ProvesEnd(err):
 			return ended, fmt.Errorf("end pid %d, which was left behind: %w", h.PID, err)
 		}
 	}

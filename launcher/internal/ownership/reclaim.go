@@ -18,22 +18,17 @@ func (p *Place) mayEnd(r Record, state error) bool {
 	switch {
 	case errors.Is(state, ErrNoRecord):
 		return p.Reclaim == ReclaimAll
-	case isGone(state):
+	case unixproc.ProvesEnd(state):
 		return p.Reclaim != ReclaimNone && r.Ready
 	}
 	return false
-}
-
-// isGone reports whether state, of Running, proves that the process has ended.
-func isGone(state error) bool {
-	return errors.Is(state, unixproc.ErrGone) || errors.Is(state, unixproc.ErrStranger)
 }
 
 // staying returns the holders that stay: they were given the lock for a program, and
 // nothing shows that they are about to end, or have ended since the look.
 func staying(holders []unixproc.LockHolder) []unixproc.LockHolder {
 	return slices.DeleteFunc(slices.Clone(holders), func(h unixproc.LockHolder) bool {
-		return !h.Given || h.Ending || h.PID != 0 && isGone(h.Check())
+		return !h.Given || h.Ending || h.PID != 0 && unixproc.ProvesEnd(h.Check())
 	})
 }
 
@@ -46,7 +41,7 @@ func anyGiven(holders []unixproc.LockHolder) bool {
 func errStays(holders []unixproc.LockHolder, state error, r Record) error {
 	e := newHeldError(holders, false, nil)
 	e.NoRecord = errors.Is(state, ErrNoRecord)
-	e.Left = isGone(state) && len(heirs(r.Launcher, holders)) > 0
+	e.Left = unixproc.ProvesEnd(state) && len(heirs(r.Launcher, holders)) > 0
 	return e
 }
 
@@ -83,7 +78,7 @@ func (c *reclaim) end(left []unixproc.LockHolder, r Record, grace time.Duration,
 		if sig == stop && err == nil {
 			err = unixproc.Signal(h.Identity, unixproc.SIGCONT) // one that is stopped would not notice
 		}
-		if err != nil && !errors.Is(err, unixproc.ErrGone) && !errors.Is(err, unixproc.ErrStranger) {
+		if err != nil && !unixproc.ProvesEnd(err) {
 			return fmt.Errorf("end pid %d, which an earlier pod has left behind: %w", h.PID, err)
 		}
 		c.sent[h.Identity] = sig

@@ -197,7 +197,7 @@ func SignalEach(ids []Identity, sig syscall.Signal) error {
 	var errs []error
 	for _, id := range ids {
 		err := Signal(id, sig)
-		if err != nil && !errors.Is(err, ErrGone) && !errors.Is(err, ErrStranger) {
+		if err != nil && !ProvesEnd(err) {
 			errs = append(errs, fmt.Errorf("signal pid %d (%s) with %v: %w", id.PID, CommandName(id.PID), sig, err))
 		}
 	}

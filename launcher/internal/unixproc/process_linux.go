@@ -280,37 +280,24 @@ func (p *Process) Signal(_ context.Context, sig os.Signal) error {
 }
 
 func (p *Process) signalLocked(sig syscall.Signal) error {
-	if p.over {
-		return unix.ESRCH
-	}
-	refused := error(unix.ESRCH)
-	if p.pidfd != nil {
-		var err error
-		ctlErr := p.withPidfd(func(fd int) {
-			if err = signalGroup(fd, sig); errors.Is(err, unix.ESRCH) { // it leads no group, or is gone
-				err = unix.PidfdSendSignal(fd, sig, nil, 0)
+	return p.deliver(
+		func(pidfd int) error {
+			err := signalGroup(pidfd, sig)
+			if errors.Is(err, unix.ESRCH) { // it leads no group, or is gone
+				err = unix.PidfdSendSignal(pidfd, sig, nil, 0)
 			}
-		})
-		if ctlErr != nil {
-			return ctlErr
-		}
-		// The kernel may be too old for it (EINVAL, ENOSYS), and the filter of a
-		// container refuses the call with an error of its choice.
-		switch {
-		case err == nil || errors.Is(err, unix.ESRCH):
+			if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
+				err = errTooOld
+			}
 			return err
-		case !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS):
-			refused = err
-		}
-	}
-	if !p.pinned || p.lost() {
-		return refused // the number is not to be trusted
-	}
-	err := unix.Kill(-p.pid, sig)
-	if errors.Is(err, unix.ESRCH) { // it leads no group
-		err = unix.Kill(p.pid, sig)
-	}
-	return err
+		},
+		func() error {
+			err := unix.Kill(-p.pid, sig)
+			if errors.Is(err, unix.ESRCH) { // it leads no group
+				err = unix.Kill(p.pid, sig)
+			}
+			return err
+		})
 }
 
 // SignalFirst sends sig, a syscall.Signal, to the process alone. It returns
@@ -333,29 +320,43 @@ func (p *Process) SignalFirst(_ context.Context, sig os.Signal) error {
 }
 
 func (p *Process) signalFirstLocked(sig syscall.Signal) error {
-	if p.over {
-		return unix.ESRCH
-	}
 	select {
 	case <-p.ended: // a zombie takes every signal, and notices none
 		return unix.ESRCH
 	default:
 	}
+	return p.deliver(
+		func(pidfd int) error { return unix.PidfdSendSignal(pidfd, sig, nil, 0) },
+		func() error { return unix.Kill(p.pid, sig) })
+}
+
+// errTooOld says that the kernel cannot send a signal in the way that was asked for.
+var errTooOld = errors.New("the kernel is too old for it")
+
+// deliver sends a signal by the pidfd, or by the number as long as that is the process's
+// own: the kernel may be too old for the former, and the filter of a container refuses
+// the call with an error of its choice.
+func (p *Process) deliver(byPidfd func(pidfd int) error, byNumber func() error) error {
+	if p.over {
+		return unix.ESRCH
+	}
 	refused := error(unix.ESRCH)
 	if p.pidfd != nil {
 		var err error
-		if ctlErr := p.withPidfd(func(fd int) { err = unix.PidfdSendSignal(fd, sig, nil, 0) }); ctlErr != nil {
+		if ctlErr := p.withPidfd(func(fd int) { err = byPidfd(fd) }); ctlErr != nil {
 			return ctlErr
 		}
-		if err == nil || errors.Is(err, unix.ESRCH) {
+		switch {
+		case err == nil || errors.Is(err, unix.ESRCH):
 			return err
+		case err != errTooOld:
+			refused = err
 		}
-		refused = err // a filter may refuse the call
 	}
 	if !p.pinned || p.lost() {
-		return refused
+		return refused // the number is not to be trusted
 	}
-	return unix.Kill(p.pid, sig)
+	return byNumber()
 }
 
 // Pinned reports whether the number of the process, and so that of its group and its
@@ -374,7 +375,7 @@ func (p *Process) lost() (is bool) {
 		if p.kin == foreign {
 			err = p.id.Check()
 		}
-		return errors.Is(err, ErrGone) || errors.Is(err, ErrStranger)
+		return ProvesEnd(err)
 	}
 	err := p.withPidfd(func(fd int) {
 		if p.kin == foreign {
