@@ -26,7 +26,7 @@ func TestDirConforms(t *testing.T) {
 
 // User keeps it too, by whichever variable the base is found.
 func TestUserConforms(t *testing.T) {
-	for _, variable := range []string{"INSOMNIA_RUNTIME_DIR", "INSOMNIA_HOME", "XDG_RUNTIME_DIR", "HOME"} {
+	for _, variable := range []string{"INSOMNIA_RUNTIME_DIR", "INSOMNIA_HOME", "XDG_RUNTIME_DIR", home} {
 		t.Run(variable, func(t *testing.T) {
 			runtimedirtest.Test(t, func(t *testing.T) runtimedir.Resolver {
 				setChain(t, "INSOMNIA", map[string]string{variable: t.TempDir()})

@@ -17,14 +17,19 @@ const MaxName = 255 - 55
 // the name quoted so that it can be printed anywhere.
 //
 // A name is one element of a path, 1 to [MaxName] bytes of valid UTF-8. It may
-// hold spaces and letters of any script. It may not hold a slash or a
-// backslash; a control character; or a character that cannot be seen, for two names
-// that look the same must be the same: a formatting, bidirectional or line-separating
-// one, one that is drawn as nothing (Default_Ignorable_Code_Point of the Unicode
-// Standard, a variation selector for one), or a blank that is not the ordinary space.
-// It may not begin with a dot (hidden files beside the directories are the launcher's
-// own) or with a dash (it would read as a flag), and neither begin nor end with a
-// space.
+// hold spaces and letters of any script. It may not hold a slash, a backslash or a
+// control character. It may not hold a character that cannot be seen, for two names
+// that look the same must be the same. Such characters are formatting, bidirectional
+// and line-separating characters, characters that are drawn as nothing
+// (Default_Ignorable_Code_Point of the Unicode Standard, such as a variation selector),
+// and blanks other than the ordinary space. A name may not begin with a dot (hidden
+// files beside the directories are the launcher's own) or with a dash (it would read as
+// a flag). It may neither begin nor end with a space.
+//
+// On Windows it may not hold any of <>:"|?* either, nor end with a dot, nor be the name of
+// a device (NUL, COM1) or such a name with an extension. There two names that differ in
+// case alone cannot be used at the same time: a [Resolver] of this package refuses the
+// second one with [ErrInvalidName].
 func ValidateName(name string) error {
 	if reason := nameFault(name); reason != "" {
 		if len(name) > MaxName {
@@ -61,7 +66,7 @@ func nameFault(name string) string {
 			return fmt.Sprintf("it holds the invisible character %U at byte %d", r, i)
 		}
 	}
-	return ""
+	return systemFault(name)
 }
 
 // invisible are the characters that are drawn as nothing, or as a blank. The last

@@ -1,4 +1,4 @@
-//go:build !unix
+//go:build !unix && !windows
 
 package runtimedir
 
@@ -15,3 +15,6 @@ var errNotDir = errors.New("not a directory")
 // checkOwner cannot tell here whose a file is; on these systems nothing is
 // launched, so nothing is trusted either.
 func checkOwner(string, fs.FileInfo) error { return nil }
+
+// tempBase is the base of Temp; a user has a directory for temporary files of his own.
+func tempBase() string { return "podlaunch" }

@@ -25,3 +25,6 @@ func checkOwner(path string, fi fs.FileInfo) error {
 	}
 	return nil
 }
+
+// tempBase is the base of Temp where all users share a directory.
+func tempBase() string { return fmt.Sprintf("podlaunch-%d", os.Geteuid()) }

@@ -51,7 +51,7 @@ func TestNamesDoNotShare(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// One that is there already would not be new.
+		// A directory that is there already would not be new.
 		if err := os.Mkdir(filepath.Join(dir, "mine"), 0o700); err != nil {
 			t.Errorf("%q: %v", name, err)
 		}

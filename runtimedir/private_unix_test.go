@@ -21,7 +21,7 @@ import (
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
-// someoneElse is an ordinary user who is not the one that runs the tests.
+// someoneElse is an ordinary user, but not the user that runs the tests.
 const someoneElse = 65534
 
 // ordinary reports whether the caller's test shall go on: it must run as a user
@@ -85,8 +85,8 @@ func setUmask(t *testing.T, mask int) {
 	t.Cleanup(func() { syscall.Umask(old) })
 }
 
-// B6, B19: what is made has mode 0700 whatever the umask, the parents too, and
-// what was there keeps its mode.
+// B6, B19: new directories have mode 0700 under any umask, the parents too. Directories
+// that were there keep their mode.
 func TestCreated(t *testing.T) {
 	if !ordinary(t) {
 		return
@@ -196,9 +196,9 @@ func TestComponentIsAFile(t *testing.T) {
 	}
 }
 
-// B12, row 3: a base of ours that others may write to loses that bit, one that
-// they may merely read is accepted as it is, and a pod's directory that an
-// older program made too wide is narrowed.
+// B12, row 3: a base of ours that others may write to loses that bit. A base that they
+// may only read stays as it is. A pod's directory that an older program made too wide
+// is narrowed.
 func TestTooWideIsNarrowed(t *testing.T) {
 	if !ordinary(t) {
 		return

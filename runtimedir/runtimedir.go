@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 )
 
 // A Resolver knows which directory belongs to a pod.
@@ -12,11 +13,11 @@ type Resolver interface {
 	// the pod called name. It exists when RuntimeDir returns, and only the
 	// current user may enter it.
 	//
-	// Two names never share a directory, and the same name always gives the
-	// same one. An error must wrap [ErrInvalidName] if the name cannot be used
-	// (and then nothing was created), [ErrInsecure] if what is on the disk
-	// cannot be trusted, and [ErrUnavailable] if no directory can be had.
-	// RuntimeDir may be called from any number of goroutines.
+	// Two names never share a directory, and the same name always gives the same
+	// directory. An error must wrap [ErrInvalidName] if the name cannot be used (and
+	// then nothing was created), [ErrInsecure] if what is on the disk cannot be
+	// trusted, and [ErrUnavailable] if no directory can be had. Any number of
+	// goroutines may call RuntimeDir.
 	RuntimeDir(ctx context.Context, name string) (string, error)
 }
 
@@ -29,9 +30,9 @@ func (f ResolverFunc) RuntimeDir(ctx context.Context, name string) (string, erro
 }
 
 // A Baser is a [Resolver] that can name the directory in which it keeps the
-// directories of all pods. It is optional: what needs to enumerate pods fails with
-// [errors.ErrUnsupported] on a Resolver without it, and what is kept beside a pod's
-// directory is in the directory above that.
+// directories of all pods. It is optional. On a Resolver without it, functions that
+// enumerate pods fail with [errors.ErrUnsupported], and the launcher keeps the files
+// beside a pod's directory in the directory above it.
 type Baser interface {
 	// Base returns the absolute path of the base, its symbolic links resolved,
 	// without creating anything. The error is as for RuntimeDir.
@@ -44,9 +45,9 @@ var (
 	// says which place was tried, and wraps the system's own error.
 	ErrUnavailable = errors.New("runtime directory unavailable")
 
-	// ErrInsecure says that a directory exists but must not be trusted: it, or
-	// its base, is somebody else's, a symbolic link, or open to others in a way
-	// that could not be taken away.
+	// ErrInsecure says that a directory exists but must not be trusted: it, or its
+	// base, belongs to another user, is a symbolic link, or is open to others in a
+	// way that could not be changed.
 	ErrInsecure = errors.New("runtime directory is not safe to use")
 
 	// ErrInvalidName says that a pod's name cannot be used. See [ValidateName].
@@ -57,10 +58,12 @@ var (
 	ErrSocketPathTooLong = errors.New("socket path too long")
 )
 
-// quote prints a path as it is where that is safe, and quoted otherwise.
+// quote prints a path as it is where that is safe, and quoted otherwise. The backslashes of
+// Windows are safe.
 func quote(path string) string {
-	if q := fmt.Sprintf("%q", path); q != `"`+path+`"` {
-		return q
+	slashed := filepath.ToSlash(path)
+	if q := fmt.Sprintf("%q", slashed); q != `"`+slashed+`"` {
+		return fmt.Sprintf("%q", path)
 	}
 	return path
 }

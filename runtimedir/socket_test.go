@@ -48,6 +48,9 @@ func TestSocketPathErrorIsPrintable(t *testing.T) {
 	mustSay(t, err, `"/\x1b[31m\n\xffppp`)
 }
 
+// noSockets is WSAEAFNOSUPPORT of Windows.
+const noSockets = syscall.Errno(10047)
+
 // A7: the check agrees with the system: the longest path that passes can be
 // bound, and one byte more cannot.
 func TestSocketPathLimitIsTheSystems(t *testing.T) {
@@ -64,6 +67,8 @@ func TestSocketPathLimitIsTheSystems(t *testing.T) {
 		l, bound := net.Listen("unix", path)
 		if bound == nil {
 			l.Close()
+		} else if runtime.GOOS == "windows" && errors.Is(bound, noSockets) {
+			t.Skip("not run: Wine 8 has no AF_UNIX")
 		}
 		if (checked == nil) != (bound == nil) {
 			t.Errorf("%d bytes: CheckSocketPath says %v, bind says %v", len(path), checked, bound)

@@ -14,11 +14,11 @@ import (
 //
 // For App "insomnia" the base is the first of these whose variable is set:
 // $INSOMNIA_RUNTIME_DIR, $INSOMNIA_HOME/run, $XDG_RUNTIME_DIR/insomnia,
-// $HOME/.insomnia/run. A variable that is empty counts as unset. A value is
-// taken as the bytes it is, UTF-8 or not. A relative XDG_RUNTIME_DIR is
-// ignored, as the XDG Base Directory Specification asks for; a relative value
-// of the others is an error, because a directory that moves with the caller
-// would hide running pods.
+// $HOME/.insomnia/run. On Windows %LOCALAPPDATA%\insomnia\run is the last one instead. A
+// variable that is empty counts as unset. A value is taken as the bytes it is, UTF-8 or
+// not. A relative XDG_RUNTIME_DIR is ignored, as the XDG Base Directory Specification asks
+// for; a relative value of the others is an error, because a directory that moves with the
+// caller would hide running pods.
 type User struct {
 	// App is the name of the application: with letters in upper case and
 	// everything but letters and digits replaced by an underscore it is the
@@ -87,10 +87,11 @@ func places(app string) []place {
 		}
 		return '_'
 	}, app)
+	home, belowHome := homePlace(app)
 	return []place{
 		{variable: prefix + "_RUNTIME_DIR"},
 		{variable: prefix + "_HOME", below: "run"},
 		{variable: "XDG_RUNTIME_DIR", below: app, mayBeRelative: true},
-		{variable: "HOME", below: filepath.Join("."+app, "run")},
+		{variable: home, below: belowHome},
 	}
 }

@@ -12,12 +12,11 @@ import (
 )
 
 const (
-	// Patience ends a rule that hangs: one whose calls neither begin nor end
-	// for so long.
+	// Patience ends a rule that hangs: no call of it begins or ends for so long.
 	Patience = time.Minute
 
-	// Soon is how long something may take that nobody can wait for: a
-	// goroutine's end, a file's being written by somebody else.
+	// Soon is how long an event may take that a test cannot wait for: a goroutine
+	// ends, another process writes a file.
 	Soon = 5 * time.Second
 
 	// Moment is how long a rule looks on where nothing must happen.
@@ -27,18 +26,18 @@ const (
 // ErrHangs is wrapped by the error of a Guard whose function hangs.
 var ErrHangs = errors.New("it hangs")
 
-// Calls are those into what is tested that have not returned. The zero value is
-// ready to use; it must not be copied after the first use. Its methods may be
-// called from any number of goroutines.
+// Calls are the calls into the tested code that have not returned. The zero value is
+// ready to use; do not copy it after the first use. Any number of goroutines may call
+// its methods.
 type Calls struct {
 	mu      sync.Mutex
 	running map[string]int
 	changes int
 }
 
-// Guard runs f in a goroutine of its own, and returns its error, or one that
-// says that it panicked or ended its goroutine; what is named is blamed for
-// that. If it hangs, the goroutine is left behind.
+// Guard runs f in a goroutine of its own and returns its error. If f panics or ends its
+// goroutine, Guard returns an error that says so and blames what. If f hangs, Guard
+// leaves the goroutine behind.
 func (c *Calls) Guard(what string, f func() error) error {
 	var err error
 	call := Go(what, func() { err = f() })
@@ -96,7 +95,7 @@ func (c *Calls) pending() string {
 	return strings.Join(names, ", ")
 }
 
-// A Call is one that may hang, in a goroutine of its own.
+// A Call is a call of a function that may hang, in a goroutine of its own.
 type Call struct {
 	what  string
 	began chan struct{} // closed before the function is called
@@ -131,8 +130,8 @@ func (c *Call) Join(d time.Duration) error {
 	return c.crash
 }
 
-// Within reports whether the call has returned after d, of which none passes
-// before the call was made.
+// Within reports whether the call has returned after d. The time d begins when the call
+// is made.
 func (c *Call) Within(d time.Duration) bool {
 	<-c.began
 	timer := time.NewTimer(d)

@@ -234,12 +234,16 @@ func TestCollectorGoesOn(t *testing.T) {
 func TestSnapshot(t *testing.T) {
 	over, end := context.WithCancel(t.Context())
 	defer end()
+	device := "→ /dev/null"
+	if runtime.GOOS == "windows" {
+		device = "(file)"
+	}
 	leaks := map[string]struct {
 		leak func()
 		says string
 	}{
 		"goroutine":  {func() { go func() { <-over.Done() }() }, "created by"},
-		"descriptor": {func() { open(t, over) }, "→ /dev/null"},
+		"descriptor": {func() { open(t, over) }, device},
 	}
 	plays := make(map[string]func(t *testing.T))
 	for name, c := range leaks {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"runtime/debug"
 	"runtime/pprof"
 	"strconv"
@@ -16,8 +15,8 @@ import (
 )
 
 // Often returns how many times a rule does something that must leave nothing
-// behind: 64, or 16 with -short and in Kit.Broken. Whatever else goes on in the
-// test's process may open things too, but hardly half as many.
+// behind: 64, or 16 with -short and in Kit.Broken. Other code in the test's process may
+// open things too, but hardly half as many.
 func Often() int {
 	if testing.Short() || trying.Load() > 0 {
 		return 16
@@ -28,9 +27,8 @@ func Often() int {
 // trying is how many calls of Kit.Broken there are.
 var trying atomic.Int64
 
-// Leaves calls do so many times, and makes sure that it leaves no descriptor and
-// no goroutine behind: fewer than half as many. What is about to end has
-// patience to do so.
+// Leaves calls do so many times, and makes sure that it leaves no descriptor and no
+// goroutine behind: fewer than half as many. It waits up to patience for them to end.
 func Leaves(patience time.Duration, times int, do func() error) error {
 	defer holdCollector()()
 	before, label := openDescriptors(), NewLabel()
@@ -71,8 +69,8 @@ func Descriptors(patience time.Duration, times int, name string, all func() erro
 	return fmt.Errorf("after %d %s there are %d descriptors more", times, name, more)
 }
 
-// collector is the garbage collector: it closes a file that nobody has closed,
-// of anything in this process, which must not happen between two counts.
+// collector is the garbage collector. It closes files that no code of this process has
+// closed, which must not happen between two counts.
 var collector struct {
 	sync.Mutex
 	holds   int
@@ -98,19 +96,9 @@ func holdCollector() (release func()) {
 	}
 }
 
-// openDescriptors counts this process's, where the system can tell; else it
-// returns 0.
-func openDescriptors() int {
-	entries, err := os.ReadDir(descriptorDir)
-	if err != nil {
-		return 0
-	}
-	return len(entries)
-}
-
-// A Label marks goroutines. A goroutine inherits the label of the one that
-// started it, unless it gets other labels from package pprof: so those of a rule
-// are told apart from those of other tests.
+// A Label marks goroutines. A goroutine inherits the label of the goroutine that started
+// it, unless it gets other labels from package pprof. So the kit can tell a rule's
+// goroutines from those of other tests.
 type Label string
 
 const labelKey = "conformance"

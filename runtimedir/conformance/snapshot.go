@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -38,28 +37,24 @@ var patience = 2 * Soon
 // others.
 type Snapshot struct{ goroutines, descriptors []thing }
 
-// A thing is a goroutine or a descriptor. An id is not used again while it is
-// there.
-type thing struct{ id, says string }
-
 // Take takes a snapshot.
 func Take() *Snapshot { return &Snapshot{goroutines(), descriptors()} }
 
-// Left returns what is there now and was not when s was taken, an item each, but
-// for items in which one of except occurs. What is about to go away has patience
-// to do so.
+// Left returns what is there now and was not when s was taken, an item each, except for
+// items in which one of except occurs. Left waits up to patience for the items to go
+// away.
 func (s *Snapshot) Left(patience time.Duration, except ...string) []string {
 	left := s.Descriptors(patience, except...)
 	return append(left, s.Goroutines(patience, except...)...)
 }
 
-// Descriptors is Left for these alone.
+// Descriptors is Left for descriptors alone.
 func (s *Snapshot) Descriptors(patience time.Duration, except ...string) []string {
 	return left(patience, descriptors, s.descriptors, except)
 }
 
-// Goroutines is Left for these alone, without the one that calls it. They have
-// half a second at least: one that was joined may have to take its last step.
+// Goroutines is Left for goroutines alone, without the calling one. It waits at least
+// half a second: a goroutine that was joined may have to take its last step.
 func (s *Snapshot) Goroutines(patience time.Duration, except ...string) []string {
 	return left(max(patience, Soon/10), goroutines, s.goroutines, except)
 }
@@ -96,31 +91,6 @@ func goroutines() (found []thing) {
 		id, _, _ := strings.Cut(text, " [")
 		if !slices.ContainsFunc(kept, func(part string) bool { return strings.Contains(text, part) }) {
 			found = append(found, thing{id, text})
-		}
-	}
-	return found
-}
-
-// descriptorDir lists the open descriptors, on systems that have it.
-const descriptorDir = "/dev/fd"
-
-// descriptors returns a thing for each, without those that the runtime opens once
-// and keeps.
-func descriptors() (found []thing) {
-	entries, err := os.ReadDir(descriptorDir)
-	if err != nil {
-		return nil
-	}
-	for _, e := range entries {
-		text := "descriptor " + e.Name()
-		to, err := os.Readlink(filepath.Join(descriptorDir, e.Name()))
-		if err == nil { // else it is the directory's own, or no link on this system
-			text += " → " + to
-		} else if runtime.GOOS == "linux" {
-			continue
-		}
-		if to != "anon_inode:[eventpoll]" && to != "anon_inode:[eventfd]" {
-			found = append(found, thing{text, text})
 		}
 	}
 	return found

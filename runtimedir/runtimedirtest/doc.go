@@ -9,14 +9,14 @@
 //		})
 //	}
 //
-// Each rule is a subtest that gets a Resolver of its own. One that is broken
-// fails with what was seen, and with the rule in words:
+// Each rule is a subtest that gets a Resolver of its own. The subtest of a broken rule
+// fails with what the kit saw, and with the rule in words:
 //
 //	--- FAIL: TestMyResolver/private
 //	    /srv/pods/web has mode drwxr-xr-x, want drwx------
 //	        The rule: Only the current user may enter the directory.
 //
-// A rule that cannot be kept on purpose is left out by name:
+// If a Resolver breaks a rule on purpose, leave the rule out by name:
 //
 //	go test -skip '^TestMyResolver$/^narrows$' ./myresolver
 //
@@ -24,18 +24,18 @@
 //
 // It does what others may have done: it replaces a pod's directory by a
 // symbolic link, opens the base to everybody, moves it aside, and puts it back.
-// So each Resolver should have a base of its own, below t.TempDir; one that is
-// found through the environment gets it by t.Setenv.
+// So each Resolver should have a base of its own, below t.TempDir. Set the base with
+// t.Setenv if the Resolver finds it through the environment.
 //
-// What only root can do (give a directory to somebody else) is tried as root,
-// and otherwise the rule is skipped with that reason. Owners and modes are not
-// looked at on systems that have none.
+// Only root can give a directory to another user. As another user the kit skips the
+// rule, with that reason. It does not look at owners and modes on systems that have
+// none.
 //
 // # Names
 //
-// The kit's pods are called as anybody's might be: "web", "my pod", "grüße". A
-// Resolver may refuse more than [runtimedir.ValidateName] does, and one whose
-// names have a form of their own is wrapped for the test:
+// The kit's pods have ordinary names: "web", "my pod", "grüße". A Resolver may refuse
+// more than [runtimedir.ValidateName] does. If its names have a form of their own, wrap
+// it for the test:
 //
 //	runtimedir.ResolverFunc(func(ctx context.Context, name string) (string, error) {
 //		return tenants.RuntimeDir(ctx, "acme@"+name)

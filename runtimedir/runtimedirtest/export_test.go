@@ -13,3 +13,15 @@ func Broken(t *testing.T, newResolver func(t *testing.T) runtimedir.Resolver, on
 	broken, _ := kit.Broken(t, conformance.InBubble(checks(newResolver)), only...)
 	return broken
 }
+
+// LetOthersIn lets everybody do everything in a directory.
+func LetOthersIn(path string) error {
+	_, err := letOthersIn(path)
+	return err
+}
+
+// MayOthersIn reports whether others may do anything in a directory of ours.
+func MayOthersIn(path string) bool { return checkPrivate(path) != nil }
+
+// Link makes a symbolic link, as the rules do.
+func Link(to, path string) error { return link(to, path) }

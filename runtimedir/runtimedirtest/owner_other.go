@@ -1,11 +1,23 @@
-//go:build !unix
+//go:build !unix && !windows
 
 package runtimedirtest
 
-import "io/fs"
+import (
+	"io/fs"
+
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
+)
 
 // modeMatters says whether permission bits mean anything on this system.
 const modeMatters = false
 
 // checkOwner cannot tell here whose a file is.
 func checkOwner(string, fs.FileInfo) error { return nil }
+
+// checkWriters cannot tell here who may write to a directory.
+func checkWriters(string, fs.FileInfo) error { return nil }
+
+// letOthersIn cannot do so.
+func letOthersIn(string) (restore func(), err error) {
+	return nil, conformance.Inapplicable("permission bits mean nothing on this system")
+}

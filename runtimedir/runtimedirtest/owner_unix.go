@@ -19,3 +19,21 @@ func checkOwner(path string, fi fs.FileInfo) error {
 	}
 	return nil
 }
+
+// checkWriters makes sure that others may not write to the directory at path, whose Stat is
+// fi.
+func checkWriters(path string, fi fs.FileInfo) error {
+	if fi.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("%s has mode %v", path, fi.Mode())
+	}
+	return nil
+}
+
+// letOthersIn lets everybody do everything in the directory at path, until restore.
+func letOthersIn(path string) (restore func(), err error) {
+	before, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	return func() { os.Chmod(path, before.Mode().Perm()) }, os.Chmod(path, 0o777)
+}

@@ -48,7 +48,7 @@ func checkPrivate(dir string) error {
 }
 
 func narrows(s *subject, dir string) error {
-	if err := os.Chmod(dir, 0o777); err != nil {
+	if _, err := letOthersIn(dir); err != nil {
 		return err
 	}
 	return s.refusesOr(checkPrivate, runtimedir.ErrInsecure)
@@ -78,7 +78,7 @@ func alike() []string {
 		strings.Repeat("n", runtimedir.MaxName-1) + "2",
 		strings.Repeat("n", runtimedir.MaxName-1),
 	}
-	if runtime.GOOS != "darwin" && runtime.GOOS != "windows" { // whose file systems take them for one
+	if runtime.GOOS != "darwin" { // whose file systems take them for one
 		names = append(names, "Web", "WEB", "we\u0301b")
 	}
 	return names

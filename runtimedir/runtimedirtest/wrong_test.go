@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/runtimedir"
+	"github.com/podlaunch/podlaunch/runtimedir/runtimedirtest"
 )
 
 // A bent is a Dir that does one thing otherwise. Each of the functions may be
@@ -92,17 +93,19 @@ var wrongs = []struct {
 			_, before := os.Lstat(b.path(name))
 			dir, err := right(ctx, name)
 			if errors.Is(before, fs.ErrNotExist) && err == nil {
-				err = os.Chmod(dir, 0o755)
+				err = runtimedirtest.LetOthersIn(dir)
 			}
 			return dir, err
 		}
 	}},
 	{"private when made, and never again", "narrows", func(_ *testing.T, b *bent) {
 		b.resolve = func(ctx context.Context, name string, right runtimedir.ResolverFunc) (string, error) {
-			fi, before := os.Lstat(b.path(name))
+			path := b.path(name)
+			fi, before := os.Lstat(path)
+			open := before == nil && fi.IsDir() && runtimedirtest.MayOthersIn(path)
 			dir, err := right(ctx, name)
-			if before == nil && err == nil {
-				err = os.Chmod(dir, fi.Mode().Perm())
+			if open && err == nil {
+				err = runtimedirtest.LetOthersIn(dir)
 			}
 			return dir, err
 		}
@@ -254,10 +257,11 @@ var wrongs = []struct {
 	}},
 	{"the base is not looked at", "open-base", func(_ *testing.T, b *bent) {
 		b.resolve = func(ctx context.Context, name string, right runtimedir.ResolverFunc) (string, error) {
-			fi, before := os.Stat(string(b.base))
+			_, before := os.Stat(string(b.base))
+			open := before == nil && runtimedirtest.MayOthersIn(string(b.base))
 			dir, err := right(ctx, name)
-			if before == nil && err == nil {
-				err = os.Chmod(string(b.base), fi.Mode().Perm())
+			if open && (err == nil || errors.Is(err, runtimedir.ErrInsecure)) {
+				dir, err = b.path(name), runtimedirtest.LetOthersIn(string(b.base))
 			}
 			return dir, err
 		}
