@@ -25,29 +25,44 @@ const DefaultName = "stderr.log"
 var ErrNotRegular = errors.New("not a regular file")
 
 // File is a log that is a file in the pod's runtime directory. The zero value
-// is ready to use. A File is never changed by use, and any number of launches
-// may share one.
+// is ready to use. Use does not change a File, and any number of launches may
+// share one.
 //
 // Every launch gets a file of its own: mode 0600, opened for appending, a new
-// inode, so that an earlier pod of the name that is still writing does not
-// write into it. The file of the launch before is kept with ".1" appended; one
-// older than that is gone.
+// inode. So an earlier pod of the name that still writes does not write into it.
+// The file of the launch before is kept with ".1" appended; older files are gone.
 //
-// The log is read through a descriptor that was opened with it, so a log that
-// the pod deletes, renames or replaces is still read to its end. When the pod
-// truncates it, reading goes on at the new beginning, and what had been written
-// and not yet read is lost. A truncated file is known by being shorter than what
-// was read of it: one that has grown past that again before it is looked at is
-// read on from there. After ctx is done, [Log.Follow]'s readers deliver what the
-// file held at that moment.
+// Readers read through a descriptor that was opened with the log, so they read a
+// log that the pod deletes, renames or replaces to its end. When the pod truncates
+// the log, reading goes on at the new beginning, and output that no reader had read
+// yet is lost. Truncation is detected by size: a file that is truncated and grows
+// past the read offset between two reads is read on from that offset. After ctx is
+// done, [Log.Follow]'s readers deliver what the file held at that moment.
 type File struct {
 	// Name of the file, without a directory. Empty means [DefaultName].
 	Name string
 
+	// Keep, if positive, bounds the log: the last Keep bytes stay, and older bytes are
+	// freed in place while the pod goes on writing. The file's size and every offset stay.
+	// The file may hold more than Keep bytes, for freeing comes late: an eighth of Keep,
+	// at least 64 KiB, and what the pod writes meanwhile. Zero keeps all.
+	//
+	// Two programs free a log's bytes: the launcher's, from when the pod is ready until the
+	// program ends or releases it ([Log.Tend]), and a program that reads the log by [File.Refollow] and may write to
+	// it. Each keeps what its own readers of the same Log have not read yet, so a slow
+	// reader delays the freeing. A reader that comes to freed bytes leaves them out, and
+	// counts them ([Lossy]); it never returns NULs for them. It leaves out a hole that the
+	// pod made itself, as by ftruncate(2), in the same way.
+	//
+	// Open fails where the filesystem cannot free bytes in place, and on systems other
+	// than Linux. The error wraps [errors.ErrUnsupported].
+	Keep int64
+
 	// Poll, if positive, makes followers look at the file at this interval
 	// instead of waiting for the system to tell of changes. For filesystems
 	// that tell nothing, such as NFS when another machine writes. Zero is
-	// right for everything else.
+	// right for everything else. On Windows zero polls too, at an interval that grows
+	// with the silence of the log, up to 50 ms.
 	Poll time.Duration
 }
 
@@ -70,6 +85,9 @@ func (f File) Open(ctx context.Context, launch Launch) (*Log, error) {
 		// The next launch could not keep it.
 		return nil, fmt.Errorf("log file name %.32q…: it has %d bytes, the limit is %d", name, len(name), limit)
 	}
+	if err := checkKeep(f.Keep); err != nil {
+		return nil, err
+	}
 	root := launch.Root
 	if root == nil {
 		var err error
@@ -85,7 +103,16 @@ func (f File) Open(ctx context.Context, launch Launch) (*Log, error) {
 	}
 	file := newFollowed(r, f.Poll)
 	release := sync.OnceValue(func() error { return file.release(nil) })
-	return &Log{Sink: sink, Path: path, Follow: file.follow, Close: release}, nil
+	log := &Log{Sink: sink, Path: path, Follow: file.follow, Close: release}
+	if f.Keep > 0 {
+		if file.freer, err = newFreer(sink, f.Keep); err != nil {
+			sink.Close()
+			release()
+			return nil, fmt.Errorf("open the log %q: %w", path, err)
+		}
+		log.Tend = file.tend
+	}
+	return log, nil
 }
 
 // openDir opens the directory dir, and none that a symbolic link in its place
@@ -118,24 +145,27 @@ func openDir(dir string) (*os.Root, error) {
 var errOutrun = errors.New("other launches kept replacing it while it was being opened")
 
 // create makes the file name below root and opens it twice, for writing and
-// for reading, after keeping the one that was there.
+// for reading. It keeps the file that was there first.
 func create(root *os.Root, name string) (w, r *os.File, err error) {
 	// Launches of one name may be here at the same time; each creates its own
-	// file, and neither ever opens the other's. Whoever loses a round keeps the
-	// winner's file and tries again.
+	// file, and neither ever opens the other's. The launch that loses a round keeps
+	// the winner's file and tries again.
 	for range 1000 {
 		if err := keep(root, name); err != nil {
 			return nil, nil, err
 		}
 		// O_EXCL does not follow a symbolic link either (open(2)).
-		w, err = root.OpenFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
+		w, err = root.OpenFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL|nonblock, 0o600)
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
 		if err != nil {
 			return nil, nil, err
 		}
-		if r, err = reopen(root, name, w); err == nil {
+		if err = block(w); err == nil {
+			r, err = reopen(root, name, w)
+		}
+		if err == nil {
 			return w, r, nil
 		}
 		w.Close()
@@ -162,7 +192,7 @@ func keep(root *os.Root, name string) error {
 			return err
 		}
 	}
-	if err := root.Rename(name, name+kept); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := replace(root, name, name+kept); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
@@ -179,8 +181,8 @@ func TestFileOpenFails(t *testing.T) {
 	})
 }
 
-// B15, B16: whatever stands where a log or the one before it should be, and is
-// no ordinary file, is told and left as it is, at once.
+// B15, B16: if something other than an ordinary file stands where the log or the
+// log before it should be, Open names it at once and leaves it as it is.
 func TestFileNotRegular(t *testing.T) {
 	for _, c := range []struct {
 		name, told string
@@ -294,7 +296,7 @@ func TestFileHardLink(t *testing.T) {
 	}
 }
 
-// B19: mode 0600, whatever the umask.
+// B19: the mode is 0600 under any umask.
 func TestFileMode(t *testing.T) {
 	for _, umask := range []string{"000", "022", "0777"} {
 		if out, err := child(t, "umask", umask, t.TempDir()).CombinedOutput(); err != nil {
@@ -346,7 +348,7 @@ func TestFileSink(t *testing.T) {
 }
 
 // D13: any number of launches may open one directory at the same time. Each
-// gets a log of its own, which it reads back, and of which nothing is lost.
+// gets a log of its own, and reads back all of it.
 func TestFileOpenAtOnce(t *testing.T) {
 	leavesNothing(t)
 	for range 20 {
@@ -383,8 +385,8 @@ func TestFileOpenAtOnce(t *testing.T) {
 	}
 }
 
-// B14, B18: the directory is not one that a symbolic link in its place leads to;
-// where it is open already, it does not matter what stands there.
+// B14, B18: Open does not follow a symbolic link in the directory's place. Where the
+// directory is open already, it does not matter what stands there.
 func TestFileDirectory(t *testing.T) {
 	leavesNothing(t)
 	dir, victim := filepath.Join(t.TempDir(), "dir"), t.TempDir()
@@ -427,5 +429,14 @@ func TestFollowOfALink(t *testing.T) {
 	r, err := logsource.Follow(t.Context(), filepath.Join(dir, "link"), true)
 	if r != nil || !errors.Is(err, logsource.ErrNotRegular) || !strings.Contains(err.Error(), "symbolic link") {
 		t.Errorf("Follow returned %v, %v, want %v", r, err, logsource.ErrNotRegular)
+	}
+}
+
+// What a pod inherits as its stderr appends, blocks, and does nothing else.
+func TestSinkFlags(t *testing.T) {
+	log := opened(t, logsource.File{}, t.TempDir())
+	flags, err := unix.FcntlInt(log.Sink.Fd(), unix.F_GETFL, 0)
+	if got := flags & (unix.O_ACCMODE | unix.O_APPEND | unix.O_NONBLOCK | unix.O_ASYNC | unix.O_SYNC); err != nil || got != unix.O_WRONLY|unix.O_APPEND {
+		t.Errorf("its flags are %#o (%v), want %#o", got, err, unix.O_WRONLY|unix.O_APPEND)
 	}
 }

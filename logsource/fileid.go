@@ -2,12 +2,12 @@ package logsource
 
 import "os"
 
-// A FileID tells a file from every other one, also from a later one with its path, or
-// with its inode. The zero FileID is that of no file. Two that are equal are of one file.
+// A FileID tells a file from every other file, also from a later file with its path or
+// its inode. The zero FileID is that of no file. Equal FileIDs are of one file.
 //
 // On Linux it holds the time at which the file was made, for some filesystems (ext4)
-// give the inode of a file that was removed to the next one that is made. Where the
-// system does not tell that time, such a file has the same FileID.
+// give the inode of a removed file to the next new file. Where the system does not
+// report that time, the new file has the same FileID.
 type FileID struct {
 	dev, ino uint64
 	born     int64 // in ns since 1970; 0: not known

@@ -6,15 +6,20 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 const (
-	// safetyPoll is how often a follower looks at a file of which it is told
-	// every change, in case the filesystem does not tell.
+	// safetyPoll is how often a follower looks at a file that has a watch, in case
+	// the filesystem reports no events.
 	safetyPoll = time.Second
+
+	// soloTime is how long a reader keeps its solo: as long as most launches take.
+	soloTime = 2 * time.Second
 
 	// A follower without a watcher looks again after firstPoll, then ever more
 	// rarely up to lastPoll, until there is something new.
@@ -22,18 +27,24 @@ const (
 	lastPoll  = 50 * time.Millisecond
 )
 
-// A followed is a file that is being written, and those who read it. All of
-// them read through one descriptor, each at its own offset, so that a name
-// which no longer leads to the file does not matter, and a reader costs no
-// descriptor.
+// A followed is a file that is being written, and its readers. All of them read
+// through one descriptor, each at its own offset. Therefore the name may lead to
+// another file, or to none, and a reader costs no descriptor.
 type followed struct {
 	file *os.File
 	poll time.Duration // File.Poll
+
+	freer *freer // nil: nothing is freed. Its free is called with mu
 
 	mu     sync.Mutex
 	owners int    // the Log, and each reader; the last one closes file
 	closed bool   // the Log's share is given up, and with it follow
 	watch  *watch // nil: nobody has read yet, or there is nothing to be had but polling
+
+	// solo is the watch of one reader, alone, which waits on it by itself. It is nil if
+	// there was none to be had, and of is nil while it is nobody's.
+	solo *solo
+	of   *reader
 
 	// The watcher's goroutine takes wakeMu, and so nobody may hold it while
 	// calling the watcher. Where both are held, mu was taken first.
@@ -47,14 +58,15 @@ func newFollowed(file *os.File, poll time.Duration) *followed {
 
 // follow is the Log's Follow.
 func (f *followed) follow(ctx context.Context) (io.ReadCloser, error) {
-	r, err := f.newReader(ctx)
+	r, err := f.newReader(ctx, true)
 	if err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-func (f *followed) newReader(ctx context.Context) (*reader, error) {
+// newReader returns a reader. If alone it may have a solo, and is woken by Read alone.
+func (f *followed) newReader(ctx context.Context, alone bool) (*reader, error) {
 	file, err := newReading(f.file)
 	if err != nil {
 		return nil, err
@@ -68,19 +80,59 @@ func (f *followed) newReader(ctx context.Context) (*reader, error) {
 	f.owners++
 	f.wakeMu.Lock()
 	f.readers[r] = struct{}{}
-	first := len(f.readers) == 1
 	f.wakeMu.Unlock()
-	if first && f.watch == nil && f.poll <= 0 {
-		f.watch = watchers.add(f.file, f.changed)
+	if f.poll > 0 || f.watch != nil {
+		return r, nil
+	}
+	if alone && f.solo == nil && len(f.readers) == 1 {
+		f.solo = solos.take(f.file)
+	}
+	if alone && f.solo != nil && f.of == nil {
+		f.of, r.solo = r, f.solo
+	} else {
+		f.share()
 	}
 	return r, nil
 }
 
+// share makes the common watcher wake the readers. It asks the watcher once, for the
+// first of them, also if the watcher fails. The caller holds mu.
+func (f *followed) share() {
+	sharing := len(f.readers)
+	if f.of != nil {
+		sharing--
+	}
+	if sharing == 1 {
+		f.watch = watchers.add(f.file, f.changed)
+	}
+}
+
+// dropSolo takes the solo from r, which has one: from now on the common watcher wakes r.
+// r has to look once more.
+func (f *followed) dropSolo(r *reader) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	solos.give(f.solo)
+	f.solo, f.of, r.solo = nil, nil, nil
+	if f.watch == nil {
+		f.share()
+	}
+}
+
+// soloOf returns the solo that r waits on, or nil.
+func (f *followed) soloOf(r *reader) *solo {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.of != r {
+		return nil
+	}
+	return f.solo
+}
+
 // release gives up one share in the file: the Log's, with r nil, or r's. The watch
-// outlasts the readers, for to end it takes two wakes: of the watcher, to which
-// the kernel tells that, and of whoever polls, because of the timer that closes an
-// idle watcher. A launch should not have to wait for that between the ready line
-// and the dial.
+// outlasts the readers, because removing a watch wakes both the watcher goroutine and
+// the poller (it arms the timer that closes an idle watcher). A launch should not have
+// to wait for that between the ready line and the dial.
 func (f *followed) release(r *reader) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -88,12 +140,23 @@ func (f *followed) release(r *reader) error {
 	f.wakeMu.Lock()
 	delete(f.readers, r)
 	f.wakeMu.Unlock()
+	if r != nil && f.of == r {
+		f.solo.join() // or it might take a change from the next reader
+		f.of = nil
+	}
 	if f.owners--; f.owners > 0 {
 		return nil
+	}
+	if f.solo != nil {
+		solos.give(f.solo)
+		f.solo = nil
 	}
 	if f.watch != nil {
 		f.watch.stop()
 		f.watch = nil
+	}
+	if f.freer != nil {
+		f.freer.file.Close()
 	}
 	return f.file.Close()
 }
@@ -108,6 +171,24 @@ func (f *followed) changed() {
 		default: // it has been told already
 		}
 	}
+}
+
+// free frees what is older than File.Keep says, except what one of the readers has not
+// read yet.
+func (f *followed) free() error {
+	fi, err := f.file.Stat()
+	if err != nil {
+		return err
+	}
+	read := int64(math.MaxInt64)
+	f.wakeMu.Lock()
+	for r := range f.readers {
+		read = min(read, r.read.Load())
+	}
+	f.wakeMu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.freer.free(fi.Size(), read)
 }
 
 // interval returns how long a reader waits at most before it looks again;
@@ -131,28 +212,59 @@ func (f *followed) interval(looked int) time.Duration {
 	return min(firstPoll<<min(looked, 16), lastPoll)
 }
 
-// A reader is one follower. It has no goroutine: whoever reads does the
-// waiting.
+// A reader is one follower. It has no goroutine: the goroutine that calls Read waits.
 type reader struct {
 	from   *followed
 	file   *reading
 	ctx    context.Context
+	solo   *solo         // what it waits on; nil: wake
+	waits  time.Time     // since when, on a solo
 	wake   chan struct{} // capacity 1: a change since the last look
 	closed chan struct{}
 	once   sync.Once // of Close
+
+	read  atomic.Int64 // what lies before it is not needed; good if there is a freer
+	tried int64        // where freeing was tried last
+	lost  atomic.Int64 // bytes that were gone
 
 	offset int64
 	ending bool  // ctx is done
 	end    int64 // what the file held then, if ending
 }
 
-var _ Skipper = (*reader)(nil)
+var (
+	_ Skipper   = (*reader)(nil)
+	_ io.Seeker = (*reader)(nil)
+	_ Lossy     = (*reader)(nil)
+)
 
 // SkipToLast implements [Skipper].
 func (r *reader) SkipToLast(n int64) error {
 	size, err := r.size()
 	r.offset = max(0, size-n)
 	return err
+}
+
+// Seek implements [io.Seeker]. It fails for a place that the file does not have now.
+func (r *reader) Seek(offset int64, whence int) (int64, error) {
+	if offset == 0 && whence == io.SeekCurrent {
+		return r.offset, nil
+	}
+	size, err := r.size()
+	if err != nil {
+		return 0, err
+	}
+	switch whence {
+	case io.SeekCurrent:
+		offset += r.offset
+	case io.SeekEnd:
+		offset += size
+	}
+	if offset < 0 || offset > size {
+		return 0, &fs.PathError{Op: "seek", Path: r.from.file.Name(), Err: fmt.Errorf("%w: there is no byte %d, it has %d", fs.ErrInvalid, offset, size)}
+	}
+	r.offset = offset
+	return offset, nil
 }
 
 // Read implements the contract of Log.Follow.
@@ -168,6 +280,7 @@ func (r *reader) Read(p []byte) (int, error) {
 		}
 		n, err := r.readOnce(p)
 		if n > 0 || len(p) == 0 {
+			r.noteRead()
 			return n, nil
 		}
 		if err != nil {
@@ -182,7 +295,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	}
 }
 
-// noticeEnd looks once whether ctx is done, and then fixes where the file ends.
+// noticeEnd looks once whether ctx is done. If it is, noticeEnd fixes where the file ends.
 func (r *reader) noticeEnd() error {
 	if r.ending || r.ctx.Err() == nil {
 		return nil
@@ -202,6 +315,11 @@ func (r *reader) readOnce(p []byte) (int, error) {
 			p = p[:max(0, min(int64(len(p)), r.end-r.offset))]
 		}
 		n, err := r.file.at(p, r.offset)
+		if n > 0 {
+			if n, err = r.beforeHole(p[:n]); n == 0 && err == nil {
+				continue
+			}
+		}
 		r.offset += int64(n)
 		if n > 0 || !errors.Is(err, io.EOF) {
 			return n, err
@@ -215,6 +333,40 @@ func (r *reader) readOnce(p []byte) (int, error) {
 		}
 	}
 }
+
+// beforeHole returns how much of p, which was read at r.offset, comes before a hole. If
+// p begins with the hole, r goes to the hole's end.
+func (r *reader) beforeHole(p []byte) (int, error) {
+	data, next, err := holeIn(r.from.file, p, r.offset)
+	if err != nil || data > 0 {
+		return int(data), err
+	}
+	if r.ending {
+		next = min(next, r.end)
+	}
+	if next > r.offset {
+		r.lost.Add(next - r.offset)
+		r.offset = next
+	}
+	return 0, nil
+}
+
+// noteRead notes how far r has read, and frees what no reader needs any more. It ignores
+// an error, for the bytes that were read are good; Tend reports it.
+func (r *reader) noteRead() {
+	f := r.from
+	if f.freer == nil {
+		return
+	}
+	r.read.Store(r.offset)
+	if r.offset-r.tried >= f.freer.due() || r.offset < r.tried {
+		r.tried = r.offset
+		_ = f.free()
+	}
+}
+
+// Lost implements [Lossy].
+func (r *reader) Lost() int64 { return r.lost.Load() }
 
 // size returns the file's size, and goes back to the start if the file was
 // truncated.
@@ -233,6 +385,15 @@ func (r *reader) size() (int64, error) {
 
 // wait returns when the file may have changed, or ctx is done.
 func (r *reader) wait(looked int) error {
+	if r.solo != nil {
+		if r.waits.IsZero() {
+			r.waits = time.Now()
+		}
+		if r.solo.wait(r.ctx, r.closed, safetyPoll) || time.Since(r.waits) > soloTime {
+			r.from.dropSolo(r)
+		}
+		return nil
+	}
 	timer := time.NewTimer(r.from.interval(looked))
 	defer timer.Stop()
 	select {
@@ -251,6 +412,9 @@ func (r *reader) Close() error {
 	err := fs.ErrClosed
 	r.once.Do(func() {
 		close(r.closed)
+		if solo := r.from.soloOf(r); solo != nil {
+			solo.interrupt()
+		}
 		err = r.from.release(r)
 	})
 	return err

@@ -188,8 +188,8 @@ func TestFollowEnd(t *testing.T) {
 	}
 }
 
-// A reader that waits when the context ends is told, and so is one that was
-// made after that.
+// The end of the context wakes a reader that waits. A reader that is made after that
+// ends too.
 func TestFollowEndWhileWaiting(t *testing.T) {
 	leavesNothing(t)
 	log := opened(t, logsource.File{}, t.TempDir())
@@ -225,8 +225,8 @@ func TestFollowEndIsFinal(t *testing.T) {
 	r.mustEnd("", errTest)
 }
 
-// C22 to C25: what the pod does to its log while it is being read. Each fault
-// strikes a reader that has read everything, and one that is behind.
+// C22 to C25: what the pod does to its log while readers read it. Each fault strikes
+// a reader that has read everything, and a reader that is behind.
 func TestFollowFaults(t *testing.T) {
 	before := strings.Repeat("0123456789abcde\n", 1<<20/16+1000) // more than 1 MiB
 	for _, c := range []struct {
@@ -429,9 +429,9 @@ func TestFollowPoll(t *testing.T) {
 	r.mustEnd("end", errTest)
 }
 
-// One watcher serves all logs of the program. (That it goes away is checked in
+// One watcher serves all logs of the program, and two more those that are alone. (That it goes away is checked in
 // TestMain, and in the package's internal tests.)
-func TestFollowOneWatcher(t *testing.T) {
+func TestFollowFewWatchers(t *testing.T) {
 	leavesNothing(t)
 	var followers []follower
 	var logs []*logsource.Log
@@ -440,12 +440,13 @@ func TestFollowOneWatcher(t *testing.T) {
 		logs = append(logs, log)
 		followers = append(followers, follow(t, t.Context(), log), follow(t, t.Context(), log))
 	}
+	const most = 3
 	n := watchDescriptors()
-	for end := time.Now().Add(ample); n != 1 && time.Now().Before(end); n = watchDescriptors() {
+	for end := time.Now().Add(ample); n > most && time.Now().Before(end); n = watchDescriptors() {
 		time.Sleep(time.Millisecond) // that of an earlier test is being closed
 	}
-	if n != 1 {
-		t.Errorf("%d watchers for %d logs, want 1", n, len(logs))
+	if n < 1 || n > most {
+		t.Errorf("%d watchers for %d logs, want 1 to %d", n, len(logs), most)
 	}
 	for i, log := range logs {
 		put(t, log, fmt.Sprint("log ", i))

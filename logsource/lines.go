@@ -25,21 +25,30 @@ const (
 
 // Lines frames what r delivers. For each complete line it yields the line
 // without its ending (LF, or CR LF) and a nil error. Then, exactly once and
-// last, it yields what r had delivered after the last newline (often nothing)
+// last, it yields what r delivered after the last newline (often nothing)
 // together with the error that ended r, io.EOF included: an unterminated end
-// cannot be mistaken for a line. If the caller stops before that, nothing more
-// is read.
+// cannot be mistaken for a line. If the caller stops before that, Lines reads
+// nothing more.
 //
-// A line may hold any bytes. One of length [MaxLine] was cut: the rest of it,
-// up to its newline, was read and dropped, and the next line is intact.
-// A slice that was yielded is valid until the next one. The memory used is
-// constant, whatever r delivers, and no line allocates.
-func Lines(r io.Reader) iter.Seq2[[]byte, error] {
+// A line may hold any bytes. A line longer than [MaxLine] ends at the last CR among
+// its first MaxLine bytes, for a progress bar draws itself anew after each CR. Without a CR
+// there it has the length MaxLine: Lines reads and drops the rest of it, up to the next CR
+// or newline. What follows is intact.
+// A yielded slice is valid until the next one. The memory used is constant for
+// any input, and no line allocates.
+func Lines(r io.Reader) iter.Seq2[[]byte, error] { return LinesAt(r, new(int64)) }
+
+// LinesAt is [Lines], and sets *end before each line that it yields: to the number of
+// bytes that r delivered up to the end of that line, its newline or CR included. The
+// unterminated end leaves *end as it is.
+func LinesAt(r io.Reader, end *int64) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		f := framer{buf: make([]byte, firstRead)}
+		total := int64(0)
 		for idle := 0; ; {
 			n, err := r.Read(f.space())
 			if n > 0 {
+				total += int64(n)
 				f.end += n
 				f.filled = f.end == len(f.buf)
 				idle = 0
@@ -51,6 +60,7 @@ func Lines(r io.Reader) iter.Seq2[[]byte, error] {
 				if !ok {
 					break
 				}
+				*end = total - int64(f.end-f.start)
 				if !yield(line, nil) {
 					return
 				}
@@ -68,7 +78,8 @@ func Lines(r io.Reader) iter.Seq2[[]byte, error] {
 type framer struct {
 	buf                 []byte
 	start, scanned, end int
-	overlong            bool // buf[start:end] is the head of a line whose tail is being dropped
+	torn                bool // buf[start:end] follows a CR at which a line was torn that is too long
+	cut                 bool // buf[start:] is the head of a line without a CR, whose tail is dropped
 	filled              bool // the last read had no room to spare, so a larger one may pay
 }
 
@@ -92,26 +103,59 @@ func (f *framer) space() []byte {
 
 // next takes the next complete line out of the buffer.
 func (f *framer) next() ([]byte, bool) {
-	i := bytes.IndexByte(f.buf[f.scanned:f.end], '\n')
-	if i < 0 {
-		f.scanned = f.end
-		if head := f.start + MaxLine; f.end > head {
-			f.overlong = true
-			f.end, f.scanned = head, head
+	for {
+		known, complete := f.end, false // no newline lies in buf[start:known]
+		if i := bytes.IndexByte(f.buf[f.scanned:f.end], '\n'); i >= 0 {
+			known, complete = f.scanned+i, true
 		}
+		content := known // without a CR that ends the line, or may turn out to
+		if content > f.start && f.buf[content-1] == '\r' {
+			content--
+		}
+		if content > f.start+MaxLine {
+			return f.tear(content, known, complete)
+		}
+		if !complete {
+			f.scanned = f.end
+			return nil, false
+		}
+		line := f.buf[f.start:content]
+		f.start, f.scanned, f.cut = known+1, known+1, false
+		if !f.torn {
+			return line, true
+		}
+		f.torn = false
+		if line = bytes.TrimRight(line, "\r"); len(line) > 0 {
+			return line, true
+		}
+	}
+}
+
+// tear takes what comes before a CR out of a line that is too long, buf[start:content]. A
+// line without one loses its tail.
+func (f *framer) tear(content, known int, complete bool) ([]byte, bool) {
+	head := f.start + MaxLine
+	end, from := -1, 0
+	if !f.cut {
+		end = bytes.LastIndexByte(f.buf[f.start:head], '\r')
+	}
+	if end >= 0 {
+		end += f.start
+		from = end + 1
+	} else if i := bytes.IndexByte(f.buf[head:content], '\r'); i >= 0 {
+		end, from = head, head+i+1
+	} else if complete {
+		line := f.buf[f.start:head]
+		f.start, f.scanned, f.torn, f.cut = known+1, known+1, false, false
+		return line, true
+	} else {
+		f.end = head + copy(f.buf[head:], f.buf[content:known])
+		f.scanned, f.cut = f.end, true
 		return nil, false
 	}
-	line := f.buf[f.start : f.scanned+i]
-	f.start = f.scanned + i + 1
-	f.scanned = f.start
-	if f.overlong {
-		f.overlong = false
-		return line[:MaxLine], true
-	}
-	if n := len(line); n > 0 && line[n-1] == '\r' {
-		line = line[:n-1]
-	}
-	return cut(line), true
+	line := f.buf[f.start:end]
+	f.start, f.scanned, f.torn, f.cut = from, from, true, false
+	return line, true
 }
 
 // rest returns what follows the last newline.

@@ -54,20 +54,45 @@ func oracle(data []byte, err error) framed {
 	f := framed{Err: err}
 	pieces := bytes.Split(data, []byte("\n"))
 	for i, piece := range pieces {
-		last := i == len(pieces)-1
-		if !last && len(piece) > 0 && piece[len(piece)-1] == '\r' {
-			piece = piece[:len(piece)-1]
+		line, hasCR := bytes.CutSuffix(piece, []byte("\r"))
+		parts := torn(line)
+		for _, part := range parts[:len(parts)-1] {
+			f.Lines = append(f.Lines, string(part))
 		}
-		if len(piece) > maxLine {
-			piece = piece[:maxLine]
-		}
-		if last {
-			f.Rest = string(piece)
-		} else {
-			f.Lines = append(f.Lines, string(piece))
+		end := parts[len(parts)-1]
+		switch {
+		case i == len(pieces)-1:
+			if hasCR && len(end) < maxLine {
+				end = append(bytes.Clone(end), '\r')
+			}
+			f.Rest = string(end)
+		case len(parts) == 1:
+			f.Lines = append(f.Lines, string(end))
+		default: // blank ends of a line that was torn are none
+			if end = bytes.TrimRight(end, "\r"); len(end) > 0 {
+				f.Lines = append(f.Lines, string(end))
+			}
 		}
 	}
 	return f
+}
+
+// torn returns the parts of a line, which is torn at a CR where it is too long, and cut
+// where there is none.
+func torn(line []byte) (parts [][]byte) {
+	for len(line) > maxLine {
+		if i := bytes.LastIndexByte(line[:maxLine], '\r'); i >= 0 {
+			parts, line = append(parts, line[:i]), line[i+1:]
+			continue
+		}
+		head, tail, found := line[:maxLine], line[maxLine:], false
+		_, tail, found = bytes.Cut(tail, []byte("\r"))
+		if !found {
+			return append(parts, head)
+		}
+		parts, line = append(parts, head), tail
+	}
+	return append(parts, line)
 }
 
 // diff compares errors by identity and long lines by their first difference.
@@ -190,6 +215,35 @@ func TestLinesLong(t *testing.T) {
 	}
 }
 
+// W23: a progress bar that draws itself anew with CR writes one line for as long as it
+// runs. Each of its drawings is seen once the line is too long, and what follows it is.
+func TestLinesProgressBar(t *testing.T) {
+	var bar strings.Builder
+	for i := range 10_000 {
+		fmt.Fprintf(&bar, "\rdownloading %5d of 10000", i+1)
+	}
+	in := bar.String() + "\rready\nnext\n"
+	if len(in) < 2*maxLine {
+		t.Fatalf("%d bytes are no long line", len(in))
+	}
+	for name, r := range map[string]io.Reader{
+		"at once":  strings.NewReader(in),
+		"bytewise": iotest.OneByteReader(strings.NewReader(in)),
+	} {
+		got := frame(t, r)
+		if d := diff(oracle([]byte(in), io.EOF), got); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+		drawn := strings.Join(got.Lines, "\r")
+		if n := strings.Count(drawn, "downloading"); n != 10_000 {
+			t.Errorf("%s: %d drawings were seen", name, n)
+		}
+		if n := len(got.Lines); got.Lines[n-1] != "next" || !strings.HasSuffix(got.Lines[n-2], "\rready") {
+			t.Errorf("%s: the last lines are %.40q", name, got.Lines[n-2:])
+		}
+	}
+}
+
 // pattern returns n bytes that tell where they are.
 func pattern(n int) string {
 	var b strings.Builder
@@ -248,7 +302,7 @@ func TestLinesAllocations(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			count := func(lines int) float64 {
-				// The first round grows the buffer as far as it will go.
+				// The first round grows the buffer to its limit.
 				warm := pattern(4*maxLine) + "\n"
 				return testing.AllocsPerRun(1, func() {
 					r := io.MultiReader(strings.NewReader(warm), &repeated{unit: line, n: lines})
@@ -285,8 +339,8 @@ func (r *repeated) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// A reader that delivers nothing for ever does not hang its caller; one that
-// delivers nothing now and then is in order.
+// A reader that delivers nothing for ever does not hang its caller. A reader may
+// deliver nothing now and then.
 func TestLinesNoProgress(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -373,7 +427,7 @@ func (c *chunked) Read(p []byte) (int, error) {
 // data stands for stretch bytes, so that the fuzzer finds its way to long
 // lines; each byte of chunks is the square root of the size of a read.
 func FuzzLines(f *testing.F) {
-	for _, data := range []string{"", "a", "a\n", "a\r\nb\n\nc", "\xff\x00\n\r", "\x01\n\x01\r\n\x01"} {
+	for _, data := range []string{"", "a", "a\n", "a\r\nb\n\nc", "\xff\x00\n\r", "\x01\n\x01\r\n\x01", "a\rb\r\x01c\rd\r\r\n\x01\r"} {
 		f.Add([]byte(data), []byte{1, 0, 7}, uint(maxLine), false)
 	}
 	for d := range uint(4) {

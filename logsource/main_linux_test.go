@@ -11,7 +11,7 @@ import (
 	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
-// ample ends what hangs. Whatever is waited for comes long before.
+// ample ends what hangs. What a test waits for comes long before.
 const ample = time.Minute
 
 // childVariable makes this binary play one of children, for what a test cannot

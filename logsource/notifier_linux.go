@@ -13,28 +13,36 @@ import (
 )
 
 // nonblock keeps an open from waiting for the other end of a FIFO that was put
-// there in the meantime.
+// there in the meantime, and package os from asking whether it blocks.
 const nonblock = syscall.O_NONBLOCK
 
+// block makes w, which was opened for appending with nonblock, as it were without that.
+func block(w *os.File) error {
+	return control(w, func(fd int) error {
+		_, err := unix.FcntlInt(uintptr(fd), unix.F_SETFL, unix.O_APPEND)
+		return os.NewSyscallError("fcntl", err)
+	})
+}
+
 // watchPaths returns the names under which file may be watched, best first. The
-// one in /proc (proc_pid_fd(5)) leads to the very file that is open, whatever
-// has become of its name; it does not depend on the directory, and no two
-// files share it. The other is for when /proc is not mounted.
+// name in /proc (proc_pid_fd(5)) leads to the very file that is open, even if the
+// file has lost its own name; it does not depend on the directory, and no two
+// files share it. The other name is for when /proc is not mounted.
 func watchPaths(file *os.File) []string {
 	return []string{"/proc/self/fd/" + strconv.Itoa(int(file.Fd())), file.Name()}
 }
 
 const (
-	// burst is how many events of one file in a row are told at once. A pod
-	// that says more than that without a pause is pouring.
+	// burst is how many events of one file in a row the notifier reports at once. A
+	// pod that writes more often than that without a pause is pouring.
 	burst = 16
 
-	// quiet is how long a file must not have changed until the next burst of
-	// its events is told at once again.
+	// quiet is how long a file must not change until the notifier reports the next
+	// burst of its events at once again.
 	quiet = 2 * time.Millisecond
 
-	// gather is how long the events of a file that pours are gathered. Waking
-	// somebody for each line would cost more than reading it.
+	// gather is how long the notifier gathers the events of a file that pours. Waking
+	// a reader for each line would cost more than reading the line.
 	gather = time.Millisecond
 )
 
@@ -57,35 +65,60 @@ type notifier struct {
 type watched struct {
 	subscribers []*subscriber // never changed in place
 	wd          int32         // 0 while its events are gathered
-	told        int           // of the present burst
-	last        time.Time
+	changes
+}
+
+// changes counts the changes of one file, to find out whether it pours. The zero value
+// has none.
+type changes struct {
+	told int // of the present burst
+	last time.Time
+}
+
+// pour notes a change, and reports whether the file pours: see gather.
+func (c *changes) pour(now time.Time) bool {
+	if now.Sub(c.last) > quiet {
+		c.told = 0
+	}
+	c.last = now
+	c.told++
+	return c.told > burst
 }
 
 // newNotifier returns a notifier that tells its subscribers of each change of their
 // file, or soon after the last of several: mostly from its own goroutine, and
 // from others where changes were gathered.
 func newNotifier() (*notifier, error) {
+	file, err := newInstance()
+	if err != nil {
+		return nil, err
+	}
+	n := &notifier{file: file, byWD: make(map[int32]*watched), of: make(map[*subscriber]*watched)}
+	go n.read()
+	return n, nil
+}
+
+// newInstance returns an inotify instance that is in the runtime's poller.
+func newInstance() (*os.File, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return nil, os.NewSyscallError("inotify_init1", err)
 	}
-	n := &notifier{file: os.NewFile(uintptr(fd), "inotify"),
-		byWD: make(map[int32]*watched), of: make(map[*subscriber]*watched)}
-	if err := n.file.SetReadDeadline(time.Time{}); err != nil {
-		// It is not in the runtime's poller (epoll_ctl(2)), so that nobody could
-		// wait for its events.
-		n.file.Close()
+	file := os.NewFile(uintptr(fd), "inotify")
+	if err := file.SetReadDeadline(time.Time{}); err != nil {
+		// It is not in the poller (epoll_ctl(2)), so that nobody could wait for its
+		// events.
+		file.Close()
 		return nil, err
 	}
-	go n.read()
-	return n, nil
+	return file, nil
 }
 
 // add watches the file at s.path for s.
 func (n *notifier) add(s *subscriber) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	wd, err := n.watch(s.path)
+	wd, err := addWatch(n.file, s.path)
 	if err != nil {
 		return err
 	}
@@ -99,7 +132,7 @@ func (n *notifier) add(s *subscriber) error {
 	return nil
 }
 
-// remove tells s no more. A call that has begun, or is about to, may still come.
+// remove stops the reports to s. A call that has begun, or is about to, may still come.
 func (n *notifier) remove(s *subscriber) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -111,16 +144,24 @@ func (n *notifier) remove(s *subscriber) {
 	}
 }
 
-// watch asks the kernel to tell of the file at path. All there is to know of a
-// file that somebody reads is that it has more, or less; both are IN_MODIFY.
-// The watch is of the file, not of its name. The caller holds mu.
-func (n *notifier) watch(path string) (wd int32, err error) {
-	err = n.control(func(fd int) error {
+// addWatch asks the kernel to report changes of the file at path on instance. A reader
+// needs to know only that the file has grown or shrunk; both are IN_MODIFY. The watch is
+// of the file, not of its name.
+func addWatch(instance *os.File, path string) (wd int32, err error) {
+	err = control(instance, func(fd int) error {
 		got, err := unix.InotifyAddWatch(fd, path, unix.IN_MODIFY)
 		wd = int32(got)
 		return err
 	})
 	return wd, os.NewSyscallError("inotify_add_watch", err)
+}
+
+// removeWatch ends a watch, unless it has gone by itself, with its file.
+func removeWatch(instance *os.File, wd int32) {
+	_ = control(instance, func(fd int) error {
+		_, err := unix.InotifyRmWatch(fd, uint32(wd))
+		return err
+	})
 }
 
 // unwatch asks the kernel to tell no more of a file. The caller holds mu.
@@ -129,11 +170,7 @@ func (n *notifier) unwatch(on *watched) {
 		return
 	}
 	delete(n.byWD, on.wd)
-	// The only error is that the watch has gone by itself, with its file.
-	_ = n.control(func(fd int) error {
-		_, err := unix.InotifyRmWatch(fd, uint32(on.wd))
-		return err
-	})
+	removeWatch(n.file, on.wd)
 	on.wd = 0
 }
 
@@ -145,17 +182,6 @@ func (n *notifier) close() {
 	n.file.Close()
 }
 
-func (n *notifier) control(f func(fd int) error) (err error) {
-	conn, err := n.file.SyscallConn()
-	if err != nil {
-		return err
-	}
-	if controlErr := conn.Control(func(fd uintptr) { err = f(int(fd)) }); controlErr != nil {
-		return controlErr
-	}
-	return err
-}
-
 // read is the notifier's goroutine.
 func (n *notifier) read() {
 	var buf [4096]byte
@@ -164,14 +190,21 @@ func (n *notifier) read() {
 		if err != nil { // it was closed
 			return
 		}
-		for rest := buf[:got]; len(rest) >= unix.SizeofInotifyEvent; {
-			event := (*unix.InotifyEvent)(unsafe.Pointer(&rest[0]))
-			rest = rest[unix.SizeofInotifyEvent+event.Len:]
-			subscribers, lost := n.take(event.Wd, event.Mask)
+		eachEvent(buf[:got], func(wd int32, mask uint32) {
+			subscribers, lost := n.take(wd, mask)
 			for _, s := range subscribers {
 				s.tell(lost)
 			}
-		}
+		})
+	}
+}
+
+// eachEvent calls f with each event in data.
+func eachEvent(data []byte, f func(wd int32, mask uint32)) {
+	for len(data) >= unix.SizeofInotifyEvent {
+		event := (*unix.InotifyEvent)(unsafe.Pointer(&data[0]))
+		data = data[unix.SizeofInotifyEvent+event.Len:]
+		f(event.Wd, event.Mask)
 	}
 }
 
@@ -195,12 +228,7 @@ func (n *notifier) take(wd int32, mask uint32) (subscribers []*subscriber, lost 
 		on.wd = 0
 		return on.subscribers, true
 	}
-	now := time.Now()
-	if now.Sub(on.last) > quiet {
-		on.told = 0
-	}
-	on.last = now
-	if on.told++; on.told <= burst {
+	if !on.pour(time.Now()) {
 		return on.subscribers, false
 	}
 	n.unwatch(on)
@@ -224,7 +252,7 @@ func (n *notifier) rewatch(on *watched) (subscribers []*subscriber, lost bool) {
 	if n.closed || len(on.subscribers) == 0 {
 		return nil, false
 	}
-	wd, err := n.watch(on.subscribers[0].path)
+	wd, err := addWatch(n.file, on.subscribers[0].path)
 	if err != nil {
 		return on.subscribers, true
 	}

@@ -1,4 +1,4 @@
-//go:build !linux
+//go:build !linux && !windows
 
 package logsource
 
@@ -10,14 +10,11 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// nonblock: see notifier_linux.go; elsewhere the check after opening has to do.
-const nonblock = 0
-
 // watchPaths returns the names under which file may be watched, best first.
 func watchPaths(file *os.File) []string { return []string{file.Name()} }
 
-// A notifier tells of changes of files. It takes fsnotify's goroutine and
-// dispatch, both of which close ends.
+// A notifier reports changes of files. It takes two goroutines, fsnotify's and
+// dispatch; close ends both.
 type notifier struct {
 	watcher *fsnotify.Watcher
 

@@ -12,8 +12,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// A Past is what a program knows later of a launch whose log was opened. It may be
-// another program, which has attached to the pod.
+// A Past is what a program knows later of a launch whose log was opened. The program may
+// be another one, which has attached to the pod.
 type Past struct {
 	Name string    // the pod's
 	Dir  string    // the pod's runtime directory; it may be gone
@@ -32,19 +32,19 @@ type Past struct {
 type Refollower interface {
 	// Refollow reads the log that Open prepared for the launch past, under the
 	// contract of [Log.Follow]: from its first byte, or else what is written after
-	// Refollow was called. If ctx is done from the start, that is what there is, and
-	// then context.Cause(ctx).
+	// Refollow was called. If ctx is done from the start, the reader returns what is
+	// there, and then context.Cause(ctx).
 	//
 	// The error wraps [fs.ErrNotExist] if there is no such log, or not any more. The
-	// log of another launch of the name is none. It wraps [errors.ErrUnsupported] if
-	// this log cannot be followed later. Refollow may be called from any number of
-	// goroutines. When it fails it leaves nothing open.
+	// log of another launch of the name does not count. The error wraps
+	// [errors.ErrUnsupported] if this log cannot be followed later. Any number of
+	// goroutines may call Refollow. When it fails it leaves nothing open.
 	Refollow(ctx context.Context, past Past, fromStart bool) (io.ReadCloser, error)
 }
 
 // Refollow follows the log of the launch past, which s opened, under the contract of
-// [Refollower]. An s that is none has its logs followed as files, by their Path, as
-// [File.Refollow] does it.
+// [Refollower]. If s is no Refollower, Refollow follows its logs as files, by their
+// Path, as [File.Refollow] does.
 func Refollow(ctx context.Context, s Source, past Past, fromStart bool) (io.ReadCloser, error) {
 	refollower, ok := s.(Refollower)
 	if !ok {
@@ -62,11 +62,14 @@ func Refollow(ctx context.Context, s Source, past Past, fromStart bool) (io.Read
 
 var _ Refollower = File{}
 
-// Refollow implements [Refollower]. It opens past.Path, looks whether what it has
-// opened is past.File, and reads that; the Name of f does not matter. The error wraps
+// Refollow implements [Refollower]. It opens past.Path, checks that the open file is
+// past.File, and reads it; the Name of f does not matter. The error wraps
 // [fs.ErrNotExist] if past.Path leads elsewhere by now, also to something that is no
-// regular file ([ErrNotRegular]), and [errors.ErrUnsupported] if it is empty.
+// regular file ([ErrNotRegular]). It wraps [errors.ErrUnsupported] if past.Path is empty.
 func (f File) Refollow(ctx context.Context, past Past, fromStart bool) (io.ReadCloser, error) {
+	if err := checkKeep(f.Keep); err != nil {
+		return nil, err
+	}
 	if past.Path == "" {
 		return nil, fmt.Errorf("the log has no path here: %w", errors.ErrUnsupported)
 	}
@@ -82,7 +85,11 @@ func (f File) Refollow(ctx context.Context, past Past, fromStart bool) (io.ReadC
 		file.Close()
 		return nil, err
 	}
-	return followOpen(ctx, file, f.Poll, fromStart)
+	var freer *freer
+	if f.Keep > 0 {
+		freer = reopenFreer(file, f.Keep)
+	}
+	return followOpen(ctx, file, f.Poll, freer, fromStart)
 }
 
 // mustBe makes sure that file is p.File.
@@ -97,21 +104,20 @@ func (p Past) mustBe(file *os.File) error {
 	return err
 }
 
-// Follow follows the file at path, which may have been written by anybody for
-// any time, under the contract of [Log.Follow]: from its first byte, or else
-// from its present end. It must be a regular file, and no symbolic link to one:
-// what stands there instead is [ErrNotRegular]. The reader keeps the file open
-// until it is closed.
+// Follow follows the file at path under the contract of [Log.Follow]: from its first
+// byte, or else from its present end. Any program may have written the file, at any
+// time. It must be a regular file, and no symbolic link to one; otherwise the error is
+// [ErrNotRegular]. The reader keeps the file open until the reader is closed.
 func Follow(ctx context.Context, path string, fromStart bool) (io.ReadCloser, error) {
 	file, err := openRegular(path)
 	if err != nil {
 		return nil, err
 	}
-	return followOpen(ctx, file, 0, fromStart)
+	return followOpen(ctx, file, 0, nil, fromStart)
 }
 
-// openRegular opens the regular file at path for reading. It waits for nobody, and
-// follows no symbolic link.
+// openRegular opens the regular file at path for reading. It does not wait for the other
+// end of a FIFO, and follows no symbolic link.
 func openRegular(path string) (*os.File, error) {
 	file, err := openNoFollow(path)
 	if err != nil {
@@ -131,11 +137,12 @@ func openRegular(path string) (*os.File, error) {
 	return file, nil
 }
 
-// followOpen follows file, which is the reader's from now on.
-func followOpen(ctx context.Context, file *os.File, poll time.Duration, fromStart bool) (io.ReadCloser, error) {
+// followOpen follows file, which is the reader's from now on, and so is freer.
+func followOpen(ctx context.Context, file *os.File, poll time.Duration, freer *freer, fromStart bool) (io.ReadCloser, error) {
 	f := newFollowed(file, poll)
+	f.freer = freer
 	defer f.release(nil) // the reader has its own share
-	r, err := f.newReader(ctx)
+	r, err := f.newReader(ctx, true)
 	if err != nil {
 		return nil, err
 	}

@@ -21,8 +21,8 @@ func past(t *testing.T, log *logsource.Log) logsource.Past {
 	return logsource.Past{Name: "pod", Dir: filepath.Dir(log.Path), Path: log.Path, File: id}
 }
 
-// A log is followed later by any Source whose logs have a path, also by one that
-// cannot follow it itself.
+// Any Source whose logs have a path can follow a log later, also a Source that has no
+// Refollow.
 func TestRefollow(t *testing.T) {
 	leavesNothing(t)
 	for name, source := range map[string]logsource.Source{
@@ -108,8 +108,8 @@ func TestRefollowOfAnotherFile(t *testing.T) {
 	}
 }
 
-// A FileID is that of the file, not of its name; and of one that was removed it is not
-// that of the next, which gets the same inode on some filesystems.
+// A FileID is that of the file, not of its name. The FileID of a removed file is not
+// that of the next file, which gets the same inode on some filesystems.
 func TestIdentifyFile(t *testing.T) {
 	path, seen := filepath.Join(t.TempDir(), "log"), make(map[logsource.FileID]bool)
 	must(t, os.Symlink("log", path+".link"))

@@ -6,33 +6,58 @@ import (
 	"time"
 )
 
-// watchers is the program's one source of file events. An inotify instance is
+// watchers is the program's source of file events. An inotify instance is
 // scarce (128 for all programs of a user, by default) and slow to close
-// (several milliseconds, in which the kernel waits for a grace period), so all
-// logs of all launches share it.
+// (several milliseconds, in which the kernel waits for a grace period), so the
+// logs of all launches share it. Up to two have a solo instead.
 var watchers hub
 
 // linger is how long the watcher outlives its last watch: a program that
 // launches one pod after the other keeps it, an idle one gives it back.
 const linger = 250 * time.Millisecond
 
+// A lingering keeps something unused for a while. The caller of its methods holds the
+// owner's mutex.
+type lingering struct {
+	unused time.Time   // since when
+	idle   *time.Timer // pending call of shut, which sets it to nil; nil if none is
+}
+
+// begin arms a timer that calls shut when what is unused now has lingered. When it is used
+// again the timer runs on, and shut looks then. Otherwise a program that launches one pod
+// after the other would set the timer each time.
+func (l *lingering) begin(shut func()) {
+	l.unused = time.Now()
+	if l.idle == nil {
+		l.idle = time.AfterFunc(linger, shut)
+	}
+}
+
+// isOver reports whether it has lingered. If not, isOver arms the timer for the rest.
+func (l *lingering) isOver(shut func()) bool {
+	left := linger - time.Since(l.unused)
+	if left > 0 {
+		l.idle = time.AfterFunc(left, shut)
+	}
+	return left <= 0
+}
+
 // A hub is a watcher that exists while anybody watches. Its zero value is
 // ready to use.
 //
 // Goroutines: those of the notifier, which end when shut closes it.
 //
-// Locks: mu is held while calling the notifier, and never taken by what that
-// calls.
+// Locks: the hub holds mu while it calls the notifier. What the notifier calls never
+// takes mu.
 type hub struct {
 	mu      sync.Mutex
-	watcher *notifier   // nil while nobody watches
-	count   int         // of watches
-	unused  time.Time   // since when count is 0
-	idle    *time.Timer // pending call of shut; nil if none is
+	watcher *notifier // nil while nobody watches
+	count   int       // of watches
+	lingering
 }
 
-// A watch tells of every change of one file, until it is stopped. If it is lost,
-// its owner stops it and adds it again.
+// A watch reports every change of one file, until it is stopped. If it is lost, its
+// owner stops it and adds it again.
 type watch struct {
 	hub *hub
 	subscriber
@@ -76,15 +101,10 @@ func (w *watch) stop() {
 // shutLater closes the watcher after a while, if nobody watches by then. The
 // caller holds mu.
 func (h *hub) shutLater() {
-	if h.count > 0 {
+	if h.count > 0 || h.watcher == nil {
 		return
 	}
-	h.unused = time.Now()
-	if h.idle == nil && h.watcher != nil {
-		// It goes on when somebody watches again, and looks when it strikes: a
-		// program that launches one pod after the other would set it each time.
-		h.idle = time.AfterFunc(linger, h.shut)
-	}
+	h.begin(h.shut)
 }
 
 // shut closes the watcher if it has not been used for as long as it lingers.
@@ -99,11 +119,7 @@ func (h *hub) takeIdle() *notifier {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.idle = nil
-	if h.count > 0 || h.watcher == nil {
-		return nil
-	}
-	if left := linger - time.Since(h.unused); left > 0 {
-		h.idle = time.AfterFunc(left, h.shut)
+	if h.count > 0 || h.watcher == nil || !h.isOver(h.shut) {
 		return nil
 	}
 	watcher := h.watcher

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// ample ends what hangs. Whatever is waited for comes long before.
+// ample ends what hangs. What a test waits for comes long before.
 const ample = time.Minute
 
 // newHub returns a hub that is shut when the test ends. Everything must have
@@ -74,7 +74,7 @@ func write(t *testing.T, f *os.File, text string) {
 	}
 }
 
-// A bell is told of changes, and remembers one.
+// A bell is rung at each change, and remembers one.
 type bell chan struct{}
 
 func (b bell) ring() {
@@ -154,8 +154,8 @@ func TestWatch(t *testing.T) {
 
 func second(_ int, err error) error { return err }
 
-// C27: while a pod pours, its changes are told together; the last one always
-// is, and afterwards each is told again.
+// C27: while a pod pours, the hub gathers its changes and reports them together. It
+// always reports the last one, and afterwards each one again.
 func TestGathering(t *testing.T) {
 	h := newHub(t)
 	file := newFile(t)
@@ -167,7 +167,7 @@ func TestGathering(t *testing.T) {
 	for range writes {
 		write(t, file, "x")
 	}
-	// Whoever has not seen the end is told again.
+	// The bell rings until the reader has seen the end.
 	for size := int64(0); size < writes; {
 		b.mustRing(t, "the end of what was poured")
 		fi, err := file.Stat()
@@ -176,7 +176,7 @@ func TestGathering(t *testing.T) {
 		}
 		size = fi.Size()
 	}
-	// Each pause, of which so many go into the time that this took, lets some pass.
+	// Each pause lets some pass; so many pauses go into the time that this took.
 	pauses := int64(time.Since(began)/gather) + 1
 	if n := told.Load(); n > (burst+1)*pauses {
 		t.Errorf("%d writes in a row were told %d times, and there was time for %d pauses", writes, n, pauses)
@@ -188,9 +188,9 @@ func TestGathering(t *testing.T) {
 	w.stop()
 }
 
-// A file may be watched by several at once, under different names: for Linux
-// that is one watch. Each is told, and the end of one leaves the others theirs,
-// also while its changes are gathered.
+// Several subscribers may watch a file at once, under different names: for Linux that
+// is one watch. Each hears of a change. When one ends, the others still do, also while
+// the file's changes are gathered.
 func TestOneFileWatchedTwice(t *testing.T) {
 	h := newHub(t)
 	file, again := newFileTwice(t)
@@ -213,8 +213,8 @@ func TestOneFileWatchedTwice(t *testing.T) {
 	}
 }
 
-// A file that somebody begins to watch while its changes are gathered is still one
-// watch of the kernel's, and both are told.
+// A subscriber may begin to watch a file while the file's changes are gathered. It is
+// still one watch of the kernel's, and both subscribers hear of a change.
 func TestWatchedWhileGathering(t *testing.T) {
 	h := newHub(t)
 	file, again := newFileTwice(t)
@@ -244,6 +244,7 @@ func TestWatchedWhileGathering(t *testing.T) {
 // strike by itself.)
 func TestHubLifetime(t *testing.T) {
 	watchers.shutNow() // of an earlier test, which may still linger
+	withoutSolos(t)
 	for instances(t) > 0 {
 		time.Sleep(time.Millisecond) // it is being closed already
 	}
@@ -372,8 +373,8 @@ func TestHubOneName(t *testing.T) {
 	w.stop()
 }
 
-// B27: when the kernel's queue of events is full and it drops some, everybody
-// is told that something may have changed, also those whose file did not.
+// B27: when the kernel's queue of events is full and it drops some, every subscriber
+// hears that its file may have changed, also if it did not.
 func TestHubOverflow(t *testing.T) {
 	data, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events")
 	if err != nil {

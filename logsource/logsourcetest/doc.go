@@ -1,5 +1,5 @@
-// Package logsourcetest tests implementations of [logsource.Source], and holds
-// one that keeps its logs in memory, for tests of what reads logs.
+// Package logsourcetest tests implementations of [logsource.Source]. It also holds a
+// Source that keeps its logs in memory, for tests of code that reads logs.
 //
 // # Testing a Source
 //
@@ -11,29 +11,29 @@
 //		})
 //	}
 //
-// Each rule is a subtest that gets a Source of its own. One that is broken
-// fails with what was seen, and with the rule in words:
+// Each rule is a subtest that gets a Source of its own. The subtest of a broken rule
+// fails with what the kit saw, and with the rule in words:
 //
 //	--- FAIL: TestMySource/waits
 //	    Read returned "", EOF although there may be more
 //	        The rule: Read blocks until there is more.
 //
-// A rule that cannot be kept on purpose is left out by name, which also shows
-// it to whoever reads the command:
+// If a Source breaks a rule on purpose, leave the rule out by name, which also shows
+// it to every reader of the command:
 //
 //	go test -skip '^TestMySource$/^path$' ./mylog
 //
-// Nothing is asked of how fast a Source is, but a rule that makes no progress
-// for a minute ends, and says which calls have not returned. A rule about what
-// must not happen looks on for a moment: it may overlook something, but it
-// never complains of a Source that is only slow.
+// A Source may be slow, but a rule that makes no progress for a minute ends, and says
+// which calls have not returned. A rule about what must not happen looks on for a
+// moment: it may overlook something, but it never complains of a Source that is only
+// slow.
 //
 // # A Source without a Sink
 //
-// The kit plays the process: it writes into the Sink, and closes it. A Source
-// whose logs have none, because whoever starts the process delivers its
-// output, must tell the kit how to write. It does so with one more method, see
-// [Deliverer]. A test can add that to a Source which does not have it:
+// The kit plays the process: it writes into the Sink, and closes it. The logs of some
+// Sources have no Sink, because the code that starts the process delivers its output.
+// Such a Source tells the kit how to write by one more method, see [Deliverer]. A test
+// can add it to a Source that does not have it:
 //
 //	type delivered struct{ *mylog.Source }
 //

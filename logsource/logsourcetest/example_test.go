@@ -50,9 +50,9 @@ func ExampleRules() {
 	// open-fails-clean: When Open fails it leaves nothing open.
 	// open-concurrent: Open may be called from any number of goroutines.
 	// fresh: The log of a launch holds nothing of an earlier one, also while the earlier pod still writes.
-	// apart: A Source has no state of a launch: of two logs that are open at once each is its own, whatever their pods are called.
+	// apart: A Source has no state of a launch: two logs that are open at once do not mix, even if their pods have one name.
 	// first-byte: Follow reads from the first byte, however late it is called.
-	// any-bytes: Follow reads the bytes that were written, whatever they are.
+	// any-bytes: Follow reads any bytes that were written.
 	// large-write: What is written at once is read whole and in order, however much it is.
 	// unread: A pod that writes is not held up because nobody reads.
 	// readers: Any number of readers read the log, each on its own.
@@ -67,12 +67,15 @@ func ExampleRules() {
 	// end-late: Follow with a context that is done returns a reader of what was written by then.
 	// end-final: Once its context is done, a reader ends, even if the pod writes on for ever.
 	// output-end: When the output has an end of its own, Read returns io.EOF there; when it has none, Read waits for its context.
-	// sink-closed: The Sink is closed by whoever opened the log: what was written is read before and after.
+	// sink-closed: The caller of Open closes the Sink: what was written is read before and after.
 	// close-readers: Log.Close leaves the readers alone.
 	// close-sink: Log.Close leaves the Sink alone.
 	// close-frees: Log.Close frees what Open holds; with the Sink and the readers closed nothing is left.
 	// path: Path is where a person finds the log later: empty, or the absolute path of a file that holds the output; it is the Sink's, if that is a regular file.
 	// root: A log in Launch.Dir is opened relative to Launch.Root, if that is set, and Root is not needed later.
+	// seek: A reader that is an io.Seeker tells its place in the log, goes to another, and fails for a place that is not in it.
+	// tend: What Log.Tend returns, if there is one, does its work after Log.Close too, and ends without an error once its context is done.
+	// stdout-apart: The standard output of a StdoutOpener is apart from the log: neither holds what was written to the other.
 	// later: A Refollower reads a log later, from its first byte: what is known of the launch is enough.
 	// later-now: A Refollower reads a log later from its present end: what is written after the call, and that alone.
 	// later-own: A Refollower never takes a log for that of another launch of the name: it reads the right one, or its error wraps fs.ErrNotExist.
@@ -93,7 +96,7 @@ func ExampleOutput() {
 	// Output: unix:/run/web/sock <nil>
 }
 
-// A launcher's log in memory: whoever plays the process delivers its output.
+// A launcher's log in memory: the test plays the process and delivers its output.
 func ExampleMemory() {
 	ctx := context.Background()
 	source := new(logsourcetest.Memory)

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -19,20 +20,29 @@ import (
 
 func TestMain(m *testing.M) { conformance.Main(m) }
 
+// notOnWindows are the faults that cannot be tried there. Another one breaks the same rule.
+var notOnWindows = map[string]string{
+	"ignores Launch.Root": "Windows does not let anybody move a directory that is open",
+	"Tend never returns":  "Wine 8 keeps the name of a file that is open, and with it the directory of the test",
+}
+
 // The kit finds each fault, by the rule that is there for it, and by no other;
 // and there is a fault for each rule.
 func TestWrongSources(t *testing.T) {
 	proof := conformance.NewProof(logsourcetest.Rules())
 	for _, c := range wrongs {
 		t.Run(c.fault, func(t *testing.T) {
+			if why := notOnWindows[c.fault]; why != "" && runtime.GOOS == "windows" {
+				proof.Skip(t, c.rule, why)
+			}
 			proof.Finds(t, func(only ...string) map[string]error { return logsourcetest.Broken(t, c.source, only...) }, c.rule)
 		})
 	}
 	proof.Complete(t)
 }
 
-// What somebody writes who has not read the contract: a plain file, read by
-// whoever asks. It ends where there is nothing more, and minds no context.
+// This is a Source whose author has not read the contract: a plain file, opened by
+// each reader. It ends where there is nothing more, and ignores the context.
 func TestPlainFile(t *testing.T) {
 	rules := []string{"end-cause", "end-final", "fresh", "open-context", "reader-close", "reader-context", "waits"}
 	broken := logsourcetest.Broken(t, func(*testing.T) logsource.Source {
@@ -67,6 +77,9 @@ func TestRightSources(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && name == "seven bytes at a time" {
+				t.Skip("skipped with -short: a long log in small pieces")
+			}
 			for rule, err := range logsourcetest.Broken(t, newSource) {
 				t.Errorf("%s: %v", rule, err)
 			}

@@ -14,10 +14,10 @@ var kit = conformance.Kit[*subject]{Foundation: 2, Rules: []conformance.Rule[*su
 	{Name: "open-fails-clean", Says: "When Open fails it leaves nothing open.", Run: openFailsClean},
 	{Name: "open-concurrent", Says: "Open may be called from any number of goroutines.", Run: openConcurrent},
 	{Name: "fresh", Says: "The log of a launch holds nothing of an earlier one, also while the earlier pod still writes.", Run: fresh},
-	{Name: "apart", Says: "A Source has no state of a launch: of two logs that are open at once each is its own, whatever their pods are called.", Run: apart},
+	{Name: "apart", Says: "A Source has no state of a launch: two logs that are open at once do not mix, even if their pods have one name.", Run: apart},
 
 	{Name: "first-byte", Says: "Follow reads from the first byte, however late it is called.", Run: withLog(firstByte)},
-	{Name: "any-bytes", Says: "Follow reads the bytes that were written, whatever they are.", Run: withLog(anyBytes)},
+	{Name: "any-bytes", Says: "Follow reads any bytes that were written.", Run: withLog(anyBytes)},
 	{Name: "large-write", Says: "What is written at once is read whole and in order, however much it is.", Run: withLog(largeWrite)},
 	{Name: "unread", Says: "A pod that writes is not held up because nobody reads.", Run: withLog(unread)},
 	{Name: "readers", Says: "Any number of readers read the log, each on its own.", Run: withLog(readers)},
@@ -33,13 +33,17 @@ var kit = conformance.Kit[*subject]{Foundation: 2, Rules: []conformance.Rule[*su
 	{Name: "end-late", Says: "Follow with a context that is done returns a reader of what was written by then.", Run: withLog(endLate)},
 	{Name: "end-final", Says: "Once its context is done, a reader ends, even if the pod writes on for ever.", Run: withLog(endFinal)},
 	{Name: "output-end", Says: "When the output has an end of its own, Read returns io.EOF there; when it has none, Read waits for its context.", Run: withLog(outputEnd)},
-	{Name: "sink-closed", Says: "The Sink is closed by whoever opened the log: what was written is read before and after.", Run: withLog(sinkClosed)},
+	{Name: "sink-closed", Says: "The caller of Open closes the Sink: what was written is read before and after.", Run: withLog(sinkClosed)},
 
 	{Name: "close-readers", Says: "Log.Close leaves the readers alone.", Run: withLog(closeReaders)},
 	{Name: "close-sink", Says: "Log.Close leaves the Sink alone.", Run: withLog(closeSink)},
 	{Name: "close-frees", Says: "Log.Close frees what Open holds; with the Sink and the readers closed nothing is left.", Run: closeFrees},
 	{Name: "path", Says: "Path is where a person finds the log later: empty, or the absolute path of a file that holds the output; it is the Sink's, if that is a regular file.", Run: path},
 	{Name: "root", Says: "A log in Launch.Dir is opened relative to Launch.Root, if that is set, and Root is not needed later.", Run: root},
+
+	{Name: "seek", Says: "A reader that is an io.Seeker tells its place in the log, goes to another, and fails for a place that is not in it.", Run: withLog(seeks)},
+	{Name: "tend", Says: "What Log.Tend returns, if there is one, does its work after Log.Close too, and ends without an error once its context is done.", Run: withLog(tended)},
+	{Name: "stdout-apart", Says: "The standard output of a StdoutOpener is apart from the log: neither holds what was written to the other.", Run: withLog(stdoutApart)},
 
 	{Name: "later", Says: "A Refollower reads a log later, from its first byte: what is known of the launch is enough.", Run: withLog(later)},
 	{Name: "later-now", Says: "A Refollower reads a log later from its present end: what is written after the call, and that alone.", Run: withLog(laterNow)},

@@ -35,7 +35,7 @@ func firstByte(o *opened) error {
 	return nil
 }
 
-// numbered returns n bytes in lines, no two of which are the same.
+// numbered returns n bytes in lines that all differ.
 func numbered(n int) string {
 	b := make([]byte, 0, n+32)
 	for i := int64(0); len(b) < n; i++ { // by fmt it takes most of the kit's time with -race
@@ -129,8 +129,8 @@ func readerClose(s *subject) error {
 	})
 }
 
-// oneEnds makes sure that readers, made before and after one that ends, are left
-// alone.
+// oneEnds makes sure that the end of one reader leaves those alone that were made
+// before and after it.
 func oneEnds(s *subject, end func(f *follower, stop func()) error) error {
 	o, err := s.open("web")
 	if err != nil {

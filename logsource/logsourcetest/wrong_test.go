@@ -93,6 +93,25 @@ type sink struct {
 func (s sink) Write(p []byte) (int, error) { return s.write(p) }
 func (s sink) Close() error                { return s.close() }
 
+// A seeking is a reader whose Seek does nothing.
+type seeking struct{ io.ReadCloser }
+
+func (s seeking) Seek(offset int64, _ int) (int64, error) { return offset, nil }
+
+// A mixing is a File whose standard output goes to the log.
+type mixing struct{ logsource.File }
+
+func (m mixing) OpenStdout(_ context.Context, launch logsource.Launch) (*logsource.Log, error) {
+	path := filepath.Join(launch.Dir, logsource.DefaultName)
+	sink, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &logsource.Log{Sink: sink, Path: path, Follow: func(ctx context.Context) (io.ReadCloser, error) {
+		return m.Refollow(ctx, logsource.Past{Path: path}, true)
+	}}, nil
+}
+
 // wrongs are Sources with a fault each, and the one rule that finds it.
 var wrongs = []struct {
 	fault, rule string
@@ -396,6 +415,33 @@ var wrongs = []struct {
 			log.Close = func() error { return errors.New("it cannot be closed") }
 		}}
 	}},
+	{"a Seek that goes nowhere", "seek", func(*testing.T) logsource.Source {
+		return filed(func(log *logsource.Log) {
+			follow := log.Follow
+			log.Follow = func(ctx context.Context) (io.ReadCloser, error) {
+				r, err := follow(ctx)
+				return seeking{r}, err
+			}
+		})
+	}},
+	{"Tend never returns", "tend", func(t *testing.T) logsource.Source {
+		over := t.Context()
+		return filed(func(log *logsource.Log) {
+			log.Tend = func(context.Context) (func() error, error) {
+				return func() error { <-over.Done(); return nil }, nil
+			}
+		})
+	}},
+	{"Tend ends with Close", "tend", func(*testing.T) logsource.Source {
+		return filed(func(log *logsource.Log) {
+			right, closed := log.Close, make(chan struct{})
+			log.Tend = func(context.Context) (func() error, error) {
+				return func() error { <-closed; return nil }, nil
+			}
+			log.Close = func() error { close(closed); return right() }
+		})
+	}},
+	{"one file for both", "stdout-apart", func(*testing.T) logsource.Source { return mixing{polled} }},
 	{"a relative Path", "path", func(*testing.T) logsource.Source {
 		return filed(func(log *logsource.Log) { log.Path = filepath.Base(log.Path) })
 	}},
