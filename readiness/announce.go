@@ -37,9 +37,9 @@ func (l ReadyLine) Announce(w io.Writer, name, socket string) error {
 }
 
 // AnnounceFail is the pod's side of the zero [ReadyLine]: it writes to w (the
-// pod's stderr), in one write, that the pod called name has failed, and why.
-// Nothing is refused that a pod in trouble has to say: line breaks become
-// spaces, and what is over 4 KiB is cut. The error is that of the write.
+// pod's stderr), in one write, that the pod called name has failed, and why. It
+// accepts any reason: line breaks become spaces, and it cuts the reason at 4 KiB.
+// The error is that of the write.
 func AnnounceFail(w io.Writer, name, reason string) error {
 	return ReadyLine{}.AnnounceFail(w, name, reason)
 }

@@ -33,7 +33,7 @@ func leaves(p Probe, yield func(Probe) bool) bool {
 	return true
 }
 
-// OwnsLine reports whether line is one that p waits for; see [LineOwner].
+// OwnsLine reports whether p waits for line; see [LineOwner].
 func OwnsLine(p Probe, t Target, line []byte) bool {
 	for leaf := range Leaves(p) {
 		if o, ok := leaf.(LineOwner); ok && o.OwnsLine(t, line) {
@@ -56,10 +56,9 @@ func StatusOf(p Probe, t Target, line []byte) (text []byte, ok bool) {
 	return nil, false
 }
 
-// Verify asks whether a pod that was ready once, by p, still answers on
-// t.Endpoint: the last [Verifier] in p decides. Without one nobody may answer
-// but the pod, as [Socket] has it. A pod without an endpoint cannot be asked,
-// and Verify returns nil.
+// Verify asks whether a pod, which p once found ready, still answers on t.Endpoint: the
+// last [Verifier] in p decides. Without a Verifier only the pod may answer, as [Socket]
+// has it. A pod without an endpoint cannot be asked, and Verify returns nil.
 func Verify(ctx context.Context, p Probe, t Target) error {
 	if t.Endpoint == (Endpoint{}) {
 		return nil

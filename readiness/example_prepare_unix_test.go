@@ -31,7 +31,7 @@ func ExampleNotifyFD() {
 	// Output: a newline on descriptor 3 <nil>
 }
 
-// Listener makes the socket before there is a pod. Whoever connects meanwhile
+// Listener makes the socket before there is a pod. A client that connects meanwhile
 // waits in the kernel for the pod, which here this very process plays.
 func ExampleListener() {
 	dir, err := os.MkdirTemp("", "run")

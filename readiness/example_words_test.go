@@ -11,19 +11,19 @@ import (
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
-// A pod that cannot go on says why, whatever the reason looks like, and exits.
+// A pod that cannot go on says why, in any text, and exits.
 func ExampleAnnounceFail() {
 	var stderr strings.Builder // os.Stderr in a pod
-	_, err := os.ReadFile("/no/such/model")
+	err := &os.PathError{Op: "open", Path: "/no/such/model", Err: os.ErrNotExist}
 	if err := readiness.AnnounceFail(&stderr, "web", err.Error()+"\nis it installed?"); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Printf("%q\n", stderr.String())
-	// Output: "INSOMNIA-FAIL\tweb\topen /no/such/model: no such file or directory is it installed?\n"
+	// Output: "INSOMNIA-FAIL\tweb\topen /no/such/model: file does not exist is it installed?\n"
 }
 
-// A pod that takes its time says how far it has come. A launcher shows the text
-// as progress; one that does not know such lines shows the line.
+// A slow pod says how far it has come. A launcher shows the text as progress; a
+// launcher that does not know such lines shows the line.
 func ExampleAnnounceStatus() {
 	var stderr strings.Builder // os.Stderr in a pod
 	if err := readiness.AnnounceStatus(&stderr, "web", "loading, 40 %"); err != nil {

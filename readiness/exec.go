@@ -17,17 +17,16 @@ import (
 
 // Exec runs a command until it exits 0: pg_isready, redis-cli ping.
 //
-// The command runs in the pod's working directory, with the launcher's
-// environment and, in addition, POD_NAME, POD_PID, POD_RUNTIME_DIR, and, of the
-// endpoint that an earlier probe learned, POD_NETWORK and POD_ADDRESS; each is
-// empty if it is not known. Its stdin is null. It leads a process group, which
-// is killed as a whole when the command has exited, its time is over, or the
-// wait ends: what it starts does not outlive it, unless it leaves the group, and
-// holds up the attempt's end by a second if it has the command's output open. What
-// the command wrote last shows in the error.
+// The command runs in the pod's working directory, with the launcher's environment.
+// In addition it gets POD_NAME, POD_PID, POD_RUNTIME_DIR and, of the endpoint that an
+// earlier probe learned, POD_NETWORK and POD_ADDRESS; a variable is empty if its value
+// is not known. Its stdin is null. It leads a process group, on Windows a job, which the
+// probe kills as a whole when the command has exited, its time is over, or the wait ends.
+// Children that leave the group survive. If they keep the output open, the attempt waits one
+// more second. What the command wrote last shows in the error.
 //
-// A command that exits with another status is run again. One that is not found,
-// or cannot be started, is final, unless Schedule.Final says otherwise.
+// The probe runs a command that exits with another status again. A command that is
+// not found, or cannot be started, is final, unless Schedule.Final says otherwise.
 type Exec struct {
 	// Path is a program, looked up on PATH if it has no slash; a relative one
 	// with a slash is taken from the launcher's own directory. Required.

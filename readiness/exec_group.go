@@ -21,7 +21,7 @@ func runGroup(ctx context.Context, cmd *exec.Cmd) error {
 		kill()
 		close(killed)
 	})
-	// Until it is reaped its number is its group's, and nobody else's.
+	// Until we reap the process, only its group can have its number.
 	awaitExit(cmd.Process)
 	if !stop() {
 		<-killed

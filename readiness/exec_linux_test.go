@@ -44,8 +44,9 @@ func again(p readiness.Exec, times int, cancel func(error)) readiness.Exec {
 	return p
 }
 
-// What a command is told: the pod and where it is, its own variables last, the
-// working directory, an empty stdin. Its success leaves the endpoint as it was.
+// A command learns which pod it is about and where that is. Its own variables come
+// last. It has the working directory and an empty stdin. Its success leaves the
+// endpoint as it was.
 func TestExecIsTold(t *testing.T) {
 	t.Setenv("POD_NAME", "the launcher's own")
 	target := here(t)
@@ -102,9 +103,9 @@ func TestExecRunsAgain(t *testing.T) {
 	}
 }
 
-// A command that does not end is killed with all of its group and reaped, when
-// its own time is over or the wait is; one that has ended takes along whom it
-// has left behind. Nobody is there any more when Wait returns.
+// If a command does not end, the probe kills its whole group and reaps it when the
+// command's own time or the wait is over. If a command has ended, the probe kills the
+// processes that it left behind. No process is left when Wait returns.
 func TestExecLeavesNobody(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -170,7 +171,7 @@ func TestExecLeavesNobody(t *testing.T) {
 	}
 }
 
-// Whoever has left the group and holds the output open does not hold the wait.
+// A process that has left the group and keeps the output open does not hold up the wait.
 func TestExecOutputHeldOpen(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped with -short: it waits for output that is held open")

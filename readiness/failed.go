@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// ErrFailed says that the pod itself has said that it failed, or ends, before
-// it was ready. It is found in a [*FailedError].
+// ErrFailed means that the pod itself said, before it was ready, that it failed or
+// ends. A [*FailedError] wraps it.
 var ErrFailed = errors.New("pod says that it has failed")
 
 // A FailedError is what a pod says of its own failure. It is the verdict of the
@@ -19,12 +19,12 @@ type FailedError struct {
 	// 4 KiB. Empty if it gave none.
 	Reason string
 
-	// Errno is the system's error that the pod has met; 0: it told none. It is
+	// Errno is the system's error that the pod has met; 0 if it named none. It is
 	// the pod's, not the launcher's, and so errors.Is does not find it.
 	Errno syscall.Errno
 
-	// ExitStatus is the status with which the pod is going to exit; nil: it
-	// told none.
+	// ExitStatus is the status with which the pod is going to exit; nil if it named
+	// none.
 	ExitStatus *int
 
 	// Stopping says that the pod has begun to end.

@@ -3,6 +3,7 @@
 package readiness_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -25,8 +26,8 @@ func put(t *testing.T, path, text string) {
 	}
 }
 
-// A file that is there is found, by a relative or absolute path, whatever it
-// is; with an expression by what is in it, and its groups give the endpoint.
+// File finds a file of any type that is there, by a relative or absolute path. With an
+// expression it finds the file by its content, and the groups give the endpoint.
 func TestFileFound(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir+"/file", "ready\nport 80\n")
@@ -184,4 +185,40 @@ func TestFileNoPermission(t *testing.T) {
 	_, err := readiness.Prepare(t.Context(), readiness.File{Path: "d/file"}, &readiness.Setup{RuntimeDir: dir})
 	mustBe(t, err, fs.ErrPermission)
 	mustSay(t, err, "readiness.File.Path")
+}
+
+// W27: a file whose name holds the pod's pid, as nats-server's list of ports; one of
+// an earlier run that had the same pid does not count.
+func TestFileOfThePid(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct{ path, is string }{
+		{"nats-server_{pid}.ports", "nats-server_4711.ports"},
+		{"{dir}/{name}.{pid}", "pod.4711"},
+		{"[a]*?{pid}", "[a]*?4711"},
+		{"{name}", "pod"},
+	} {
+		file := filepath.Join(dir, c.is)
+		if err := os.WriteFile(file, []byte("port 1\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p := preparedIn(t, readiness.File{Path: c.path, Match: regexp.MustCompile(`port (?P<port>\d+)\n`)}, dir)
+		to := target(t, nil)
+		to.RuntimeDir, to.PID = dir, 4711
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(errOver)
+		_, err := p.Wait(ctx, to)
+		pending(t, err, errOver)
+		mustSay(t, err, file, "before the pod was started")
+		if err := os.WriteFile(file, []byte("port 23\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if e, err := p.Wait(t.Context(), to); err != nil || e.Address != "127.0.0.1:23" {
+			t.Errorf("%s: %v, %v", c.path, e, err)
+		}
+		os.Remove(file)
+		if to.PID = 0; strings.Contains(c.path, "{pid}") {
+			_, err := p.Wait(t.Context(), to)
+			mustSay(t, err, "readiness.File.Path", "pid is not known")
+		}
+	}
 }

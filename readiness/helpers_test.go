@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -18,6 +19,9 @@ import (
 func target(t *testing.T, lines func(context.Context) iter.Seq2[[]byte, error]) readiness.Target {
 	return readiness.Target{Name: "pod", RuntimeDir: t.TempDir(), WorkDir: "/srv/pod", Lines: lines}
 }
+
+// inWorkDir is where a relative path leads from there.
+func inWorkDir(path string) string { return "/srv/pod" + string(filepath.Separator) + path }
 
 // logOf is a log that holds these lines and never gets another. As the
 // contract allows, a line is gone once the next one is asked for.

@@ -15,23 +15,24 @@ import (
 	"time"
 )
 
-// HTTP asks a server in the pod for something, with HTTP/1.1, until it gives the
-// answer that is wanted. Each attempt has a connection of its own, which is
-// closed again, and no proxy is used. A redirect is not followed: it is an
-// answer like any other.
+// HTTP sends a request to a server in the pod, with HTTP/1.1, until it gets the
+// answer that it waits for. Each attempt opens a connection of its own and closes
+// it again. It uses no proxy. It does not follow a redirect, which is an answer like
+// any other.
 //
-// As with [TCP], somebody who answers on a fixed host and port before the pod is
-// started makes the launch fail with [ErrForeignPeer], and a moment remains.
-// Who serves a unix socket is not asked: put [Socket] or [Unix] before it.
+// As with [TCP], the launch fails with [ErrForeignPeer] if a process answers on a
+// fixed host and port before the pod starts, or if a stranger answers later. A host
+// that is empty or stands for all is every loopback. HTTP does not ask who serves a
+// unix socket: put [Socket] or [Unix] before it.
 //
-// It tries again until the answer is the wanted one. Final are errors of a dial
-// as in [TCP] and [Socket], a certificate that is refused, on either side, and a
-// server that does not speak TLS when it has to, unless Schedule.Final says
-// otherwise.
+// It tries again until it gets that answer. These errors are final, unless
+// Schedule.Final says otherwise: the final errors of a dial, as in [TCP] and [Socket],
+// a certificate that either side refuses, and a server that has to speak TLS and does
+// not.
 type HTTP struct {
-	// URL is what is asked for: "http://127.0.0.1:8080/healthz". Without a host,
-	// as in "/healthz" or "https:///healthz", the endpoint that an earlier probe
-	// learned is asked, a unix socket too. Required.
+	// URL of the request: "http://127.0.0.1:8080/healthz". Without a host, as in
+	// "/healthz" or "https:///healthz", the request goes to the endpoint that an
+	// earlier probe learned, which may be a unix socket. Required.
 	URL string
 
 	// Method of the request. Empty means GET.
@@ -40,20 +41,21 @@ type HTTP struct {
 	// Header of the request; Host in it takes the place of the URL's host.
 	Header http.Header
 
-	// Status is the one that is wanted. 0 means any from 200 to 299.
+	// Status is the status of the wanted answer. 0 means any from 200 to 299.
 	Status int
 
-	// Body returns nil if the answer's body is the wanted one; what it returns
-	// else shows in the error, and is final if it is marked with [Final]. It gets
-	// the first 64 KiB. Nil means that any is.
+	// Body gets the first 64 KiB of the answer's body, and returns nil if it is the
+	// wanted body. An error that it returns shows in the probe's error, and is final
+	// if it is marked with [Final]. Nil means that any body will do.
 	Body func(body []byte) error
 
-	// TLS is how to speak TLS, and makes it the default for a URL without a
-	// scheme. It is not changed. Nil means the system's certificates.
+	// TLS is how to speak TLS, and makes TLS the default for a URL without a scheme.
+	// The probe does not change it, and does not use it for an http URL. Nil means
+	// the system's certificates.
 	TLS *tls.Config
 
-	// Shared allows that somebody answers at a fixed host before the pod is
-	// started, as [TCP.Shared] does.
+	// Shared allows any process to answer at a fixed host, before the pod starts and
+	// later; see [TCP.Shared].
 	Shared bool
 
 	// Schedule of the attempts. If it does not say otherwise, one takes two
@@ -79,7 +81,7 @@ func (p HTTP) Prepare(ctx context.Context, _ *Setup) (Probe, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.at == (Endpoint{}) || p.Shared {
+	if a.at == nil || p.Shared {
 		return p, nil
 	}
 	return p, mustNotAnswer(ctx, "HTTP", "URL", a.at)
@@ -95,8 +97,10 @@ func (p HTTP) Wait(ctx context.Context, t Target) (Endpoint, error) {
 		return Endpoint{}, err
 	}
 	return Poll{
-		What:     fmt.Sprintf("%v at %v", p, a.at),
-		Check:    func(ctx context.Context, _ Target) (Endpoint, error) { return a.at, a.attempt(ctx) },
+		What: fmt.Sprintf("%v at %v", p, anyOf(a.at)),
+		Check: func(ctx context.Context, _ Target) (Endpoint, error) {
+			return firstOf(a.at, func(at place) error { return a.attempt(ctx, at) })
+		},
 		Schedule: p.Schedule.or(Schedule{First: 10 * time.Millisecond, Max: 250 * time.Millisecond, Attempt: dialAttempt, Final: finalHTTP}),
 	}.Wait(ctx, t)
 }
@@ -121,7 +125,8 @@ func (p HTTP) String() string {
 type httpAsk struct {
 	HTTP
 	req *http.Request
-	at  Endpoint // zero: the one that was learned
+	at  []place // none: the place that was learned
+	d   dialling
 }
 
 // ask makes sure that the probe's fields can work.
@@ -145,11 +150,9 @@ func (p HTTP) ask() (*httpAsk, error) {
 		if port == "" {
 			port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 		}
-		address, err := loopback(net.JoinHostPort(u.Hostname(), port))
-		if err != nil {
+		if a.at, err = places(Endpoint{Network: "tcp", Address: net.JoinHostPort(u.Hostname(), port)}); err != nil {
 			return nil, fmt.Errorf("readiness.HTTP.URL: it is %q: %w", p.URL, err)
 		}
-		a.at = Endpoint{Network: "tcp", Address: address}
 	}
 	a.req, err = http.NewRequest(p.Method, u.String(), nil)
 	if err != nil {
@@ -187,8 +190,6 @@ func (p HTTP) parse() (*url.URL, error) {
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https":
 		return nil, fmt.Errorf("readiness.HTTP.URL: the scheme of %q is %q, and must be http or https", p.URL, u.Scheme)
-	case u.Scheme == "http" && p.TLS != nil:
-		return nil, fmt.Errorf("readiness.HTTP.TLS: it is set, but %q is http and not https", p.URL)
 	case u.Host == "" && u.Path == "":
 		return nil, fmt.Errorf("readiness.HTTP.URL: %q has neither a host nor a path", p.URL)
 	}
@@ -216,22 +217,24 @@ func checkHeader(h http.Header) error {
 
 // locate finds out where to ask, for t, if that is not fixed.
 func (a *httpAsk) locate(t Target) error {
-	if a.at != (Endpoint{}) {
+	a.d = dialling{target: t, anybody: a.Shared, field: "readiness.HTTP.Shared", allow: "true"}
+	if a.at != nil {
 		return nil
 	}
-	a.at = t.Endpoint
-	host := a.at.Address
+	e := t.Endpoint
+	host := e.Address
 	switch {
-	case a.at == (Endpoint{}):
+	case e == (Endpoint{}):
 		return fmt.Errorf("readiness.HTTP.URL: %q names no host, and no probe before it has learned an endpoint", a.URL)
-	case a.at.Network == "unix":
-		if err := checkUnixPath(a.at); err != nil {
+	case e.Network == "unix":
+		if err := checkUnixPath(e); err != nil {
 			return err
 		}
 		host = "localhost"
-	case !isTCP(a.at.Network):
-		return fmt.Errorf("readiness.HTTP.URL: %q names no host, and on the endpoint that was learned, %v, nobody speaks HTTP", a.URL, a.at)
+	case !isTCP(e.Network):
+		return fmt.Errorf("readiness.HTTP.URL: %q names no host, and on the endpoint that was learned, %v, nobody speaks HTTP", a.URL, e)
 	}
+	a.at = learnedPlaces(e)
 	a.req.URL.Host = host
 	if a.req.Host == "" {
 		a.req.Host = host
@@ -241,27 +244,26 @@ func (a *httpAsk) locate(t Target) error {
 
 // attempt asks once.
 //
-// It does without http.Transport, which leaves goroutines behind that end some
-// time after the request has, and one that dials not before the system gives up.
-func (a *httpAsk) attempt(ctx context.Context) error {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, a.at.Network, a.at.Address)
+// It does not use http.Transport, which leaves goroutines behind. Some end a while
+// after the request; a goroutine that dials ends only when the system gives up.
+func (a *httpAsk) attempt(ctx context.Context, at place) error {
+	conn, err := a.d.dial(ctx, at)
 	if err != nil {
-		return explain(err, a.at)
+		return explain(err, at.Endpoint)
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })() // now
 	if a.req.URL.Scheme == "https" {
 		secure := tls.Client(conn, a.tls())
 		if err := secure.HandshakeContext(ctx); err != nil {
-			return fmt.Errorf("speak TLS with %v: %w", a.at, err)
+			return fmt.Errorf("speak TLS with %v: %w", at.Endpoint, err)
 		}
 		conn = secure
 	}
 	if err := a.req.Write(conn); err != nil {
-		return fmt.Errorf("ask %v: %w", a.at, err)
+		return fmt.Errorf("ask %v: %w", at.Endpoint, err)
 	}
-	return a.judge(bufio.NewReader(io.LimitReader(conn, maxHTTPHead+maxHTTPBody)))
+	return a.judge(at.Endpoint, bufio.NewReader(io.LimitReader(conn, maxHTTPHead+maxHTTPBody)))
 }
 
 func (a *httpAsk) tls() *tls.Config {
@@ -277,13 +279,13 @@ func (a *httpAsk) tls() *tls.Config {
 }
 
 // judge reads the answer, and reports what is wrong with it.
-func (a *httpAsk) judge(r *bufio.Reader) error {
+func (a *httpAsk) judge(at Endpoint, r *bufio.Reader) error {
 	resp, err := http.ReadResponse(r, a.req)
 	for err == nil && resp.StatusCode < 200 && resp.StatusCode != http.StatusSwitchingProtocols {
 		resp, err = http.ReadResponse(r, a.req) // that was only the announcement of one
 	}
 	if err != nil {
-		return fmt.Errorf("read the answer of %v: %w", a.at, err)
+		return fmt.Errorf("read the answer of %v: %w", at, err)
 	}
 	defer resp.Body.Close()
 	wanted := resp.StatusCode == a.Status
@@ -300,7 +302,7 @@ func (a *httpAsk) judge(r *bufio.Reader) error {
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxHTTPBody))
 	if err != nil {
-		return fmt.Errorf("read the body of the answer of %v: %w", a.at, err)
+		return fmt.Errorf("read the body of the answer of %v: %w", at, err)
 	}
 	if err := a.Body(body); err != nil {
 		return fmt.Errorf("the body of the answer: %w", err)
@@ -311,7 +313,7 @@ func (a *httpAsk) judge(r *bufio.Reader) error {
 // unwanted says what the answer was.
 func unwanted(resp *http.Response, start []byte) error {
 	what := "the answer is " + resp.Status
-	if to := resp.Header.Get("Location"); to != "" {
+	if to := resp.Header.Get("Location"); to != "" && resp.StatusCode/100 == 3 {
 		what += fmt.Sprintf(", a redirect to %q, which is not followed", to)
 	}
 	if start = bytes.TrimSpace(start); len(start) > 0 {
@@ -329,6 +331,9 @@ func finalHTTP(err error) bool {
 		case "remote error": // an alert, whose type is not exported
 			return strings.Contains(op.Err.Error(), "certificate")
 		}
+	}
+	if refused := (refusal{}); errors.As(err, &refused) {
+		return true
 	}
 	var certificate *tls.CertificateVerificationError
 	var plain tls.RecordHeaderError

@@ -65,8 +65,8 @@ func contains(what string) func([]byte) error {
 	}
 }
 
-// The request is the one that the fields describe, and the endpoint is where it
-// went: a host that is fixed, a port or a unix socket that was learned.
+// The fields describe the request, and the endpoint is where it went: a fixed host, or
+// a learned port or unix socket.
 func TestHTTPAsks(t *testing.T) {
 	tcp := serve(t, nil, nil, echo)
 	socket := serve(t, listen(t, filepath.Join(shortDir(t), "sock")), nil, echo)
@@ -171,6 +171,7 @@ func TestHTTPJudges(t *testing.T) {
 // A port on which nobody listens is tried again, until somebody does; what is
 // there must speak HTTP, and an answer that never ends does not hold the wait.
 func TestHTTPRetries(t *testing.T) {
+	t.Parallel()
 	addr, _ := tcpPort(t)
 	_, took, err := await(t, readiness.HTTP{URL: "http://" + addr + "/healthz"}, target(t, nil))
 	e := pending(t, err, errOver)
@@ -224,9 +225,9 @@ func TestHTTPCancelled(t *testing.T) {
 	}
 }
 
-// A server with TLS: one whose certificate is known passes, by the URL's scheme
-// or because TLS is set, on a unix socket too; one that is not known, a server
-// that wants a certificate of ours, and one that speaks no TLS are final.
+// A server with TLS passes if its certificate is known, by the URL's scheme or because
+// TLS is set, on a unix socket too. Final are an unknown certificate, a server that
+// wants a certificate of ours, and a server that speaks no TLS.
 func TestHTTPTLS(t *testing.T) {
 	s := serve(t, nil, &tls.Config{}, echo)
 	roots := x509.NewCertPool()
@@ -285,7 +286,6 @@ func TestHTTPRefused(t *testing.T) {
 		{readiness.HTTP{URL: "http://"}, "neither a host nor a path"},
 		{readiness.HTTP{URL: "http://localhost:0/"}, "the port 0"},
 		{readiness.HTTP{URL: "http://localhost:99999/"}, `the port "99999"`},
-		{readiness.HTTP{URL: "http:///", TLS: &tls.Config{}}, "readiness.HTTP.TLS"},
 		{readiness.HTTP{URL: "/", Method: "GET IT"}, "readiness.HTTP.Method"},
 		{readiness.HTTP{URL: "/", Status: 99}, "readiness.HTTP.Status: it is 99"},
 		{readiness.HTTP{URL: "/", Status: 600}, "readiness.HTTP.Status"},
@@ -339,5 +339,23 @@ func TestHTTPPort(t *testing.T) {
 		_, err := readiness.HTTP{URL: (&url.URL{Scheme: scheme, Host: "127.0.0.1", Path: "/"}).String()}.Wait(ctx, target(t, nil))
 		pending(t, err, errOver)
 		mustSay(t, err, "at tcp:127.0.0.1:"+port)
+	}
+}
+
+// W32: the error calls an answer a redirect only if it is one, even if it has a
+// Location. A TLS configuration does not matter to an http URL.
+func TestHTTPIsNoRedirect(t *testing.T) {
+	for status, redirect := range map[int]bool{http.StatusUnauthorized: false, http.StatusCreated: false, http.StatusFound: true} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "/login")
+			w.WriteHeader(status)
+		}))
+		p := readiness.HTTP{URL: server.URL + "/", TLS: &tls.Config{}, Status: http.StatusTeapot, Schedule: readiness.Schedule{Final: func(error) bool { return true }}}
+		_, err := p.Wait(t.Context(), target(t, nil))
+		server.Close()
+		mustSay(t, err, fmt.Sprintf("the answer is %d", status))
+		if strings.Contains(err.Error(), "redirect") != redirect {
+			t.Errorf("%d: %v", status, err)
+		}
 	}
 }

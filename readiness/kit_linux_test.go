@@ -1,6 +1,8 @@
 package readiness_test
 
 import (
+	"errors"
+	"fmt"
 	"net"
 	"os"
 	"strings"
@@ -10,7 +12,7 @@ import (
 	"github.com/podlaunch/podlaunch/readiness/readinesstest"
 )
 
-// So does the one that only Linux has.
+// NotifySocket, which only Linux has, passes the kit too.
 func TestKitNotifySocket(t *testing.T) {
 	for name, probe := range map[string]readiness.Probe{
 		"alone":           readiness.NotifySocket{},
@@ -37,6 +39,65 @@ func TestKitNotifySocket(t *testing.T) {
 				return c
 			})
 		})
+	}
+}
+
+// PIDFile, which only Linux has, passes the kit too.
+func TestKitPIDFile(t *testing.T) {
+	readinesstest.Test(t, func(t *testing.T) readinesstest.Case {
+		dir := t.TempDir()
+		put := func(text string) {
+			err := os.WriteFile(dir+"/new", []byte(text), 0o600)
+			if err = errors.Join(err, os.Rename(dir+"/new", dir+"/pid")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return readinesstest.Case{
+			Probe:  readiness.PIDFile{Path: "pid"},
+			Target: readiness.Target{RuntimeDir: dir, PID: ended(t), Kin: &kin{members: []int{4711}}},
+			Ready:  func(*readiness.Setup) { put("4711\n") },
+			Fail:   func(*readiness.Setup) { put("4712\n") },
+		}
+	})
+}
+
+// NotifySocket adopts only with MainPID, and only who is proven to be of the pod.
+func TestNotifySocketAdopts(t *testing.T) {
+	for _, c := range []struct {
+		probe readiness.NotifySocket
+		said  string
+		fails bool
+		want  int // who is adopted
+	}{
+		{readiness.NotifySocket{MainPID: true}, "MAINPID=4711\nREADY=1", false, 4711},
+		{readiness.NotifySocket{MainPID: true}, "READY=1\nMAINPID=4711", false, 4711},
+		{readiness.NotifySocket{MainPID: true, Public: true}, "READY=1\nMAINPID=4711", false, 4711},
+		{readiness.NotifySocket{}, "MAINPID=4711\nREADY=1", false, 0},
+		{readiness.NotifySocket{MainPID: true}, "READY=1", false, 0},
+		{readiness.NotifySocket{MainPID: true}, "MAINPID=0\nREADY=1", false, 0},
+		{readiness.NotifySocket{MainPID: true}, "MAINPID=x\nREADY=1", false, 0},
+		{readiness.NotifySocket{MainPID: true}, "MAINPID=4712\nREADY=1", true, 0},
+		{readiness.NotifySocket{MainPID: true}, "MAINPID=1\nREADY=1", true, 0},
+	} {
+		s := &readiness.Setup{Name: "pod", RuntimeDir: shortDir(t)}
+		p, err := readiness.Prepare(t.Context(), c.probe, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		notify(t, s, c.said)
+		k := &kin{members: []int{4711}}
+		_, err = p.Wait(t.Context(), readiness.Target{RuntimeDir: s.RuntimeDir, PID: os.Getpid(), Kin: k})
+		if c.fails != errors.Is(err, readiness.ErrUnproven) || !c.fails && err != nil {
+			t.Errorf("%q: %v", c.said, err)
+		}
+		if c.fails {
+			mustSay(t, err, fmt.Sprintf("MAINPID=, which pid %d has said, names pid", os.Getpid()))
+		}
+		if (c.want != 0) != (len(k.adopted) == 1) {
+			t.Errorf("%q: adopted %q", c.said, k.adopted)
+		}
+		s.Close()
+		s.CloseFiles()
 	}
 }
 

@@ -77,6 +77,7 @@ func TestKit(t *testing.T) {
 			c.Want, c.Target.RuntimeDir = c.Target.Endpoint, filepath.Dir(c.Target.Endpoint.Address)
 			return c
 		}},
+		{"Socket tcp by Talk", talkCase},
 		{"Pattern", func(t *testing.T) readinesstest.Case {
 			return patternCase(readiness.Pattern{Regexp: regexp.MustCompile(`serving on (?P<address>\S+)`), Occurrence: 2})
 		}},
@@ -124,6 +125,10 @@ func TestKit(t *testing.T) {
 			return lineCase(readiness.Timeout{Probe: readiness.ReadyLine{}, Limit: time.Hour})
 		}},
 		{"NotifyFD", func(t *testing.T) readinesstest.Case { return notifyCase(t, readiness.NotifyFD{}) }},
+		{"NotifyFD with a line", func(t *testing.T) readinesstest.Case {
+			c := notifyCase(t, readiness.NotifyFD{Match: regexp.MustCompile(`^$`)})
+			return c
+		}},
 		{"NotifyFD at a descriptor", func(t *testing.T) readinesstest.Case { return notifyCase(t, readiness.NotifyFD{FD: 7}) }},
 		{"Socket unix of a Listener", func(t *testing.T) readinesstest.Case {
 			// By itself it finds every pod ready at once.
@@ -170,7 +175,7 @@ func lineCase(p readiness.Probe) readinesstest.Case {
 		Target: readiness.Target{Name: "pod", WorkDir: "/srv/pod", Lines: log.Lines},
 		Ready:  func(*readiness.Setup) { fmt.Fprint(log, "hello\nINSOMNIA-READY\tpod\tsock\n") },
 		Fail:   func(*readiness.Setup) { fmt.Fprint(log, "INSOMNIA-READY\tpod\n") },
-		Want:   readiness.Endpoint{Network: "unix", Address: "/srv/pod/sock"},
+		Want:   readiness.Endpoint{Network: "unix", Address: inWorkDir("sock")},
 	}
 }
 
@@ -348,8 +353,8 @@ func (noted) Wait(_ context.Context, t readiness.Target) (readiness.Endpoint, er
 
 func (noted) String() string { return "nothing" }
 
-// A letter is a Preparer: the pod finds a number in its environment, and
-// whoever knows it throws the switch.
+// A letter is a Preparer: the pod finds a number in its environment, and throws the
+// switch that has this number.
 type letter struct{}
 
 // letters are the switches by their numbers.

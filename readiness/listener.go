@@ -8,22 +8,25 @@ import (
 	"strings"
 )
 
-// Listener binds a socket before the pod is started and hands it over as
+// Listener binds a socket before the pod starts and hands it over as
 // sd_listen_fds(3) wants it: descriptor 3, LISTEN_FDS, LISTEN_FDNAMES and
-// LISTEN_PID. Clients may connect before the pod accepts: the kernel queues them.
+// LISTEN_PID. The pod ignores SIGPIPE, as under systemd (IgnoreSIGPIPE in
+// systemd.exec(5)), so a client that leaves early does not end a pod that relies on
+// that. For a pod without a Listener env(1) does the same, with --ignore-signal=PIPE.
+// Clients may connect before the pod accepts: the kernel queues them.
 // The zero value is a unix stream socket at sock in the runtime directory, of
 // mode 0600.
 //
-// Its own Wait ends at once with the socket's address, for that is known. When
-// the pod serves it is another probe's to find out:
+// Its own Wait returns the socket's address at once, for that is known. Another probe
+// has to find out when the pod serves it:
 //
 //	readiness.Sequence{readiness.Listener{}, readiness.NotifySocket{}}
 //
-// A [Socket] would be answered by the kernel, pod or no pod; and whoever called
-// listen is the launcher, so it needs Socket.Peer to be [SameUser].
+// A [Socket] does not find that out, for the kernel answers it with or without a pod.
+// It also needs Socket.Peer to be [SameUser], for the launcher called listen.
 //
-// More than one Listener in a launch hand over descriptors 3, 4 and so on. They
-// come before a [NotifyFD] that does not say which descriptor it wants.
+// Several Listeners in a launch hand over descriptors 3, 4 and so on. They come
+// before a [NotifyFD] that does not say which descriptor it wants.
 //
 // A pod's socket ends with it. For a restart that refuses nobody, open a
 // net.Listener, keep it as long as the service is to be reachable, and set
@@ -39,23 +42,24 @@ type Listener struct {
 	// any. Empty means sock for a unix socket. A relative path is taken from the
 	// runtime directory. Required for tcp.
 	//
-	// A socket at the path on which nobody listens is removed. One that is in
-	// use, or anything that is no socket, is an error.
+	// Prepare removes a socket at the path on which no process listens. A socket that
+	// is in use, or a file that is no socket, is an error.
 	Address string
 
 	// Listener is the caller's own, a *net.UnixListener or *net.TCPListener or
-	// another with their File method. Network and Address must be empty then. It
-	// stays open, and stays the caller's. Nobody should accept on it but the
-	// pod: it is set to blocking mode, which the two share. Nil means that one
-	// is bound for each launch.
+	// another with their File method. Network and Address must be empty then. The
+	// caller owns it, and it stays open. Only the pod should accept on it: Prepare
+	// sets it to blocking mode, which the two share. Nil means that Prepare binds a
+	// socket for each launch.
 	Listener net.Listener
 
 	// Name is the socket's in LISTEN_FDNAMES: at most 255 ASCII characters
 	// that can be seen, no colon. Empty means "sock".
 	Name string
 
-	// Peer decides, when somebody attaches to the pod ([Verifier]), who may
-	// have made the unix socket listen: a launcher. Nil means [SameUser].
+	// Peer decides which process may have called listen on the unix socket: a
+	// launcher. It is asked when a program attaches to the pod ([Verifier]). Nil
+	// means [SameUser].
 	Peer func(p Peer, t Target) error
 }
 

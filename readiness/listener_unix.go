@@ -72,8 +72,8 @@ func duplicate(l net.Listener, field string) (*os.File, Endpoint, error) {
 	return f, e, nil
 }
 
-// openUnix binds the socket. It does not listen before its mode is right, so
-// nobody can connect who may not.
+// openUnix binds the socket. It calls listen only when the socket's mode is right, so
+// that no other user can connect.
 func (l Listener) openUnix(s *Setup) (*os.File, Endpoint, error) {
 	path := l.Address
 	if path == "" {
@@ -118,8 +118,8 @@ func socket(path string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// newSocket returns a unix socket that no other program inherits, not even one
-// that is started at this moment.
+// newSocket returns a unix socket that no other program inherits, not even a program
+// that starts at this moment.
 func newSocket(kind int) (fd int, err error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
@@ -131,8 +131,8 @@ func newSocket(kind int) (fd int, err error) {
 	return fd, nil
 }
 
-// cleanSocket has the socket that is at path now removed, when the launch is
-// over, unless somebody has it: the pod.
+// cleanSocket removes the socket that is at path now when the launch is over, unless a
+// process has it open: the pod.
 func cleanSocket(s *Setup, path string) {
 	own, err := os.Lstat(path)
 	if err != nil {
@@ -145,11 +145,11 @@ func cleanSocket(s *Setup, path string) {
 	})
 }
 
-// vacate makes sure that path is free. What it removes is a socket that nobody
-// has any more.
+// vacate makes sure that path is free. It removes only a socket that no process has
+// open any more.
 //
-// Between the two looks somebody may bind the path. That is out of scope: in the
-// runtime directory it is the launcher's alone, for the pod's name is locked.
+// A process may bind the path between the two looks. That is out of scope: in the
+// runtime directory the path is the launcher's alone, for the pod's name is locked.
 func vacate(path string) error {
 	fi, err := os.Lstat(path)
 	switch {
@@ -169,10 +169,53 @@ func vacate(path string) error {
 	return fmt.Errorf("the socket %q is taken: %s; end that, or choose another path: %w", path, whoServes(path), unix.EADDRINUSE)
 }
 
+// clearSocket removes the socket at path if no process has it open any more. In dir, the
+// runtime directory, it follows no link that leads out of dir, for the pod may have made
+// one. Elsewhere it removes only a socket of this user. It leaves a socket that it cannot
+// check or remove to the pod, which fails and says why. The race is that of vacate.
+func clearSocket(dir, path string) error {
+	name, err := filepath.Rel(dir, path)
+	if dir == "" || err != nil || !filepath.IsLocal(name) {
+		fi, err := os.Lstat(path)
+		if err == nil && isOurs(fi) && isStale(fi, path) {
+			return removed(os.Remove(path))
+		}
+		return nil
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil
+	}
+	defer root.Close()
+	if fi, err := root.Lstat(name); err == nil && isStale(fi, path) {
+		return removed(root.Remove(name))
+	}
+	return nil
+}
+
+// removed returns err, of a removal, unless the file had gone by itself.
+func removed(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// isOurs reports whether the file belongs to this user.
+func isOurs(fi fs.FileInfo) bool {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	return ok && int(st.Uid) == os.Geteuid()
+}
+
+// isStale reports whether the file at path, which is fi, is a socket that nobody has.
+func isStale(fi fs.FileInfo, path string) bool {
+	return fi.Mode()&fs.ModeSocket != 0 && errors.Is(probeSocket(path), unix.ECONNREFUSED)
+}
+
 // probeSocket returns nil if a process has the socket at path open, and
-// ECONNREFUSED if none has. It does not connect to a stream socket, and so
-// nobody notices: a datagram socket is told that this is another type, but only
-// if there is somebody to connect to.
+// ECONNREFUSED if none has. It dials with a datagram socket, which does not connect to
+// a stream socket, so the process does not notice. For a stream socket the kernel
+// returns EPROTOTYPE if a process has it, and ECONNREFUSED if none has.
 func probeSocket(path string) error {
 	fd, err := newSocket(unix.SOCK_DGRAM)
 	if err != nil {

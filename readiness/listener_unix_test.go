@@ -159,8 +159,8 @@ func TestListenerOfTheCaller(t *testing.T) {
 	}
 }
 
-// A stale socket is replaced; one that somebody has, and anything else, is an
-// error that names the field, and stays.
+// Prepare replaces a stale socket. A socket that a process has open, and any other
+// file, stays, and is an error that names the field.
 func TestListenerTaken(t *testing.T) {
 	path := filepath.Join(shortDir(t), "s")
 	taken := func(t *testing.T, parts ...string) {
@@ -252,16 +252,16 @@ func TestListenerBadInput(t *testing.T) {
 	}
 	defer own.Close()
 	for field, l := range map[string]readiness.Listener{
-		"Network: \"udp\"":                   {Network: "udp", Address: "127.0.0.1:0"},
-		"Network: it is \"tcp\"":             {Network: "tcp", Listener: own},
-		"Address: it is \"s\"":               {Address: "s", Listener: own},
-		"Address: it is empty":               {Network: "tcp"},
-		"Address: \"@pod\" is an abstract":   {Address: "@pod"},
-		"Address: bind":                      {Address: strings.Repeat("long/", 50)},
-		"Address: listen tcp: address":       {Network: "tcp", Address: "127.0.0.1"},
-		"Name: \"a:b\"":                      {Name: "a:b"},
-		"Listener: a struct":                 {Listener: struct{ net.Listener }{own}},
-		"Address: listen on \"/nonexistent/": {Address: "/nonexistent/s"},
+		"Network: \"udp\"":                       {Network: "udp", Address: "127.0.0.1:0"},
+		"Network: it is \"tcp\"":                 {Network: "tcp", Listener: own},
+		"Address: it is \"s\"":                   {Address: "s", Listener: own},
+		"Address: it is empty":                   {Network: "tcp"},
+		"Address: \"@pod\" is an abstract":       {Address: "@pod"},
+		"Address: bind":                          {Address: strings.Repeat("long/", 50)},
+		"Address: listen tcp: address":           {Network: "tcp", Address: "127.0.0.1"},
+		"Name: \"a:b\"":                          {Name: "a:b"},
+		"Listener: a struct":                     {Listener: struct{ net.Listener }{own}},
+		"Address: listen on \"/nonexistent/dir/": {Address: "/nonexistent/dir/s"},
 	} {
 		setup := &readiness.Setup{Name: "pod", RuntimeDir: t.TempDir()}
 		_, err := readiness.Any{l}.Prepare(t.Context(), setup)
@@ -275,8 +275,8 @@ func TestListenerBadInput(t *testing.T) {
 	mustSay(t, err, "readiness.Listener", "not prepared")
 }
 
-// Whoever called listen is the launcher, not the pod: so the socket still is
-// the pod's when it is asked again, by another run of the launcher.
+// The launcher called listen, not the pod. So the socket still is the pod's when
+// another run of the launcher asks again.
 func TestListenerVerify(t *testing.T) {
 	p := prepare(t, readiness.Listener{})
 	p.target.Endpoint, p.target.PID = p.learn(t), 1<<22+1 // the pod is nobody here

@@ -19,6 +19,8 @@ import (
 // playEnv makes the test binary play a child: "serve" listens on the socket
 // that is its argument; "wrap" starts a child that does, in its own session and
 // group, "wrap-group" one in a new group, "wrap-session" one in a new session;
+// "serve-tcp" listens on an address, and "blink-tcp" first listens for a moment to
+// see whether that is free, and again once it gets a line;
 // "notify" sends each line of its stdin to a socket, with \n for line breaks.
 // A child ends when its stdin does.
 const playEnv = "READINESS_TEST_PLAY"
@@ -35,8 +37,11 @@ func TestMain(m *testing.M) {
 }
 
 func play(role, socket string) error {
-	if role == "notify" {
+	switch role {
+	case "notify":
 		return playNotify(socket)
+	case "serve-tcp", "blink-tcp":
+		return playTCP(socket, role == "blink-tcp")
 	}
 	if role == "serve" {
 		l, err := net.Listen("unix", socket)
@@ -57,7 +62,40 @@ func play(role, socket string) error {
 	return c.Run()
 }
 
+func playTCP(address string, blink bool) error {
+	stdin := bufio.NewReader(os.Stdin)
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	if blink {
+		fmt.Println(os.Getpid())
+		if _, err := l.Accept(); err != nil {
+			return err
+		}
+		l.Close()
+		stdin.ReadString('\n')
+		if l, err = net.Listen("tcp", address); err != nil {
+			return err
+		}
+	}
+	defer l.Close()
+	if !blink {
+		fmt.Println(os.Getpid())
+	}
+	_, err = io.Copy(io.Discard, stdin)
+	return err
+}
+
+// chrootEnv is where "notify" goes first, for ever.
+const chrootEnv = "READINESS_TEST_CHROOT"
+
 func playNotify(socket string) error {
+	if root := os.Getenv(chrootEnv); root != "" {
+		if err := syscall.Chroot(root); err != nil {
+			return err
+		}
+	}
 	conn, err := net.Dial("unixgram", socket)
 	if err != nil {
 		return err
@@ -93,7 +131,18 @@ func startChild(t *testing.T, role, socket string, attr *syscall.SysProcAttr) (c
 	t.Helper()
 	c := self(role, socket)
 	c.SysProcAttr, c.Stderr = attr, os.Stderr
-	stdin, err := c.StdinPipe()
+	_, line := startServing(t, c)
+	if _, err := fmt.Sscan(line, &server); err != nil {
+		t.Fatal(err)
+	}
+	return c.Process.Pid, server
+}
+
+// startServing starts c, which ends when its standard input does, and so with the test. It
+// returns that, and the first line that c writes.
+func startServing(t *testing.T, c *exec.Cmd) (stdin io.Writer, line string) {
+	t.Helper()
+	in, err := c.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,22 +154,18 @@ func startChild(t *testing.T, role, socket string, attr *syscall.SysProcAttr) (c
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		stdin.Close()
+		in.Close()
 		if err := c.Wait(); err != nil {
 			t.Errorf("the child: %v", err)
 		}
 	})
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
+	if line, err = bufio.NewReader(stdout).ReadString('\n'); err != nil {
 		t.Fatalf("the child does not serve: %v", err)
 	}
-	if _, err := fmt.Sscan(line, &server); err != nil {
-		t.Fatal(err)
-	}
-	return c.Process.Pid, server
+	return in, line
 }
 
-// someoneElse is an ordinary user who is not the one that runs the tests.
+// someoneElse is an ordinary user, but not the user that runs the tests.
 const someoneElse = 65534
 
 // ordinary reports whether the caller's test shall go on: it must run as a user

@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-// FuzzNotification states what holds for any datagram. READY, STOPPING and
-// BARRIER are just what a line says that is exactly that assignment. A line that
-// nobody knows changes nothing, but for a barrier, which stands alone. What is
-// kept of a datagram is bounded, and fits into one line.
+// FuzzNotification states what holds for any datagram. READY, STOPPING and BARRIER
+// count only if a line is exactly that assignment. An unknown line changes nothing,
+// except beside a barrier, which has to stand alone. What is kept of a datagram is
+// bounded, and fits into one line.
 func FuzzNotification(f *testing.F) {
 	f.Add([]byte("READY=1"))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -23,8 +23,8 @@ type notification struct {
 	malformed []string // what was not understood, quoted: the first few
 }
 
-// parseNotification takes a datagram apart. It returns an error for one of which
-// nothing counts.
+// parseNotification takes a datagram apart. It returns an error if nothing in the
+// datagram counts.
 func parseNotification(data []byte) (n notification, err error) {
 	data = bytes.TrimSuffix(data, []byte{0}) // some send the string's own end
 	if bytes.IndexByte(data, 0) >= 0 {
@@ -65,8 +65,8 @@ func (n *notification) misunderstood(line []byte) {
 	}
 }
 
-// assign takes one assignment, and reports whether it has a meaning, or is one
-// that we do not know.
+// assign takes one assignment. It reports whether the assignment has a meaning, or has
+// a key that we do not know.
 func (n *notification) assign(key, value string) bool {
 	switch key {
 	case "READY":
@@ -98,7 +98,7 @@ func (n *notification) assign(key, value string) bool {
 	case "MAINPID":
 		v, ok := decimal(value, math.MaxInt32)
 		n.mainPID = int(v)
-		return ok
+		return ok && v > 0
 	}
 	return true
 }

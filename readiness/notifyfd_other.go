@@ -10,5 +10,5 @@ import (
 
 // Prepare implements [Preparer]: a process inherits no descriptors here.
 func (n NotifyFD) Prepare(context.Context, *Setup) (Probe, error) {
-	return nil, fmt.Errorf("readiness.NotifyFD: %w", errors.ErrUnsupported)
+	return nil, fmt.Errorf("readiness.NotifyFD: a pod inherits no descriptors on this system: %w", errors.ErrUnsupported)
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -15,8 +17,8 @@ import (
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
-// s6: a newline on the descriptor is readiness, whatever came before it, in how
-// many writes ever, and also when it was written as the time was over.
+// s6: a newline on the descriptor is readiness. It does not matter what came before it,
+// how many writes it took, or if it was written just as the time was over.
 func TestNotifyFD(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -68,9 +70,10 @@ func TestNotifyFDWaits(t *testing.T) {
 	}
 }
 
-// A pod that closes the descriptor without a newline, and runs on, gets the
-// verdict that it did; one that exits closes it too, and is told as exited.
+// If a pod closes the descriptor without a newline, and runs on, the error says that.
+// A pod that exits closes the descriptor too, and the error says that it exited.
 func TestNotifyFDClosed(t *testing.T) {
+	t.Parallel()
 	p := prepare(t, readiness.NotifyFD{FD: 5})
 	fmt.Fprint(p.setup.Files[2], "almost")
 	p.setup.CloseFiles()
@@ -117,8 +120,8 @@ func TestNotifyFDFlood(t *testing.T) {
 	<-ended
 }
 
-// The descriptor is the first free one, or the one that was asked for; what
-// cannot be is an error that names the field.
+// The descriptor is the first free one, or that of the field FD. An impossible FD is an
+// error that names the field.
 func TestNotifyFDNumber(t *testing.T) {
 	p := prepare(t, readiness.Sequence{readiness.NotifyFD{}, readiness.NotifyFD{FD: 7}, readiness.NotifyFD{}})
 	for fd, want := range map[int]bool{3: true, 4: true, 5: false, 6: false, 7: true} {
@@ -156,5 +159,100 @@ func blocks(t *testing.T, f *os.File) {
 		}
 	}); err != nil {
 		t.Error(err)
+	}
+}
+
+// W26: what a daemon writes there is its address, in one write or several, with a
+// newline or as the last thing before it closes the descriptor.
+func TestNotifyFDMatch(t *testing.T) {
+	display := readiness.NewFact[string]("the display")
+	bus := readiness.NotifyFD{Match: regexp.MustCompile(`^(?P<network>unix):path=(?P<address>[^,]+)`)}
+	x := readiness.NotifyFD{Match: regexp.MustCompile(`^(?P<value>\d+)$`), Value: display}
+	for _, c := range []struct {
+		name   string
+		p      readiness.NotifyFD
+		writes []string
+		closes bool
+		want   string // endpoint, or display; empty: not ready
+	}{
+		{"a bus", bus, []string{"unix:path=/tmp/dbus-1,guid=0\n"}, false, "unix:/tmp/dbus-1"},
+		{"two lines", bus, []string{"hello\nunix:path=/tmp/dbus-1,guid=0\n"}, false, "unix:/tmp/dbus-1"},
+		{"the second line counts no more", bus, []string{"unix:path=/1\nunix:path=/2\n"}, false, "unix:/1"},
+		{"in pieces", bus, []string{"unix:pa", "th=/tmp/db", "us-1\n"}, false, "unix:/tmp/dbus-1"},
+		{"without a newline", bus, []string{"unix:path=/tmp/d"}, false, ""},
+		{"closed without a newline", bus, []string{"unix:path=/tmp/d"}, true, "unix:/tmp/d"},
+		{"X in two writes", x, []string{"99", "\n"}, false, "99"},
+		{"a line that is too long", x, []string{strings.Repeat("1", 40<<10), strings.Repeat("1", 40<<10) + "x\n"}, false, strings.Repeat("1", 64<<10)},
+		{"nothing that matches", x, []string{"\n"}, false, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := prepare(t, c.p)
+			facts := new(readiness.Facts)
+			p.target.Facts = facts
+			for _, text := range c.writes {
+				if _, err := p.setup.Files[0].WriteString(text); err != nil {
+					t.Fatal(err)
+				}
+				if c.want != "" && text != c.writes[len(c.writes)-1] {
+					_, err := p.over(t)
+					pending(t, err, errOver)
+				}
+			}
+			if c.closes {
+				p.setup.CloseFiles()
+			}
+			for range 2 {
+				e, err := p.over(t)
+				if c.want == "" {
+					pending(t, err, errOver)
+					continue
+				}
+				got := e.String()
+				if c.p.Value == display {
+					got, _ = display.Of(facts)
+				}
+				if err != nil || got != c.want {
+					t.Errorf("got %.100s, %v", got, err)
+				}
+			}
+		})
+	}
+	bad := prepare(t, readiness.NotifyFD{Match: regexp.MustCompile(`port (?P<port>\d+)`)})
+	fmt.Fprintln(bad.setup.Files[0], "port 0")
+	_, err := bad.over(t)
+	mustSay(t, err, "readiness.NotifyFD.Match", "the port 0")
+	for says, p := range map[string]readiness.NotifyFD{
+		"readiness.NotifyFD.Match: ": {Match: regexp.MustCompile(`(?P<adress>x)`)},
+		"readiness.NotifyFD.Value":   {Value: display},
+	} {
+		_, err := readiness.Prepare(t.Context(), p, &readiness.Setup{})
+		mustSay(t, err, says)
+	}
+}
+
+// W26 with the real one.
+func TestNotifyFDOfDbus(t *testing.T) {
+	path, err := exec.LookPath("dbus-daemon")
+	if err != nil {
+		t.Skipf("not run: %v", err)
+	}
+	dir := shortDir(t)
+	p := prepareIn(t, dir, readiness.Sequence{
+		readiness.NotifyFD{Match: regexp.MustCompile(`^(?P<network>unix):path=(?P<address>[^,]+)`)},
+		readiness.Socket{},
+	})
+	c := exec.Command(path, "--session", "--nofork", "--nopidfile", "--nosyslog", "--address=unix:path="+dir+"/bus", "--print-address=3")
+	c.ExtraFiles, c.Stderr = p.setup.Files, os.Stderr
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.Process.Kill()
+		c.Wait()
+	})
+	p.setup.CloseFiles()
+	p.target.PID = c.Process.Pid
+	if e, err := p.probe.Wait(t.Context(), p.target); err != nil || e != address(dir+"/bus") {
+		t.Errorf("got %v, %v", e, err)
 	}
 }

@@ -2,6 +2,7 @@ package readiness
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -28,40 +29,89 @@ const (
 	notifyLinger = 50 * time.Millisecond
 )
 
-// Prepare implements [Preparer]: it binds the socket, mode 0600, in the runtime
-// directory, in place of one that an earlier launch has left, and adds
-// NOTIFY_SOCKET to the environment. Only one probe of a launch can have it.
+// Prepare implements [Preparer]: it binds the socket, hands it to the pod, and adds
+// NOTIFY_SOCKET to the environment. By default the socket has mode 0600, is in the
+// runtime directory, and replaces a socket that an earlier launch left. Only one probe
+// of a launch can have it.
 func (s NotifySocket) Prepare(ctx context.Context, setup *Setup) (Probe, error) {
 	if variable(setup.Env, notifyVariable) != nil {
 		return nil, errors.New("readiness.NotifySocket: another probe of this launch has the notify socket already")
 	}
-	path := s.place(setup.RuntimeDir)
-	conn, err := bindNotify(ctx, path)
+	address, bind := s.place(setup.RuntimeDir), bindNotifyPath
+	if s.Public {
+		address, bind = "@podlaunch-notify-"+rand.Text(), bindNotify
+	}
+	conn, err := bind(ctx, address)
 	if err != nil {
 		return nil, fmt.Errorf("readiness.NotifySocket: %w", err)
 	}
-	own, err := os.Lstat(path)
-	setup.Cleanup(func() {
+	n := &notified{NotifySocket: s, conn: conn, extend: setup.Extend, show: setup.Status, turn: make(turn, 1)}
+	n.seen.of = "notifications"
+	kept, err := conn.File()
+	if err != nil {
 		conn.Close()
-		if is, err := os.Lstat(path); err == nil && os.SameFile(own, is) {
-			os.Remove(path)
+		return nil, fmt.Errorf("readiness.NotifySocket: %w", err)
+	}
+	if err := setup.addLast(kept); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("readiness.NotifySocket: %w", err)
+	}
+	own, err := os.Lstat(address)
+	setup.Cleanup(func() {
+		started := true
+		if i := slices.Index(setup.Files, kept); i >= 0 {
+			started, setup.Files[i] = false, nil
+			kept.Close()
+		} else {
+			n.mute()
+		}
+		conn.Close()
+		if is, err := os.Lstat(address); err == nil && os.SameFile(own, is) && !(started && isOpen(address)) {
+			os.Remove(address)
 		}
 	})
 	if err == nil {
-		err = os.Chmod(path, 0o600) // whatever the umask; the directory is ours alone
+		err = os.Chmod(address, 0o600) // under any umask; the directory is ours alone
 	}
-	if err != nil {
+	if err != nil && !s.Public {
 		return nil, fmt.Errorf("readiness.NotifySocket: %w", err)
 	}
-	setup.Env = append(setup.Env, notifyVariable+"="+path)
-	n := &notified{NotifySocket: s, conn: conn, extend: setup.Extend, show: setup.Status, turn: make(turn, 1)}
-	n.seen.of = "notifications"
+	setup.Env = append(setup.Env, notifyVariable+"="+address)
 	return n, nil
 }
 
-// bindNotify binds a datagram socket to path. It tells the sender of everything
-// that it gets, for it asks for that before anybody can send.
-func bindNotify(ctx context.Context, path string) (*net.UnixConn, error) {
+// isOpen reports whether a process has the socket at path open.
+func isOpen(path string) bool { return !errors.Is(probeSocket(path), unix.ECONNREFUSED) }
+
+// mute sets a filter by which the kernel drops every datagram from now on, as if it had
+// been read. Nothing will read them, and without the filter a sender blocks when the
+// queue is full. mute reads what is queued already.
+func (n *notified) mute() {
+	raw, err := n.conn.SyscallConn()
+	if err != nil {
+		return
+	}
+	drop := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
+	err = errors.New("closed")
+	raw.Control(func(fd uintptr) {
+		err = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(drop)), Filter: &drop[0]})
+	})
+	if err != nil {
+		return // refused, as by a seccomp filter: senders block once the queue is full
+	}
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	for range 2 * maxQueued {
+		d, err := n.receive(over)
+		if err != nil {
+			return
+		}
+		d.close()
+	}
+}
+
+// bindNotifyPath is bindNotify for a path, which it makes free.
+func bindNotifyPath(ctx context.Context, path string) (*net.UnixConn, error) {
 	if err := checkSocketPath("bind", path); err != nil {
 		return nil, err
 	}
@@ -75,6 +125,12 @@ func bindNotify(ctx context.Context, path string) (*net.UnixConn, error) {
 			return nil, err
 		}
 	}
+	return bindNotify(ctx, path)
+}
+
+// bindNotify binds a datagram socket to address. It sets SO_PASSCRED before a process can
+// send, so the kernel names the sender of every datagram.
+func bindNotify(ctx context.Context, address string) (*net.UnixConn, error) {
 	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
 		var err error
 		if ctlErr := raw.Control(func(fd uintptr) {
@@ -84,7 +140,7 @@ func bindNotify(ctx context.Context, path string) (*net.UnixConn, error) {
 		}
 		return err
 	}}
-	conn, err := config.ListenPacket(ctx, "unixgram", path)
+	conn, err := config.ListenPacket(ctx, "unixgram", address)
 	if err != nil {
 		return nil, err
 	}
@@ -119,12 +175,13 @@ func (n *notified) Wait(ctx context.Context, t Target) (Endpoint, error) {
 		d, err := n.receive(ctx)
 		switch {
 		case err == nil:
-			n.handle(d, t)
+			n.handle(ctx, d, t)
+			t.PID = t.first()
 		case ctx.Err() == nil:
 			return Endpoint{}, fmt.Errorf("receive on the notify socket: %w", err)
 		}
 		if err != nil || late > maxQueued {
-			return Endpoint{}, n.pending(context.Cause(ctx))
+			return Endpoint{}, n.pending(t, context.Cause(ctx))
 		}
 	}
 	if n.failed != nil {
@@ -133,18 +190,38 @@ func (n *notified) Wait(ctx context.Context, t Target) (Endpoint, error) {
 	return t.Endpoint, nil
 }
 
-func (n *notified) pending(cause error) error {
+func (n *notified) pending(t Target, cause error) error {
 	e := &PendingError{Waiting: n.String(), Notes: slices.Clone(n.seen.list()), Cause: cause}
+	if why := keptOut(t.PID); why != "" && !n.Public {
+		e.Notes = append(e.Notes, why+" and cannot reach the notify socket in the runtime directory: set readiness.NotifySocket.Public")
+	}
 	if n.status != "" {
 		e.Notes = append(e.Notes, fmt.Sprintf("its last status was %q", n.status))
 	}
 	return e
 }
 
+// keptOut says why the process pid cannot reach what is in a directory of ours alone.
+// It returns "" if the process can reach it, or if we cannot find out.
+func keptOut(pid int) string {
+	if pid <= 0 {
+		return ""
+	}
+	if p, ok := peerOfPID(pid); ok && p.UID != 0 && p.UID != os.Geteuid() {
+		return fmt.Sprintf("the pod has become user %d", p.UID)
+	}
+	own, errOwn := os.Stat("/")
+	root, errRoot := os.Stat(fmt.Sprintf("/proc/%d/root", pid))
+	if errOwn == nil && errRoot == nil && !os.SameFile(own, root) {
+		return "the pod has another root directory"
+	}
+	return ""
+}
+
 // handle takes one datagram.
-func (n *notified) handle(d *datagram, t Target) {
+func (n *notified) handle(ctx context.Context, d *datagram, t Target) {
 	defer d.close()
-	if taken, err := n.admit(d, t); !taken {
+	if taken, err := n.admit(ctx, d, t); !taken {
 		n.failed = err
 		return
 	}
@@ -156,7 +233,14 @@ func (n *notified) handle(d *datagram, t Target) {
 	if m.malformed != nil {
 		n.seen.add("not understood in a notification: " + strings.Join(m.malformed, ", "))
 	}
-	if m.mainPID != 0 && m.mainPID != t.PID {
+	switch {
+	case m.mainPID == 0 || m.mainPID == t.PID:
+	case n.MainPID:
+		if n.failed = adopt(ctx, t, m.mainPID, fmt.Sprintf("MAINPID=, which pid %d has said,", d.sender.PID)); n.failed != nil {
+			return
+		}
+		t.PID = m.mainPID
+	default:
 		n.seen.add(fmt.Sprintf("the pod says that its main process is pid %d; the launcher watches pid %d", m.mainPID, t.PID))
 	}
 	n.tell(m)
@@ -171,7 +255,7 @@ func (n *notified) handle(d *datagram, t Target) {
 
 // tell passes on what m says to others.
 func (n *notified) tell(m notification) {
-	if m.status != nil {
+	if m.status != nil && strings.TrimSpace(*m.status) != "" {
 		n.status = *m.status
 		if n.show != nil {
 			n.show(n.status)
@@ -184,16 +268,19 @@ func (n *notified) tell(m notification) {
 
 // admit reports whether d counts. If it does not, the error is the verdict
 // against its sender, or nil if d was merely noted.
-func (n *notified) admit(d *datagram, t Target) (taken bool, err error) {
+func (n *notified) admit(ctx context.Context, d *datagram, t Target) (taken bool, err error) {
 	check := n.Peer
 	if check == nil {
-		check = SamePod
+		check = ofPod
 	}
 	err = check(d.sender, t)
+	if err != nil && n.Peer == nil && n.MainPID && t.Kin != nil && d.sender.PID > 0 && t.Kin.Prove(ctx, d.sender.PID) == nil {
+		err = nil // its parents have ended
+	}
 	switch foreign := (*foreignError)(nil); {
 	case err == nil:
 		return true, nil
-	case d.sender.UID == os.Geteuid() && d.sender.PID > 0 && isGone(d.sender.PID):
+	case d.sender.UID == os.Geteuid() && d.sender.PID > 0 && (isGone(d.sender.PID) || n.MainPID && hasEnded(d.sender.PID)):
 		// It may have been of the pod: a helper that did not wait for us.
 		n.seen.add(fmt.Sprintf("a notification of pid %d was not taken, for it was gone before it could be told whether it was of the pod: %s; if any process of our user may notify, set readiness.NotifySocket.Peer to readiness.SameUser",
 			d.sender.PID, d.text()))
@@ -202,14 +289,27 @@ func (n *notified) admit(d *datagram, t Target) (taken bool, err error) {
 		f := *foreign
 		f.is, f.does, f.may = "notification of a stranger", "has sent "+d.text(), "notify"
 		f.field = "readiness.NotifySocket.Peer"
-		return false, &f
+		err = &f
+		if n.Public { // anybody can send
+			n.seen.add(err.Error())
+			err = nil
+		}
+		return false, err
 	}
 	return false, fmt.Errorf("readiness.NotifySocket.Peer refuses %s of pid %d: %w", d.text(), d.sender.PID, err)
 }
 
-// linger waits for the barrier with which a helper like systemd-notify(1) makes
-// sure that READY=1 was handled before it ends: it fails if nobody is there to
-// take it. If sender is no helper of pod, it only takes what is there already.
+// ofPod is [SamePod], but a process of the pod may have become another user.
+func ofPod(p Peer, t Target) error {
+	if t.PID > 0 && p.PID > 0 && belongs(p.PID, t.PID) {
+		return nil
+	}
+	return SamePod(p, t)
+}
+
+// linger waits for the barrier with which a helper like systemd-notify(1) makes sure that
+// READY=1 was handled before it ends: the helper fails if nothing takes its barrier. If
+// sender is no helper of pod, linger only takes what is there already.
 func (n *notified) linger(sender Peer, pod int) {
 	if isGone(sender.PID) {
 		return
@@ -240,8 +340,8 @@ func mayBeHelper(sender, pod int) bool {
 	return sender != pod || os.Geteuid() == 0 && mayHaveChildren(pod)
 }
 
-// mayHaveChildren reports whether pid has children, and true if that cannot be
-// told (the kernel is built without CONFIG_PROC_CHILDREN; proc(5)).
+// mayHaveChildren reports whether pid has children, and true if the kernel does not show
+// that (it is built without CONFIG_PROC_CHILDREN; proc(5)).
 func mayHaveChildren(pid int) bool {
 	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	if err != nil || len(lists) == 0 {
@@ -252,8 +352,6 @@ func mayHaveChildren(pid int) bool {
 		return err != nil || len(children) > 0
 	})
 }
-
-func isGone(pid int) bool { return errors.Is(unix.Kill(pid, 0), unix.ESRCH) }
 
 // A datagram is what recvmsg(2) returns.
 type datagram struct {

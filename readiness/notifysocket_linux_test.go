@@ -126,8 +126,8 @@ func TestNotifySocket(t *testing.T) {
 	}
 }
 
-// A barrier is passed once everything before it was handled, and every
-// descriptor that is sent is closed, whatever it came with.
+// The probe lets a barrier pass once it has handled everything before it. It closes
+// every descriptor that a process sends, with any datagram.
 func TestNotifyBarrier(t *testing.T) {
 	p := prepare(t, readiness.NotifySocket{})
 	p.showing = make(chan string, 1)
@@ -227,17 +227,18 @@ func startSender(t *testing.T, socket string, attr *syscall.SysProcAttr) *sender
 	return s
 }
 
-// A datagram of a process that is not of the pod is an error, whatever it says,
-// that names the process and what allows it.
+// Any datagram of a process that is not of the pod is an error, which names the process
+// and what allows it.
 func TestNotifyOfAStranger(t *testing.T) {
 	for _, text := range []string{"READY=1", "nonsense", "STATUS=ha"} {
 		p := prepare(t, readiness.NotifySocket{})
+		p.target.PID = otherPod(t)
 		stranger := startSender(t, p.variable("NOTIFY_SOCKET"), &syscall.SysProcAttr{Setsid: true})
 		stranger.say(text)
 		_, err := p.over(t)
 		mustBe(t, err, readiness.ErrForeignPeer)
 		mustSay(t, err, fmt.Sprintf("pid %d", stranger.pid), fmt.Sprintf("has sent %q", text),
-			fmt.Sprintf("the pod, pid %d", os.Getpid()), "readiness.NotifySocket.Peer to readiness.SameUser")
+			fmt.Sprintf("the pod, pid %d", p.target.PID), "readiness.NotifySocket.Peer to readiness.SameUser")
 		if p.shown != nil {
 			t.Errorf("shown: %q", p.shown)
 		}
@@ -376,9 +377,9 @@ func TestNotifyFlood(t *testing.T) {
 	conn.Close()
 }
 
-// The socket is the user's alone whatever the mask, replaces one that an earlier
-// launch has left, and goes when the launch is over, but not if it is another's
-// by then.
+// The socket is the user's alone under any umask, and replaces a socket that an earlier
+// launch left. It goes when the launch is over, unless the path has another socket by
+// then.
 func TestNotifySocketFile(t *testing.T) {
 	for _, mask := range []int{0, 0o777} {
 		p := prepareUnder(t, mask, readiness.NotifySocket{})
@@ -449,7 +450,7 @@ func TestNotifySocketBadInput(t *testing.T) {
 		mustBe(t, err, syscall.ENAMETOOLONG)
 	})
 	t.Run("no directory", func(t *testing.T) {
-		mustBe(t, refused(t, &readiness.Setup{RuntimeDir: "/nonexistent"}), os.ErrNotExist)
+		mustBe(t, refused(t, &readiness.Setup{RuntimeDir: "/nonexistent/dir"}), os.ErrNotExist)
 	})
 	t.Run("not prepared", func(t *testing.T) {
 		_, err := readiness.NotifySocket{}.Wait(t.Context(), readiness.Target{})

@@ -14,8 +14,8 @@ type result struct {
 	crash    *crash // it did not return
 }
 
-// A crash is a panic, or a runtime.Goexit, that has to go on in another
-// goroutine: the one that called Wait.
+// A crash is a panic, or a runtime.Goexit, that has to go on in the goroutine that
+// called Wait.
 type crash struct{ value any } // nil for Goexit
 
 func (c *crash) resume() {
@@ -28,10 +28,10 @@ func (c *crash) resume() {
 // errSettled is why the wait of a probe ends whose outcome matters no more.
 var errSettled = errors.New("another probe has decided")
 
-// waitAll waits for probes, each in a goroutine of its own, until the first
-// result that settles it, and then ends the others. It has joined them all when
-// it returns: their results, in order, and the index of the one that settled
-// it, or -1. If a probe has panicked, waitAll does.
+// waitAll waits for probes, each in a goroutine of its own, until the first result
+// that settles it, and then ends the others. It joins them all. It returns their
+// results, in order, and the index of the result that settled it, or -1. If a probe
+// panics, waitAll panics.
 func waitAll(ctx context.Context, probes []Probe, t Target, settles func(result) bool) (results []result, settled int) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -59,7 +59,7 @@ func waitAll(ctx context.Context, probes []Probe, t Target, settles func(result)
 	return results, settled
 }
 
-// waitOne sends exactly one result, whatever p does.
+// waitOne sends exactly one result, also if p panics or calls runtime.Goexit.
 func waitOne(ctx context.Context, index int, p Probe, t Target, done chan<- result) {
 	r := result{index: index}
 	returned := false

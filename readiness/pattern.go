@@ -7,9 +7,8 @@ import (
 	"regexp"
 )
 
-// Pattern waits for a line of the log that matches a regular expression: what a
-// program says that knows nothing of ready lines. Groups in it tell where it
-// can be reached:
+// Pattern waits for a line of the log that matches a regular expression, for programs
+// that know nothing of ready lines. Groups in the expression give the endpoint:
 //
 //	Ready to accept connections                                  no more than a sign of life
 //	DevTools listening on ws://(?P<address>[^/]+)                tcp:127.0.0.1:9222
@@ -20,18 +19,32 @@ import (
 // there may be a port and, if it is not the loopback, a host. A host that
 // stands for all ("0.0.0.0", "::", "*" or an empty one) becomes the loopback,
 // and a relative path is taken from the pod's working directory. A group called
-// network tells the network. An expression without any of these groups teaches
-// nothing: the endpoint stays the one that an earlier probe learned.
+// network gives the network. An expression without any of these groups teaches
+// nothing: Wait returns the endpoint that an earlier probe learned.
 //
-// A named group with another name is an error, found before the pod is started,
-// for it is likely to be misspelt. A line that matches, and does not give what
-// the groups promise (an optional group that is empty, the port 0), ends the
-// wait with an error that quotes it.
+// A named group with another name is an error before the pod starts, for it is likely
+// to be misspelt. If a line matches but does not give what the groups promise (an
+// optional group is empty, the port is 0), Wait returns an error that quotes the line.
 //
-// A line that was cut because it is too long (logsource.MaxLine) is matched as
-// far as it goes.
+// The expression sees what a terminal would show of a line: without the sequences for
+// colour, the cursor and links. Where a CR redraws the line, each of the parts is a
+// line of its own. The log keeps all of it. An expression that itself has an escape or
+// a CR in it (\x1b, \r) sees the line as the pod wrote it.
+//
+// Of a line that was cut because it is too long (logsource.MaxLine) the expression
+// sees the part that is left.
 type Pattern struct {
 	Regexp *regexp.Regexp // Required.
+
+	// Fail is an expression for a line with which the program says that it will
+	// never be ready ("app crashed", "address already in use"). Such a line ends
+	// the wait with a [*FailedError], whose Reason is the line, even if the line
+	// matches Regexp too. Nil means that no line ends the wait so.
+	Fail *regexp.Regexp
+
+	// Value gets what the group called value has matched, which need not be part
+	// of an address; see [Fact]. The zero Fact means that there is no such group.
+	Value Fact[string]
 
 	// Occurrence is which matching line counts. 0 means 1, the first.
 	Occurrence int
@@ -57,7 +70,8 @@ func (p Pattern) Wait(ctx context.Context, t Target) (Endpoint, error) {
 	if t.Lines == nil {
 		return Endpoint{}, errors.New("readiness.Pattern: the target has no lines to read")
 	}
-	seen := 0
+	seen, raw := 0, p.asWritten()
+	var parts [][]byte // of a line
 	for line, err := range t.Lines(ctx) {
 		if err != nil {
 			if cause := context.Cause(ctx); cause == nil || !errors.Is(err, cause) {
@@ -65,15 +79,23 @@ func (p Pattern) Wait(ctx context.Context, t Target) (Endpoint, error) {
 			}
 			return Endpoint{}, p.pending(seen, err)
 		}
-		match := p.Regexp.FindSubmatchIndex(line)
-		if match == nil {
-			continue
+		if parts = append(parts[:0], line); !raw {
+			parts = appendShown(parts[:0], line)
 		}
-		if seen++; seen >= p.Occurrence {
-			return p.learn(t, line, match)
+		for _, part := range parts {
+			if p.Fail != nil && p.Fail.Match(part) {
+				return Endpoint{}, &FailedError{Reason: cut(string(part))}
+			}
+			match := p.Regexp.FindSubmatchIndex(part)
+			if match == nil {
+				continue
+			}
+			if seen++; seen >= p.Occurrence {
+				return p.matching().learn(t, part, match)
+			}
 		}
 	}
-	// The log has ended and the pod has not, as far as anybody knows yet.
+	// The log has ended, and we do not know yet whether the pod has.
 	<-ctx.Done()
 	return Endpoint{}, p.pending(seen, context.Cause(ctx))
 }
@@ -103,19 +125,16 @@ func (p Pattern) check() error {
 	case p.Network != "" && p.Regexp.SubexpIndex(groupNetwork) >= 0:
 		return fmt.Errorf("readiness.Pattern.Network: it is %q, and %q has a group %s that gives it too", p.Network, p.Regexp, groupNetwork)
 	}
-	return checkGroups("readiness.Pattern.Regexp", p.Regexp)
+	return p.matching().check()
 }
 
-// learn returns the endpoint that line gives.
-func (p Pattern) learn(t Target, line []byte, match []int) (Endpoint, error) {
-	if !givesEndpoint(p.Regexp) {
-		return t.Endpoint, nil
-	}
-	e, err := groupsEndpoint(p.Regexp, line, match, p.Network, t.WorkDir)
-	if err != nil {
-		return Endpoint{}, fmt.Errorf("readiness.Pattern.Regexp: %w", err)
-	}
-	return e, nil
+func (p Pattern) matching() matching {
+	return matching{field: "readiness.Pattern.Regexp", expr: p.Regexp, network: p.Network, value: p.Value}
+}
+
+// asWritten reports whether lines are matched as they were written.
+func (p Pattern) asWritten() bool {
+	return asWritten.MatchString(p.Regexp.String()) || p.Fail != nil && asWritten.MatchString(p.Fail.String())
 }
 
 func (p Pattern) pending(seen int, cause error) error {

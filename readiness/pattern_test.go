@@ -35,10 +35,10 @@ func TestPatternLearns(t *testing.T) {
 		{name: "a name", expr: `on (?P<address>\S+)`, log: []string{"on localhost:80"}, want: "tcp:localhost:80"},
 		{name: "a port alone", expr: `port (?P<port>\d+)`, log: []string{"port 6379"}, want: "tcp:127.0.0.1:6379"},
 		{name: "a host in brackets", expr: `on (?P<host>\S+) (?P<port>\d+)`, log: []string{"on [fe80::1] 80"}, want: "tcp:[fe80::1]:80"},
-		{name: "a network", expr: `(?P<network>\w+)://(?P<address>\S+)`, log: []string{"unix://run/sock"}, want: "unix:/srv/pod/run/sock"},
+		{name: "a network", expr: `(?P<network>\w+)://(?P<address>\S+)`, log: []string{"unix://run/sock"}, want: "unix:" + inWorkDir("run/sock")},
 		{name: "a network and a port", expr: `(?P<network>\w+) (?P<port>\d+)`, log: []string{"tcp4 80"}, want: "tcp4:127.0.0.1:80"},
 		{name: "a fixed network", p: readiness.Pattern{Network: "tcp6"}, expr: `on (?P<address>\S+)`, log: []string{"on [::1]:80"}, want: "tcp6:[::1]:80"},
-		{name: "a relative path", p: readiness.Pattern{Network: "unix"}, expr: `on (?P<address>\S+)`, log: []string{"on sock"}, want: "unix:/srv/pod/sock"},
+		{name: "a relative path", p: readiness.Pattern{Network: "unix"}, expr: `on (?P<address>\S+)`, log: []string{"on sock"}, want: "unix:" + inWorkDir("sock")},
 		{name: "the second", p: readiness.Pattern{Occurrence: 2}, expr: `port (?P<port>\d+)`, log: []string{"port 1", "", "port 2", "port 3"}, want: "tcp:127.0.0.1:2"},
 		{name: "the first of many", p: readiness.Pattern{Occurrence: 1}, expr: `port (?P<port>\d+)`, log: []string{"port 1", "port 2"}, want: "tcp:127.0.0.1:1"},
 		{name: "an early one that is wrong", p: readiness.Pattern{Occurrence: 2}, expr: `port (?P<port>\d*)`, log: []string{"port ", "port 2"}, want: "tcp:127.0.0.1:2"},
@@ -107,7 +107,7 @@ func TestPatternBrokenPromise(t *testing.T) {
 	}
 }
 
-// What was missing at the end is told: the expression, and how many of the
+// The error says what was missing at the end: the expression, and how many of the
 // occurrences came; also where the log has ended before the pod.
 func TestPatternPending(t *testing.T) {
 	p := readiness.Pattern{Regexp: regexp.MustCompile("ready"), Occurrence: 3}
@@ -133,8 +133,8 @@ func TestPatternPending(t *testing.T) {
 	mustSay(t, err, "read the log for a line that matches")
 }
 
-// A line that the log source cut is matched as far as it goes, and the one
-// after it is intact.
+// The expression sees what is left of a line that the log source cut, and the next line
+// intact.
 func TestPatternCutLine(t *testing.T) {
 	long := "port 1 " + strings.Repeat("x", 2*logsource.MaxLine) + " port 2"
 	p := readiness.Pattern{Regexp: regexp.MustCompile(`port (?P<port>\d+)`)}

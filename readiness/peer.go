@@ -6,16 +6,16 @@ import (
 	"os"
 )
 
-// A Peer is the process that made a unix socket one that listens, as the
-// kernel recorded it at that moment (SO_PEERCRED; unix(7)). It need not be the
-// one that accepts now, and it may be gone.
+// A Peer is the process that called listen on a unix socket, as the kernel recorded
+// it at that moment (SO_PEERCRED; unix(7)). Another process may accept now, and the
+// Peer may be gone.
 type Peer struct {
 	PID int // 0 if the system does not tell, or it lives in another pid namespace
 	UID int // effective user
 	GID int // effective group
 }
 
-// peerOf returns who made the socket listen to which conn is connected.
+// peerOf returns the process that called listen on the socket that conn is connected to.
 func peerOf(conn *net.UnixConn) (Peer, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
@@ -37,11 +37,13 @@ func peerOfFD(fd int) (Peer, error) {
 	return Peer{PID: pid, UID: uid, GID: gid}, nil
 }
 
-// SamePod accepts the pod itself: a process of our user that belongs to the
-// pod's session or its process group, so that a pod behind a shell wrapper
-// passes. Everybody else is refused with [ErrForeignPeer], and so is everybody
-// if the pod's own pid is not known. Where the system does not tell a peer's
-// pid (freebsd), it accepts our user.
+// SamePod accepts the pod itself: a process of our user that belongs to the pod's
+// session or its process group. So a pod behind a shell wrapper passes. On Linux it
+// also accepts a process of our user that descends from the pod by parents that all
+// live. So a pod passes whose wrapper gives it a session of its own (setsid -w,
+// dumb-init, node's detached). SamePod refuses every other process with
+// [ErrForeignPeer], and every process if the pod's own pid is not known. Where the
+// system does not report a peer's pid (freebsd), it accepts our user.
 func SamePod(p Peer, t Target) error {
 	if err := SameUser(p, t); err != nil {
 		return err
@@ -54,11 +56,11 @@ func SamePod(p Peer, t Target) error {
 	case p.PID > 0 && belongs(p.PID, t.PID):
 		return nil
 	}
-	return foreign(p, fmt.Sprintf("that is not of the session or group of the pod, pid %d", t.PID), "readiness.SameUser")
+	return foreign(p, fmt.Sprintf("that is not of the session or group of the pod, pid %d, and does not descend from it", t.PID), "readiness.SameUser")
 }
 
-// SameUser accepts every process of our effective user, and refuses everybody
-// else with [ErrForeignPeer]. For a pod that daemonizes, or is served by a
+// SameUser accepts every process of our effective user, and refuses all others with
+// [ErrForeignPeer]. It is for a pod that daemonizes, or whose socket is served by a
 // process that it did not start.
 func SameUser(p Peer, _ Target) error {
 	if uid := os.Geteuid(); p.UID != uid {
@@ -67,8 +69,8 @@ func SameUser(p Peer, _ Target) error {
 	return nil
 }
 
-// AnyPeer accepts everybody. For a pod that changes its user, in a directory
-// that only trusted users may write to.
+// AnyPeer accepts every process. It is for a pod that changes its user, in a
+// directory that only trusted users may write to.
 func AnyPeer(Peer, Target) error { return nil }
 
 // foreign says who answered, why that is not good, and what allows it.
@@ -92,3 +94,8 @@ func (e *foreignError) Error() string {
 }
 
 func (e *foreignError) Unwrap() error { return ErrForeignPeer }
+
+// A refusal is the error of Socket.Peer. It is final, no matter which error it wraps.
+type refusal struct{ error }
+
+func (r refusal) Unwrap() error { return r.error }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -12,23 +13,21 @@ import (
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
-// Row 22, C14, C30: by default a process may answer that is the pod, or of its
-// session, or of its group, so that a pod behind a wrapper passes; a process of
-// another session and group may not, although it is ours. The error names it
-// and what allows it, and with that it may.
+// Row 22, C30, W25: by default a process may answer if it is the pod, belongs to the
+// pod's session or group, or descends from the pod. So a pod behind a wrapper passes,
+// also if the wrapper makes a session for it.
 func TestSamePod(t *testing.T) {
 	session, group := &syscall.SysProcAttr{Setsid: true}, &syscall.SysProcAttr{Setpgid: true}
 	for _, c := range []struct {
 		name, role string
 		pod        *syscall.SysProcAttr
-		ok         bool
 	}{
-		{"the pod itself", "serve", session, true},
-		{"behind a wrapper", "wrap", session, true},
-		{"behind a wrapper that leads a group only", "wrap", group, true},
-		{"of the session, in another group", "wrap-group", session, true},
-		{"of another group, and the pod leads no session", "wrap-group", group, false},
-		{"of another session", "wrap-session", session, false},
+		{"the pod itself", "serve", session},
+		{"behind a wrapper", "wrap", session},
+		{"behind a wrapper that leads a group only", "wrap", group},
+		{"of the session, in another group", "wrap-group", session},
+		{"of another group, and the pod leads no session", "wrap-group", group},
+		{"of another session", "wrap-session", session},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			target := dialled(filepath.Join(shortDir(t), "sock"))
@@ -41,18 +40,31 @@ func TestSamePod(t *testing.T) {
 			if took != 0 || errors.Is(err, errOver) {
 				t.Errorf("after %v: %v", took, err)
 			}
-			if c.ok {
-				if err != nil || e != target.Endpoint {
-					t.Errorf("got %v, %v", e, err)
-				}
-				return
-			}
-			refusedAsForeign(t, err, server, target.PID)
-			if e, _, err := await(t, readiness.Socket{Peer: readiness.SameUser}, target); err != nil || e != target.Endpoint {
-				t.Errorf("SameUser: got %v, %v", e, err)
+			if err != nil || e != target.Endpoint {
+				t.Errorf("got %v, %v", e, err)
 			}
 		})
 	}
+}
+
+// otherPod starts a process that does nothing until the test ends, and to which
+// nobody else belongs.
+func otherPod(t *testing.T) (pid int) {
+	t.Helper()
+	c := exec.Command("cat")
+	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	stdin, err := c.StdinPipe()
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stdin.Close()
+		c.Wait()
+	})
+	return c.Process.Pid
 }
 
 // refusedAsForeign fails the test unless err says that server, which is not of
@@ -72,15 +84,20 @@ func refusedAsForeign(t *testing.T, err error, server, pod int) {
 }
 
 // C14: a squatter of our own user, in a session of its own, that took the
-// pod's path while the pod is another process.
+// pod's path while the pod is another process. The error names it and what allows
+// it, and with that it may answer.
 func TestSquatter(t *testing.T) {
 	target := dialled(filepath.Join(shortDir(t), "sock"))
+	target.PID = otherPod(t)
 	_, squatter := startChild(t, "serve", target.Endpoint.Address, &syscall.SysProcAttr{Setsid: true})
 	_, took, err := await(t, readiness.Socket{}, target)
 	if took != 0 {
 		t.Errorf("after %v", took)
 	}
-	refusedAsForeign(t, err, squatter, os.Getpid())
+	refusedAsForeign(t, err, squatter, target.PID)
+	if e, _, err := await(t, readiness.Socket{Peer: readiness.SameUser}, target); err != nil || e != target.Endpoint {
+		t.Errorf("SameUser: got %v, %v", e, err)
+	}
 }
 
 // Rule 8: SamePod fails closed where it cannot tell: the pod's pid is not

@@ -5,7 +5,7 @@ package readiness
 import "golang.org/x/sys/unix"
 
 // belongs reports whether the process pid is of the session or the process
-// group that leader leads.
+// group that leader leads, or descends from leader.
 func belongs(pid, leader int) bool {
 	if pid == leader {
 		return true
@@ -14,5 +14,5 @@ func belongs(pid, leader int) bool {
 		return true
 	}
 	pgid, err := unix.Getpgid(pid)
-	return err == nil && pgid == leader
+	return err == nil && pgid == leader || descends(pid, leader)
 }

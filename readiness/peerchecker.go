@@ -6,8 +6,8 @@ import (
 	"os"
 )
 
-// A PeerChecker is a [Verifier] that can say of somebody who has answered already
-// whether he may. It is optional.
+// A PeerChecker is a [Verifier] that decides whether a process that has answered already
+// may answer. It is optional.
 type PeerChecker interface {
 	// CheckPeer returns nil if p may answer for the pod of t, and else an error
 	// wrapping [ErrForeignPeer].
@@ -21,12 +21,12 @@ var (
 	_ PeerChecker = listening{}
 )
 
-// CheckConn asks whether whoever is at the other end of conn, a connection to
-// t.Endpoint, may answer for the pod of t, which was ready once, by p. Only about
-// another user is the last [Verifier] in p asked, if it is a [PeerChecker]: a
-// process of ours that has made the socket listen may be gone by now, or in
-// another session, and that is no reason to turn away from a pod that was ready.
-// Without a PeerChecker, and where it cannot be known who answers, everybody may.
+// CheckConn returns nil if the peer of conn, a connection to t.Endpoint, may answer
+// for the pod of t, which p once found ready. A peer with our uid may always serve: the
+// process of ours that called listen may be gone by now, or in another session, and
+// that is no reason to refuse a pod that was ready. For another uid the last
+// [Verifier] in p decides, if it is a [PeerChecker]. Without a PeerChecker, and if conn
+// is not that of a unix socket, any process may answer.
 func CheckConn(p Probe, conn net.Conn, t Target) error {
 	var last Verifier
 	for leaf := range Leaves(p) {

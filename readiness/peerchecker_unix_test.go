@@ -14,8 +14,8 @@ import (
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
-// C15: of another user who answers the last Verifier is asked, in whatever it is
-// wrapped; without one nobody is, as when the pod was launched.
+// C15: if another user answers, the last Verifier decides, inside any wrapper. Without
+// a Verifier the user may answer, as when the pod was launched.
 func TestCheckConnOfAnotherUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("not run: only root can start a process of another user")

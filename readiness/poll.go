@@ -20,7 +20,24 @@ const (
 // A check is made at once, then again after First, then ever more rarely, up
 // to every Max. While it succeeds it is made again every First until it has
 // succeeded often and long enough. Time spent in the check comes on top.
+//
+// What others call the initial delay is Delay; the period or interval is Interval;
+// the timeout of an attempt is Attempt; the success threshold is Successes.
 type Schedule struct {
+	// Delay is how long to wait before the first check. 0 means that it is made
+	// at once.
+	Delay time.Duration
+
+	// Interval is how long after each check the next one is made, if they shall
+	// not become more rare: it stands for First and Max, which must be 0 then. 0
+	// means First and Max.
+	Interval time.Duration
+
+	// NoJitter makes the times between checks exact. Otherwise each is, by chance,
+	// between half as long and half as long again, so that many waiters do not all
+	// check at once; but never longer than Max.
+	NoJitter bool
+
 	// First is about how long after the first check the next one is made. 0
 	// means what the probe says, else a millisecond.
 	First time.Duration
@@ -41,12 +58,12 @@ type Schedule struct {
 	Stable time.Duration
 
 	// Final reports whether the error of a check will not get better, and so
-	// ends the wait. Nil means what the probe says. It is not asked about one
-	// that the check has marked with [Final].
+	// ends the wait. Nil means what the probe says. The schedule does not ask it
+	// about an error that the check marked with [Final].
 	Final func(err error) bool
 }
 
-// Final marks err, which must not be nil, as one that will not get better: it
+// Final marks err, which must not be nil, as an error that will not get better: it
 // ends a [Poll] at once, which then returns err.
 func Final(err error) error { return &finalError{err} }
 
@@ -104,6 +121,7 @@ func (p Poll) String() string {
 
 // or returns s with what is not set in it taken from d.
 func (s Schedule) or(d Schedule) Schedule {
+	s = s.even()
 	if s.First == 0 {
 		s.First = d.First
 	}
@@ -119,15 +137,26 @@ func (s Schedule) or(d Schedule) Schedule {
 	return s
 }
 
+// even returns s with its Interval as First and Max.
+func (s Schedule) even() Schedule {
+	if s.Interval != 0 {
+		s.First, s.Max, s.Interval = s.Interval, s.Interval, 0
+	}
+	return s
+}
+
 // check refuses what makes no sense, in the probe called what.
 func (s Schedule) check(what string) error {
 	for _, f := range []struct {
 		name  string
 		value time.Duration
-	}{{"First", s.First}, {"Max", s.Max}, {"Attempt", s.Attempt}, {"Stable", s.Stable}} {
+	}{{"Delay", s.Delay}, {"Interval", s.Interval}, {"First", s.First}, {"Max", s.Max}, {"Attempt", s.Attempt}, {"Stable", s.Stable}} {
 		if f.value < 0 {
 			return fmt.Errorf("readiness.%s.%s: it is %v, and must not be negative", what, f.name, f.value)
 		}
+	}
+	if s.Interval != 0 && (s.First != 0 || s.Max != 0) {
+		return fmt.Errorf("readiness.%s.Interval: it is %v, and stands for First and Max, which are %v and %v and must be 0 then", what, s.Interval, s.First, s.Max)
 	}
 	if s.Successes < 0 {
 		return fmt.Errorf("readiness.%s.Successes: it is %d, and must not be negative", what, s.Successes)
@@ -142,11 +171,15 @@ func (s Schedule) backOff() *backoff.ExponentialBackOff {
 	if first == 0 {
 		first = firstDelay
 	}
+	jitter := 0.5
+	if s.NoJitter {
+		jitter = 0
+	}
 	return backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(first),
 		backoff.WithMultiplier(1.5),
 		backoff.WithMaxInterval(s.longest()),
-		backoff.WithRandomizationFactor(0.5),
+		backoff.WithRandomizationFactor(jitter),
 		backoff.WithMaxElapsedTime(0),
 	)
 }
@@ -158,10 +191,14 @@ func (s Schedule) longest() time.Duration {
 	return max(s.Max, s.First)
 }
 
-// repeat makes attempts until enough of them have succeeded, one will never, or
-// ctx is done; what names what they are for. The first one is made whatever ctx
-// is.
+// repeat makes attempts until enough of them have succeeded, an error is final, or ctx
+// is done; what names what they are for. Without a Delay it makes the first attempt
+// even if ctx is done.
 func (s Schedule) repeat(ctx context.Context, what string, attempt func(context.Context) error) error {
+	s = s.even()
+	if s.Delay > 0 && !sleep(ctx, s.Delay) {
+		return &PendingError{Waiting: what, Cause: context.Cause(ctx)}
+	}
 	delays := s.backOff()
 	var good run
 	var last error // of an attempt
@@ -176,28 +213,46 @@ func (s Schedule) repeat(ctx context.Context, what string, attempt func(context.
 			delays.Reset()
 		case s.final(ctx, err):
 			return unmarked(err)
-		case last != nil && over(ctx):
-			// It was cut short, and says no more than that.
+		case over(ctx):
+			if last == nil {
+				last = cutShort(ctx, err) // else it says no more than that
+			}
 		default:
 			good, last = run{}, err
 		}
-		// Made only now: most checks of a socket succeed at once, and a timer that is
-		// due wakes whoever polls. The jitter goes past its own limit.
-		timer := time.NewTimer(min(delays.NextBackOff(), s.longest()))
-		select {
-		case <-timer.C:
-			if ctx.Err() == nil {
-				continue
-			}
-		case <-ctx.Done():
-			timer.Stop()
+		// The timer is made only now: most checks of a socket succeed at once, and a
+		// timer that is due wakes the poller. The jitter goes past its own limit.
+		if sleep(ctx, min(delays.NextBackOff(), s.longest())) {
+			continue
 		}
 		return &PendingError{Waiting: what, Attempts: attempts, Last: last, Cause: context.Cause(ctx)}
 	}
 }
 
-// over reports whether the time is over. Who dials has a clock of its own for
-// the deadline, and may notice it a moment before ctx does.
+// cutShort returns what an attempt failed with that the end of ctx may have cut short. Such
+// an error may be a [context.Canceled] for any cause of ctx. Only the cause of ctx says whether
+// the caller cancelled, so the error keeps its text alone.
+func cutShort(ctx context.Context, err error) error {
+	if errors.Is(err, context.Canceled) && !errors.Is(context.Cause(ctx), context.Canceled) {
+		return errors.New(err.Error())
+	}
+	return err
+}
+
+// sleep waits for d, and reports whether ctx is still not done.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// over reports whether the time is over. Package net has a clock of its own for the
+// deadline, and a dial may notice it a moment before ctx does.
 func over(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
 	return ctx.Err() != nil || ok && !time.Now().Before(deadline)

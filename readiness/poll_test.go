@@ -39,8 +39,8 @@ var errNo = errors.New("no")
 
 func fails(context.Context, time.Duration) error { return errNo }
 
-// The first check is made at once, the next about First later, and then ever
-// more rarely up to every Max, of which the jitter takes at most half.
+// The first check is made at once, the next about First later, and then ever more
+// rarely up to every Max. The jitter takes at most half of Max.
 func TestScheduleBounds(t *testing.T) {
 	for _, s := range []readiness.Schedule{
 		{},
@@ -128,9 +128,9 @@ func TestScheduleStable(t *testing.T) {
 	}
 }
 
-// A check has its time, and is made again when that is over, whatever its error
-// is; one that succeeds has succeeded, even late. The wait's end is not taken
-// for that.
+// A check has its time. When that is over it is made again, no matter which error it
+// returned. A check that succeeds counts, even if it is late. The wait's end does not
+// count as the end of a check's time.
 func TestScheduleAttempt(t *testing.T) {
 	hangs := func(ctx context.Context, _ time.Duration) error {
 		<-ctx.Done()
@@ -159,8 +159,8 @@ func TestScheduleAttempt(t *testing.T) {
 	}
 }
 
-// What is marked, or what the schedule calls so, ends the wait at once, as it
-// came but for the mark; once the wait is over only the mark counts.
+// An error that is marked as final, or that the schedule calls final, ends the wait at
+// once. Wait returns it without the mark. Once the wait is over only the mark counts.
 func TestScheduleFinal(t *testing.T) {
 	other := errors.New("other")
 	isOther := readiness.Schedule{Final: func(err error) bool { return errors.Is(err, other) }}
@@ -194,8 +194,8 @@ func TestScheduleFinal(t *testing.T) {
 	}
 }
 
-// The last error is one that says something: not that the wait's end has cut a
-// check short.
+// The last error has something to say: it is not the error of a check that the wait's
+// end cut short.
 func TestPollLastError(t *testing.T) {
 	_, _, err := poll(t, readiness.Schedule{}, func(ctx context.Context, since time.Duration) error {
 		if since < time.Second {
@@ -206,6 +206,23 @@ func TestPollLastError(t *testing.T) {
 	})
 	if e := pending(t, err, errOver); e.Last != errNo {
 		t.Error(err)
+	}
+}
+
+// A first check that the pod's exit cut short says what it says, and is no cancellation by
+// the caller.
+func TestPollFirstCheckCutShort(t *testing.T) {
+	for cause, cancelled := range map[error]bool{errOver: false, context.Canceled: true} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		_, err := readiness.Poll{Check: func(ctx context.Context, _ readiness.Target) (readiness.Endpoint, error) {
+			cancel(cause)
+			return readiness.Endpoint{}, fmt.Errorf("dial: %w", ctx.Err())
+		}}.Wait(ctx, learned(t))
+		pending(t, err, cause)
+		mustSay(t, err, "dial: context canceled")
+		if errors.Is(err, context.Canceled) != cancelled {
+			t.Errorf("the wait ended by %v, and its error is context.Canceled: %v", cause, !cancelled)
+		}
 	}
 }
 

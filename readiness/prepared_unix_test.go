@@ -76,8 +76,8 @@ func (p *prepared) over(t *testing.T) (readiness.Endpoint, error) {
 	return p.probe.Wait(ctx, p.target)
 }
 
-// Whatever the mask is, a socket that a probe makes is the user's alone, and he
-// can connect to it.
+// Under any umask, a socket that a probe makes is the user's alone, and the user can
+// connect to it.
 func TestSocketsOfProbesWhateverTheMask(t *testing.T) {
 	for _, mask := range []int{0, 0o777} {
 		p := prepareUnder(t, mask, readiness.Listener{})

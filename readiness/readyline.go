@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"strings"
 )
 
@@ -14,30 +15,31 @@ import (
 const DefaultPrefix = "INSOMNIA-READY"
 
 // maxReadyLine is far more than a ready line can need (a name of 255 bytes, a
-// path of 4096). A longer line, and so one that was cut for its length, is
-// never taken for one.
+// path of 4096). A longer line, such as a line that was cut for its length, is never
+// taken for a ready line.
 const maxReadyLine = 8 << 10
 
 // ReadyLine waits for the line with which the pod says on its log that it is
 // ready, and where: the prefix, the pod's name, and the path of its unix
 // socket, separated by tabs. The path is the rest of the line, tabs included;
-// a relative one is taken from the pod's working directory. The zero value is
-// ready to use.
+// a relative one is taken from the pod's working directory. On Windows, where no probe
+// dials a unix socket, tcp:host:port in place of the path is an address, as with Network.
+// The zero value is ready to use.
 //
 // A line that begins with the prefix and a tab, or is just the prefix, must be
-// such a line. One that lacks a field, or whose socket is in the abstract
-// namespace (a leading @), ends the wait with [ErrMalformedReadyLine]; one with
-// another name with [ErrNameMismatch]. A line that holds a NUL, or is longer
-// than 8 KiB, is no ready line, whatever it begins with; it is only told when
-// the time is over.
+// such a line. A line that lacks a field, or whose socket is in the abstract
+// namespace (a leading @), ends the wait with [ErrMalformedReadyLine]. A line with
+// another name ends it with [ErrNameMismatch]. A line that holds a NUL, or is longer
+// than 8 KiB, is no ready line even if it begins with the prefix; the probe only
+// reports it when the time is over.
 //
-// A pod that fails may say so, instead of just exiting: the line with -FAIL in
-// place of the prefix's -READY, the pod's name, and the reason end the wait with
-// a [*FailedError]. A line with -STATUS says how far the pod has come; see
+// A pod that fails may say so, instead of just exiting: it writes a line with -FAIL in
+// place of the prefix's -READY, then its name and the reason. That line ends the wait
+// with a [*FailedError]. A line with -STATUS says how far the pod has come; see
 // [ReadyLine.Status]. See [AnnounceFail] and [AnnounceStatus].
 type ReadyLine struct {
-	// Prefix of the line. Empty means [DefaultPrefix]. With one that does not
-	// end in -READY there are no -FAIL and -STATUS lines.
+	// Prefix of the line. Empty means [DefaultPrefix]. If it does not end in -READY
+	// there are no -FAIL and -STATUS lines.
 	Prefix string
 
 	// Lenient makes a malformed line, or another pod's, mere noise: the wait
@@ -45,11 +47,11 @@ type ReadyLine struct {
 	// comes. For a pod whose output holds that of other pods.
 	Lenient bool
 
-	// Network of what the line names. Empty means "unix", and the path of a
-	// socket. With "tcp", "tcp4" or "tcp6" it is host:port instead, for a pod that
-	// may run elsewhere; a host that is empty or stands for all means the
-	// loopback, and the port must be a number other than 0. Whoever answers there
-	// is not asked who they are: put [TCP] after it.
+	// Network of the address in the line. Empty means "unix", and the line has the
+	// path of a socket. With "tcp", "tcp4" or "tcp6" it has host:port instead, for a
+	// pod that may run elsewhere; a host that is empty or stands for all means the
+	// loopback, and the port must be a number other than 0. The probe does not ask
+	// which process answers there: put [TCP] after it.
 	Network string
 }
 
@@ -101,22 +103,35 @@ func (l ReadyLine) Wait(ctx context.Context, t Target) (Endpoint, error) {
 			return Endpoint{}, err
 		}
 	}
-	// The log has ended and the pod has not, as far as anybody knows yet.
+	// The log has ended, and we do not know yet whether the pod has.
 	<-ctx.Done()
 	return Endpoint{}, l.pending(t, seen, context.Cause(ctx))
 }
 
 // endpoint is what the line names.
 func (l ReadyLine) endpoint(t Target, socket string) Endpoint {
-	if !isTCP(l.Network) {
-		return Endpoint{Network: "unix", Address: absolute(socket, t.WorkDir)}
+	network, said := l.network(socket)
+	if !isTCP(network) {
+		return Endpoint{Network: "unix", Address: absolute(said, t.WorkDir)}
 	}
-	address, _ := loopback(socket) // parse has looked at it
-	return Endpoint{Network: l.Network, Address: address}
+	address, _ := loopback(said) // parse has looked at it
+	return Endpoint{Network: network, Address: address}
 }
 
-// OwnsLine implements [LineOwner]. The line with which the pod says that it has
-// failed is owned as well: the error tells of it.
+// inLine is what an address begins with in the line of a pod that has no socket, where no
+// path can begin like that.
+const inLine = "tcp:"
+
+// network returns the network of the address that the line ends with, and the address.
+func (l ReadyLine) network(socket string) (network, address string) {
+	if address, ok := strings.CutPrefix(socket, inLine); ok && l.Network == "" && runtime.GOOS == "windows" {
+		return "tcp", address
+	}
+	return l.Network, socket
+}
+
+// OwnsLine implements [LineOwner]. The probe also owns the line with which the pod says
+// that it has failed: the error has it.
 func (l ReadyLine) OwnsLine(t Target, line []byte) bool {
 	if !hasPrefix(line, l.begins()) {
 		return false
@@ -155,8 +170,8 @@ func (l ReadyLine) check() error {
 	return nil
 }
 
-// errNotTaken is wrapped by what parse says of lines that are no ready lines
-// although they begin like one.
+// errNotTaken is wrapped by the errors of parse for lines that begin like a ready line
+// and are none.
 var errNotTaken = errors.New("not taken for a ready line")
 
 // parse takes line apart. For a line that does not concern it, it returns
@@ -181,16 +196,9 @@ func (l ReadyLine) parse(line []byte, name string) (socket string, err error) {
 		return "", fmt.Errorf("%w: %s has an empty name", ErrMalformedReadyLine, quoted(line))
 	case len(fields[2]) == 0:
 		return "", fmt.Errorf("%w: %s has an empty socket", ErrMalformedReadyLine, quoted(line))
-	case isTCP(l.Network):
-		_, err := loopback(string(fields[2]))
-		if err == nil && bytes.ContainsAny(fields[2], "\t /") {
-			err = errors.New("no host is called so")
-		}
-		if err != nil {
-			return "", fmt.Errorf("%w: %s does not end with an address, host:port: %w", ErrMalformedReadyLine, quoted(line), err)
-		}
-	case fields[2][0] == '@':
-		return "", fmt.Errorf("%w: %s names an abstract socket, which anybody may take; a path is needed", ErrMalformedReadyLine, quoted(line))
+	}
+	if err := l.checkAddress(string(fields[2])); err != nil {
+		return "", fmt.Errorf("%w: %s %w", ErrMalformedReadyLine, quoted(line), err)
 	}
 	if string(fields[1]) != name {
 		return "", fmt.Errorf("%w: the line names %s, this is %q", ErrNameMismatch, quoted(fields[1]), name)
@@ -198,10 +206,33 @@ func (l ReadyLine) parse(line []byte, name string) (socket string, err error) {
 	return string(fields[2]), nil
 }
 
+// checkAddress returns what is wrong with what a line ends with, for a sentence about the
+// line.
+func (l ReadyLine) checkAddress(socket string) error {
+	network, address := l.network(socket)
+	if isTCP(network) {
+		_, err := loopback(address)
+		if err == nil && strings.ContainsAny(address, "\t /") {
+			err = errors.New("no host is called so")
+		}
+		if err != nil {
+			return fmt.Errorf("does not end with an address, host:port: %w", err)
+		}
+		return nil
+	}
+	if socket[0] == '@' {
+		return errors.New("names an abstract socket, which anybody may take; a path is needed")
+	}
+	if err := checkDrive(socket); err != nil {
+		return fmt.Errorf("has a path that cannot be used: %w", err)
+	}
+	return nil
+}
+
 func (l ReadyLine) pending(t Target, seen notes, cause error) error {
 	e := &PendingError{Waiting: l.String(), Notes: seen.list(), Cause: cause}
-	// The pod may be up and only have failed to say so (it closed its stderr,
-	// its disk is full). Which of the two it is decides what to do about it.
+	// The pod may be up and only have failed to say so (it closed its stderr, its
+	// disk is full). The user needs to know which of the two it is.
 	usual := filepath.Join(t.RuntimeDir, "sock")
 	if t.RuntimeDir == "" || isTCP(l.Network) {
 		return e
@@ -231,7 +262,7 @@ func (l ReadyLine) said(line []byte, word, name string) (text []byte, ok bool, e
 	return said(line, stem, word, name)
 }
 
-// begins is what every line begins with that is for l.
+// begins returns the beginning of every line that is for l.
 func (l ReadyLine) begins() string {
 	if stem, ok := l.stem(); ok {
 		return stem

@@ -7,7 +7,8 @@ import (
 )
 
 // Sequence waits for one probe after another, and hands what each learned on
-// to the next as [Target.Endpoint]. It returns what the last one returned, or
+// to the next as [Target.Endpoint], and [Target.PID] if it had a process adopted
+// ([Adopter]). It returns what the last one returned, or
 // the first error; once ctx is done, that is a [*PendingError] of the probe whose
 // turn it was. An empty Sequence, or a nil probe in one, is an error: it
 // would call everything ready.
@@ -28,7 +29,7 @@ func (s Sequence) Wait(ctx context.Context, t Target) (Endpoint, error) {
 		if err != nil {
 			return Endpoint{}, s.named(ctx, p, err)
 		}
-		t.Endpoint = e
+		t.Endpoint, t.PID = e, t.first()
 	}
 	return t.Endpoint, nil
 }

@@ -13,11 +13,10 @@ import (
 // starts: a socket to be notified on, a descriptor, a listener. It is optional.
 // The probes of this package that hold others pass it on.
 type Preparer interface {
-	// Prepare puts it in place, and returns the probe of this one launch, so
-	// that the value it is called on stays free of any launch's state. ctx
-	// bounds the preparing only. What Prepare makes it hands over with
-	// [Setup.Cleanup], also when it then fails. An error ends the launch
-	// before anything is started.
+	// Prepare puts it in place, and returns the probe of this one launch, so that
+	// its receiver stays free of any launch's state. ctx bounds the preparing only.
+	// Prepare registers the removal of what it makes with [Setup.Cleanup], also when
+	// it then fails. An error ends the launch before anything starts.
 	Prepare(ctx context.Context, s *Setup) (Probe, error)
 }
 
@@ -30,16 +29,17 @@ type Setup struct {
 	// Env is appended to the pod's environment.
 	Env []string
 
-	// PIDEnv names variables that get the pod's own process id as their value,
-	// which nobody knows before it is started (LISTEN_PID of sd_listen_fds(3)).
-	// It costs a shell between launcher and program, which replaces itself; and
-	// as shells do, that sets PWD, and may lose variables whose names are not
-	// made of letters, digits and underscores.
+	// PIDEnv names variables whose value is the pod's own process id, which is not
+	// known before the process starts (LISTEN_PID of sd_listen_fds(3)). It costs a
+	// shell between launcher and program, which replaces itself. As shells do, the
+	// shell sets PWD, and may lose variables whose names are not made of letters,
+	// digits and underscores. With LISTEN_PID among them the pod starts with SIGPIPE
+	// ignored, see [Listener].
 	PIDEnv []string
 
-	// Files are handed to the pod, from descriptor 3; a nil one is closed
-	// there. See [Setup.AddFile]. They are closed here once the process has
-	// been started, or never will be.
+	// Files go to the pod, from descriptor 3; a nil file means that the descriptor is
+	// closed there. See [Setup.AddFile]. The launcher closes its own copies once the
+	// process has started, or never will.
 	Files []*os.File
 
 	// Extend moves the deadline of the launch so that at least d remains,
@@ -48,9 +48,9 @@ type Setup struct {
 	// goroutine.
 	Extend func(d time.Duration)
 
-	// Status shows a line to whoever watches the launch's progress, as if the
-	// pod had written it. Nil means that nobody does. It does not block, and
-	// may be called like Extend.
+	// Status shows a line to the watcher of the launch's progress, as if the pod had
+	// written it. Nil means that there is no watcher. It does not block. Like Extend
+	// it may be called until the launch is over, and later in vain, from any goroutine.
 	Status func(line string)
 
 	cleanups []func()
@@ -90,12 +90,23 @@ func (s *Setup) AddFileAt(fd int, f *os.File) error {
 	return nil
 }
 
-// Cleanup has f called when the launch is over, whether the pod is ready or
-// not, and also when it was never started. The last one is called first.
+// addLast hands f to the pod at the highest free descriptor, so that the others
+// keep their numbers. It takes f over, also when it fails.
+func (s *Setup) addLast(f *os.File) error {
+	const first = 3
+	at := MaxFiles - 1
+	for at > 0 && at < len(s.Files) && s.Files[at] != nil {
+		at--
+	}
+	return s.AddFileAt(first+at, f)
+}
+
+// Cleanup registers f. Close calls it when the launch is over, whether the pod is
+// ready or not, and also if the process never started. Close calls the last f first.
 func (s *Setup) Cleanup(f func()) { s.cleanups = append(s.cleanups, f) }
 
-// Close calls what was given to [Setup.Cleanup], once, all of it: also what comes
-// after one that panics, before the panic goes on. The launcher does it; a test
+// Close calls all functions that [Setup.Cleanup] registered, once. If one panics,
+// Close calls the others before the panic goes on. The launcher calls Close; a test
 // that calls Prepare has to.
 func (s *Setup) Close() {
 	if len(s.cleanups) == 0 {

@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"strings"
+	"slices"
 	"syscall"
 )
 
@@ -26,9 +26,15 @@ import (
 type Socket struct {
 	// Peer decides who may answer on a unix socket; its error is final and
 	// should wrap [ErrForeignPeer]. Nil means [SamePod]. See also [SameUser]
-	// and [AnyPeer]. Who answers on other networks cannot be known, and is not
-	// asked.
+	// and [AnyPeer]. Nobody is named on other networks, and Peer is not asked; nil
+	// then means what [TCP] says of a stranger's port.
 	Peer func(p Peer, t Target) error
+
+	// NoConnect has the probe look whether somebody listens, and not connect: for a
+	// server that takes a single connection. Peer then decides about a process that
+	// has the listening socket open. It is Linux alone that shows it; elsewhere it is
+	// an error that wraps [errors.ErrUnsupported].
+	NoConnect bool
 }
 
 var (
@@ -44,8 +50,16 @@ func (s Socket) Wait(ctx context.Context, t Target) (Endpoint, error) {
 	if err := checkUnixPath(t.Endpoint); err != nil {
 		return Endpoint{}, err
 	}
-	err := Schedule{}.repeat(ctx, "an answer on "+t.Endpoint.String(), func(ctx context.Context) error {
-		err := s.dial(ctx, t)
+	if err := checkNoConnect("readiness.Socket.NoConnect", s.NoConnect); err != nil {
+		return Endpoint{}, err
+	}
+	learned := t.Endpoint
+	err := Schedule{}.repeat(ctx, "an answer on "+t.Endpoint.String(), func(ctx context.Context) (err error) {
+		if isTCP(t.Endpoint.Network) {
+			learned, err = s.reach(ctx, t)
+		} else {
+			err = s.dial(ctx, t)
+		}
 		// What ends a dial on a network may be ctx itself; one on a unix socket
 		// is made without it.
 		if err != nil && !mayGetBetter(err) && (ctx.Err() == nil || isUnix(t.Endpoint)) {
@@ -56,7 +70,16 @@ func (s Socket) Wait(ctx context.Context, t Target) (Endpoint, error) {
 	if err != nil {
 		return Endpoint{}, err
 	}
-	return t.Endpoint, nil
+	return learned, nil
+}
+
+// reach makes one attempt on a network.
+func (s Socket) reach(ctx context.Context, t Target) (Endpoint, error) {
+	d := dialling{target: t, anybody: s.Peer != nil, noConnect: s.NoConnect, field: "readiness.Socket.Peer", allow: "readiness.AnyPeer"}
+	return firstOf(learnedPlaces(t.Endpoint), func(p place) error {
+		_, err := d.reach(ctx, p)
+		return err
+	})
 }
 
 // Verify implements [Verifier].
@@ -90,6 +113,9 @@ func (s Socket) dial(ctx context.Context, t Target) error {
 		conn.Close()
 		return nil
 	}
+	if s.NoConnect {
+		return s.look(t)
+	}
 	peer, err := dialUnix(t.Endpoint)
 	if err != nil {
 		return explain(err, t.Endpoint)
@@ -100,32 +126,56 @@ func (s Socket) dial(ctx context.Context, t Target) error {
 	return nil
 }
 
-// A refusal is what Socket.Peer said. It is final, whatever it wraps.
-type refusal struct{ error }
-
-func (r refusal) Unwrap() error { return r.error }
+// look makes sure, without connecting to it, that a process listens on the unix
+// socket, and may.
+func (s Socket) look(t Target) error {
+	refused := func(errno syscall.Errno) error {
+		return &net.OpError{Op: "dial", Net: t.Endpoint.Network, Addr: &net.UnixAddr{Name: t.Endpoint.Address, Net: t.Endpoint.Network}, Err: os.NewSyscallError("look", errno)}
+	}
+	if _, err := os.Stat(t.Endpoint.Address); errors.Is(err, fs.ErrNotExist) {
+		return refused(syscall.ENOENT)
+	} else if err != nil {
+		return err
+	}
+	inodes := unixListeners(t.Endpoint.Address, t.PID)
+	if len(inodes) == 0 {
+		return explain(refused(syscall.ECONNREFUSED), t.Endpoint)
+	}
+	err := refused(syscall.ECONNREFUSED) // who has it cannot be seen, or has gone again
+	for _, holder := range holdersOf(inodes, t.PID) {
+		peer, ok := peerOfPID(holder)
+		if !ok {
+			continue
+		}
+		if err = s.CheckPeer(peer, t); err == nil {
+			return nil
+		}
+		err = refusal{fmt.Errorf("%v: %w", t.Endpoint, err)}
+	}
+	return err
+}
 
 // mayGetBetter reports whether another attempt makes sense after err.
 func mayGetBetter(err error) bool {
 	if refused := (refusal{}); errors.Is(err, syscall.ENOTSOCK) || errors.As(err, &refused) {
 		return false
 	}
-	// On a network nobody has answered yet. It is also how net tells the end of
-	// ctx, which it may notice a moment before ctx does.
+	// On a network no process has answered yet. Package net also reports the end of
+	// ctx as a timeout, and may notice it a moment before ctx does.
 	if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
 		return true
 	}
-	for _, errno := range []error{syscall.ENOENT, syscall.ECONNREFUSED, syscall.EAGAIN, syscall.EINTR} {
-		if errors.Is(err, errno) {
-			return true
-		}
-	}
-	return false
+	return isAnyOf(err, []error{syscall.ENOENT, syscall.ECONNREFUSED, syscall.EAGAIN, syscall.EINTR}) || isAnyOf(err, notYet)
 }
 
-// explain makes what connect(2) says of the unix socket at e plain: of a file that
-// is no socket at all it says ECONNREFUSED, just as of a socket on which nobody
-// listens yet, and of a datagram socket EPROTOTYPE.
+// isAnyOf reports whether err is one of errs.
+func isAnyOf(err error, errs []error) bool {
+	return slices.ContainsFunc(errs, func(e error) bool { return errors.Is(err, e) })
+}
+
+// explain makes the error of connect(2) for the unix socket at e plain. connect returns
+// ECONNREFUSED for a file that is no socket at all, just as for a socket on which no
+// process listens yet. It returns EPROTOTYPE for a datagram socket.
 func explain(err error, e Endpoint) error {
 	switch {
 	case errors.Is(err, syscall.EPROTOTYPE):
@@ -140,30 +190,6 @@ func explain(err error, e Endpoint) error {
 	}
 	return err
 }
-
-// checkUnixPath makes sure that e can be dialled, if it is a unix socket.
-func checkUnixPath(e Endpoint) error {
-	if !isUnix(e) {
-		return nil
-	}
-	return checkSocketPath("dial", e.Address)
-}
-
-// checkSocketPath says plainly what the system would call an invalid argument
-// of what is to be done with the socket at path.
-func checkSocketPath(do, path string) error {
-	const most = len(syscall.RawSockaddrUnix{}.Path) - 1 // unix(7)
-	switch {
-	case len(path) > most:
-		return fmt.Errorf("%s %q: the path has %d bytes, the limit for a socket is %d: choose a shorter runtime directory or pod name: %w",
-			do, path, len(path), most, syscall.ENAMETOOLONG)
-	case strings.IndexByte(path, 0) >= 0:
-		return fmt.Errorf("%s %q: the path holds a NUL: %w", do, path, syscall.EINVAL)
-	}
-	return nil
-}
-
-func isUnix(e Endpoint) bool { return e.Network == "unix" || e.Network == "unixpacket" }
 
 // socketWith returns a Socket with the Peer of another probe, which that calls
 // field; nil means standard.

@@ -422,8 +422,8 @@ func TestSocketPeerIsAsked(t *testing.T) {
 	}
 }
 
-// C14: the error of Socket.Peer is final, whatever it wraps: not even one that
-// would be worth another attempt if the dial had failed with it.
+// C14: the error of Socket.Peer is final, no matter which error it wraps. Even an error
+// that the probe retries when a dial returns it is final here.
 func TestSocketPeerIsFinal(t *testing.T) {
 	path := filepath.Join(shortDir(t), "sock")
 	listen(t, path)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"syscall"
 	"time"
 )
@@ -12,27 +13,40 @@ import (
 // TCP dials an address until a connection is accepted, and closes it again. The
 // zero value dials the endpoint that an earlier probe learned.
 //
-// Nobody can tell who answers on a port. So somebody who answers on Address
-// already before the pod is started makes the launch fail with [ErrForeignPeer]:
-// it would be taken for the pod. What remains is a moment: a stranger who takes
-// the port between that and the pod's own attempt. A pod that says on its log
-// where it listens, having bound the port (see [Pattern]), or one with a unix
-// socket (see [Unix]), leaves no such moment.
+// If a process answers on Address before the pod starts, the launch fails with
+// [ErrForeignPeer]: the probe would take that process for the pod. On Linux the probe
+// also looks up the owner of the socket that took the connection, if it is on this
+// machine. The owner is a stranger, and the error is [ErrForeignPeer], if it is not of
+// the pod (see [SamePod]; its user does not matter here), and either ran before the pod
+// started or is of another pod. If the probe cannot find the owner, or the owner is
+// younger than the pod, the answer counts. What remains is a moment in which a stranger
+// that we cannot see takes the port.
+//
+// A program that looks whether its port is free listens on it and closes it again.
+// So on Address the same socket has to listen for a tenth of a second.
 //
 // It tries again while the address refuses, times out, resets, or cannot be
 // reached yet. Any other error is final, unless Schedule.Final says otherwise.
 type TCP struct {
-	// Address is host:port; a host that is empty or stands for all means the
-	// loopback. The port must be a number other than 0. Empty means the endpoint
-	// that an earlier probe learned.
+	// Address is host:port. A host that is empty or stands for all means every
+	// loopback, and the loopback that answers is the endpoint. The port must be a
+	// number other than 0. An empty Address means the endpoint that an earlier probe
+	// learned; if that is a loopback, the other loopback counts as well if the probe
+	// sees the pod listen there.
 	Address string
 
 	// Network of Address: "tcp4", "tcp6", or "tcp", which empty means.
 	Network string
 
-	// Shared allows that somebody answers on Address before the pod is started:
-	// where several pods share a port, or the pod is handed its listener.
+	// Shared allows a process to answer on Address before the pod starts: where
+	// several pods share a port, or the launcher hands the pod its listener. The probe
+	// then does not ask either which process answers.
 	Shared bool
+
+	// NoConnect makes the probe look whether a process listens, without connecting:
+	// for a server that takes a single connection. Only Linux shows that, and only of
+	// this machine; elsewhere it is an error that wraps [errors.ErrUnsupported].
+	NoConnect bool
 
 	// Schedule of the attempts. One takes two seconds at most if it does not
 	// say otherwise.
@@ -55,8 +69,8 @@ func (p TCP) Prepare(ctx context.Context, _ *Setup) (Probe, error) {
 	if p.Address == "" || p.Shared {
 		return p, nil
 	}
-	e, _ := p.endpoint(Target{})
-	return p, mustNotAnswer(ctx, "TCP", "Address", e)
+	all, _ := p.places(Target{})
+	return p, mustNotAnswer(ctx, "TCP", "Address", all)
 }
 
 // Wait implements [Probe]. The error is a [*PendingError] once ctx is done.
@@ -64,29 +78,63 @@ func (p TCP) Wait(ctx context.Context, t Target) (Endpoint, error) {
 	if err := p.check(); err != nil {
 		return Endpoint{}, err
 	}
-	e, err := p.endpoint(t)
+	all, err := p.places(t)
 	if err != nil {
 		return Endpoint{}, err
 	}
-	return Poll{
-		What: "an answer on " + e.String(),
+	d := dialling{target: t, anybody: p.Shared, noConnect: p.NoConnect, field: "readiness.TCP.Shared", allow: "true"}
+	var at netip.AddrPort
+	poll := Poll{
+		What: p.String(),
 		Check: func(ctx context.Context, _ Target) (Endpoint, error) {
-			return e, Socket{}.dial(ctx, Target{Endpoint: e})
+			return firstOf(all, func(p place) (err error) {
+				at, err = d.reach(ctx, p)
+				return err
+			})
 		},
 		Schedule: p.Schedule.or(Schedule{Attempt: dialAttempt, Final: finalDial}),
-	}.Wait(ctx, t)
+	}
+	for again := false; ; again = true {
+		e, err := poll.Wait(ctx, t)
+		if pending := (*PendingError)(nil); again && errors.As(err, &pending) {
+			pending.Notes = append(pending.Notes, briefly)
+		}
+		if err != nil || p.Address == "" || p.Shared {
+			return e, err
+		}
+		if d.stays(ctx, place{Endpoint: e}, at) {
+			// Of several the first: by now the pod has bound all that it is going to.
+			return firstOf(all, func(p place) (err error) {
+				if p.Endpoint != e {
+					_, err = d.reach(ctx, p)
+				}
+				return err
+			})
+		}
+		if ctx.Err() != nil {
+			return Endpoint{}, &PendingError{Waiting: p.String(), Notes: []string{briefly}, Cause: context.Cause(ctx)}
+		}
+		poll.Delay = 0
+	}
 }
+
+// briefly is said of an answer that did not count.
+var briefly = fmt.Sprintf("somebody has listened, and not been seen to do so for %v", moment)
 
 // String describes the probe.
 func (p TCP) String() string {
+	what := "an answer on "
+	if p.NoConnect {
+		what = "a listener on "
+	}
 	if p.Address == "" {
-		return "an answer on the port"
+		return what + "the port"
 	}
-	e, err := p.endpoint(Target{})
+	all, err := p.places(Target{})
 	if err != nil {
-		e = Endpoint{Network: "tcp", Address: p.Address}
+		all = []place{{Endpoint: Endpoint{Network: "tcp", Address: p.Address}}}
 	}
-	return "an answer on " + e.String()
+	return what + anyOf(all)
 }
 
 func (p TCP) check() error {
@@ -96,41 +144,45 @@ func (p TCP) check() error {
 	case p.Network != "" && p.Address == "":
 		return fmt.Errorf("readiness.TCP.Network: it is %q, but there is no Address: the endpoint that an earlier probe learned has its own", p.Network)
 	case p.Address != "":
-		if _, err := p.endpoint(Target{}); err != nil {
+		if _, err := p.places(Target{}); err != nil {
 			return err
 		}
+	}
+	if err := checkNoConnect("readiness.TCP.NoConnect", p.NoConnect); err != nil {
+		return err
 	}
 	return p.Schedule.check("TCP")
 }
 
-// endpoint returns what is dialled.
-func (p TCP) endpoint(t Target) (Endpoint, error) {
+// places returns what is dialled.
+func (p TCP) places(t Target) ([]place, error) {
 	switch {
 	case p.Address == "" && t.Endpoint == (Endpoint{}):
-		return Endpoint{}, errors.New("readiness.TCP.Address: it is empty, and no probe before it has learned an endpoint")
+		return nil, errors.New("readiness.TCP.Address: it is empty, and no probe before it has learned an endpoint")
 	case p.Address == "" && !isTCP(t.Endpoint.Network):
-		return Endpoint{}, fmt.Errorf("readiness.TCP.Address: it is empty, and the endpoint that was learned is %v: use readiness.Socket for it", t.Endpoint)
+		return nil, fmt.Errorf("readiness.TCP.Address: it is empty, and the endpoint that was learned is %v: use readiness.Socket for it", t.Endpoint)
 	case p.Address == "":
-		return t.Endpoint, nil
-	}
-	address, err := loopback(p.Address)
-	if err != nil {
-		return Endpoint{}, fmt.Errorf("readiness.TCP.Address: it is %q: %w", p.Address, err)
+		return learnedPlaces(t.Endpoint), nil
 	}
 	if p.Network == "" {
 		p.Network = "tcp"
 	}
-	return Endpoint{Network: p.Network, Address: address}, nil
+	all, err := places(Endpoint{Network: p.Network, Address: p.Address})
+	if err != nil {
+		return nil, fmt.Errorf("readiness.TCP.Address: it is %q: %w", p.Address, err)
+	}
+	return all, nil
 }
 
-// mustNotAnswer makes sure that nobody answers on e yet, which the field of the
-// probe called what names.
-func mustNotAnswer(ctx context.Context, what, field string, e Endpoint) error {
-	// It is answered at once or not at all: an address that swallows the attempt
-	// is free as far as anybody can tell. Only there does this take all its time.
+// mustNotAnswer makes sure that nobody answers at any of the places yet, which the
+// field of the probe called what names.
+func mustNotAnswer(ctx context.Context, what, field string, all []place) error {
+	// An address answers at once or not at all. We take an address that swallows the
+	// attempt for free; only there does this take all its time.
 	ctx, cancel := context.WithTimeout(ctx, dialAttempt)
 	defer cancel()
-	if err := (Socket{}).dial(ctx, Target{Endpoint: e}); err != nil {
+	e, err := firstOf(all, func(p place) error { return Socket{}.dial(ctx, Target{Endpoint: p.Endpoint}) })
+	if err != nil {
 		return nil
 	}
 	return fmt.Errorf("readiness.%s.%s: %w: somebody answers on %v already, before the pod is started, and would be taken for it; "+
@@ -140,10 +192,8 @@ func mustNotAnswer(ctx context.Context, what, field string, e Endpoint) error {
 // finalDial reports whether dialling over a network will not get better after
 // err.
 func finalDial(err error) bool {
-	for _, errno := range []error{syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EADDRNOTAVAIL, syscall.ECONNRESET, syscall.ECONNABORTED} {
-		if errors.Is(err, errno) {
-			return false
-		}
+	if isAnyOf(err, []error{syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EADDRNOTAVAIL, syscall.ECONNRESET, syscall.ECONNABORTED}) || isAnyOf(err, notReachable) {
+		return false
 	}
 	if dns := (*net.DNSError)(nil); errors.As(err, &dns) {
 		return dns.IsNotFound

@@ -27,6 +27,7 @@ func listenTCP(t *testing.T) (addr string) {
 // A port that answers is found, fixed or learned, and is the endpoint; a host
 // that stands for all is dialled, and told, as the loopback.
 func TestTCPAnswers(t *testing.T) {
+	t.Parallel()
 	addr := listenTCP(t)
 	_, port, _ := net.SplitHostPort(addr)
 	old := readiness.Endpoint{Network: "tcp4", Address: addr}

@@ -4,6 +4,7 @@ package readiness_test
 
 import (
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,8 +40,8 @@ func TestUnixPending(t *testing.T) {
 	mustBe(t, err, syscall.ENOENT)
 }
 
-// Who answers is asked, by Wait and by Verify: whoever is not the pod is
-// refused unless Peer allows it.
+// Wait and Verify ask which process answers. They refuse a process that is not the pod,
+// unless Peer allows it.
 func TestUnixPeer(t *testing.T) {
 	dir := shortDir(t)
 	path := filepath.Join(dir, "sock")
@@ -78,5 +79,60 @@ func TestUnixRefused(t *testing.T) {
 		}
 		_, err = readiness.Prepare(t.Context(), u, &readiness.Setup{RuntimeDir: c.dir})
 		mustSay(t, err, "readiness.Unix.Path", c.says)
+	}
+}
+
+// W17: Prepare removes a socket that no process serves. These stay: a socket that a
+// process serves, a file that is no socket, a file behind a link and, outside of the
+// runtime directory, another user's socket.
+func TestUnixClears(t *testing.T) {
+	dir, elsewhere, foreign := shortDir(t), shortDir(t), false
+	stale := func(path string) string {
+		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.SetUnlinkOnClose(false)
+		l.Close()
+		return path
+	}
+	if err := os.Symlink(elsewhere, filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	listen(t, filepath.Join(dir, "served"))
+	listen(t, filepath.Join(elsewhere, "served"))
+	if err := os.Chown(stale(elsewhere+"/foreign"), os.Geteuid()+1, -1); err == nil {
+		foreign = true
+	} else if os.Geteuid() == 0 {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(stale(elsewhere+"/z"), elsewhere+"/link"); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		path, at string
+		stays    bool
+	}{
+		{"x.sock", stale(dir + "/x.sock"), false},
+		{dir + "/y.sock", stale(dir + "/y.sock"), false},
+		{"served", dir + "/served", true},
+		{"file", dir + "/file", true},
+		{"link/x", stale(elsewhere + "/x"), true},
+		{elsewhere + "/link", elsewhere + "/z", true},
+		{elsewhere + "/link", elsewhere + "/link", true},
+		{elsewhere + "/served", elsewhere + "/served", true},
+		{elsewhere + "/foreign", elsewhere + "/foreign", foreign},
+		{elsewhere + "/x", elsewhere + "/x", false},
+		{"../" + filepath.Base(elsewhere) + "/y", stale(elsewhere + "/y"), false},
+	} {
+		if _, err := readiness.Prepare(t.Context(), readiness.Unix{Path: c.path}, &readiness.Setup{RuntimeDir: dir}); err != nil {
+			t.Errorf("%s: %v", c.path, err)
+		}
+		if _, err := os.Lstat(c.at); (err == nil) != c.stays {
+			t.Errorf("%s: that it stays is not %v: %v", c.path, c.stays, err)
+		}
 	}
 }

@@ -17,10 +17,10 @@ type waitable interface {
 	SetReadDeadline(time.Time) error
 }
 
-// waitReadable calls try, which must not block, with w's descriptor until it
-// returns true: now, and whenever there may be something to read. Once ctx is
-// done it is called a last time, for what was there by then counts. If it still
-// returns false, waitReadable returns context.Cause(ctx).
+// waitReadable calls try, which must not block, with w's descriptor until try returns
+// true: now, and each time that there may be something to read. Once ctx is done it calls
+// try a last time, for what was there by then counts. If try still returns false,
+// waitReadable returns context.Cause(ctx).
 func waitReadable(ctx context.Context, w waitable, try func(fd int) bool) error {
 	raw, err := w.SyscallConn()
 	if err != nil {
@@ -52,7 +52,7 @@ func waitReadable(ctx context.Context, w waitable, try func(fd int) bool) error 
 	return context.Cause(ctx)
 }
 
-// A turn is had by one at a time.
+// A turn belongs to one goroutine at a time.
 type turn chan struct{}
 
 // take waits for the turn. It prefers having it over noticing that ctx is done.

@@ -12,8 +12,8 @@ import (
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
-// The pod's own words end the wait at once, with its reason; what is another
-// pod's, or lacks fields, is noise that is told when the time is over.
+// The pod's own words end the wait at once, with its reason. A line of another pod, or
+// that lacks fields, is noise, and the error names it when the time is over.
 func TestPodSaysThatItFailed(t *testing.T) {
 	yoi := readiness.ReadyLine{Prefix: "YOI-READY"}
 	for _, c := range []struct {
@@ -21,7 +21,7 @@ func TestPodSaysThatItFailed(t *testing.T) {
 		probe  readiness.ReadyLine
 		line   string
 		reason string // "": it is noise
-		noted  string // what is told of it
+		noted  string // what the error says of it
 	}{
 		{"a reason", readiness.ReadyLine{}, "INSOMNIA-FAIL\tpod\tno model", "no model", ""},
 		{"tabs are the reason's", readiness.ReadyLine{}, "INSOMNIA-FAIL\tpod\ta\tb", "a\tb", ""},
@@ -200,9 +200,9 @@ func TestFailedError(t *testing.T) {
 	}
 }
 
-// Whatever a pod says, of itself, it says in one line and one write, and that is
-// understood as what it was, but for line breaks and what is over 4 KiB; of
-// another pod it is nothing.
+// A pod says any text about itself in one line and one write. The probe understands the
+// text as it was, except for line breaks and what is over 4 KiB. About another pod the
+// line says nothing.
 func FuzzWords(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name, text string) {
 		if strings.ContainsAny(name, "\t\r\n") {

@@ -13,16 +13,16 @@ type Case struct {
 	// function around Lines, to see how they are read.
 	Target readiness.Target
 
-	// Ready makes the pod ready, for good. It is called at most once, from the
-	// test's goroutine, before or after the wait begins. s is what Prepare has
-	// put in place, if Probe is a [readiness.Preparer]: the pod's side of a
-	// socket or a descriptor is found there, in s.Env and s.Files. The files
-	// stay open until the wait is over; Ready may close them. Required.
+	// Ready makes the pod ready, for good. The kit calls it at most once, from the
+	// test's goroutine, before or after the wait begins. If Probe is a
+	// [readiness.Preparer], s is what Prepare put in place: s.Env and s.Files have the
+	// pod's side of a socket or a descriptor. The files stay open until the wait is
+	// over; Ready may close them. Required.
 	Ready func(s *readiness.Setup)
 
-	// Fail makes sure instead that the pod will never be ready, as far as the
-	// probe can know. It is called like Ready. Nil: there is no such thing, and
-	// the rule "fails" does not apply.
+	// Fail makes sure instead that the pod will never be ready, in a way that the
+	// probe can see. The kit calls it like Ready. Nil: there is no such way, and the
+	// rule "fails" does not apply.
 	Fail func(s *readiness.Setup)
 
 	// Want is the endpoint that the probe learns. The zero Endpoint means that

@@ -12,7 +12,7 @@ import (
 // A probe is tested against a log that nobody writes but the test.
 func ExampleLog() {
 	log := new(readinesstest.Log)
-	fmt.Fprint(log, "loading\nINSOMNIA-READY\tweb\tsock\n")
+	fmt.Fprint(log, "loading\nINSOMNIA-READY\tweb\t/srv/web/sock\n")
 	fmt.Println(readiness.ReadyLine{}.Wait(context.Background(), readiness.Target{
 		Name: "web", WorkDir: "/srv/web", Lines: log.Lines,
 	}))

@@ -318,8 +318,8 @@ func bare(s *subject) error {
 	return nil
 }
 
-// outcome is the error of a wait that has returned, or one that says there was
-// none.
+// outcome is the error of a wait that has returned, or an error that says that the wait
+// returned none.
 func (w *wait) outcome() error {
 	if crash := w.Join(0); crash != nil {
 		return crash

@@ -202,8 +202,8 @@ func accept(l net.Listener, first, over chan<- struct{}) {
 	}
 }
 
-// mayListen reports whether the pod's address is one that tests use: a port of this
-// machine, or a socket in a temporary directory.
+// mayListen reports whether the pod's address is for tests: a port of this machine, or a
+// socket in a temporary directory.
 func (l *launch) mayListen() bool {
 	switch l.Want.Network {
 	case "tcp", "tcp4", "tcp6":

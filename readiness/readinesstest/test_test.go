@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -22,10 +23,10 @@ func TestTest(t *testing.T) {
 		log := new(readinesstest.Log)
 		return readinesstest.Case{
 			Probe:  readiness.ReadyLine{},
-			Target: readiness.Target{Name: "web", WorkDir: "/srv/web", Lines: log.Lines},
+			Target: readiness.Target{Name: "web", WorkDir: filepath.FromSlash("/srv/web"), Lines: log.Lines},
 			Ready:  func(*readiness.Setup) { fmt.Fprint(log, "loading\nINSOMNIA-READY\tweb\tsock\n") },
 			Fail:   func(*readiness.Setup) { fmt.Fprintln(log, "INSOMNIA-READY") },
-			Want:   readiness.Endpoint{Network: "unix", Address: "/srv/web/sock"},
+			Want:   readiness.Endpoint{Network: "unix", Address: filepath.FromSlash("/srv/web/sock")},
 		}
 	})
 }

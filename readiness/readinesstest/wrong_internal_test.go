@@ -20,7 +20,7 @@ import (
 	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
-// The kit is tested with probes of which each breaks one rule.
+// These probes test the kit: each breaks one rule.
 
 // A line is a probe that breaks no rule: it waits for the line "ready ADDRESS",
 // or "broken REASON".

@@ -1,0 +1,67 @@
+package readiness
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// descends reports whether ancestor is the parent of the process pid, or the
+// parent of that, and so on. It returns false where /proc does not show it.
+func descends(pid, ancestor int) bool {
+	const most = 1000 // no chain is that long; it ends a chain that changes under us
+	for range most {
+		s, ok := readStat(pid)
+		switch {
+		case !ok || s.parent <= 1:
+			return false
+		case s.parent == ancestor:
+			return true
+		}
+		pid = s.parent
+	}
+	return false
+}
+
+// A procStat is what /proc/PID/stat says of a process (proc_pid_stat(5)).
+type procStat struct {
+	parent int
+	start  uint64 // in ticks since the boot
+	ended  bool   // it only waits to be reaped
+}
+
+// hasEnded reports whether the process pid has ended, reaped or not. It reports false if
+// /proc does not show it.
+func hasEnded(pid int) bool {
+	if s, ok := readStat(pid); ok {
+		return s.ended
+	}
+	return isGone(pid)
+}
+
+// readStat returns what /proc says of pid; ok is false if it says nothing.
+func readStat(pid int) (s procStat, ok bool) {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	// The command's name, in brackets, may hold anything.
+	i := bytes.LastIndexByte(data, ')')
+	if err != nil || i < 0 {
+		return s, false
+	}
+	fields := bytes.Fields(data[i+1:]) // from the third on
+	const state, parent, threads, start = 0, 4 - 3, 20 - 3, 22 - 3
+	if len(fields) <= start {
+		return s, false
+	}
+	var errParent, errStart error
+	s.parent, errParent = strconv.Atoi(string(fields[parent]))
+	s.start, errStart = strconv.ParseUint(string(fields[start]), 10, 64)
+	// While another thread goes on, a process whose first one has ended is a zombie too.
+	s.ended = string(fields[state]) == "X" || string(fields[state]) == "Z" && string(fields[threads]) == "1"
+	return s, errParent == nil && errStart == nil
+}
+
+// isGone reports whether there is no process pid.
+func isGone(pid int) bool { return errors.Is(unix.Kill(pid, 0), unix.ESRCH) }

@@ -1,0 +1,147 @@
+package readiness
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+)
+
+// PIDFile waits until a daemon has gone to the background, and has the launcher adopt the
+// process that the daemon names in its pid file. It is systemd's Type=forking with PIDFile=,
+// for programs that have no option for the foreground, or are to be launched as they are.
+//
+// The process must be proven to belong to the pod, see [Kin]. A pid alone proves nothing: a
+// file may be old, or name a process of somebody else. A process that is not proven is an
+// error, which wraps [ErrUnproven] and ends the launch; nobody signals that process. A
+// daemon that leaves its session, closes its descriptors and writes over its environment
+// takes a cgroup to be proven (launcher.Local.Cgroup).
+//
+// Then PIDFile waits for the process that was started to end. By daemon(7) that comes
+// after the pid file. It has to end with status 0. If the file names the process that was
+// started, the program has stayed in the foreground, and PIDFile waits for nothing else.
+//
+// It asks nothing of the daemon. In a [Sequence] it belongs before the probes that do, for
+// these have to know the process:
+//
+//	readiness.Sequence{readiness.PIDFile{Path: "redis.pid"}, readiness.TCP{Address: "127.0.0.1:6379"}}
+//
+// A file of an earlier run, which is there before the pod starts, does not count until the
+// pod has changed it, as for [File]. PIDFile tries again while the file is empty or half
+// written. Any content but a number in the first line is an error. It needs Linux; on other
+// systems Prepare returns [errors.ErrUnsupported].
+type PIDFile struct {
+	// Path of the file; a relative one is taken from the pod's runtime directory. {name}
+	// and {dir} in it stand for the pod's name and its runtime directory. Required.
+	Path string
+
+	// Schedule of the attempts.
+	Schedule
+}
+
+var (
+	_ Probe    = PIDFile{}
+	_ Preparer = PIDFile{}
+	_ Adopter  = PIDFile{}
+)
+
+// Adopts implements [Adopter].
+func (PIDFile) Adopts() bool { return true }
+
+// String describes the probe.
+func (f PIDFile) String() string { return fmt.Sprintf("the pid file %q", f.Path) }
+
+// Prepare implements [Preparer]: it notes what is there.
+func (f PIDFile) Prepare(_ context.Context, s *Setup) (Probe, error) {
+	if runtime.GOOS != "linux" {
+		return nil, fmt.Errorf("readiness.PIDFile: no process can be proven to be of the pod on %s: %w", runtime.GOOS, errors.ErrUnsupported)
+	}
+	path, err := f.check(s.Name, s.RuntimeDir)
+	if err != nil {
+		return nil, err
+	}
+	old, err := whatIsAt("PIDFile", []string{path})
+	if err != nil {
+		return nil, err
+	}
+	return preparedPIDFile{f, old}, nil
+}
+
+// Wait implements [Probe]. The error is a [*PendingError] once ctx is done.
+func (f PIDFile) Wait(ctx context.Context, t Target) (Endpoint, error) {
+	return preparedPIDFile{f, nil}.Wait(ctx, t)
+}
+
+// check makes sure that the fields can work, and returns the path.
+func (f PIDFile) check(name, runtimeDir string) (path string, err error) {
+	switch {
+	case f.Path == "":
+		return "", errors.New("readiness.PIDFile.Path: it is empty")
+	case strings.Contains(f.Path, holePID):
+		return "", fmt.Errorf("readiness.PIDFile.Path: %q holds %s, and the file is what tells the pid", f.Path, holePID)
+	case runtimeDir == "" && !filepath.IsAbs(f.Path):
+		return "", fmt.Errorf("readiness.PIDFile.Path: %q is relative, and the pod has no runtime directory", f.Path)
+	}
+	path = strings.NewReplacer("{name}", name, "{dir}", runtimeDir).Replace(f.Path)
+	return absolute(path, runtimeDir), f.Schedule.check("PIDFile")
+}
+
+// A preparedPIDFile is a PIDFile that knows what was there before the start.
+type preparedPIDFile struct {
+	PIDFile
+	old oldFiles
+}
+
+// Wait implements [Probe].
+func (f preparedPIDFile) Wait(ctx context.Context, t Target) (Endpoint, error) {
+	path, err := f.check(t.Name, t.RuntimeDir)
+	if err != nil {
+		return Endpoint{}, err
+	}
+	schedule := f.Schedule.or(Schedule{Final: func(err error) bool { return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNotYet) }})
+	before := 0
+	check := func(ctx context.Context, t Target) (Endpoint, error) {
+		pid, err := f.look(path)
+		switch {
+		case err != nil:
+			before = 0
+			return Endpoint{}, err
+		case pid == t.PID:
+			return Endpoint{}, nil
+		case pid != before: // it may be half of a number
+			before = pid
+			return Endpoint{}, fmt.Errorf("%s is %w: it has just come to name pid %d", path, errNotYet, pid)
+		}
+		if err := adopt(ctx, t, pid, fmt.Sprintf("the pid file %q", path)); err != nil {
+			return Endpoint{}, Final(err)
+		}
+		if t.PID > 0 && !hasEnded(t.PID) {
+			return Endpoint{}, fmt.Errorf("the pod is %w: the process that was started, pid %d, has not ended, and its pid file names pid %d", errNotYet, t.PID, pid)
+		}
+		return Endpoint{}, nil
+	}
+	return Poll{What: f.String(), Check: check, Schedule: schedule}.Wait(ctx, t)
+}
+
+// look returns the pid in the file at path.
+func (f preparedPIDFile) look(path string) (int, error) {
+	content, err := f.old.read(path)
+	if err != nil {
+		return 0, err
+	}
+	line, _, _ := bytes.Cut(content, []byte{'\n'})
+	text := string(bytes.TrimSpace(line))
+	if text == "" {
+		return 0, fmt.Errorf("%s is %w: it holds no pid", path, errNotYet)
+	}
+	pid, err := strconv.ParseUint(text, 10, 31)
+	if err != nil || pid == 0 {
+		return 0, fmt.Errorf("the first line of the pid file %q is no pid: %s", path, quoted(line))
+	}
+	return int(pid), nil
+}
