@@ -17,9 +17,9 @@ import (
 
 var updateAPI = flag.Bool("update-api", false, "write testdata/api.txt anew")
 
-// The exported API of the four packages and of their kits is the one that
-// testdata/api.txt shows, on every system: a change of it is seen in review,
-// and a program that compiles on one system compiles on all of them.
+// testdata/api.txt shows the exported API of the four packages and of their kits, the
+// same on every system. So a change of the API shows in review, and a program that
+// compiles on one system compiles on all of them.
 func TestAPI(t *testing.T) {
 	const golden = "testdata/api.txt"
 	for _, system := range []string{"linux", "darwin", "freebsd", "windows"} {
@@ -93,7 +93,7 @@ func separate(decl ast.Decl) (decls []ast.Decl) {
 	switch d := decl.(type) {
 	case *ast.FuncDecl:
 		if d.Recv == nil || ast.IsExported(typeName(d.Recv.List[0].Type)) {
-			sig := &ast.FuncType{Params: unnamed(d.Type.Params), Results: unnamed(d.Type.Results)}
+			sig := &ast.FuncType{TypeParams: d.Type.TypeParams, Params: unnamed(d.Type.Params), Results: unnamed(d.Type.Results)}
 			decls = append(decls, &ast.FuncDecl{Recv: unnamed(d.Recv), Name: d.Name, Type: sig})
 		}
 	case *ast.GenDecl:
@@ -113,6 +113,9 @@ func separate(decl ast.Decl) (decls []ast.Decl) {
 func typeName(e ast.Expr) string {
 	if p, ok := e.(*ast.StarExpr); ok {
 		e = p.X
+	}
+	if generic, ok := e.(*ast.IndexExpr); ok {
+		e = generic.X
 	}
 	return e.(*ast.Ident).Name
 }

@@ -7,8 +7,8 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
@@ -16,24 +16,26 @@ import (
 // earlier run of this program, for instance. If the pod is just being launched,
 // Attach waits until it is ready or given up, within ctx and Launcher.Timeout.
 //
-// The process is proven to be the one recorded, by its pidfd, its start time,
-// the boot of the machine and the pid namespace. Nobody connects to the pod: it may be
-// hung, or another process may answer in its place, as behind a socket that a third
-// has bound, and it can still be stopped. [Pod.Verify] asks who answers. Everything that
-// a [Pod] can do, it can do without being the parent of the process; how the process
-// ended is told where the kernel tells it, else it is unknown ([Exit.Known]).
+// Attach proves that the process is the recorded one: by its pidfd, its start time, the
+// boot of the machine and the pid namespace; on Windows by the time of its creation. It
+// does not connect to the pod. The pod may hang, or another process may answer in its
+// place, as on a socket that a third process has bound; the pod can still be stopped.
+// [Pod.Verify] checks who answers. A [Pod] from Attach can do everything that a [Pod] can
+// do, although this program is not the parent of the process. It reports how the process
+// ended where the kernel tells, otherwise the end is unknown ([Exit.Known]).
 //
-// Attach fails with an [*Error] of [StageOwn]. errors.Is finds [fs.ErrNotExist]
-// in it if no such pod runs, and only then; [ErrNotOurs] if the recorded pid is a
-// stranger's by now; [ErrHeld] if there is no record, and processes hold the name;
-// [errors.ErrUnsupported] on all systems but Linux. Any other error says that it cannot
-// be told whether the pod runs. Attach makes nothing. Exception: a Launcher.Dir that
-// cannot tell its base makes the pod's directory.
+// Attach fails with an [*Error] of [StageOwn]. errors.Is finds [fs.ErrNotExist] in it if
+// no such pod runs, and only then (os.IsNotExist does not: it does not look into an error
+// that wraps another). It finds [ErrNotOurs] if the recorded pid belongs to another
+// process by now, [ErrHeld] if there is no record and processes hold the name, and
+// [errors.ErrUnsupported] on all systems but Linux and Windows. Any other error means that Attach
+// cannot find out whether the pod runs. Attach makes nothing. Exception: a Launcher.Dir
+// that cannot tell its base makes the pod's directory.
 func (l *Launcher) Attach(ctx context.Context, name string) (*Pod, error) {
 	n := newLaunch(l, opAttach, Spec{Name: name})
 	ctx, release := n.bound(ctx)
 	defer release()
-	if err := n.checkName(); err != nil {
+	if err := n.checkAsked(); err != nil {
 		return nil, n.logged(err)
 	}
 	pod, err := n.guarded(ctx, n.attach)
@@ -44,12 +46,16 @@ func (l *Launcher) Attach(ctx context.Context, name string) (*Pod, error) {
 	return pod, nil
 }
 
-// checkName refuses what cannot be asked of a name that exists already.
-func (n *attempt) checkName() error {
-	if !unixproc.Supported {
+// checkAsked refuses what cannot be asked of a name that exists already.
+func (n *attempt) checkAsked() error {
+	if !osproc.Supported {
 		return n.failure(StageOwn, fmt.Errorf("%s on this system: %w", n.op, errors.ErrUnsupported))
 	}
-	if err := runtimedir.ValidateName(n.spec.Name); err != nil {
+	err := n.checkNamed(n.op)
+	if err == nil {
+		err = runtimedir.ValidateName(n.spec.Name)
+	}
+	if err != nil {
 		return n.failure(StageOwn, err)
 	}
 	return nil
@@ -133,9 +139,10 @@ func (n *attempt) attach(ctx context.Context) (*Pod, error) {
 	}
 }
 
-// heldWithout reports whether somebody holds the name, of which there is no record, and
-// it has to be asked again: a launch has just begun. If nobody launches, that is
-// ErrHeld: the pod may run, and its record have been deleted. err is why nothing runs.
+// heldWithout reports whether the caller has to ask again for a name that is held without
+// a record: a launch has just begun. If processes hold the name and none of them
+// launches, the error is ErrHeld: the pod may run, and somebody may have deleted its
+// record. err is why nothing runs.
 func (n *attempt) heldWithout(ctx context.Context, place *ownership.Place, err error) (again bool, _ error) {
 	if !errors.Is(err, ownership.ErrNoRecord) {
 		return false, nil

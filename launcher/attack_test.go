@@ -21,7 +21,7 @@ import (
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
-// anotherUser is an ordinary user who is not the one that runs the tests.
+// anotherUser is an ordinary user. The tests run as a different user.
 const anotherUser = 65534
 
 // asRoot skips a test that needs another user. CI runs as root, too.
@@ -62,9 +62,9 @@ func (v *victim) mustBeSpared() {
 	}
 }
 
-// B14, B15, B16, B17: whatever somebody has put beforehand where a launch keeps
-// something, nothing is written through it. What is our own to replace is
-// replaced; the rest is refused, and what it is is told.
+// B14, B15, B16, B17: somebody has put a file or a link where a launch keeps something.
+// Nothing is written through it. The launch replaces what is its own to replace. It
+// refuses the rest, and says what is there.
 func TestPlanted(t *testing.T) {
 	kinds := []struct {
 		name  string
@@ -80,7 +80,7 @@ func TestPlanted(t *testing.T) {
 	for _, c := range []struct {
 		path    string
 		refused error            // by what; nil: the pod is launched
-		but     map[string]error // kinds of which that does not hold
+		but     map[string]error // the kinds that are exceptions to that
 	}{
 		{"alice", runtimedir.ErrInsecure, nil},
 		{"alice/stderr.log", logsource.ErrNotRegular, map[string]error{"hard link": nil}},
@@ -172,8 +172,8 @@ func TestMadeFirstByAnother(t *testing.T) {
 	}
 }
 
-// A29: another user cannot forge a ready line: the log can neither be written to
-// nor reached, whatever the umask and the directories above.
+// A29: another user cannot forge a ready line. He can neither write to the log nor reach
+// it, under any umask and any mode of the directories above.
 func TestReadyLineForgedByAnother(t *testing.T) {
 	asRoot(t)
 	r := newRig(t)
@@ -261,9 +261,9 @@ func TestSocketSquatted(t *testing.T) {
 	}
 }
 
-// C15: another user takes the path of a socket outside the runtime directory when
-// the pod is ready. Whoever dials the pod does not talk to him, if the launch
-// would not have; the pod goes on.
+// C15: another user takes the path of a socket outside the runtime directory when the pod
+// is ready. A caller who dials the pod does not talk to him, if the launch would not
+// have. The pod goes on.
 func TestSocketTakenByAnother(t *testing.T) {
 	asRoot(t)
 	for name, c := range map[string]struct {
@@ -348,8 +348,8 @@ func TestNothingIsForOthers(t *testing.T) {
 	mustBeOurs("when it is ready", append([]string{".alice.json"}, always...)...)
 }
 
-// B3, B35, A1: variables of whoever started the launcher lead a launch neither
-// out of its base nor to another program, and what they say is quoted.
+// B3, B35, A1: hostile variables of the user who started the launcher. They lead a launch
+// neither out of its base nor to another program, and the error quotes their values.
 func TestHostileVariables(t *testing.T) {
 	v := newVictim(t)
 	for _, name := range []string{"INSOMNIA_RUNTIME_DIR", "INSOMNIA_HOME", "HOME"} {

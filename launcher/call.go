@@ -14,8 +14,8 @@ type outcome[T any] struct {
 	crash *crash // it did not return
 }
 
-// A crash is a panic, or a runtime.Goexit, that has to go on in another
-// goroutine: in the end in the one that called us.
+// A crash is a panic or a runtime.Goexit that has to continue in another goroutine, and
+// in the end in the goroutine of our caller.
 type crash struct {
 	value  any // of the panic; nil for Goexit
 	goexit bool
@@ -34,24 +34,66 @@ func (c *crash) resume() {
 	panic(c.value)
 }
 
-// spawn runs f in a goroutine of its own. Exactly one outcome is sent on the
-// channel, which has room for it, whatever f does. The goroutine ends with f,
-// and waits for nobody to receive.
+// spawn runs f in a goroutine of its own. It sends exactly one outcome on the channel,
+// even if f panics or calls runtime.Goexit. The channel has room for the outcome, so the
+// goroutine ends with f and does not wait for a receiver.
 func spawn[T any](f func() (T, error)) <-chan outcome[T] {
 	done := make(chan outcome[T], 1)
-	go func() {
-		var o outcome[T]
-		returned := false
-		defer func() {
-			if !returned {
-				o.crash = crashed(recover())
-			}
-			done <- o
-		}()
-		o.value, o.err = f()
-		returned = true
-	}()
+	go send(f, done)
 	return done
+}
+
+// send calls f and sends the outcome on done, even if f panics or calls runtime.Goexit.
+func send[T any](f func() (T, error), done chan<- outcome[T]) {
+	var o outcome[T]
+	returned := false
+	defer func() {
+		if !returned {
+			o.crash = crashed(recover())
+		}
+		done <- o
+	}()
+	o.value, o.err = f()
+	returned = true
+}
+
+// A worker is a goroutine that runs one function after the other: beginning a goroutine,
+// and growing its stack, takes as long as several system calls. It belongs to one
+// goroutine, which gives it work. The zero value is ready to use.
+type worker struct {
+	tasks chan func() // nil: there is no goroutine
+}
+
+// spawnOn is spawn in the goroutine of w, which has to be idle. Once the outcome was sent,
+// the goroutine calls each of then; also after a panic or runtime.Goexit.
+func spawnOn[T any](w *worker, f func() (T, error), then ...func()) <-chan outcome[T] {
+	done := make(chan outcome[T], 1)
+	if w.tasks == nil {
+		w.tasks = make(chan func(), 1)
+		go work(w.tasks)
+	}
+	w.tasks <- func() {
+		for _, last := range then {
+			defer last()
+		}
+		send(f, done)
+	}
+	return done
+}
+
+// work runs tasks until there can be no more.
+func work(tasks <-chan func()) {
+	for task := range tasks {
+		task()
+	}
+}
+
+// leave lets the goroutine of w end, with what it is doing. More work has another one.
+func (w *worker) leave() {
+	if w.tasks != nil {
+		close(w.tasks)
+		w.tasks = nil
+	}
 }
 
 // crashed returns the crash that v, which recover has returned, stands for.
@@ -83,5 +125,20 @@ func receive[T any](done <-chan T, bound time.Duration) (v T, ok bool) {
 		return v, true
 	case <-timer.C:
 		return v, false
+	}
+}
+
+// receiveOr waits until done is closed, and reports whether that was before ctx was done.
+func receiveOr(ctx context.Context, done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+	}
+	select {
+	case <-done:
+		return true
+	default:
+		return false
 	}
 }

@@ -83,7 +83,8 @@ func TestChild(t *testing.T) {
 		// The shell's settings are this program's from the start, as those of
 		// somebody's service manager would be.
 		c := exec.Command("/bin/sh", "-c", `umask 037; ulimit -S -n 250; ulimit -c 0; exec "$0" -test.run='^TestChild$' -test.v`, os.Args[0])
-		// Whoever runs the tests may ignore some (nohup(1)), and so does the pod.
+		// The user may run the tests with some signals ignored (nohup(1)); the pod
+		// ignores them too.
 		c.Env = append(os.Environ(), role+"="+status(t, os.Getpid(), "SigIgn")["SigIgn"], "LD_LIBRARY_PATH=/nowhere", "NOTIFY_SOCKET=/nowhere")
 		c.ExtraFiles = []*os.File{secret}
 		if out, err := c.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestChild/limits") {
@@ -128,7 +129,7 @@ func TestChild(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, e := range entries {
-				// One that has been closed since leads nowhere.
+				// A descriptor that has been closed since leads nowhere.
 				target, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", pid, e.Name()))
 				got[e.Name()] = target
 			}

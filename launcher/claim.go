@@ -7,8 +7,8 @@ import (
 	"io/fs"
 	"sync/atomic"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
@@ -21,10 +21,14 @@ type claimed struct {
 	lives  atomic.Bool // the process was started, and is not known to have been ended
 }
 
-// claim takes the pod's name. Where there is no base yet, or one that is not ours
-// alone, or in which nothing can be made, the Resolver is asked: it makes the base,
-// or closes it to others, or says what is wrong, as with each directory.
+// claim takes the pod's name. If there is no base yet, if it is another user's or others
+// may write to it, or if nothing can be made in it, claim asks the Resolver once. The
+// Resolver makes the base, closes it to others, or says what is wrong, as with each
+// directory.
 func (n *attempt) claim(ctx context.Context, at site) (*claimed, error) {
+	if n.private {
+		return n.claimPrivateIn(ctx, at.base)
+	}
 	for asked := false; ; asked = true {
 		claim, err := n.claimIn(ctx, at.base)
 		if err == nil {
@@ -37,6 +41,20 @@ func (n *attempt) claim(ctx context.Context, at site) (*claimed, error) {
 			return nil, ownError{n.failure(StageDir, whyFailed(ctx, err))}
 		}
 	}
+}
+
+// claimPrivateIn is claim for a private pod. First it removes what others have left
+// behind in base; what it cannot remove is no reason to fail.
+func (n *attempt) claimPrivateIn(ctx context.Context, base string) (*claimed, error) {
+	swept, err := ownership.Sweep(ctx, base, nameVariable)
+	if len(swept) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
+		n.log.Debug("looked for what private pods have left behind", "removed", swept, "kept", err)
+	}
+	claim, err := n.Launcher.claimPrivate(ctx, base, n.spec.Name)
+	if err != nil {
+		return nil, err
+	}
+	return n.hold(claim), nil
 }
 
 // claimIn takes the pod's name in base.
@@ -65,13 +83,13 @@ func (n *attempt) claimPlace(ctx context.Context, place *ownership.Place) (*owne
 		n.log.Warn("ended what an earlier pod had left behind", "pids", pidsOf(claim.Ended))
 		ctx, cancel := context.WithTimeout(ctx, killPatience)
 		defer cancel()
-		unixproc.ReapInherited(ctx, claim.Ended)
+		osproc.ReapInherited(ctx, claim.Ended)
 	}
 	return claim, nil
 }
 
 // pidsOf returns the pids of processes.
-func pidsOf(ids []unixproc.Identity) []int {
+func pidsOf(ids []osproc.Identity) []int {
 	pids := make([]int, len(ids))
 	for i, id := range ids {
 		pids[i] = id.PID
@@ -122,7 +140,7 @@ func (c *claimed) giveBack() (notes []string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), killPatience)
 	defer cancel()
 	ended, err := c.Abandon(ctx, c.forked)
-	unixproc.ReapInherited(ctx, ended)
+	osproc.ReapInherited(ctx, ended)
 	if len(ended) > 0 {
 		notes = []string{fmt.Sprintf("processes %v had left its group, still held its name, and were ended", pidsOf(ended))}
 	}

@@ -9,10 +9,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/google/uuid"
 
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 )
 
 // A CommandResolver decides what a launch runs.
@@ -25,7 +26,7 @@ type CommandResolver interface {
 	// ResolveCommand starts no process and creates no file, nowhere. It may be
 	// called from any number of goroutines, and more than once for one launch.
 	// What is behind the slices of req is the caller's: ResolveCommand does not
-	// change it.
+	// change it, and the Command shares no list with req (slices.Clone).
 	//
 	// Spec.Args come last, in order, and each as it is, an empty one too. An
 	// overlay, by its text or its path, and a session are passed on, or refused
@@ -42,7 +43,7 @@ func (f CommandResolverFunc) ResolveCommand(ctx context.Context, req Request) (C
 	return f(ctx, req)
 }
 
-// A Request is what a [CommandResolver] is told of a launch.
+// A Request tells a [CommandResolver] about a launch.
 type Request struct {
 	Spec       Spec
 	RuntimeDir string // the pod's, absolute; it need not exist yet
@@ -59,6 +60,13 @@ type Command struct {
 	Path string   // absolute
 	Args []string // without argv[0]
 	Env  []string // final; nil: the caller's
+
+	// Arg0 is argv[0], for a program that looks at it. Empty means Path.
+	Arg0 string
+
+	// Attr is what else the process is to be, as Local.Attr, which has to be nil then.
+	// A launch with it, or with Arg0, needs a [Local] as its Starter.
+	Attr *syscall.SysProcAttr
 }
 
 // The variable and the program of the zero [PodCommand].
@@ -73,11 +81,14 @@ const (
 // ([Launcher.OverlayTransport]), then --session and the session's id when
 // resuming, then Spec.Args. The zero value is ready to use.
 //
-// A program without a slash is looked up on the caller's PATH. One that is
-// found through an entry of PATH that is relative (".", or an empty one) is
-// refused with [exec.ErrDot]. A program with a slash is taken from the
-// caller's working directory, not the pod's. If there is none, the error is a
-// [*NotFoundError].
+// PodCommand looks up a program without a slash on the caller's PATH. If it finds the
+// program through a relative entry of PATH (".", or an empty one), it refuses it with
+// [exec.ErrDot]. It takes a program with a slash from the caller's working directory, not
+// the pod's. If there is no such program, the error is a [*NotFoundError].
+//
+// On Windows a path has a slash, a backslash or a colon. The program is found without its
+// extension, by PATHEXT. A program in the current directory, where shells look first, is
+// refused with [exec.ErrDot] unless PATH leads to it.
 type PodCommand struct {
 	// Env is the variable that names the program, as one word: a path or a
 	// name, no arguments. Unset and set to nothing are the same. Empty means
@@ -145,8 +156,8 @@ func (s Self) ResolveCommand(_ context.Context, req Request) (Command, error) {
 //	{dir}   its runtime directory
 //	{sock}  "sock" in that directory, where the default probe expects the socket
 //
-// Any other word in braces stays as it is, and so do path and Spec.Args: whoever
-// makes the Spec can write what they mean.
+// Any other word in braces stays as it is. So do path and Spec.Args: the caller makes the
+// Spec and can write there what it means.
 func Exec(path string, args ...string) CommandResolver {
 	return execCommand{path, append([]string(nil), args...)}
 }
@@ -253,7 +264,10 @@ func (c *Command) validate() error {
 	if err := checkStrings("Command.Env", c.Env); err != nil {
 		return err
 	}
-	return unixproc.CheckArgumentSpace(c.Path, c.Args, c.Env)
+	if err := checkStrings("Command.Arg0, as an argument", []string{c.Arg0}); err != nil {
+		return err
+	}
+	return osproc.CheckArgumentSpace(c.Path, concat(c.Args, []string{c.Arg0}), c.Env)
 }
 
 // checkOverlayPassed makes sure that a resolver which does not know

@@ -288,7 +288,7 @@ func TestFirst(t *testing.T) {
 	}
 }
 
-// What a resolver returns is checked before anything is made, and it is told
+// The launch checks what a resolver returns before it makes anything. The resolver learns
 // where the pod will be.
 func TestResolverIsChecked(t *testing.T) {
 	r := newRefuser(t)
@@ -363,7 +363,7 @@ func TestStartErrorMissing(t *testing.T) {
 	r.Relaunch("alice")
 }
 
-// B21: a program that is not executable, and one that is a directory.
+// B21: the program is a file that is not executable, or a directory.
 func TestStartErrorNotExecutable(t *testing.T) {
 	r := newRig(t)
 	e := r.startError(r.file("plain", "#!/bin/sh\n", 0o600), "it is not executable for us (mode -rw-------)")
@@ -413,7 +413,7 @@ func TestStartErrorBusy(t *testing.T) {
 	}
 }
 
-// B23: one that stays open is an error after a moment, long before the
+// B23: a program that stays open for writing is an error after a moment, long before the
 // deadline.
 func TestStartErrorBusyForEver(t *testing.T) {
 	r := newRig(t)
@@ -425,7 +425,7 @@ func TestStartErrorBusyForEver(t *testing.T) {
 	defer writer.Close()
 	podrig.MustBe(t, r.startError(path, "somebody has the program open for writing"), syscall.ETXTBSY)
 
-	// The caller may be gone sooner. Then both are told.
+	// The caller may be gone sooner. Then the error says both.
 	ctx, cancel := context.WithCancel(t.Context())
 	r.L.Starter = onWait{cancel}
 	e := r.Fail(ctx, launcher.Spec{Name: "alice"})

@@ -43,8 +43,8 @@ func TestDeadlineAndItsCauseAgree(t *testing.T) {
 	}
 }
 
-// Whatever is derived from a launch's context ends with it, with the same error and
-// the same cause, whether the time is over or the caller ends it.
+// A context derived from a launch's context ends with it, with the same error and the
+// same cause, whether the time is over or the caller ends it.
 func TestDeadlineOfDerivedContexts(t *testing.T) {
 	shutdown := errors.New("the host shuts down")
 	type key struct{}

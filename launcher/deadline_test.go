@@ -13,9 +13,9 @@ import (
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
-// Once the time is over, a strategy's context says what one of package context
-// says: DeadlineExceeded, for itself and for every context that is derived from
-// it. The cause is the launch's. A caller who cancels is told apart.
+// Once the time is over, a strategy's context behaves like a context of package context:
+// it says DeadlineExceeded, as does every context that is derived from it. The cause is
+// the launch's. If the caller cancels, the context says Canceled instead.
 func TestContextOfAStrategy(t *testing.T) {
 	shutdown := errors.New("the host shuts down")
 	for name, c := range map[string]struct {

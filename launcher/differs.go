@@ -7,9 +7,9 @@ import (
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 )
 
-// Differs tells whether the pod is the one that spec asks for. It returns the names of
-// the parts that a launch of spec would make different, in this order, or nil if there
-// are none:
+// Differs tells whether the pod is still what spec asks for. It returns the names of the
+// parts that a launch of spec would make different, in this order, or nil if there are
+// none:
 //
 //	command      the path of the program
 //	arguments    those of the program, with the session and without the overlay's text
@@ -18,32 +18,32 @@ import (
 //	directory    the working directory
 //	program      the file of the program: another build of it, or a script that was edited
 //
-// Nothing is done about it. Who wants the other pod calls Stop, and then
-// [Launcher.Ensure].
+// Differs changes nothing. To replace the pod, call Stop, and then [Launcher.Ensure].
 //
-// spec is resolved as a launch would do it now, by the strategies of the Launcher that
-// has launched the pod or attached to it. What is resolved is compared with the record
-// of the launch; the process is not asked, and may be gone. spec.Name may be empty.
-// LogStdout and Progress are not compared.
+// Differs resolves spec as a launch would do it now, with the strategies of the Launcher
+// that has launched the pod or attached to it. It compares the result with the record of
+// the launch. It does not ask the process, which may be gone. spec.Name may be empty.
+// Differs does not compare LogStdout, Stdout, Stderr and Progress.
 //
-// What is new in every launch is no difference: what the launcher or a probe adds,
-// and where an overlay's file is. Nor is the order of the variables, or what a shell or
-// systemd tells of the caller: PWD, OLDPWD, SHLVL, _, INVOCATION_ID, JOURNAL_STREAM
-// and SYSTEMD_EXEC_PID. An overlay that is passed as an argument and one that is passed
-// as a path are different arguments. So is one that is empty, if the others are a path.
+// What is new in every launch is no difference: what the launcher or a probe adds, and
+// where an overlay's file is. Nor is the order of the variables, or what a shell or
+// systemd says about the caller: PWD, OLDPWD, SHLVL, _, INVOCATION_ID, JOURNAL_STREAM and
+// SYSTEMD_EXEC_PID. An overlay passed as an argument and an overlay passed as a path are
+// different arguments. An empty overlay is always passed as an argument, so it also
+// differs from an overlay passed as a path.
 //
 // Two programs that have a build id (a note of the linker or of the go command in an ELF
-// file) are the same if that is the same. A program is not different if it was copied,
-// touched or stripped, nor if something was added to its file after it was linked.
-// Without a build id the size and the time of the file decide; so it is for scripts. If
-// the program is replaced while it is being launched, Differs may name it too much. The
-// file is the one on this machine, also if the pod runs on another.
+// file) are the same if the build ids are equal. Copying, touching or stripping a
+// program, or adding to its file after it was linked, does not make it different. Without
+// a build id the size and the time of the file decide; scripts have none. If somebody
+// replaces the program while it is being launched, Differs may name it without need.
+// Differs looks at the file on this machine, even if the pod runs on another.
 //
-// Launcher.Timeout bounds Differs; if it is negative nothing does. When the time is
-// over, errors.Is finds [context.DeadlineExceeded]. It finds [ErrInvalidSpec] if spec
-// is of another pod or cannot be launched, and [errors.ErrUnsupported] if an earlier
-// version of this library has launched the pod, for then it cannot be told. A
-// strategy's own error comes back wrapped. If a strategy panics, Differs does.
+// Launcher.Timeout bounds Differs; if it is negative nothing does. When the time is over,
+// errors.Is finds [context.DeadlineExceeded]. It finds [ErrInvalidSpec] if spec is of
+// another pod or cannot be launched. It finds [errors.ErrUnsupported] if an earlier
+// version of this library has launched the pod, whose record lacks what Differs compares.
+// A strategy's own error comes back wrapped. If a strategy panics, Differs panics.
 func (p *Pod) Differs(spec Spec) ([]string, error) {
 	parts, err := p.differs(spec)
 	if err != nil {

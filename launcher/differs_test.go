@@ -447,8 +447,8 @@ func TestDiffersFails(t *testing.T) {
 	}
 }
 
-// A resolver that hangs is left to itself after Launcher.Timeout, whether it listens to its
-// context or not; one that panics does so in the caller.
+// A resolver that hangs is left alone after Launcher.Timeout, whether it listens to its
+// context or not. A resolver that panics does so in the caller.
 func TestDiffersIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t)

@@ -2,12 +2,12 @@ package launcher
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"io/fs"
 	"path/filepath"
 	"strings"
@@ -79,14 +79,18 @@ func (n *attempt) digestsOfSpec(ctx context.Context, dir string, id uuid.UUID) (
 // The text of the overlay, or the path of its file, is taken out of arguments and
 // environment.
 func (n *attempt) digests(id uuid.UUID, workDir string, cmd resolved) (*ownership.Digests, error) {
-	d := digester(id)
+	d := &digester{id: id, hash: sha256.New()}
 	overlay := n.spec.Overlay
 	if cmd.overlayPath != "" {
 		overlay = cmd.overlayPath
 	}
+	args := cmd.Args
+	if cmd.Arg0 != "" {
+		args = concat([]string{cmd.Arg0}, args)
+	}
 	digests := &ownership.Digests{
 		Command:     d.text("command", cmd.Path),
-		Arguments:   d.list("arguments", cmd.Args, overlay),
+		Arguments:   d.list("arguments", args, overlay),
 		Overlay:     d.text("overlay", n.spec.Overlay),
 		Environment: d.list("environment", askedEnviron(cmd.Env), overlay),
 		Directory:   d.text("directory", workDir),
@@ -105,49 +109,72 @@ func (n *attempt) digests(id uuid.UUID, workDir string, cmd resolved) (*ownershi
 	return digests, nil
 }
 
-// A digester makes digests, with the id of a launch as their key. So they do not show
+// A digester makes digests of what comes after the id of a launch. So they do not show
 // that two launches have the same overlay, and nobody can look a secret up in a list
 // that was made before. Who may read the record can still guess: its file is the
 // user's alone, as is the environment of the process.
-type digester uuid.UUID
+type digester struct {
+	id    uuid.UUID
+	hash  hash.Hash // no two lists that differ are written alike
+	chunk [256]byte
+}
 
-// digestSize is how many bytes of an HMAC-SHA-256 a digest has.
+// digestSize is how many bytes of a SHA-256 a digest has.
 const digestSize = 16
 
 // text returns the digest of s, which is what.
-func (d digester) text(what, s string) string { return d.digest(what, [][]string{{s}}) }
+func (d *digester) text(what, s string) string {
+	d.begin(what, 1)
+	d.count(1)
+	d.add(s)
+	return d.end()
+}
 
 // list returns the digest of a list, which is what, without the text without. It
 // tells the place of that, but not what it was.
-func (d digester) list(what string, list []string, without string) string {
-	pieces := make([][]string, len(list))
-	for i, s := range list {
+func (d *digester) list(what string, list []string, without string) string {
+	d.begin(what, len(list))
+	for _, s := range list {
 		switch {
-		case s == without:
-			pieces[i] = []string{"", ""} // also of an overlay that is empty
+		case s == without: // also of an overlay that is empty
+			d.count(2)
+			d.add("")
+			d.add("")
+			continue
 		case without == "":
-			pieces[i] = []string{s}
+			d.count(1)
 		default:
-			pieces[i] = strings.Split(s, without)
+			d.count(1 + strings.Count(s, without))
+			for before, after, found := strings.Cut(s, without); found; before, after, found = strings.Cut(s, without) {
+				d.add(before)
+				s = after
+			}
 		}
+		d.add(s)
 	}
-	return d.digest(what, pieces)
+	return d.end()
 }
 
-// digest returns the digest of lists, which are what. No two that are different are
-// written alike.
-func (d digester) digest(what string, lists [][]string) string {
-	var text []byte
-	add := func(s string) { text = append(binary.AppendUvarint(text, uint64(len(s))), s...) }
-	add(what)
-	text = binary.AppendUvarint(text, uint64(len(lists)))
-	for _, list := range lists {
-		text = binary.AppendUvarint(text, uint64(len(list)))
-		for _, s := range list {
-			add(s)
-		}
+// begin begins the digest of what, a list of n texts.
+func (d *digester) begin(what string, n int) {
+	d.hash.Reset()
+	d.hash.Write(d.id[:])
+	d.add(what)
+	d.count(n)
+}
+
+// end returns the digest.
+func (d *digester) end() string {
+	return base64.RawURLEncoding.EncodeToString(d.hash.Sum(d.chunk[:0])[:digestSize])
+}
+
+func (d *digester) count(n int) { d.hash.Write(binary.AppendUvarint(d.chunk[:0], uint64(n))) }
+
+func (d *digester) add(s string) {
+	d.count(len(s))
+	for len(s) > 0 {
+		n := copy(d.chunk[:], s)
+		d.hash.Write(d.chunk[:n])
+		s = s[n:]
 	}
-	mac := hmac.New(sha256.New, d[:])
-	mac.Write(text)
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:digestSize])
 }

@@ -122,8 +122,8 @@ func elsewhere(t *testing.T, c launcher.Starter) *launcher.Launcher {
 	}
 }
 
-// One pod per name, also where it has no pid here: whoever asks, and by whichever
-// Launcher of the same base.
+// One pod per name, even if the pod has no pid here, for every caller and every Launcher
+// of the same base.
 func TestElsewhere(t *testing.T) {
 	ctx, c := t.Context(), new(cluster)
 	l := elsewhere(t, c)
@@ -176,8 +176,8 @@ func TestElsewhere(t *testing.T) {
 	}
 }
 
-// Whoever cannot ask does not start another: neither while the engine is away,
-// nor with a Launcher that does not know it, nor with an earlier version of this
+// A launcher that cannot ask does not start another pod: neither while the engine is
+// away, nor with a Launcher that does not know it, nor with an earlier version of this
 // library, which has to take the record for one of a later version.
 func TestElsewhereUnknown(t *testing.T) {
 	ctx, c := t.Context(), new(cluster)
@@ -279,8 +279,8 @@ type vague struct{ *cluster }
 
 func (v vague) Find(context.Context, string, uuid.UUID) (launcher.Process, error) { return nil, nil }
 
-// A Finder that says neither that there is a process nor that there is none is not
-// taken for one that says either.
+// A Finder may say neither that there is a process nor that there is none. Its answer is
+// taken for neither.
 func TestElsewhereVague(t *testing.T) {
 	ctx, c := t.Context(), new(cluster)
 	l := elsewhere(t, c)

@@ -5,21 +5,21 @@ import (
 	"errors"
 	"io/fs"
 
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 )
 
-// Ensure returns the pod that spec names: the one that runs, or else one that
-// it launches. started says which. However many ask at once, in this program
-// and in others, they all get the same pod, or an error.
+// Ensure returns the pod that spec names. If no such pod runs, Ensure launches it.
+// started reports whether it did. Any number of callers may ask at once, in this program
+// and in others: they all get the same pod, or an error.
 //
-// What runs is not compared with spec: Ensure cares that the pod is there, not
+// Ensure does not compare the running pod with spec: it cares that the pod is there, not
 // how it was started ([Pod.Differs] compares them). spec has to be valid all the same.
-// A pod on whose socket nobody answers is returned, and can be stopped.
+// Ensure also returns a pod on whose socket nobody answers; that pod can be stopped.
 //
-// The errors are those of [Launcher.Launch] and [Launcher.Attach], without
-// [ErrRunning]; and [ErrNotOurs] if the pod runs and somebody else answers on its
-// socket. Launcher.Timeout bounds Ensure as a whole. A pod may ask for more
-// time, up to Launcher.MaxTimeout, as in a launch.
+// The errors are those of [Launcher.Launch] and [Launcher.Attach], without [ErrRunning];
+// and [ErrNotOurs] if the pod runs and somebody else answers on its socket.
+// Launcher.Timeout bounds Ensure as a whole. A pod may ask for more time, up to
+// Launcher.MaxTimeout, as in a launch.
 func (l *Launcher) Ensure(ctx context.Context, spec Spec) (p *Pod, started bool, err error) {
 	n := newLaunch(l, opEnsure, spec)
 	ctx, release := n.bound(ctx)
@@ -64,7 +64,7 @@ func (n *attempt) attachToOurs(ctx context.Context) (*Pod, error) {
 	}
 	defer pod.Release()
 	if pod.hasExited() { // and its successor answers
-		return nil, notRunning(unixproc.ErrGone, true)
+		return nil, notRunning(osproc.ErrGone, true)
 	}
 	return nil, err
 }

@@ -2,9 +2,10 @@ package launcher
 
 import (
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 )
 
 // managerVariables are what a service manager, systemd(1) or s6, tells the one
@@ -17,19 +18,33 @@ var managerVariables = []string{"NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LI
 // the caller is left out: a pod that found it would report to that manager. A
 // variable that has another value was meant for the pod, and stays.
 func podEnviron(env []string, workDir string, more []string) []string {
-	inherited := func(e string) bool {
-		name, value, _ := strings.Cut(e, "=")
-		own, set := os.LookupEnv(name)
-		return slices.Contains(managerVariables, name) && set && own == value
-	}
-	if env == nil && more == nil && !slices.ContainsFunc(os.Environ(), inherited) {
+	if env == nil && more == nil && !slices.ContainsFunc(os.Environ(), isManagers) {
 		return nil
 	}
 	if env == nil {
-		env = (&exec.Cmd{Dir: workDir}).Environ() // it sets PWD
+		env = os.Environ()
+		if workDir != "" {
+			env = append(env, "PWD="+workDir) // as os/exec has it
+		}
+	} else {
+		env = append(make([]string, 0, len(env)+len(more)), env...) // they are the caller's
 	}
-	return append(slices.DeleteFunc(slices.Clone(env), inherited), more...)
+	return append(slices.DeleteFunc(env, isManagers), more...)
 }
+
+// isManagers reports whether e is what the caller's own service manager has told the
+// caller.
+func isManagers(e string) bool {
+	name, value, _ := strings.Cut(e, "=")
+	if !slices.Contains(managerVariables, name) {
+		return false
+	}
+	own, set := os.LookupEnv(name)
+	return set && own == value
+}
+
+// nameVariable is in the environment of each pod, with its name.
+const nameVariable = "POD_NAME"
 
 // callersVariables say who calls, and where from, and nothing of what is asked for. PWD
 // is the launcher's own as well, see podEnviron; the shell has the other ones of the
@@ -39,18 +54,23 @@ func podEnviron(env []string, workDir string, more []string) []string {
 var callersVariables = []string{
 	"PWD", "OLDPWD", "SHLVL", "_",
 	"INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID",
-	"POD_NAME", "POD_RUNTIME_DIR", launchVariable,
+	nameVariable, "POD_RUNTIME_DIR", launchVariable,
 }
 
 // askedEnviron returns what was asked for of the environment that a pod gets by env,
 // which is nil for the caller's: the last value of each variable, in the order of their
 // names.
 func askedEnviron(env []string) []string {
-	env = (&exec.Cmd{Env: podEnviron(env, "", nil)}).Environ()
+	if env == nil {
+		env = os.Environ()
+	} else {
+		env = slices.Clone(env)
+	}
 	env = slices.DeleteFunc(env, func(e string) bool {
 		name, _, _ := strings.Cut(e, "=")
-		return slices.Contains(callersVariables, name)
+		return slices.Contains(callersVariables, name) || isManagers(e)
 	})
+	env = osproc.Environ(env, "")
 	slices.Sort(env)
 	return env
 }

@@ -1,7 +1,6 @@
 package launcher
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -54,7 +53,8 @@ var (
 // calls that are about a name: [Launcher.Ensure], [Launcher.Attach], [Launcher.Stop] and
 // [Launcher.Remove].
 //
-// errors.Is finds the reason in it: [ErrExitedEarly]; [ErrTimeout];
+// errors.Is finds the reason in it; [os.IsNotExist] and its like do not, for they do not
+// unwrap errors. The reason is [ErrExitedEarly]; [ErrTimeout];
 // [context.Canceled] and the cause that the caller's context was given;
 // [ErrInvalidSpec]; the sentinels of packages runtimedir, logsource and
 // readiness; [exec.ErrNotFound]; and the system's own error beneath.
@@ -62,11 +62,13 @@ type Error struct {
 	Op       string             // what was called: "launch", "ensure", "attach", "stop", "remove"; empty: "launch"
 	Stage    Stage              // in which it failed
 	Name     string             // the pod's
-	Command  Command            // path and arguments, an overlay's text replaced by its size; never Env
+	Command  Command            // path and arguments, an overlay's text replaced by its size; never Env, nor Attr
 	PID      int                // 0 if no process was started, or it has none here
 	Elapsed  time.Duration      // from the call to the verdict
 	Exit     *Exit              // how the pod ended; nil if it did not end by itself
-	Tail     []string           // its last 8 lines, as it wrote them: they may hold any bytes
+	Head     []string           // its first 64 lines, from the first MiB of its log, as it wrote them: they may hold any bytes
+	Tail     []string           // its last 64 lines, from the last MiB, likewise; Head and Tail overlap where there are few
+	Cause    string             // the line of Head or Tail that looks like the reason; empty if none does
 	LogPath  string             // where the whole log is; empty if there is none
 	Endpoint readiness.Endpoint // of the pod that runs already, with ErrRunning
 	Err      error              // why; see the sentinels
@@ -86,68 +88,6 @@ const (
 	opRemove = "remove"
 )
 
-// tailLines is how many of a pod's last lines an Error keeps.
-const tailLines = 8
-
-// Error says it in one line that a person can act on. Control characters are
-// escaped, whatever the pod wrote.
-func (e *Error) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s: ", cmp.Or(e.Op, opLaunch), printable(e.Name, 256))
-	b.WriteString(printable(e.reason(), 16<<10))
-	for _, note := range e.Notes {
-		b.WriteString("; " + printable(note, 2<<10))
-	}
-	if e.Dropped > 0 {
-		fmt.Fprintf(&b, "; the progress callback was too slow for %d lines", e.Dropped)
-	}
-	if e.Leftover != nil {
-		fmt.Fprintf(&b, "; NOT CLEARED: %s", printable(e.Leftover.Error(), 4<<10))
-	}
-	b.WriteString(" (" + strings.Join(e.circumstances(), ", ") + ")")
-	return b.String()
-}
-
-// reason is Err with what belongs to it.
-func (e *Error) reason() string {
-	reason := "unknown reason"
-	if e.Err != nil {
-		reason = e.Err.Error()
-	}
-	tail := strings.Join(printableLines(e.Tail), " | ")
-	switch {
-	case errors.Is(e.Err, ErrExitedEarly) && tail == "":
-		reason += ", without a word"
-	case errors.Is(e.Err, ErrExitedEarly):
-		reason += ": " + tail
-		tail = ""
-	}
-	if e.Pending != "" {
-		reason += "; " + e.Pending
-	}
-	if tail != "" {
-		reason += "; its last lines: " + tail
-	}
-	return reason
-}
-
-// circumstances are the facts around the reason.
-func (e *Error) circumstances() []string {
-	var facts []string
-	if e.Exit != nil {
-		facts = append(facts, e.Exit.String())
-	}
-	facts = append(facts, "stage "+string(e.Stage))
-	if e.PID != 0 {
-		facts = append(facts, "pid "+strconv.Itoa(e.PID))
-	}
-	facts = append(facts, "after "+round(e.Elapsed).String())
-	if e.LogPath != "" {
-		facts = append(facts, "log "+printable(e.LogPath, 4<<10))
-	}
-	return facts
-}
-
 // Unwrap returns Err, and Leftover if there is one.
 func (e *Error) Unwrap() []error {
 	errs := make([]error, 0, 2)
@@ -162,23 +102,13 @@ func (e *Error) Unwrap() []error {
 // redact returns cmd as an error may hold it: without its environment, and
 // with the overlay's text replaced by its size.
 func redact(cmd Command, overlay string) Command {
-	c := Command{Path: cmd.Path, Args: append([]string(nil), cmd.Args...)}
+	c := Command{Path: cmd.Path, Arg0: cmd.Arg0, Args: append([]string(nil), cmd.Args...)}
 	if overlay != "" {
 		for i, arg := range c.Args {
 			c.Args[i] = strings.ReplaceAll(arg, overlay, fmt.Sprintf("<overlay: %d bytes>", len(overlay)))
 		}
 	}
 	return c
-}
-
-// printableLines makes the lines of a tail fit for a message: at most 1 KiB of
-// each.
-func printableLines(lines []string) []string {
-	out := make([]string, len(lines))
-	for i, line := range lines {
-		out[i] = printable(line, 1<<10)
-	}
-	return out
 }
 
 // printable returns s, or as much of it as fits into most bytes, with
@@ -214,3 +144,16 @@ func round(d time.Duration) time.Duration {
 	}
 	return d.Round(10 * time.Microsecond)
 }
+
+// A plainError says a text in place of that of err.
+type plainError struct {
+	text string
+	err  error
+}
+
+func (e plainError) Error() string { return e.text }
+func (e plainError) Unwrap() error { return e.err }
+
+// shown returns err with a text that can be printed, for any bytes that a pod has put
+// into it.
+func shown(err error) error { return plainError{printable(err.Error(), 4<<10), err} }

@@ -40,8 +40,8 @@ func TestPrintable(t *testing.T) {
 	}
 }
 
-// A36: whatever a pod writes, what is shown of it can be printed, is bounded,
-// and does not change when it is made printable again.
+// A36: what is shown of a pod's output can be printed and is bounded, for any output. It
+// does not change when it is made printable again.
 func FuzzPrintable(f *testing.F) {
 	f.Add("plain", 10)
 	f.Add("\x1b[2J\xff\u202e🙂", 7)
@@ -80,7 +80,7 @@ func TestRedact(t *testing.T) {
 			before := slices.Clone(c.args)
 			got := redact(Command{Path: "/bin/pod", Args: c.args, Env: []string{"TOKEN=x"}}, c.overlay)
 			if want := (Command{Path: "/bin/pod", Args: c.want}); !reflect.DeepEqual(got, want) {
-				t.Errorf("redact returned %+q, want %+q", got, want)
+				t.Errorf("redact returned %+v, want %+v", got, want)
 			}
 			if !slices.Equal(before, c.args) {
 				t.Errorf("the command itself was changed: %q", c.args)
@@ -92,7 +92,7 @@ func TestRedact(t *testing.T) {
 // Row 13: the tail is the last eight lines, oldest first, and memory of its
 // own.
 func TestTail(t *testing.T) {
-	for count := range 3 * tailLines {
+	for count := range 3 * keptLines {
 		var tl lastLines
 		var all []string
 		line := []byte("line 000")
@@ -102,10 +102,10 @@ func TestTail(t *testing.T) {
 			all = append(all, string(line))
 		}
 		got := tl.lines()
-		if want := all[max(0, count-tailLines):]; !slices.Equal(got, want) || tl.total() != count {
+		if want := all[max(0, count-keptLines):]; !slices.Equal(got, want) || tl.total() != count {
 			t.Errorf("after %d lines, of %d: %q, want %q", count, tl.total(), got, want)
 		}
-		for range tailLines {
+		for range keptLines {
 			tl.add([]byte("overwritten"))
 		}
 		if slices.Contains(got, "overwritten") {

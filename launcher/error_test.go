@@ -70,7 +70,7 @@ var failures = []message{
 	{"exit", "one\ntwo\nthree", nil, exits(launcher.Exit{Code: 3, Known: true}),
 		"pod exited before becoming ready: one | two | three (exit status 3, ", launcher.ErrExitedEarly},
 	{"exit without a word", "", nil, exits(launcher.Exit{Known: true}),
-		"pod exited before becoming ready, without a word; its stdin is the null device, and some programs exit when their stdin ends (Spec.Stdin, Spec.StdinOpen) (exit status 0, ", launcher.ErrExitedEarly},
+		"pod exited before becoming ready, without a word; it may have gone to the background: a pod has to stay in the foreground, for which most daemons have an option; its standard output is the null device, and what it wrote there is lost (Spec.LogStdout); its stdin is the null device, and some programs exit when their stdin ends (Spec.Stdin, Spec.StdinOpen) (exit status 0, ", launcher.ErrExitedEarly},
 	{"signal", "one\n", nil, exits(launcher.Exit{Signal: syscall.SIGSEGV, CoreDumped: true, Known: true}),
 		"pod exited before becoming ready: one (signal: segmentation fault (core dumped), ", launcher.ErrExitedEarly},
 	{"unknown", "one\n", nil, exits(launcher.Exit{}),
@@ -78,7 +78,7 @@ var failures = []message{
 	{"timeout", "one\n", nil, nil,
 		"pod did not become ready within 1s" + waiting + "; its last lines: one (", launcher.ErrTimeout},
 	{"timeout without a word", "", nil, nil,
-		"pod did not become ready within 1s" + waiting + "; it has written nothing to its log (", context.DeadlineExceeded},
+		"pod did not become ready within 1s" + waiting + "; it has written nothing to its log; its standard output is the null device, and a ready line there reaches nobody (Spec.LogStdout) (", context.DeadlineExceeded},
 	{"cancelled", "one\n", nil, cancels(nil),
 		"cancelled: context canceled" + waiting + "; its last lines: one (", context.Canceled},
 	{"cancelled with a cause", "one\n", nil, cancels(errShutdown),
@@ -197,8 +197,8 @@ func TestErrorUnwraps(t *testing.T) {
 	}
 }
 
-// The overlay's text is in no error, whatever stage it comes from and however
-// the resolver passes it.
+// No error holds the overlay's text, at any stage and for every way in which the resolver
+// passes it.
 func TestErrorsKeepTheOverlay(t *testing.T) {
 	const overlay = "token = \"s3cret\"\n"
 	r := newRig(t, "exit 1")
@@ -237,7 +237,8 @@ func TestErrorsKeepTheOverlay(t *testing.T) {
 	}
 }
 
-// What a strategy has failed with is told also if the time is over by then.
+// The error of a strategy appears in the launch's error, even if the time is over by
+// then.
 func TestFailureAtTheEndIsTold(t *testing.T) {
 	onFire := errors.New("the disk is on fire")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -251,7 +252,7 @@ func TestFailureAtTheEndIsTold(t *testing.T) {
 	podrig.MustBe(t, e, context.Canceled, onFire)
 	podrig.MustSay(t, e, "launch alice: cancelled: context canceled; the disk is on fire (stage log,")
 
-	// One that only gave up has nothing to tell.
+	// A strategy that only gave up has nothing to report.
 	ctx, cancel = context.WithCancel(t.Context())
 	defer cancel()
 	r.L.Log = logsource.SourceFunc(func(ctx context.Context, _ logsource.Launch) (*logsource.Log, error) {

@@ -1,3 +1,5 @@
+//go:build !windows
+
 package launcher_test
 
 import (
@@ -10,7 +12,9 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -30,7 +34,7 @@ func init() {
 	}
 }
 
-// examplePod is the pod called name, which greets on socket whoever connects.
+// examplePod is the pod called name, which greets every client that connects to socket.
 func examplePod(name, socket string) {
 	fmt.Fprintln(os.Stderr, "loading the model")
 	if socket == "nowhere" {
@@ -41,6 +45,13 @@ func examplePod(name, socket string) {
 	if err != nil {
 		log.Fatal(err)
 	}
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	go func() {
+		for range reload {
+			fmt.Fprintln(os.Stderr, "reading the model again")
+		}
+	}()
 	if err := readiness.Announce(os.Stderr, name, socket); err != nil {
 		log.Fatal(err)
 	}
@@ -163,6 +174,37 @@ func ExampleFirst() {
 	// true
 }
 
+// PodCommand runs the program that a variable names, and else one on PATH.
+func ExamplePodCommand() {
+	os.Setenv("EXAMPLE_POD", "/bin/sh")
+	defer os.Unsetenv("EXAMPLE_POD")
+	command := launcher.PodCommand{Env: "EXAMPLE_POD", Program: "no-such-pod", Args: []string{"serve"}}
+	cmd, err := command.ResolveCommand(context.Background(), launcher.Request{
+		Spec: launcher.Spec{Name: "alice", Overlay: "a = 1"},
+	})
+	fmt.Println(err)
+	fmt.Printf("%s %q\n", cmd.Path, cmd.Args)
+	// Output:
+	// <nil>
+	// /bin/sh ["serve" "--overlay" "a = 1"]
+}
+
+// Path runs the pod that is at a fixed place.
+func ExamplePath() {
+	cmd, err := launcher.Path("/bin/sh").ResolveCommand(context.Background(), launcher.Request{
+		Spec: launcher.Spec{Overlay: "a = 1"},
+	})
+	fmt.Println(err)
+	fmt.Printf("%s %q\n", cmd.Path, cmd.Args)
+
+	_, err = launcher.Path("/opt/no-such-pod/bin/pod").ResolveCommand(context.Background(), launcher.Request{})
+	fmt.Println(errors.Is(err, exec.ErrNotFound))
+	// Output:
+	// <nil>
+	// /bin/sh ["--overlay" "a = 1"]
+	// true
+}
+
 // An overlay that holds a secret goes to the pod as a descriptor: the arguments,
 // which every user of the machine can read, tell only where it is.
 func ExampleLauncher_overlayTransport() {
@@ -272,7 +314,7 @@ func ExampleError() {
 	// its command: [role-example-pod --overlay <overlay: 17 bytes> alice nowhere]
 }
 
-// LogTo keeps the level that a line has, whoever has written it.
+// LogTo keeps the level that a line has, no matter which program has written it.
 func ExampleLogTo() {
 	logger := hclog.New(&hclog.LoggerOptions{Name: "alice", Output: os.Stdout, DisableTime: true})
 	spec := launcher.Spec{Name: "alice", Progress: launcher.LogTo(logger, hclog.Info)}

@@ -60,7 +60,7 @@ func (s fakeStarter) Start(context.Context, launcher.StartRequest) (launcher.Pro
 	return s.proc, nil
 }
 
-// A fakeProcess runs until it is told to end, or is killed.
+// A fakeProcess runs until end is called, or it is killed.
 type fakeProcess struct {
 	gone chan struct{} // closed after exit is set
 
@@ -88,9 +88,9 @@ func (p *fakeProcess) end(exit launcher.Exit) {
 	}
 }
 
-// endAt has the process end by itself at an instant to come. Whoever looks from
-// then on finds it ended; whoever waits is told a millisecond later, for that
-// is how it may go with a real one. It has to be called before the launch.
+// endAt makes the process end by itself at an instant to come. From then on a caller who
+// looks finds it ended. A caller who waits learns it a millisecond later, as may happen
+// with a real process. endAt has to be called before the launch.
 func (p *fakeProcess) endAt(due time.Time, exit launcher.Exit) {
 	p.due, p.dueExit = due, exit
 	time.AfterFunc(time.Until(due)+time.Millisecond, func() { p.end(exit) })

@@ -270,9 +270,11 @@ func a11(t *testing.T) {
 	for i := range 30 {
 		env = append(env, fmt.Sprintf("V%02d=%s", i, strings.Repeat("e", 100<<10)))
 	}
+	// Each string counts with its end and the pointer to it.
+	size := len(env) * (len(env[0]) + 1 + strconv.IntSize/8)
 	r := newRefuser(t)
 	e := r.refuse(t.Context(), launcher.Spec{Name: "alice", Env: env},
-		"bytes of arguments and 3072390 bytes of environment", fmt.Sprintf("do not fit into %d bytes", usual.Cur/4))
+		fmt.Sprintf("bytes of arguments and %d bytes of environment", size), fmt.Sprintf("do not fit into %d bytes", usual.Cur/4))
 	podrig.MustBe(t, e, syscall.E2BIG)
 	e = r.refuse(t.Context(), launcher.Spec{Name: "alice", Args: env}, "of arguments and", "do not fit into")
 	podrig.MustBe(t, e, syscall.E2BIG)
@@ -508,7 +510,7 @@ func (r *rig) launchCut(name, text string, at int) (*launcher.Pod, []string) {
 func a19(t *testing.T) {
 	r := newRig(t)
 	line := r.readyLine("alice")
-	for at := 1; at < len(line); at++ {
+	for at := 1; at < len(line); at += podrig.Size(t, 3, 1, 1) {
 		pod, progress := r.launchCut("alice", line, at)
 		if got, want := pod.Endpoint().Address, filepath.Join(r.Dir("alice"), "sock"); got != want || progress != nil {
 			t.Errorf("cut at %d: the endpoint is %q, want %q, and progress got %q", at, got, want, progress)
@@ -648,9 +650,9 @@ func a28(t *testing.T) {
 	podrig.MustSay(t, e, "still waiting for the ready line", `names "bob", this is "carol"`)
 }
 
-// A29: a forged ready line that comes first. One that leads to a stranger's
-// socket is refused, and tells whose it is; one of another name is passed over
-// if Lenient. The pod's true socket is not dialled any more.
+// A29: a forged ready line comes first. If it leads to a stranger's socket, the launch
+// refuses it and says whose socket it is. If it has another name, a Lenient probe passes
+// over it. The launch does not dial the pod's true socket any more.
 func a29(t *testing.T) {
 	r := newRig(t)
 	squat := filepath.Join(r.Base, "squat")
@@ -759,8 +761,8 @@ func a33(t *testing.T) {
 	podrig.MustSay(t, e, "abstract socket", "a path is needed")
 }
 
-// A34: a ready line without its newline, and then the end, is not ready, and is
-// told.
+// A34: a ready line without its newline, and then the end: the pod is not ready, and the
+// error shows the line.
 func a34(t *testing.T) {
 	r := newRig(t)
 	line := strings.TrimSuffix(r.readyLine("alice"), "\n")

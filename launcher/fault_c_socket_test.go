@@ -118,8 +118,8 @@ func c10(t *testing.T) {
 	r.Relaunch("alice")
 }
 
-// C11: a pod that takes connections is ready, whatever it does with them: what
-// it should answer only its own probe could know.
+// C11: a pod that takes connections is ready, no matter what it does with them. Only its
+// own probe could know what it should answer.
 func c11(t *testing.T) {
 	r := newRig(t, "mute", "ready", "hang")
 	pod := r.Launch(launcher.Spec{Name: "alice"})

@@ -147,8 +147,8 @@ func TestFollowThroughTheSource(t *testing.T) {
 	}
 }
 
-// A log without a path cannot be followed if its source cannot do it; one that the
-// source does not know of is not there.
+// A log without a path cannot be followed if its source cannot do it. A log that the
+// source does not know does not exist.
 func TestFollowUnsupported(t *testing.T) {
 	c := new(cluster)
 	l, _, pod := shelved(t, c)
@@ -176,7 +176,7 @@ func TestFollowUnsupported(t *testing.T) {
 	r.Close()
 }
 
-// A badReader does what it is told.
+// A badReader reads by its function read.
 type badReader struct {
 	io.ReadCloser
 	read   func(p []byte) (int, error)
@@ -291,8 +291,8 @@ func TestFollowCloseHangs(t *testing.T) {
 	}
 }
 
-// The end of the pod is io.EOF itself, whatever words the source puts around it. An error
-// that only wraps io.EOF is left as it is, before the end and after it.
+// The end of the pod is io.EOF itself, even if the source wraps it in words of its own.
+// An error that only wraps io.EOF stays as it is, before the end and after it.
 func TestFollowEOF(t *testing.T) {
 	_, s, pod := shelved(t, new(cluster))
 	torn := fmt.Errorf("the answer is torn: %w", io.EOF)

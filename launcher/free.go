@@ -10,19 +10,19 @@ import (
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 )
 
-// Stop ends whatever has the name: the pod that runs, as [Pod.Stop] does, or else what
-// a pod that is gone has left behind, which gets SIGTERM and, after Launcher.Grace,
-// SIGKILL. It returns nil once the name is free, or if it is free already. A launch of
-// the name that is under way is waited for first.
+// Stop ends what holds the name. If the pod runs, Stop ends it as [Pod.Stop] does. If a
+// pod that is gone has left processes behind, they get SIGTERM and, after Launcher.Grace,
+// SIGKILL. Stop returns nil once the name is free, or if it is free already. If a launch
+// of the name is under way, Stop waits for it first.
 //
-// Where the record of the pod is missing, the processes that have inherited the pod's
-// lock are ended: they are the pod, or come of it. Nobody else is signalled.
+// If the record of the pod is missing, Stop ends the processes that have inherited the
+// pod's lock: they are the pod, or descend from it. It signals no other process.
 //
-// ctx bounds Stop; Launcher.Timeout does not. Stop fails with an [*Error] of
-// [StageOwn]: it wraps context.Cause(ctx) if there was no more time, and what was sent
-// stays sent; [ErrHeld], if processes hold the name who are not proven to be of the pod,
-// with their pids. Any other error says that it cannot be told who the pod is, and then
-// nobody was signalled.
+// ctx bounds Stop; Launcher.Timeout does not. Stop fails with an [*Error] of [StageOwn].
+// The error wraps context.Cause(ctx) if there was no more time; signals sent by then stay
+// sent. It wraps [ErrHeld], with their pids, if processes hold the name that are not
+// proven to be of the pod. Any other error means that Stop cannot find out who the pod
+// is; then it has signalled no process.
 func (l *Launcher) Stop(ctx context.Context, name string) error {
 	return l.end(ctx, opStop, name)
 }
@@ -42,7 +42,7 @@ func (l *Launcher) Remove(ctx context.Context, name string) error {
 // end is Stop or Remove.
 func (l *Launcher) end(ctx context.Context, op, name string) error {
 	n := newLaunch(l, op, Spec{Name: name})
-	if err := n.checkName(); err != nil {
+	if err := n.checkAsked(); err != nil {
 		return n.logged(err)
 	}
 	if ctx.Err() != nil {

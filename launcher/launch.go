@@ -7,10 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
-	"github.com/podlaunch/podlaunch/logsource"
-	"github.com/podlaunch/podlaunch/readiness"
-	"github.com/podlaunch/podlaunch/runtimedir"
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 )
 
 // Launch starts the pod that spec describes and returns once it is ready. It
@@ -78,16 +75,19 @@ func (n *attempt) run(ctx context.Context) (pod *Pod, err error) {
 	if pod, err = n.whole(ctx); err != nil {
 		return nil, n.logged(err)
 	}
+	if n.spec.launched != nil {
+		n.spec.launched(pod.PID(), pod.exited)
+	}
 	n.log.Info("pod is ready", "pid", pod.PID(), "endpoint", pod.Endpoint().String(), "took", time.Since(n.began))
 	return pod, nil
 }
 
 // check refuses what cannot work, before anything is touched.
 func (n *attempt) check(ctx context.Context) error {
-	if !unixproc.Supported {
+	if !osproc.Supported {
 		return n.failure(StageStart, fmt.Errorf("launch on this system: %w", errors.ErrUnsupported))
 	}
-	if err := runtimedir.ValidateName(n.spec.Name); err != nil {
+	if err := n.checkName(); err != nil {
 		return n.failure(StageDir, err)
 	}
 	if err := n.spec.validate(n.OverlayTransport); err != nil {
@@ -98,10 +98,27 @@ func (n *attempt) check(ctx context.Context) error {
 			return n.failure(StageStart, err)
 		}
 	}
+	if err := n.checkLifetime(); err != nil {
+		return n.failure(StageStart, err)
+	}
 	if ctx.Err() != nil {
 		return n.failure(StageResolve, whyOver(ctx))
 	}
 	return nil
+}
+
+// checkName makes sure that the pod has a name, or is private.
+func (n *attempt) checkName() error {
+	if n.op != opLaunch { // Ensure
+		if err := n.checkNamed(n.op); err != nil {
+			return err
+		}
+	}
+	name := n.spec.Name
+	if n.private {
+		name = ""
+	}
+	return n.checkPrivate(name)
 }
 
 // logged logs the error that the call returns.
@@ -113,6 +130,7 @@ func (n *attempt) logged(err error) error {
 
 // whole is the line, and what undoes it if it fails or panics.
 func (n *attempt) whole(ctx context.Context) (*Pod, error) {
+	defer n.worker.leave()
 	returned := false
 	defer func() {
 		if !returned { // a strategy has panicked, and that goes on
@@ -134,9 +152,9 @@ func (n *attempt) whole(ctx context.Context) (*Pod, error) {
 }
 
 // line takes the steps of a launch: those up to the process, the process, the wait for
-// readiness, and the record that it is ready. What may hang is watched; the process and
-// the wait watch what they have to themselves. The fork is made here, by the thread of
-// whoever called Launch. And a pod that is not ready yet has one goroutine less.
+// readiness, and the record that it is ready. A watchdog watches what may hang; the
+// process and the wait watch their own calls. line forks in this goroutine, on the thread
+// of Launch's caller. That also saves a goroutine for each pod that is not ready yet.
 func (n *attempt) line(ctx context.Context) (*Pod, error) {
 	var p plan
 	if _, err := n.watched(ctx, func() (*Pod, error) { return nil, n.begin(ctx, &p) }); err != nil {
@@ -147,13 +165,7 @@ func (n *attempt) line(ctx context.Context) (*Pod, error) {
 		return nil, err
 	}
 	n.log.Debug("process started", "pid", pod.PID(), "path", p.cmd.Path, "dir", p.dir, "log", p.log.Path)
-	e, err := runStep(n, stepProbe, func() (readiness.Endpoint, error) { return n.awaitReady(ctx, &p, pod) })
-	if err != nil {
-		return nil, err
-	}
-	return n.watched(ctx, func() (*Pod, error) {
-		return runStep(n, stepRecord, func() (*Pod, error) { return n.settle(&p, pod, e) })
-	})
+	return n.awaitReady(ctx, &p, pod)
 }
 
 // begin takes the steps before the process, each once, each with what those
@@ -185,7 +197,7 @@ func (n *attempt) begin(ctx context.Context, p *plan) (err error) {
 			return err
 		}
 	}
-	if p.log, err = runStep(n, stepLog, func() (*logsource.Log, error) { return n.openLog(ctx, dir) }); err != nil {
+	if _, err = runStep(n, stepLog, func() (struct{}, error) { return struct{}{}, n.openOutput(ctx, dir, p) }); err != nil {
 		return err
 	}
 	p.probe, err = runStep(n, stepPrepare, func() (*prepared, error) { return n.prepareProbe(ctx, p.dir) })

@@ -14,7 +14,7 @@ const (
 	// DefaultTimeout is how long a launch may take.
 	DefaultTimeout = 20 * time.Second
 
-	// DefaultMaxTimeout is how long a launch may take that was given more time.
+	// DefaultMaxTimeout is how long a launch may take at most if the pod asks for more time.
 	DefaultMaxTimeout = 10 * time.Minute
 
 	// DefaultGrace is how long a pod has between SIGTERM and SIGKILL.
@@ -28,7 +28,11 @@ type Launcher struct {
 	// Command resolves what to run. Nil means PodCommand{}.
 	Command CommandResolver
 
-	// Dir resolves a pod's runtime directory. Nil means runtimedir.User{}.
+	// Dir resolves a pod's runtime directory. Nil means runtimedir.User{}. With
+	// runtimedir.Temp{} pods are private, and Spec.Name has to be empty: nobody else
+	// waits for such a pod or finds it, nothing is recorded of it, and its directory,
+	// with the log, is removed when the pod has gone or the launch has failed. What is
+	// about names fails with [errors.ErrUnsupported]: Attach, List, Ensure, Stop, Remove.
 	Dir runtimedir.Resolver
 
 	// Log provides where a pod's output goes. Nil means logsource.File{}.
@@ -78,8 +82,8 @@ type Launcher struct {
 	// a secret, for one. Nil means silence. No overlay is ever logged.
 	Logger hclog.Logger
 
-	// Observer is told of each launch, its steps and its end, for spans and
-	// metrics. Nil means nobody is.
+	// Observer observes each launch, its steps and its end, for spans and metrics. Nil
+	// means no observer.
 	Observer *Observer
 }
 

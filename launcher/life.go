@@ -13,8 +13,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/hashicorp/go-hclog"
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 )
@@ -49,27 +49,35 @@ type life struct {
 
 	// family is who belongs to the process; nil if that cannot be told here. Who has
 	// sent on familyUse has it.
-	family    *unixproc.Family
+	family    *osproc.Family
 	familyUse chan struct{}
 
 	hurry   sync.Once
 	hurried chan struct{} // closed once somebody wants SIGKILL at once, also for what a gone pod has left
 }
 
-// A Pod is a program that was launched and became ready. It goes on running
-// whatever becomes of the Pod, of the context it was launched with, and of this
-// program. Its methods may be called from any number of goroutines.
+// A Pod is a program that was launched and became ready. It outlives the Pod value, the
+// context it was launched with, and this program ([Spec.Lifetime] can tie it to this
+// program). Its methods may be called from any number of goroutines.
 //
 // One goroutine and one descriptor belong to a Pod until the process ends or
-// [Pod.Release] is called.
+// [Pod.Release] is called; more with Spec.Stdout, Spec.Stderr, [logsource.File.Keep] or
+// WithParent.
 type Pod struct {
 	podConfig
 	endpoint readiness.Endpoint
+	facts    *readiness.Facts // nil if another program has launched it
 	logFile  logsource.FileID // what logPath led to when the pod was ready; zero if nothing
+	private  *privateDir      // that goes with it; nil if it has a name
+	origin   *Pod             // whose process was started, and has left its place to this one's; nil: none
 	closing  <-chan struct{}  // closed when what the launch has read the log by is; nil if nothing is
+	readTo   int64            // how far the launch has read the log, see Offset
+	streams  *podStreams      // nil: there are no writers
+	forked   bool             // the launch itself has forked proc
 	proc     Process
-	first    unixproc.Identity // of proc; zero until it is recorded, or if it was gone by then
+	first    osproc.Identity // of proc; zero until it is recorded, or if it was gone by then
 	life     life
+	report   reporter // of how it is ended
 
 	watching context.Context    // of the Pod's goroutine: done before ended is closed
 	forget   context.CancelFunc // ends watching, and with it the goroutine's wait
@@ -83,6 +91,9 @@ type Pod struct {
 
 	exit             Exit
 	waitErr, reapErr error
+
+	remembering sync.Once
+	remembered  <-chan outcome[struct{}] // see remember
 }
 
 // A podConfig is what does not change in a Pod's life.
@@ -96,6 +107,7 @@ type podConfig struct {
 	grace   time.Duration
 	mode    KillMode
 	signal  syscall.Signal  // that ends it well
+	lasts   Lifetime        // how long
 	base    string          // of its name's witnesses
 	heirs   ownership.Heirs // who has its lock from it
 	log     hclog.Logger
@@ -140,9 +152,11 @@ func (p *Pod) watch() {
 		}
 		return
 	}
+	p.report.firstEnded()
 	close(p.exited)
 	<-p.settled
 	p.close(gone)
+	p.lasts.over(p.id) // before its number can be another's
 	bound, cancel := context.WithTimeout(context.Background(), killPatience)
 	defer cancel()
 	if r, ok := p.proc.(Reaper); ok {
@@ -152,6 +166,12 @@ func (p *Pod) watch() {
 		// It was over long ago, unless the filesystem does not answer. Who waits for
 		// the end may want to unmount it.
 		receive(p.closing, patience)
+	}
+	if p.private != nil {
+		if err := p.private.remove(); err != nil {
+			p.log.Warn("not all of a private pod is gone", "error", err)
+			p.reapErr = errors.Join(p.reapErr, err)
+		}
 	}
 	p.log.Debug("process is gone", "pid", p.proc.PID(), "exit", p.exit.String())
 	close(p.done)
@@ -174,6 +194,7 @@ func (p *Pod) close(last phase) {
 	}
 	p.life.mu.Unlock()
 	receive(p.life.quiet, killPatience)
+	p.report.look(p.firstIdentity())
 }
 
 // send calls f, which signals the process, unless nobody may any more.
@@ -207,6 +228,15 @@ func (p *Pod) sendFirst(ctx context.Context, sig os.Signal) error {
 	return p.proc.Signal(ctx, sig)
 }
 
+// firstIdentity is who the first process is, as the report has it: it may be nobody's that
+// can be identified.
+func (p *Pod) firstIdentity() osproc.Identity {
+	if p.first.PID == 0 {
+		return osproc.Identity{PID: p.proc.PID()}
+	}
+	return p.first
+}
+
 // hasEnded reports whether the first process has ended.
 func (p *Pod) hasEnded() bool {
 	select {
@@ -233,7 +263,7 @@ func (p *Pod) hasExited() bool {
 	return true
 }
 
-// endedByNow asks the process. One that is not ours may take no notice of the context.
+// endedByNow asks the process. A Process of another Starter may ignore the context.
 func (p *Pod) endedByNow() bool {
 	now, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -258,22 +288,52 @@ func (p *Pod) useFamily() (f family, giveBack func()) {
 // useFamilyBy is useFamily, but waits no longer than ctx.
 func (p *Pod) useFamilyBy(ctx context.Context) (f family, giveBack func(), err error) {
 	select {
-	case p.life.familyUse <- struct{}{}:
-	case <-ctx.Done():
-		return family{}, nil, fmt.Errorf("somebody else is ending what it has left behind: %w", context.Cause(ctx))
-	}
-	if p.proc.PID() != 0 && p.life.family == nil {
-		p.life.family = unixproc.NewFamily(p.first, launchVariable+"="+p.id.String())
-	}
-	f = family{p.proc, p.first, p.life.family}
-	// Once the first process has ended the lock may be another pod's. Whoever has it
-	// before that has it from this one.
-	if f.who != nil && !p.hasEnded() {
-		if heirs, err := p.heirs.Find(context.Background()); err == nil && !p.hasExited() {
-			f.who.Add(heirs)
+	case p.life.familyUse <- struct{}{}: // also if ctx is done
+	default:
+		select {
+		case p.life.familyUse <- struct{}{}:
+		case <-ctx.Done():
+			return family{}, nil, fmt.Errorf("somebody else is ending what it has left behind: %w", context.Cause(ctx))
 		}
 	}
+	if p.proc.PID() != 0 && p.life.family == nil {
+		p.life.family = osproc.NewFamily(p.first, launchVariable+"="+p.id.String())
+		p.life.family.SetSince(p.since())
+		lock, _, _ := p.heirs.Lock()
+		p.life.family.SetLock(lock, lockDescriptor)
+	}
+	f = family{proc: p.proc, first: p.first, who: p.life.family}
+	if c, ours := p.proc.(child); ours && c.cgroup != nil {
+		watched, cancel := context.WithCancel(context.Background())
+		emptied := c.cgroup.Emptied(watched)
+		f.cgroup, f.emptied = c.cgroup, emptied
+		return f, func() {
+			cancel()
+			<-emptied
+			<-p.life.familyUse
+		}, nil
+	}
+	// Once the first process has ended, another pod may own the lock. A process that
+	// holds the lock before then has it from this pod.
+	if f.who != nil {
+		f.who.SetHeirs(func(id osproc.Identity) bool { return !p.hasEnded() && p.heirs.Has(id) && !p.hasExited() })
+	}
 	return f, func() { <-p.life.familyUse }, nil
+}
+
+// since returns the process that none of the pod is older than. That is the one that was
+// started, if the launch has forked it itself, and else the launcher: what a Starter has made
+// may be older than the process that it returns. Zero if that is not known.
+func (p *Pod) since() osproc.Identity {
+	started := p
+	if p.origin != nil {
+		started = p.origin
+	}
+	if started.forked && started.first.PID != 0 {
+		return started.first
+	}
+	_, _, launcher := p.heirs.Lock()
+	return launcher.Identity
 }
 
 // An ending is the end of a Pod: its stop signal, its grace, and SIGKILL. All who want
@@ -293,9 +353,9 @@ type ending struct {
 	waiting int                // who waits
 	unwant  context.CancelFunc // ends what is being sent; nil if nothing is
 
-	grace  bool                       // there is one
-	sent   map[unixproc.Identity]bool // who got the stop signal and is not in the group
-	killed []int                      // who got SIGKILL and was not in the group; good once over is closed
+	grace  bool                     // there is one
+	sent   map[osproc.Identity]bool // who got the stop signal and is not in the group
+	killed []int                    // who got SIGKILL and was not in the group; good once over is closed
 }
 
 // begin joins the ending that goes on, or begins one. It returns nil if the Pod is gone
@@ -308,7 +368,7 @@ func (p *Pod) begin(mode KillMode, grace time.Duration, now bool) *ending {
 	}
 	e := p.life.ending
 	if e == nil {
-		e = &ending{p: p, mode: mode, over: make(chan struct{}), came: make(chan struct{}, 1), now: make(chan struct{}), sent: make(map[unixproc.Identity]bool)}
+		e = &ending{p: p, mode: mode, over: make(chan struct{}), came: make(chan struct{}, 1), now: make(chan struct{}), sent: make(map[osproc.Identity]bool)}
 		p.life.ending = e
 		go e.run(grace)
 	}
@@ -384,22 +444,25 @@ func (e *ending) terminate(f family, grace time.Duration) error {
 		return nil
 	}
 	p.log.Debug("stopping", "pid", p.proc.PID(), "signal", p.signal.String(), "grace", grace)
-	var others []unixproc.Identity
+	var group, others []osproc.Identity
 	send := func(ctx context.Context, sig syscall.Signal) error { return p.sendFirst(ctx, sig) }
-	if e.mode == KillAll {
+	// Before anybody is signalled: who has lost his parent is not found any more.
+	switch e.mode {
+	case KillAll:
 		send = func(ctx context.Context, sig syscall.Signal) error { return p.proc.Signal(ctx, sig) }
 		var err error
-		// Before anybody is signalled: who has lost his parent is not found any more.
-		if others, err = f.others(); err != nil {
+		if group, others, err = f.split(); err != nil {
 			return e.back(err)
 		}
+	case KillMixed: // they get SIGKILL once the first process has ended
+		_, _ = f.left() // who could not be found now is looked for again
 	}
-	if err := e.call(func(ctx context.Context) error { return send(ctx, p.signal) }); err != nil {
+	if err := e.deliver(send, p.signal, group); err != nil && !f.passes(err) {
 		return e.back(err)
 	}
 	e.signalOthers(others)
 	// That it cannot be sent is no error: an engine may have no such signal.
-	_ = e.call(func(ctx context.Context) error { return send(ctx, unixproc.SIGCONT) })
+	_ = e.call(func(ctx context.Context) error { return send(ctx, osproc.SIGCONT) })
 	return nil
 }
 
@@ -411,18 +474,40 @@ func (e *ending) back(err error) error {
 	return err
 }
 
-// signalOthers sends the stop signal to who is not in the group. Who refuses it is no
-// reason to leave the others: he is named if he is left in the end.
-func (e *ending) signalOthers(others []unixproc.Identity) {
-	for _, id := range others {
-		e.sent[id] = true
+// signalOthers sends the stop signal to who is not in the group.
+func (e *ending) signalOthers(others []osproc.Identity) { e.p.stopEach(others, e.sent) }
+
+// stopEach sends the stop signal to each of them, and adds them to sent. Who refuses it is
+// no reason to leave the others: he is named if he is left in the end.
+func (p *Pod) stopEach(ids []osproc.Identity, sent map[osproc.Identity]bool) {
+	for _, id := range ids {
+		sent[id] = true
+		at := time.Now()
+		if err := osproc.Signal(id, p.signal); err == nil {
+			p.report.sent([]osproc.Identity{id}, p.signal, at)
+		}
 	}
-	_ = unixproc.SignalEach(others, e.p.signal)
-	_ = unixproc.SignalEach(others, unixproc.SIGCONT) // one that is stopped would not notice
+	_ = osproc.SignalEach(ids, osproc.SIGCONT) // a stopped process would not notice
 }
 
-// call sends a signal by f. It does not wait long for one that does not come back when
-// nobody wants it any more, or the process has ended.
+// deliver has send send sig to the first process, and to group, those in its group, where
+// send does so.
+func (e *ending) deliver(send func(context.Context, syscall.Signal) error, sig syscall.Signal, group []osproc.Identity) error {
+	return e.call(func(ctx context.Context) error {
+		if !e.p.hasEnded() {
+			group = append([]osproc.Identity{e.p.firstIdentity()}, group...)
+		}
+		at := time.Now()
+		err := send(ctx, sig)
+		if err == nil {
+			e.p.report.sent(group, sig, at)
+		}
+		return err
+	})
+}
+
+// call sends a signal by f. Once nobody wants the signal any more, or the process has
+// ended, call waits for f no longer than patience.
 func (e *ending) call(f func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -472,15 +557,19 @@ func (e *ending) await(f family) (done bool, err error) {
 	for delay := time.Millisecond; ; delay = min(2*delay, 50*time.Millisecond) {
 		exited := p.exited
 		var look <-chan time.Time
+		var emptied <-chan struct{}
 		if p.hasEnded() {
-			if f.who == nil && e.mode != KillFirst {
+			if !f.known() && e.mode != KillFirst {
 				return false, nil // it may have left somebody, and who that is cannot be told
 			}
 			left, err := e.left(f)
 			if len(left) == 0 || err != nil {
 				return err == nil, err
 			}
-			exited, look = nil, time.After(delay)
+			exited, look, emptied = nil, time.After(delay), f.emptied
+		}
+		if p.report.look(p.firstIdentity()) && !due { // the report has when each went, also before the first
+			look = time.After(delay)
 		}
 		if due && (exited == nil || e.isWanted()) {
 			return false, nil
@@ -488,6 +577,8 @@ func (e *ending) await(f family) (done bool, err error) {
 		select {
 		case <-exited:
 		case <-look:
+		case <-emptied:
+			f.emptied = nil
 		case <-grace.C:
 			due = true
 		case <-e.now:
@@ -501,7 +592,7 @@ func (e *ending) await(f family) (done bool, err error) {
 
 // left returns who is left now that the first process has ended. Who is new gets the
 // stop signal.
-func (e *ending) left(f family) ([]unixproc.Identity, error) {
+func (e *ending) left(f family) ([]osproc.Identity, error) {
 	if e.mode == KillFirst {
 		return nil, nil
 	}
@@ -509,8 +600,8 @@ func (e *ending) left(f family) ([]unixproc.Identity, error) {
 	if err != nil || e.mode != KillAll || !e.grace {
 		return left, err
 	}
-	e.signalOthers(slices.DeleteFunc(slices.Clone(left), func(id unixproc.Identity) bool {
-		return e.sent[id] || unixproc.IsInGroup(id, e.p.proc.PID())
+	e.signalOthers(slices.DeleteFunc(slices.Clone(left), func(id osproc.Identity) bool {
+		return e.sent[id] || osproc.IsInGroup(id, e.p.proc.PID())
 	}))
 	return left, nil
 }
@@ -523,29 +614,37 @@ func (e *ending) kill(f family) error {
 	p.life.mu.Lock()
 	p.life.phase = killing
 	p.life.mu.Unlock()
-	send := func(ctx context.Context) error { return p.proc.Signal(ctx, syscall.SIGKILL) }
+	var group []osproc.Identity
+	send := func(ctx context.Context, sig syscall.Signal) error { return p.proc.Signal(ctx, sig) }
 	if e.mode == KillFirst {
-		send = func(ctx context.Context) error { return p.sendFirst(ctx, syscall.SIGKILL) }
-	} else if _, err := f.left(); err != nil { // before the tree falls apart
-		return err
+		send = func(ctx context.Context, sig syscall.Signal) error { return p.sendFirst(ctx, sig) }
+	} else {
+		var err error
+		if group, _, err = f.split(); err != nil { // before the tree falls apart
+			return err
+		}
 	}
-	if err := e.call(send); err != nil {
+	if err := e.deliver(send, syscall.SIGKILL, group); err != nil && !f.passes(err) {
 		return err
 	}
 	var end time.Time
 	var refused error
 	for delay := time.Millisecond; ; delay = min(2*delay, 50*time.Millisecond) {
 		ended := p.hasEnded()
-		var left []unixproc.Identity
+		var left []osproc.Identity
 		if e.mode != KillFirst {
+			at := time.Now()
 			var err error
 			if left, err = f.kill(); err != nil && len(left) == 0 {
 				return err
 			}
 			refused = err // by some of those who are left
 			e.noteEnded(left)
+			p.report.killed(left, at, err)
 		}
+		p.report.look(p.firstIdentity())
 		exited, look := p.exited, time.After(delay)
+		var emptied <-chan struct{}
 		switch {
 		case ended && len(left) == 0:
 			return nil
@@ -557,11 +656,13 @@ func (e *ending) kill(f family) error {
 			look = nil
 		}
 		if ended {
-			exited = nil
+			exited, emptied = nil, f.emptied
 		}
 		select {
 		case <-exited:
 		case <-look:
+		case <-emptied:
+			f.emptied = nil
 		case <-p.watching.Done():
 			return errReleased
 		}
@@ -569,9 +670,9 @@ func (e *ending) kill(f family) error {
 }
 
 // noteEnded notes who of those that got SIGKILL was not in the group.
-func (e *ending) noteEnded(left []unixproc.Identity) {
+func (e *ending) noteEnded(left []osproc.Identity) {
 	for _, id := range left {
-		if id.PID != e.p.proc.PID() && !unixproc.IsInGroup(id, e.p.proc.PID()) && !slices.Contains(e.killed, id.PID) {
+		if !isHidden(id) && id.PID != e.p.proc.PID() && !osproc.IsInGroup(id, e.p.proc.PID()) && !slices.Contains(e.killed, id.PID) {
 			e.killed = append(e.killed, id.PID)
 		}
 	}
@@ -579,10 +680,14 @@ func (e *ending) noteEnded(left []unixproc.Identity) {
 }
 
 // stillThere says who has not ended.
-func stillThere(left []unixproc.Identity) error {
+func stillThere(left []osproc.Identity) error {
 	var who []string
 	for _, id := range left {
-		who = append(who, fmt.Sprintf("%d (%s)", id.PID, unixproc.CommandName(id.PID)))
+		if isHidden(id) {
+			who = append(who, "some in its cgroup that cannot be seen from here")
+			continue
+		}
+		who = append(who, fmt.Sprintf("%d (%s)", id.PID, osproc.CommandName(id.PID)))
 	}
 	return fmt.Errorf("processes [%s], which belong to it, are still there although they were sent SIGKILL", strings.Join(who, ", "))
 }

@@ -7,23 +7,23 @@ import (
 	"io/fs"
 	"iter"
 	"os"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
 // A State is what has become of a pod.
 type State string
 
-// The states of a pod. Package documentation has who moves it between them.
+// The states of a pod. docs/lifecycle.md says who moves it between them.
 const (
 	StateStarting    State = "starting"    // somebody is launching it
-	StateReady       State = "ready"       // it runs, and answers
+	StateReady       State = "ready"       // it runs, and a connection to it is accepted
 	StateUnreachable State = "unreachable" // it runs, and nobody, or a stranger, answers, or not in time
 	StateGone        State = "gone"        // it has provably ended, or was never ready and nobody launches it any more
 )
@@ -39,8 +39,12 @@ type Status struct {
 	Launch     uuid.UUID          // the launch that started it
 	Command    []string           // path and arguments, an overlay's text replaced by its size
 	Started    time.Time          // by the clock of then
+	Lifetime   Lifetime           // whether it outlives its launcher
 	RuntimeDir string
 	LogPath    string
+	Notes      []string // what else may explain what it does not do: its working directory is gone
+
+	Containment Containment // what holds its processes together, as recorded; zero if there is no process yet
 }
 
 // How long List waits. What takes no notice of its context has patience in addition.
@@ -49,9 +53,6 @@ const (
 	filesTime  = 2 * time.Second // for the filesystem, at each look
 	findTime   = 5 * time.Second // for a Finder
 )
-
-// mostHung is how many looks at files may hang at a time. Each keeps a thread.
-const mostHung = 3
 
 // List yields the pods below the base directory, running or not, in the order
 // of their names. What else is there is passed over. Each pod that runs is
@@ -68,15 +69,20 @@ const mostHung = 3
 // context.Cause(ctx), when ctx is done: that is an error of List's, and the state of
 // no pod.
 //
+// List looks at several pods at once, so a pod that does not answer holds up no other. It
+// begins with further pods while it waits for the next one to yield. While the caller
+// deals with a pod List begins with none. A Status tells what List saw when it looked.
+//
 // Nothing holds List up for long. A pod that does not answer within a second is
-// unreachable. A filesystem that does not answer a look within two seconds is an error,
-// and so is a [Finder] that does not within five. Three looks that hang in the
-// filesystem at a time end List. In each of these errors.Is finds
-// [os.ErrDeadlineExceeded]. What hangs is left to itself: it keeps a goroutine until it
-// returns.
+// unreachable. The kernel accepts connections for a pod that hangs: it is ready. A
+// filesystem that does not answer a look within two seconds is an error, and so is a
+// [Finder] that does not within five. Three looks that hang in the filesystem at a time
+// end List. In each of these errors.Is finds [os.ErrDeadlineExceeded]. What hangs is left
+// to itself: it keeps a goroutine until it returns. List keeps no other goroutine once it
+// has ended, also if the caller breaks off.
 func (l *Launcher) List(ctx context.Context) iter.Seq2[Status, error] {
 	return func(yield func(Status, error) bool) {
-		d := &lister{Launcher: l.withDefaults()}
+		d := newLister(l)
 		names, err := d.names(ctx)
 		switch {
 		case err != nil && over(ctx):
@@ -86,14 +92,18 @@ func (l *Launcher) List(ctx context.Context) iter.Seq2[Status, error] {
 			yield(Status{}, shown(fmt.Errorf("list pods: %w", err)))
 			return
 		}
-		for _, name := range names {
-			status, err := d.status(ctx, name)
+		survey := newSurvey(ctx, d.looks, len(names), func(ctx context.Context, i int, first *look) (Status, error) {
+			return d.status(ctx, names[i], first)
+		})
+		defer survey.end()
+		for i, name := range names {
+			status, err := survey.answer(i)
 			switch {
-			case err != nil && over(ctx):
+			case over(ctx):
 				yield(Status{}, context.Cause(ctx))
 				return
 			case errors.Is(err, errHung):
-				yield(Status{}, shown(fmt.Errorf("list pods: %w", err)))
+				yield(Status{}, shown(fmt.Errorf("list pods: the base directory %q: %w", d.base, err)))
 				return
 			case err != nil:
 				status, err = Status{Name: name}, shown(err)
@@ -107,13 +117,25 @@ func (l *Launcher) List(ctx context.Context) iter.Seq2[Status, error] {
 	}
 }
 
-// A lister is one call of List. It looks at one pod at a time. Each look at files,
-// and each question to a pod or to a Finder, runs in a goroutine of its own. List waits
-// for it, or gives it up, and then it ends by itself.
+// A lister is one call of List. Each look at files, and each question to a pod or to a
+// Finder, runs in a goroutine of its own. The goroutine of a [survey] waits for it, or
+// gives it up, and then it ends by itself.
 type lister struct {
 	Launcher // with defaults
 	base     string
-	hung     atomic.Int32 // how many looks at files have not returned
+	looks    *looks
+	finder   func() Finder // nil: the Starter is none
+}
+
+func newLister(l *Launcher) *lister {
+	d := &lister{Launcher: l.withDefaults(), looks: newLooks()}
+	switch s := d.Starter.(type) {
+	case Snapshotter:
+		d.finder = sync.OnceValue(s.Snapshot)
+	case Finder:
+		d.finder = func() Finder { return s }
+	}
+	return d
 }
 
 // names finds the base, and returns the names of the pods there.
@@ -123,7 +145,10 @@ func (l *lister) names(ctx context.Context) (names []string, err error) {
 		names []string
 	}
 	f, err := bounded(ctx, filesTime, "Launcher.Dir, or the filesystem of the base directory,", func(ctx context.Context) (f found, err error) {
-		if f.base, err = l.Launcher.base(ctx); err != nil {
+		if err = l.checkNamed("list"); err == nil {
+			f.base, err = l.Launcher.base(ctx)
+		}
+		if err != nil {
 			return f, err
 		}
 		if f.names, err = ownership.Names(f.base); errors.Is(err, fs.ErrNotExist) {
@@ -135,46 +160,42 @@ func (l *lister) names(ctx context.Context) (names []string, err error) {
 	return f.names, err
 }
 
-// status looks at one pod until it is sure what it sees.
-func (l *lister) status(ctx context.Context, name string) (Status, error) {
+// status looks at one pod until it is sure what it sees. first is the first look.
+func (l *lister) status(ctx context.Context, name string, first *look) (Status, error) {
 	var before ownership.Sight
-	for {
-		if over(ctx) {
-			return Status{}, context.Cause(ctx)
-		}
-		s, err := l.look(ctx, name)
+	for next := first; ; {
+		s, err := l.look(ctx, name, next)
 		switch {
+		case over(ctx):
+			return Status{}, context.Cause(ctx)
 		case err != nil:
 			return Status{}, err
 		case s.Final(before):
 			return l.judge(ctx, name, s)
 		}
 		before = s
+		if next, err = l.looks.begin(ctx); err != nil {
+			return Status{}, err
+		}
 	}
 }
 
-// errHung says that so many looks hang that List takes no more.
-var errHung = fmt.Errorf("%d looks at its files have not returned: its filesystem does not answer: %w", mostHung, os.ErrDeadlineExceeded)
-
 // look takes one look at the files of a pod.
-func (l *lister) look(ctx context.Context, name string) (ownership.Sight, error) {
-	if l.hung.Load() >= mostHung {
-		return ownership.Sight{}, fmt.Errorf("the base directory %q: %w", l.base, errHung)
-	}
-	l.hung.Add(1)
+func (l *lister) look(ctx context.Context, name string, this *look) (ownership.Sight, error) {
+	defer this.giveUp()
 	bound := filesTime
-	if _, ok := l.Starter.(Finder); ok {
+	if l.finder != nil {
 		bound += findTime
 	}
 	return bounded(ctx, bound, "the filesystem of its files", func(ctx context.Context) (ownership.Sight, error) {
-		defer l.hung.Add(-1)
+		defer this.end()
 		place, err := l.placeBelow(ctx, l.base, name)
 		if err != nil {
 			return ownership.Sight{}, err
 		}
 		defer place.Close()
-		if finder, ok := place.Elsewhere.(finderIn); ok {
-			place.Elsewhere = briefly{finder}
+		if l.finder != nil {
+			place.Elsewhere = briefly{place.Elsewhere, ctx, l.finder, this}
 		}
 		return place.Look()
 	})
@@ -185,21 +206,42 @@ func (l *lister) judge(ctx context.Context, name string, s ownership.Sight) (Sta
 	status := newStatus(name, s)
 	switch {
 	case s.Err == nil:
+		if l.workDirIsGone(ctx, status.PID) {
+			status.Notes = append(status.Notes, "its working directory was removed: what it starts or opens by a relative path fails")
+		}
 		return l.ask(ctx, status)
 	case s.Launching:
 		status.State = StateStarting
 	case s.Unclear != nil:
 		return Status{}, s.Unclear
 	case errors.Is(s.Err, ownership.ErrNoRecord):
-	case errors.Is(s.Err, ownership.ErrNotReady), !s.Record.Ready && unixproc.ProvesEnd(s.Err):
+	case errors.Is(s.Err, ownership.ErrNotReady), !s.Record.Ready && osproc.ProvesEnd(s.Err):
 		status.State = StateGone
 		status.Why = plainError{"it was never ready, and nobody is launching it any more; what may still run of it the next launch ends", s.Err}
-	case unixproc.ProvesEnd(s.Err):
+	case osproc.ProvesEnd(s.Err):
 		status.State, status.Why = StateGone, shown(s.Err)
 	default:
 		return Status{}, s.Err // it may well run
 	}
 	return status, nil
+}
+
+// workDirIsGone reports whether the working directory of a pod was removed. A filesystem
+// that does not answer tells nothing of that.
+func (l *lister) workDirIsGone(ctx context.Context, pid int) bool {
+	if pid == 0 {
+		return false
+	}
+	this, err := l.looks.begin(ctx)
+	if err != nil {
+		return false
+	}
+	defer this.giveUp()
+	gone, err := bounded(ctx, filesTime, "the filesystem of its working directory", func(context.Context) (bool, error) {
+		defer this.end()
+		return osproc.WorkDirIsGone(pid), nil
+	})
+	return err == nil && gone
 }
 
 // newStatus returns what the record of a pod tells. A pod that is being launched has
@@ -209,7 +251,7 @@ func newStatus(name string, s ownership.Sight) Status {
 	if s.Launching && s.Err != nil && r.Ready {
 		return Status{Name: name}
 	}
-	if errors.Is(s.Err, unixproc.ErrElsewhere) {
+	if errors.Is(s.Err, osproc.ErrElsewhere) {
 		r.PID = 0
 	}
 	return Status{
@@ -220,8 +262,11 @@ func newStatus(name string, s ownership.Sight) Status {
 		Launch:     r.Launch,
 		Command:    r.Command,
 		Started:    r.Started,
+		Lifetime:   Lifetime(r.Lifetime),
 		RuntimeDir: r.Dir,
 		LogPath:    r.Log,
+
+		Containment: containmentOf(r),
 	}
 }
 
@@ -241,13 +286,20 @@ func (l *lister) ask(ctx context.Context, s Status) (Status, error) {
 	return s, nil
 }
 
-// A briefly is a finderIn that is not waited for longer than findTime.
-type briefly struct{ finderIn }
+// A briefly asks a Finder, and waits no longer than findTime. The look at files ends when
+// it asks: a Finder that hangs keeps no other pod from being looked at.
+type briefly struct {
+	ownership.Elsewhere
+	ctx    context.Context
+	finder func() Finder
+	look   *look
+}
 
 // Check implements [ownership.Elsewhere].
 func (b briefly) Check(r ownership.Record) error {
+	b.look.end()
 	_, err := bounded(b.ctx, findTime, "the Starter", func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, finderIn{ctx, b.Finder}.Check(r)
+		return struct{}{}, finderIn{ctx, b.finder()}.Check(r)
 	})
 	return err
 }
@@ -279,15 +331,3 @@ func over(ctx context.Context) bool {
 	}
 	return ctx.Err() != nil
 }
-
-// A plainError says a text in place of that of err.
-type plainError struct {
-	text string
-	err  error
-}
-
-func (e plainError) Error() string { return e.text }
-func (e plainError) Unwrap() error { return e.err }
-
-// shown returns err with a text that can be printed, whatever a pod has put into it.
-func shown(err error) error { return plainError{printable(err.Error(), 4<<10), err} }

@@ -2,8 +2,10 @@ package launcher
 
 import (
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -15,29 +17,30 @@ import (
 // level that the pod gave it. It is made for [Spec.Progress], and for the lines
 // of [Pod.Follow]; examples/hclog has both, for the pod's whole life.
 //
-// The level of a line is told by the form in which it is written:
+// The form of a line tells its level:
 //
 //   - JSON, an object in a line, as hclog, slog and others write it: "@level",
 //     "level", "lvl" or "severity" is the level, "@message", "msg" or "message"
 //     the message. What else is in the object goes to logger as keys and values,
-//     in the same order and with numbers as they are written. The @ that hclog
-//     puts before its own keys is taken off, or they would take the place of
-//     logger's.
+//     in the same order and with numbers as they are written. Each @ at the beginning
+//     of a key is taken off: hclog puts it before its own keys, and so a pod's cannot
+//     take the place of those. If the line has that key without @ as well, or the
+//     logger has it (logger.With), the pod's gets a number: "port" becomes "port_2".
 //   - logfmt, key=value, as slog and others write it: the same keys count. A
 //     line that only begins so has the level it names, and is the message.
 //   - [WARN] at the beginning, or after nothing but a time, as hclog and others
 //     write it: what follows is the message, and the time is a value.
 //   - <3> to begin with: the message follows (sd-daemon(3)).
 //
-// Names of levels are those of hclog, slog, syslog and their like, in upper or
-// lower case. hclog has five of them; where a name says more than the one it
-// comes to, such as fatal, it is kept as a value, with the key "level".
+// Names of levels are those of hclog, slog, syslog and their like, in upper or lower
+// case. hclog has five levels. A name that says more than its level, such as fatal, stays
+// as a value with the key "level".
 //
-// A line in no such form, or with a level that is none, is a message as it
-// stands, and has level fallback: NoLevel means Info, and Off that such lines
-// are dropped. Of all others nothing is lost: one that cannot be taken apart
-// without a loss, because it has no message, say, or is not valid UTF-8, has its
-// level and is a message as it stands, too.
+// A line in no such form, or with an unknown level, is a message as it stands. It gets
+// level fallback: NoLevel means Info, and Off drops such lines. LogTo loses nothing of
+// any other line. Some cannot be taken apart without a loss: they have no message, say,
+// or are not valid UTF-8. Such a line keeps its level, and is also a message as it
+// stands.
 //
 // The pod decides what is in a line. Whether control characters in it are
 // escaped is up to logger.
@@ -57,9 +60,63 @@ func LogTo(logger hclog.Logger, fallback hclog.Level) func(line string) {
 			e.level = fallback
 		}
 		if e.level != hclog.Off {
-			logger.Log(e.level, e.message, e.fields...)
+			logger.Log(e.level, e.message, renamed(e.fields, logger.ImpliedArgs())...)
 		}
 	}
+}
+
+// renamed returns fields, keys and values, with another name for each key that is in taken,
+// which are keys and values, too: a logger that writes an object keeps one value of each.
+func renamed(fields, taken []any) []any {
+	if len(taken) == 0 {
+		return fields
+	}
+	used := keysOf(fields)
+	others := keysOf(taken)
+	for i := 0; i < len(fields); i += 2 {
+		if key := fields[i].(string); others[key] {
+			fields[i] = unused(key, used, others)
+		}
+	}
+	return fields
+}
+
+// withoutAt returns fields without the @ at the beginning of their keys. If that makes
+// two keys the same, the key that had an @ gets a number.
+func withoutAt(fields []any) []any {
+	used := make(map[string]bool)
+	for key := range keysOf(fields) {
+		if !strings.HasPrefix(key, "@") {
+			used[key] = true
+		}
+	}
+	for i := 0; i < len(fields); i += 2 {
+		if key := fields[i].(string); strings.HasPrefix(key, "@") {
+			fields[i] = unused(strings.TrimLeft(key, "@"), used)
+		}
+	}
+	return fields
+}
+
+// keysOf returns the keys of fields, which are keys and values.
+func keysOf(fields []any) map[string]bool {
+	keys := make(map[string]bool)
+	for i := 0; i+1 < len(fields); i += 2 {
+		if key, ok := fields[i].(string); ok {
+			keys[key] = true
+		}
+	}
+	return keys
+}
+
+// unused returns key, with a number if it is in one of used, and puts it into the first.
+func unused(key string, used ...map[string]bool) string {
+	name := key
+	for n := 2; slices.ContainsFunc(used, func(keys map[string]bool) bool { return keys[name] }); n++ {
+		name = fmt.Sprintf("%s_%d", key, n)
+	}
+	used[0][name] = true
+	return name
 }
 
 // An entry is a line that was taken apart.
@@ -115,10 +172,10 @@ func pairsEntry(line string, split func(string) (pairs []pair, whole bool)) entr
 			message, hasMessage = text, true
 			continue
 		}
-		fields = append(fields, strings.TrimPrefix(p.key, "@"), p.value)
+		fields = append(fields, p.key, p.value)
 	}
 	if whole && hasMessage && e.level != hclog.NoLevel {
-		e.message, e.fields = message, fields
+		e.message, e.fields = message, withoutAt(fields)
 	}
 	return e
 }
@@ -157,8 +214,8 @@ func jsonValue(raw json.RawMessage) any {
 	return literal(raw)
 }
 
-// A literal is JSON as somebody has written it. A Logger that writes text shows
-// it as it is, and one that writes JSON makes it a part of that.
+// A literal is JSON as a pod has written it. A Logger that writes text shows it as it is.
+// A Logger that writes JSON makes it a part of its own.
 type literal string
 
 // MarshalJSON implements json.Marshaler.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -18,14 +19,14 @@ import (
 	"github.com/podlaunch/podlaunch/launcher"
 )
 
-// heard is what a Logger was told.
+// heard is one call of a Logger.
 type heard struct {
 	Level   hclog.Level
 	Message string
 	Fields  []any
 }
 
-// An ear is a Logger that keeps what it is told.
+// An ear is a Logger that keeps the calls it gets.
 type ear struct {
 	hclog.Logger
 	heard []heard
@@ -42,8 +43,8 @@ func logTo(line string) []heard {
 	return e.heard
 }
 
-// plain turns what is a JSON literal into a string in single quotes, so that a
-// test can tell it from one that is a string.
+// plain turns a JSON literal into a string in single quotes, so that a test can tell it
+// from a string.
 func plain(fields []any) (all []string) {
 	for _, f := range fields {
 		if s, ok := f.(string); ok {
@@ -81,6 +82,11 @@ func TestLogTo(t *testing.T) {
 			hclog.Info, "m", []string{"z", "'12345678901234567890'", "a", "'1.10'"}},
 		{"JSON, a key twice", `{"level":"info","msg":"one","msg":"two","a":1,"a":2,"lvl":"warn"}`,
 			hclog.Info, "one", []string{"msg", "two", "a", "'1'", "a", "'2'", "lvl", "warn"}},
+		{"W43 JSON, the logger's own keys", `{"level":"info","msg":"m","@@level":"error","@@message":"x","@@@module":"y","@":1}`,
+			hclog.Info, "m", []string{"level", "error", "message", "x", "module", "y", "", "'1'"}},
+		{"W43 JSON, keys that become one", `{"level":"info","msg":"m","@a":1,"a":2,"@@a":3,"a_2":4}`,
+			hclog.Info, "m", []string{"a_3", "'1'", "a", "'2'", "a_4", "'3'", "a_2", "'4'"}},
+		{"W43 logfmt, the logger's own keys", `level=info msg=m @@level=error @@module=x`, hclog.Info, "m", []string{"level", "error", "module", "x"}},
 		{"JSON, spaces", ` { } `, hclog.NoLevel, "", nil},
 		{"JSON, empty message", `{"level":"info","msg":"","a":"b"}`, hclog.Info, "-", []string{"a", "b"}},
 		{"JSON, message is no string", `{"@level":"warn","@message":{"a":1}}`, hclog.Warn, "", nil},
@@ -158,7 +164,7 @@ func TestLogTo(t *testing.T) {
 	}
 }
 
-// Lines without a level have the one that the caller chose.
+// The caller chooses the level of lines without a level.
 func TestLogToFallback(t *testing.T) {
 	for fallback, want := range map[hclog.Level]hclog.Level{
 		hclog.NoLevel: hclog.Info,
@@ -214,9 +220,9 @@ func TestLogToRoundTrip(t *testing.T) {
 	}
 }
 
-// A pod's line never makes LogTo panic, is told once, and nothing of it is lost:
-// it is the message as it stands; or all that another way of reading it finds in
-// it is either level or message or among the fields.
+// A pod's line never makes LogTo panic. LogTo passes it on once and loses nothing of it:
+// the line is the message as it stands; or everything that another parser finds in it is
+// the level, the message or a field.
 func FuzzLogTo(f *testing.F) {
 	for _, seed := range []string{
 		"", "text", "<3>m", "[WARN]  a: b", "2026/01/02 03:04:05 [notice] m", `level=warn msg="a b" c=d`, `msg=a level=b level=info`,
@@ -255,7 +261,7 @@ type part struct {
 	value any
 }
 
-// has reports whether p was told: in a field, or as level or message.
+// has reports whether the logger got p: in a field, or as level or message.
 func (h heard) has(p part) bool {
 	for i := 0; i < len(h.Fields); i += 2 {
 		value := h.Fields[i+1]
@@ -323,4 +329,27 @@ func readings(line string) (all [][]part) {
 		all = append(all, parts)
 	}
 	return all
+}
+
+// W43: no key of a pod's line replaces what the logger itself says: its level, module and
+// message, and what it has by With.
+func TestLogToKeepsTheLoggersOwn(t *testing.T) {
+	for _, line := range []string{
+		`{"level":"info","msg":"m","@@level":"error","@@message":"x","@@module":"y","@@timestamp":"z","@@@caller":"c","@pod":"bob","pod":"eve"}`,
+		`level=info msg=m @@level=error @@message=x @@module=y @@timestamp=z @@@caller=c @pod=bob pod=eve`,
+	} {
+		var out bytes.Buffer
+		logger := hclog.New(&hclog.LoggerOptions{Name: "own", Level: hclog.Trace, Output: &out, JSONFormat: true}).With("pod", "alice")
+		launcher.LogTo(logger, hclog.NoLevel)(line)
+		got := make(map[string]string)
+		if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+			t.Fatal(err)
+		}
+		delete(got, "@timestamp")
+		want := map[string]string{"@level": "info", "@message": "m", "@module": "own", "pod": "alice",
+			"level": "error", "message": "x", "module": "y", "timestamp": "z", "caller": "c", "pod_2": "bob", "pod_3": "eve"}
+		if !maps.Equal(got, want) {
+			t.Errorf("%s was logged as %v", line, got)
+		}
+	}
 }

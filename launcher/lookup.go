@@ -3,6 +3,7 @@ package launcher
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,12 +51,19 @@ func (e *NotFoundError) Unwrap() []error {
 // depends on where the caller stands: what is found there is refused with
 // exec.ErrDot, as in package os/exec. source says where the program's name
 // comes from, for the error.
+//
+// On Windows the current directory comes before those of PATH, unless a variable says
+// otherwise. A program there is refused, unless PATH leads to the same file.
 func lookPath(program, source string) (string, error) {
-	if strings.ContainsRune(program, '/') {
+	if hasDirectory(program) {
 		return checkPath(program, source)
 	}
+	first := inCurrent(program)
 	missed := &NotFoundError{Program: program, Source: source, Path: os.Getenv("PATH")}
 	for _, dir := range filepath.SplitList(missed.Path) {
+		if dir == "" && !emptyIsCurrent {
+			continue
+		}
 		if dir == "" {
 			dir = "." // unix shell semantics
 		}
@@ -66,32 +74,49 @@ func lookPath(program, source string) (string, error) {
 		if missed.tried(candidate) {
 			continue // PATH names the directory twice
 		}
-		_, err := exec.LookPath(candidate)
+		found, err := exec.LookPath(candidate) // on Windows it adds an extension of PATHEXT
 		switch {
+		case err == nil && first != "" && !sameFile(first, found):
+			return "", refuseCurrent(program, source, first)
 		case err == nil && filepath.IsAbs(dir):
-			return candidate, nil
+			return found, nil
 		case err == nil:
 			return "", fmt.Errorf("program %q (%s) was found as %s through the relative entry %q of PATH, which is refused: %w",
-				program, source, candidate, dir, exec.ErrDot)
+				program, source, found, dir, exec.ErrDot)
 		}
 		missed.add(candidate, err)
+	}
+	if first != "" {
+		return "", refuseCurrent(program, source, first)
 	}
 	return "", missed
 }
 
+func refuseCurrent(program, source, path string) error {
+	return fmt.Errorf("program %q (%s) was found as %s in the current directory, which is refused; write .%c before it if that is meant: %w",
+		program, source, path, filepath.Separator, exec.ErrDot)
+}
+
+func sameFile(a, b string) bool {
+	first, err := os.Stat(a)
+	second, otherErr := os.Stat(b)
+	return err == nil && otherErr == nil && os.SameFile(first, second)
+}
+
 // checkPath makes sure that path, which has a slash or is meant to be taken as
-// it is, leads to a program, and makes it absolute.
+// it is, leads to a program, and makes it absolute. On Windows it adds the extension.
 func checkPath(path, source string) (string, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return "", fmt.Errorf("program %q (%s): %w", path, source, err)
 	}
-	if _, err := exec.LookPath(abs); err != nil {
+	found, err := exec.LookPath(abs)
+	if err != nil {
 		missed := &NotFoundError{Program: path, Source: source}
 		missed.add(abs, err)
 		return "", missed
 	}
-	return abs, nil
+	return found, nil
 }
 
 func (e *NotFoundError) tried(place string) bool {
@@ -103,6 +128,9 @@ func (e *NotFoundError) add(place string, err error) {
 	var lookup *exec.Error
 	if errors.As(err, &lookup) {
 		err = lookup.Err
+	}
+	if err == exec.ErrNotFound { // of a path, on Windows, which has tried its extensions
+		err = fs.ErrNotExist
 	}
 	var pathErr *os.PathError
 	if errors.As(err, &pathErr) {

@@ -7,46 +7,44 @@ import (
 	"github.com/google/uuid"
 )
 
-// An Observer is told of launches: of the start of each, of every step as it
-// ends, and of the end. It is meant for spans and metrics; examples/otel makes
-// both of it. Any of its functions may be nil, and the zero Observer does
-// nothing.
+// An Observer observes launches. The launcher calls it at the start of each launch, after
+// every step, and at the end. It is meant for spans and metrics; examples/otel makes
+// both. Any of its functions may be nil, and the zero Observer does nothing.
 //
-// What is observed is each call of [Launcher.Launch], also one that is refused
-// at once. [Launcher.Ensure] launches in the same way, so it is observed where
-// it does: not at all if the pod runs, else once, or again for as long as
-// others are faster (a launch that ends with [ErrRunning]). Nothing tells of
-// [Launcher.Attach], of [Launcher.List], or of what becomes of a [Pod].
+// The launcher calls the Observer for each call of [Launcher.Launch], even if it refuses
+// that call at once. [Launcher.Ensure] is observed only when it launches: never if the
+// pod runs, usually once, more often if it loses races (such a launch ends with
+// [ErrRunning]). The Observer learns nothing of [Launcher.Attach], of [Launcher.List], or
+// of what becomes of a [Pod].
 //
-// Of one launch the calls come one after the other: Start first, then the
-// steps in the order in which they ended, then End, once, and after that
-// nothing more, not even from a strategy that was given up on and returns late.
-// Start and End are called by the goroutine that called Launch, Step by others.
-// Launches that run at the same time call the same Observer at the same time.
+// The calls for one launch come one after the other: Start first, then the steps in the
+// order in which they ended, then End, once. After that there are no more calls, not even
+// from a strategy that was given up on and returns late. The goroutine that called Launch
+// calls Start and End; others call Step. Launches that run at the same time call the same
+// Observer at the same time.
 //
-// A launch waits for each call to return: an Observer that blocks holds it up,
-// beyond its deadline if need be. It must not change, while a launch runs, what
-// that launch was given.
+// A launch waits for each call to return: an Observer that blocks holds the launch up,
+// even beyond its deadline. While a launch runs, the Observer must not change what that
+// launch was given.
 //
-// If Start panics, the panic passes through Launch, and nothing was touched. If
-// Step or End panics, the pod is ended if it was started and is not recorded as
-// ready yet; one that is recorded stays, for others may have it by now, and
-// [Launcher.Attach] gives it. Then the panic goes on in the goroutine that called
-// Launch; of that launch nothing more is told. The same goes for [runtime.Goexit].
+// If Start panics, the panic passes through Launch, and nothing was touched. If Step or
+// End panics, the launcher ends the pod if it was started and is not recorded as ready
+// yet. A pod that is recorded stays, for others may have it by now, and [Launcher.Attach]
+// returns it. Then the panic goes on in the goroutine that called Launch, and the
+// launcher makes no more calls for that launch. The same goes for [runtime.Goexit].
 type Observer struct {
-	// Start is told that a launch begins, with the context that Launch was
-	// given. The context it returns is used for the launch: every strategy is
-	// called with one derived from it, and so finds a span in it. It must be
-	// derived from ctx; nil means ctx as it is. [Launcher.Timeout] runs from when
-	// Start has returned.
+	// Start is called when a launch begins, with the context that Launch was given. The
+	// launch uses the context that Start returns: every strategy gets a context derived
+	// from it, and so finds a span there. The returned context must be derived from ctx;
+	// nil means ctx as it is. [Launcher.Timeout] runs from when Start has returned.
 	Start func(ctx context.Context, launch LaunchInfo) context.Context
 
-	// Step is told that a step has ended, whether it has failed or not. ctx is
-	// what Start has returned; it may be done. A step that panics, or that did
-	// not return when the launch was over, is not told.
+	// Step is called when a step has ended, whether it has failed or not. ctx is what
+	// Start has returned; it may be done. Step is not called for a step that panics, or
+	// that has not returned when the launch is over.
 	Step func(ctx context.Context, step StepInfo)
 
-	// End is told how the launch has ended, just before Launch returns the same.
+	// End is called with the outcome of the launch, just before Launch returns the same.
 	// ctx is what Start has returned; it may be done.
 	End func(ctx context.Context, end EndInfo)
 }
@@ -54,7 +52,7 @@ type Observer struct {
 // A LaunchInfo says which launch begins.
 type LaunchInfo struct {
 	Name  string    // the pod's; not checked yet
-	ID    uuid.UUID // of this launch, as the Logger, the Log and the Starter are told it
+	ID    uuid.UUID // of this launch; the Logger, the Log and the Starter get the same
 	Began time.Time // when Launch was called
 }
 

@@ -8,16 +8,15 @@ import (
 	"iter"
 	"math"
 	"slices"
-	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
-// linesOf returns the Target.Lines of a pod that writes log.
-func linesOf(log *logsource.Log) func(context.Context) iter.Seq2[[]byte, error] {
+// linesOf returns the Target.Lines of a pod that writes log. When an iteration
+// has ended, the place of the last line's end in the log is in taken.
+func linesOf(log *logsource.Log, taken *atomic.Int64) func(context.Context) iter.Seq2[[]byte, error] {
 	return func(ctx context.Context) iter.Seq2[[]byte, error] {
 		return func(yield func([]byte, error) bool) {
 			r, err := log.Follow(ctx)
@@ -26,7 +25,10 @@ func linesOf(log *logsource.Log) func(context.Context) iter.Seq2[[]byte, error] 
 				return
 			}
 			defer r.Close()
-			for line, err := range logsource.Lines(r) {
+			counted := &countedReader{from: r}
+			var end int64
+			defer func() { taken.Store(max(taken.Load(), counted.placeOf(end))) }()
+			for line, err := range logsource.LinesAt(counted, &end) {
 				switch {
 				case err == io.EOF:
 					return
@@ -41,56 +43,84 @@ func linesOf(log *logsource.Log) func(context.Context) iter.Seq2[[]byte, error] 
 	}
 }
 
+// A countedReader counts what is read of a log.
+type countedReader struct {
+	from  io.Reader
+	count int64
+}
+
+func (r *countedReader) Read(p []byte) (int, error) {
+	n, err := r.from.Read(p)
+	r.count += int64(n)
+	return n, err
+}
+
+// placeOf returns the place in the log of what lies behind the first count bytes that
+// were read. It is another than count if the pod has truncated the log.
+func (r *countedReader) placeOf(count int64) int64 {
+	return max(0, placeOf(r.from, r.count)-(r.count-count))
+}
+
 // A podOutput reads the pod's lines for a launch: once for the tail, which an error
 // needs, and once for the progress callback if there is one. The two are
 // followers of their own, so a callback that is slow slows down nothing else,
 // and nothing needs a queue.
 //
-// The tail is read when the launch has failed, and costs one that does not fail
-// nothing. With a callback it is read all the while, for then every line is
-// counted. Each follower runs in one goroutine that this podOutput owns; finish
-// joins them.
+// The launch reads the tail when it has failed; a launch that succeeds does not pay for
+// it. With a callback it reads the tail all the while, because then it counts every line.
+// Each follower runs in one goroutine that this podOutput owns; finish joins them.
 type podOutput struct {
 	log    *logsource.Log
 	probe  readiness.Probe
 	target readiness.Target
+	begun  chan struct{}           // closed by begin
 	ctx    context.Context         // of the followers
 	stop   context.CancelCauseFunc // ends them, with the reason
 
+	head    []string // set by finish
 	tail    lastLines
+	missed  nearMisses
 	tailing <-chan outcome[struct{}] // nil while nobody reads it
 	enough  atomic.Bool              // nobody needs the tail any more
 
-	announced atomic.Bool // a ready line was seen
+	announced atomic.Bool  // a ready line was seen
+	lost      atomic.Int64 // bytes that were freed before the tail was read
 
 	progress    *progress
 	progressing <-chan outcome[struct{}] // nil without a callback
 	stuck       []error                  // what did not end in time
 }
 
-// follow begins to read the output of the pod t, which goes to log and which p
-// waits for. progress gets its lines, if it has a callback. The caller has to
-// call finish.
-func followOutput(ctx context.Context, log *logsource.Log, p readiness.Probe, t readiness.Target, progress *progress) *podOutput {
-	w := &podOutput{log: log, probe: p, target: t, progress: progress}
-	// Not ctx itself: the log is read to its end whatever ends first.
+// newOutput returns the output of the pod t, which goes to log and which p waits for.
+// progress gets its lines, if it has a callback. The caller has to call begin, and then
+// finish.
+func newOutput(ctx context.Context, log *logsource.Log, p readiness.Probe, t readiness.Target, progress *progress) *podOutput {
+	w := &podOutput{log: log, probe: p, target: t, progress: progress, begun: make(chan struct{})}
+	// Not ctx itself: the log is read to its end even if ctx ends first.
 	w.ctx, w.stop = context.WithCancelCause(context.WithoutCancel(ctx))
-	if progress.call != nil {
-		w.readTail()
-		progress.open()
-		w.progressing = w.follow(math.MaxInt64, false, func(line []byte) bool {
-			if text, ok := readiness.StatusOf(p, t, line); ok {
-				line = text
-			}
-			return progress.takeLine(line)
-		})
-	}
 	return w
 }
 
-// enoughForTail is more than the last lines can take, unless some are so long
-// that they are cut.
-const enoughForTail = 2 * tailLines * logsource.MaxLine
+// begin begins to read, if there is a callback. The probe is reading by then: where there
+// may be few readers at once, it has to be among them.
+func (w *podOutput) begin() {
+	defer close(w.begun)
+	if w.progress.call == nil {
+		return
+	}
+	w.readTail()
+	w.progress.open()
+	w.progressing = w.follow(math.MaxInt64, false, func(line []byte, end int64) bool {
+		if text, ok := readiness.StatusOf(w.probe, w.target, line); ok {
+			line = text
+		}
+		return w.progress.takeLine(line, end)
+	}, w.progress.pass)
+}
+
+// enoughForTail is more than the last lines can take that a message shows, and more than
+// those that are kept, unless these are long.
+const enoughForTail = 2 * shownLines * logsource.MaxLine
 
 // readTail begins to read the tail: the last bytes of the log are enough for
 // that, and all of it for a count.
@@ -99,38 +129,46 @@ func (w *podOutput) readTail() {
 	if w.progress.call != nil {
 		most = math.MaxInt64
 	}
-	w.tailing = w.follow(most, true, func(line []byte) bool {
+	w.tailing = w.follow(most, true, func(line []byte, _ int64) bool {
 		w.tail.add(line)
+		w.missed.look(w.probe, w.target, line)
 		return !w.enough.Load()
-	})
+	}, func(int64) {})
 }
 
 // follow hands each line of the log, or of its last bytes if there are more
 // than most, to take, in a goroutine of its own, until take returns false or the
-// log ends; the ready line is left out. The unterminated end is handed over if
+// log ends, with the place in the log where it ends. The ready line goes to pass, which
+// gets that place alone. The unterminated end is handed over if
 // the pod has exited, for then nothing will complete it, or if partial is set.
-func (w *podOutput) follow(most int64, partial bool, take func([]byte) bool) <-chan outcome[struct{}] {
+func (w *podOutput) follow(most int64, partial bool, take func(line []byte, end int64) bool, pass func(end int64)) <-chan outcome[struct{}] {
 	return spawn(func() (struct{}, error) {
 		r, err := w.log.Follow(w.ctx)
 		if err != nil {
 			return struct{}{}, err
 		}
 		defer r.Close()
+		if lossy, ok := r.(logsource.Lossy); ok && partial {
+			defer func() { w.lost.Store(lossy.Lost()) }()
+		}
 		if skipper, ok := r.(logsource.Skipper); ok && most < math.MaxInt64 {
 			if err := skipper.SkipToLast(most); err != nil {
 				return struct{}{}, err
 			}
 		}
 		own := newOwnLines(w.probe, w.target)
-		for line, err := range logsource.Lines(r) {
+		counted := &countedReader{from: r}
+		var end int64
+		for line, err := range logsource.LinesAt(counted, &end) {
 			switch {
 			case err == nil && own.has(line):
 				w.announced.Store(true)
-			case err == nil && !take(line):
+				pass(counted.placeOf(end))
+			case err == nil && !take(line, counted.placeOf(end)):
 				return struct{}{}, nil
 			case err != nil:
 				if len(line) > 0 && (partial || errors.Is(err, ErrExitedEarly)) {
-					take(line)
+					take(line, counted.placeOf(counted.count))
 				}
 				return struct{}{}, nil
 			}
@@ -140,8 +178,9 @@ func (w *podOutput) follow(most int64, partial bool, take func([]byte) bool) <-c
 }
 
 // finish ends the reading, and returns when its goroutines have ended or have
-// had their time.
+// had their time. It waits for begin.
 func (w *podOutput) finish(ready, exited bool) {
+	<-w.begun
 	reason := context.Canceled
 	if exited {
 		reason = ErrExitedEarly
@@ -160,10 +199,68 @@ func (w *podOutput) finish(ready, exited bool) {
 		}
 		w.readTail()
 	}
+	finishHead := w.beginHead(ready)
 	if _, ok := receive(w.tailing, drainPatience); !ok {
 		w.enough.Store(true) // it ends with its next line
 		w.stuck = append(w.stuck, fmt.Errorf("the log was not read to its end within %v", drainPatience))
 	}
+	finishHead()
+}
+
+// readTo returns how far the launch has come in the log: the callback, if there is one,
+// and else the probe, which has come to probed.
+func (w *podOutput) readTo(probed int64) int64 {
+	if w.progressing == nil {
+		return probed
+	}
+	return w.progress.place()
+}
+
+// beginHead begins to read the pod's first lines, unless the pod is ready. The caller has
+// to call finish, which joins the goroutine that reads, or gives it up.
+func (w *podOutput) beginHead(ready bool) (finish func()) {
+	if ready {
+		return func() {}
+	}
+	reading := spawn(w.readHead)
+	return func() {
+		wait := patience
+		if len(w.stuck) > 0 {
+			wait = 0 // the same log was waited for already
+		}
+		head, ok := receive(reading, wait)
+		if !ok && wait > 0 {
+			w.stuck = append(w.stuck, fmt.Errorf("the beginning of the log was not read within %v", patience))
+		}
+		w.head = head.value
+	}
+}
+
+// readHead returns the pod's first lines, without its ready line. It is called once the
+// launch has failed: w.ctx is done, and so the log is read up to its present end.
+func (w *podOutput) readHead() (head []string, err error) {
+	r, err := w.log.Follow(w.ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	own := newOwnLines(w.probe, w.target)
+	for line, err := range logsource.Lines(io.LimitReader(r, enoughForTail)) {
+		if err == nil && own.has(line) || err != nil && len(line) == 0 {
+			continue
+		}
+		if head = append(head, string(line)); len(head) == keptLines {
+			break
+		}
+	}
+	return head, nil
+}
+
+// explain fills in what the pod has written, and the line of it that looks like the
+// reason. It has to be called after finish.
+func (w *podOutput) explain(e *Error) {
+	e.Head, e.Tail = w.head, w.tail.lines()
+	e.Cause = causeIn(e.Head, e.Tail)
 }
 
 // dropped returns how many lines the callback did not get.
@@ -172,6 +269,20 @@ func (w *podOutput) dropped() int {
 		return 0
 	}
 	return max(0, w.tail.total()-w.progress.total()) + w.progress.lost()
+}
+
+// inspect returns what f sees of a pod that is not ready, and whether it has seen it. f may
+// hang in a filesystem. Then it is left to itself, and w names it: what says what was not
+// done.
+func inspect[T any](w *podOutput, what string, f func() T) (seen T, ok bool) {
+	o, ok := receive(spawn(func() (T, error) { return f(), nil }), patience)
+	switch {
+	case !ok:
+		w.stuck = append(w.stuck, fmt.Errorf("%s within %v", what, patience))
+	case o.crash != nil:
+		o.crash.pass()
+	}
+	return o.value, ok
 }
 
 // leftover names what did not end in time.
@@ -204,37 +315,4 @@ func (o *ownLines) has(line []byte) bool {
 		o.first = string(line)
 	}
 	return o.first == string(line)
-}
-
-// A lastLines keeps the last lines. It is filled by one goroutine and may be read
-// by another.
-type lastLines struct {
-	mu    sync.Mutex
-	last  [tailLines][]byte // line i is at i % tailLines; the slices are used again
-	count int
-}
-
-func (t *lastLines) add(line []byte) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	slot := &t.last[t.count%tailLines]
-	*slot = append((*slot)[:0], line...)
-	t.count++
-}
-
-func (t *lastLines) total() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.count
-}
-
-// lines returns the last lines, oldest first.
-func (t *lastLines) lines() []string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var lines []string
-	for i := max(0, t.count-tailLines); i < t.count; i++ {
-		lines = append(lines, strings.Clone(string(t.last[i%tailLines])))
-	}
-	return lines
 }

@@ -24,11 +24,12 @@ const (
 	OverlayAsFile
 
 	// OverlayAsDescriptor passes the path of a descriptor that the pod inherits:
-	// --overlay-file /dev/fd/21. What is behind it has no name: on Linux it is
-	// memory that nobody can change any more, elsewhere a file that is deleted
-	// already. The pod can read it at any time, and only its own user can; one
-	// that closes descriptor 21 has the last copy go. It needs a Starter that
-	// hands [StartRequest.Files] on, as [Local] does, and on freebsd fdescfs(5).
+	// --overlay-file /dev/fd/21. What is behind it has no name: on Linux it is memory
+	// that nobody can change any more, elsewhere a file that is deleted already. The pod
+	// can read it at any time, and only its own user can. Once the pod closes descriptor
+	// 21, no copy remains. It needs a Starter that hands [StartRequest.Files] on, as
+	// [Local] does, and on freebsd fdescfs(5). On Windows the launch fails with
+	// [errors.ErrUnsupported].
 	OverlayAsDescriptor
 )
 

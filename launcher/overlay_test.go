@@ -214,9 +214,9 @@ func TestOverlayOfAFailedLaunch(t *testing.T) {
 	}
 }
 
-// What is where the overlay's file should be goes, and nothing is written
-// through it: a launcher that was killed may have left its file there, whatever
-// way the next overlay takes.
+// A launcher that was killed may have left its file where the overlay's file should be.
+// The next launch removes what is there and writes nothing through it, also if its own
+// overlay goes another way.
 func TestOverlayInTheWay(t *testing.T) {
 	for _, transport := range []launcher.OverlayTransport{launcher.OverlayAsArgument, launcher.OverlayAsFile} {
 		for what, plant := range map[string]func(path, victim string) error{
@@ -269,8 +269,8 @@ func TestOverlayCannotBeChanged(t *testing.T) {
 	}
 }
 
-// A resolver that knows nothing of files does not start a pod without its
-// overlay, nor with the overlay for all to see; one that takes none says so.
+// A resolver that knows nothing of files does not start a pod without its overlay, nor
+// with the overlay for all to see. A resolver that takes no overlay says so.
 func TestOverlayIsNotDropped(t *testing.T) {
 	for _, transport := range []launcher.OverlayTransport{launcher.OverlayAsFile, launcher.OverlayAsDescriptor} {
 		r := newRefuser(t)
@@ -304,8 +304,9 @@ func TestOverlayIsNotDropped(t *testing.T) {
 	}
 }
 
-// An overlay that is an argument and looks as if it held a secret is warned of,
-// once and without its text; one that is hidden, or nothing of the kind, is not.
+// The launcher warns of an overlay that is an argument and looks as if it held a secret,
+// once and without its text. It does not warn of an overlay that is hidden or holds
+// nothing of the kind.
 func TestWarningOfASecret(t *testing.T) {
 	for _, c := range []struct {
 		transport launcher.OverlayTransport

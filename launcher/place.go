@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
@@ -85,12 +85,12 @@ type finderIn struct {
 	Finder
 }
 
-// process returns that of r; the error is unixproc.ErrGone if there is none.
+// process returns that of r; the error is osproc.ErrGone if there is none.
 func (f finderIn) process(r ownership.Record) (Process, error) {
 	p, err := f.Find(f.ctx, r.Name, r.Launch)
 	switch {
 	case errors.Is(err, os.ErrProcessDone):
-		return nil, fmt.Errorf("%w: %w", unixproc.ErrGone, err)
+		return nil, fmt.Errorf("%w: %w", osproc.ErrGone, err)
 	case err != nil:
 		return nil, fmt.Errorf("find launch %v of it: %w", r.Launch, err)
 	case p == nil:

@@ -84,8 +84,8 @@ func TestPodThatIsGone(t *testing.T) {
 	})
 }
 
-// A SIGTERM that could not be sent is sent by the next Stop, with a grace of its own;
-// one that was sent is not sent again, and its grace counts.
+// If a SIGTERM could not be sent, the next Stop sends it, with a grace of its own. If it
+// was sent, it is not sent again, and its grace counts.
 func TestStopAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		refused := errors.New("refused")
@@ -167,8 +167,8 @@ func TestKillComesBeforeReap(t *testing.T) {
 	})
 }
 
-// The end of a pod is told once the launch has closed its log, and not much later than
-// the end if that hangs.
+// The Pod reports its end once the launch has closed its log. If closing hangs, the Pod
+// reports the end not much later than it happened.
 func TestEndWaitsForTheLog(t *testing.T) {
 	for _, took := range []time.Duration{patience / 4, 2 * patience} {
 		synctest.Test(t, func(t *testing.T) {

@@ -101,6 +101,7 @@ func TestStopIsBoundedByItsContext(t *testing.T) {
 // leader is still a zombie, and is gone when Stop returns.
 func TestStopEndsTheGroup(t *testing.T) {
 	r := newRig(t, "spawn ignore 15 ; hang", "spawn hang", "listen", "ready", "hang")
+	r.L.Grace = podrig.Short
 	pod := r.Launch(launcher.Spec{Name: "alice"})
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Fatal(err)
@@ -123,8 +124,8 @@ func TestStopWakesAStoppedPod(t *testing.T) {
 	}
 }
 
-// E1: the end of a ready pod is told, with how it ended, and no zombie stays.
-// What it started and left behind is not killed: it ended by itself.
+// E1: the Pod reports the end of a ready pod and how it ended, and no zombie stays.
+// Processes that it started and left behind are not killed: it ended by itself.
 func TestExitIsTold(t *testing.T) {
 	r := newRig(t)
 	wake, alive := r.Fifo("wake"), r.Fifo("alive")
@@ -233,6 +234,7 @@ func TestSIGCHLDIgnored(t *testing.T) {
 		t.Errorf("Exit is %+v", e.Exit)
 	}
 	r.L.Command = podrig.Script("spawn ignore 15 ; hang", "listen", "ready", "hang")
+	r.L.Grace = podrig.Short
 	pod := r.Launch(launcher.Spec{Name: "alice"})
 	if err := pod.Stop(t.Context()); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
@@ -19,6 +20,8 @@ type prepared struct {
 	readiness.Probe
 	setup    readiness.Setup
 	progress *progress // gets setup.Status
+
+	adopts, speaks bool // see newSuccession and stays
 }
 
 // close frees what the probe has put in place.
@@ -33,19 +36,26 @@ type plan struct {
 	dir     string // the runtime directory
 	cmd     resolved
 	name    *claimed
+	cgroup  *osproc.Cgroup // of the process; nil: none of its own
 	log     *logsource.Log
+	stdout  *logsource.Log // of the standard output alone; nil if it has no place of its own
+	streams *podStreams    // nil: there are no writers
 	probe   *prepared
 }
 
 // prepareProbe puts in place what the probe needs before the process starts.
 func (n *attempt) prepareProbe(ctx context.Context, dir string) (*prepared, error) {
-	p := &prepared{progress: newProgress(n.spec.Progress)}
+	p := &prepared{progress: newProgress(n.spec.Progress), adopts: readiness.Adopts(n.Ready), speaks: speaks(n.Ready)}
 	p.setup.Name, p.setup.RuntimeDir = n.spec.Name, dir
 	p.setup.Status = p.progress.status
 	p.setup.Extend = func(d time.Duration) {
 		if n.deadline != nil {
 			n.deadline.extend(d)
 		}
+	}
+	if p.adopts && !osproc.Proves {
+		return nil, fmt.Errorf("%w: Launcher.Ready (%s) adopts another process, and here none is proven to be of the pod: %w",
+			ErrInvalidSpec, readiness.Describe(n.Ready), errors.ErrUnsupported)
 	}
 	n.made.add("what the probe had put in place is not cleared", func() error { p.close(); return nil })
 	var err error
@@ -54,6 +64,9 @@ func (n *attempt) prepareProbe(ctx context.Context, dir string) (*prepared, erro
 	}
 	if len(p.setup.Files) > readiness.MaxFiles {
 		return nil, fmt.Errorf("the probe %s hands over %d files, the limit is %d", readiness.Describe(n.Ready), len(p.setup.Files), readiness.MaxFiles)
+	}
+	if len(p.setup.Files) > 0 && !osproc.PlacesFiles {
+		return nil, fmt.Errorf("the probe %s hands over %d files, and a program finds no file by its number on this system: %w", readiness.Describe(n.Ready), len(p.setup.Files), errors.ErrUnsupported)
 	}
 	if err := n.spec.checkApart(p.setup.Files); err != nil {
 		return nil, err

@@ -32,7 +32,7 @@ const (
 	overlayDescriptor = lockDescriptor + 1
 )
 
-// A StartRequest is what a [Starter] is told.
+// A StartRequest tells a [Starter] what to start.
 type StartRequest struct {
 	Name                string    // the pod's
 	ID                  uuid.UUID // of this launch
@@ -43,7 +43,9 @@ type StartRequest struct {
 	Files               []*os.File // from descriptor 3; nil: closed
 
 	// PIDEnv names variables that the process gets with its own id as value. A
-	// Starter that cannot do that returns an error if there are any.
+	// Starter that cannot do that returns an error if there are any. With LISTEN_PID
+	// among them Local starts the process as systemd does a service: SIGPIPE is
+	// ignored.
 	PIDEnv []string
 }
 
@@ -61,12 +63,12 @@ type Process interface {
 	// to the process: the launcher calls it with a ctx that is done at every launch.
 	Wait(ctx context.Context) (Exit, error)
 
-	// Signal sends sig to the whole group. It returns [os.ErrProcessDone] once
-	// there is nobody left to get it. It does not wait for what the process does
-	// then: once ctx is done it returns promptly, whatever another call does.
+	// Signal sends sig to the whole group. It returns [os.ErrProcessDone] once no process
+	// is left to get it. It does not wait for the effect of the signal. Once ctx is done
+	// it returns promptly, even if another call blocks.
 	//
-	// A call may come too late, after Reap or Release. It signals nobody by the
-	// number of the group, which may be another's by then.
+	// A call may come too late, after Reap or Release. Then Signal must not use the
+	// number of the group, which may be another group's by then.
 	Signal(ctx context.Context, sig os.Signal) error
 }
 
@@ -113,6 +115,20 @@ type Finder interface {
 	// cannot be told now, and then nobody is started in its place. It may be called
 	// from any number of goroutines.
 	Find(ctx context.Context, name string, id uuid.UUID) (Process, error)
+}
+
+// A Snapshotter is a [Finder] that can learn of all its processes by one question. It is
+// optional. [Launcher.List] asks the snapshot about each pod. Without it List asks the
+// Finder.
+type Snapshotter interface {
+	Finder
+
+	// Snapshot returns a Finder whose answers may be as old as the call of Snapshot. It
+	// is called once for each List and returns at once: the question is asked by Find. A
+	// launch may begin after the question. So before the Finder returns an error that
+	// wraps [os.ErrProcessDone], it has to know that of this launch, not only that the
+	// snapshot lacks the launch.
+	Snapshot() Finder
 }
 
 // An Exit is how a process ended.

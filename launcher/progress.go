@@ -14,12 +14,13 @@ const (
 	// is over, before it counts as blocked.
 	callPatience = 250 * time.Millisecond
 
-	// fastCall is how long a call of a fast callback takes at most, on average.
-	// A fast one gets all that was written before the launch was over, as far as
-	// drainPatience allows.
+	// fastCall is how long a call of a fast callback takes at most, on average. A fast
+	// callback gets every line that was written before the launch was over, within the
+	// limit of drainPatience.
 	fastCall = time.Millisecond
 
-	// fairCall is the same of one that has catchUp for it.
+	// fairCall is that limit while a callback has used at most catchUp since the launch
+	// was over.
 	fairCall = 5 * time.Millisecond
 
 	// drainPatience is how long reading the rest of the log may take, once the
@@ -47,6 +48,7 @@ type progress struct {
 	since   time.Time     // when the running call began; zero: none runs
 	count   int           // calls that returned
 	lines   int           // calls that began with a line of the log
+	reached int64         // where the last of these lines ends in the log
 	busy    time.Duration // in the calls that returned
 	longest time.Duration // in one of them
 	opened  bool          // calls may begin
@@ -70,16 +72,32 @@ func newProgress(call func(string)) *progress {
 	return p
 }
 
-// takeLine makes one call with a line of the log, and reports whether there may
-// be another.
-func (p *progress) takeLine(line []byte) bool { return p.take(string(line), 1) }
+// takeLine makes one call with a line of the log, which ends there at end, and reports
+// whether there may be another.
+func (p *progress) takeLine(line []byte, end int64) bool { return p.take(string(line), 1, end) }
 
-// take makes one call, with text that stands for as many lines of the log, and
+// pass notes that the lines up to end are done with.
+func (p *progress) pass(end int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.reached = end
+	}
+}
+
+// place returns where the last line of the log ends that a call began with.
+func (p *progress) place() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.reached
+}
+
+// take makes one call, with text that stands for as many lines of the log up to end, and
 // reports whether there may be another.
-func (p *progress) take(text string, lines int) bool {
+func (p *progress) take(text string, lines int, end int64) bool {
 	p.calls.Lock()
 	defer p.calls.Unlock()
-	if !p.begin(lines) {
+	if !p.begin(lines, end) {
 		return false
 	}
 	returned := false
@@ -94,14 +112,16 @@ func (p *progress) take(text string, lines int) bool {
 }
 
 // begin reports whether a call may begin, and notes that it does.
-func (p *progress) begin(lines int) bool {
+func (p *progress) begin(lines int, end int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || !p.since.IsZero() { // the one that runs has panicked
+	if p.closed || !p.since.IsZero() { // the running call has panicked
 		return false
 	}
 	p.since = time.Now()
-	p.lines += lines
+	if p.lines += lines; lines > 0 {
+		p.reached = end
+	}
 	return true
 }
 
@@ -178,7 +198,7 @@ func (p *progress) report() {
 		text := p.statuses[0]
 		p.statuses = p.statuses[1:]
 		p.mu.Unlock()
-		if !p.take(text, 0) {
+		if !p.take(text, 0, 0) {
 			return
 		}
 	}
@@ -224,9 +244,9 @@ func (p *progress) lastReporter(now time.Time) <-chan outcome[struct{}] {
 	return p.reporting
 }
 
-// join waits for the end of one of the goroutines that make calls, nil for one
-// that does not run, as long as makes sense; began is when the launch was over.
-// It reports whether that goroutine has ended.
+// join waits until a goroutine that makes calls has ended, for as long as limit says.
+// done is nil if that goroutine does not run; began is when the launch was over. join
+// reports whether the goroutine has ended.
 func (p *progress) join(began time.Time, done <-chan outcome[struct{}]) bool {
 	if done == nil {
 		return true

@@ -5,86 +5,188 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
 
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
-// awaitReady waits until the pod is ready, and returns where, or an ownError with
-// all that explains why it is not.
+// awaitReady waits until the pod is ready, and records that. It fails with an ownError
+// that has all that explains why the pod is not ready, or with why it could not be
+// recorded. The pod is another one than started if a process was adopted.
 //
 // The verdicts, in the order in which they win (see rule "ready, exited,
 // cancelled, out of time" in the package's documentation): the whole probe has
-// returned an endpoint and the process is alive; the probe has a verdict of
-// its own; the process has exited; ctx is done.
+// returned an endpoint and the process is alive, and not about to go; the probe has a
+// verdict of its own; the process has exited; ctx is done.
+//
+// The worker that runs the probe also judges, and records. The caller ends the probe if
+// there is a reason to, and judges itself only if the probe panics or does not return.
 //
 // A panic of the probe or of Spec.Progress goes on.
-func (n *attempt) awaitReady(ctx context.Context, p *plan, pod *Pod) (readiness.Endpoint, error) {
-	target := readiness.Target{
-		Name:       n.spec.Name,
-		RuntimeDir: p.dir,
-		WorkDir:    p.workDir,
-		PID:        pod.PID(),
-		Lines:      linesOf(p.log),
+func (n *attempt) awaitReady(ctx context.Context, p *plan, started *Pod) (*Pod, error) {
+	began, err := n.enter(stepProbe)
+	if err != nil {
+		return nil, err
 	}
+	started.facts = new(readiness.Facts)
+	target := readiness.Target{Name: n.spec.Name, RuntimeDir: p.dir, WorkDir: p.workDir, PID: started.PID(), Facts: started.facts}
+	w := waited{began: began, pod: started, succession: n.succession(p.probe, started), probed: new(atomic.Int64)}
+	if w.succession != nil {
+		target.Kin = w.succession
+	}
+	target.Lines = linesOf(p.log, w.probed)
+	w.output = newOutput(ctx, p.log, p.probe.Probe, target, p.probe.progress)
 	// Once it is over, the probe's context ends with the reason. Its lines then
 	// still deliver what the log holds, and so a last word of the pod counts.
 	probeCtx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	probing := spawn(func() (readiness.Endpoint, error) { return p.probe.Wait(probeCtx, target) })
-	out := followOutput(ctx, p.log, p.probe.Probe, target, p.probe.progress)
+	var judged atomic.Bool
+	joined := w // the worker's, and w is the caller's
+	n.worker.leave()
+	running := spawnOn(&n.worker, func() (*Pod, error) {
+		joined.endpoint, joined.err = p.probe.Wait(probeCtx, target)
+		if joined.joined = true; judged.Swap(true) {
+			return nil, joined.err // nobody waits for it any more
+		}
+		if err := n.judge(ctx, p, &joined); err != nil {
+			return nil, err
+		}
+		return runStep(n, stepRecord, func() (*Pod, error) {
+			p.streams.tendLogs()
+			return n.settle(ctx, p, joined.pod, joined.endpoint)
+		})
+	}, n.closeLater)
+	w.output.begin()
 
-	w := waited{output: out}
-	crashed := false
-	wait := patience
+	o, ok := w.untilProbed(ctx, running, p.streams.panicked(), end)
+	if !judged.Swap(true) {
+		n.worker.leave()
+		w.joined, w.crash = ok, o.crash
+		return nil, n.judge(ctx, p, &w)
+	}
+	if !ok {
+		o, ok = n.await(ctx, running)
+	}
+	return n.concluded(ctx, running, o, ok)
+}
+
+// succession returns what has another process adopted in place of that of started; nil if
+// nothing does. A launch that fails undoes it.
+func (n *attempt) succession(p *prepared, started *Pod) *succession {
+	s := newSuccession(p.adopts, started)
+	if s != nil {
+		s.gently = n.AbortGrace > 0
+		n.made.add("a process that was adopted is still watched", func() error { s.undo(); return nil })
+	}
+	return s
+}
+
+// A waited is how the wait for readiness goes, and then how it has ended.
+type waited struct {
+	began      time.Time
+	succession *succession
+	output     *podOutput
+	probed     *atomic.Int64 // what the probe has read of the log
+
+	joined   bool // the probe has returned, with endpoint or err, or has panicked
+	endpoint readiness.Endpoint
+	err      error
+	crash    *crash
+
+	pod    *Pod // whose process is the first one
+	exited bool // the process has, and nothing can take its place
+	vacant bool // the process that was started has gone to the background, and nothing has taken its place
+}
+
+// untilProbed waits for running. If something else ends the wait, it ends the probe's
+// context with the reason, by end, and running has a moment more to end.
+func (w *waited) untilProbed(ctx context.Context, running <-chan outcome[*Pod], panicked <-chan struct{}, end context.CancelCauseFunc) (o outcome[*Pod], ok bool) {
+	wait, exited := patience, w.pod.exited
+	if w.succession != nil {
+		exited = w.succession.exited
+	}
 	select {
-	case w.probed = <-probing:
-		w.joined = true
-	case <-pod.exited:
+	case o = <-running:
+		return o, true
+	case <-exited:
 		// The pod's last word may be behind all that it has written before, and the
 		// probe not have come to that.
 		wait = drainPatience
 		end(ErrExitedEarly)
-	case <-out.progress.crashed:
-		crashed = true
+		w.pod.remember()
+	case <-w.output.progress.crashed:
+		end(context.Canceled)
+	case <-panicked:
 		end(context.Canceled)
 	case <-ctx.Done():
 	}
-	if !w.joined {
-		w.probed, w.joined = receive(probing, wait)
-	}
-	w.exited = pod.hasExited()
-	ready := w.joined && !crashed && w.probed.crash == nil && w.probed.err == nil && !w.exited
-	out.finish(ready, w.exited)
-	if c := cmp.Or(w.probed.crash, out.progress.crash); c != nil {
-		c.pass()
-	}
-	if !ready {
-		return readiness.Endpoint{}, ownError{n.unready(ctx, p.log, pod, w)}
-	}
-	if dropped := out.dropped(); dropped > 0 {
-		n.log.Warn("the progress callback was too slow", "lines", dropped)
-	}
-	return w.probed.value, nil
+	return receive(running, wait)
 }
 
-// A waited is how the wait for readiness has ended.
-type waited struct {
-	exited bool // the process has
-	joined bool // the probe has returned
-	probed outcome[readiness.Endpoint]
-	output *podOutput
+// judge ends the wait for readiness. It returns nil if the pod is ready, and an ownError
+// if it is not.
+func (n *attempt) judge(ctx context.Context, p *plan, w *waited) error {
+	n.unhurry()
+	defer n.hurry()
+	ready := w.joined && w.crash == nil && w.err == nil
+	if w.succession != nil {
+		w.succeed()
+		ready = ready && w.err == nil
+		w.vacant = w.vacant && !ready
+	}
+	ready = ready && stays(ctx, p.probe.speaks, w.pod)
+	w.exited = !w.vacant && (w.pod.hasEnded() || !ready && w.pod.hasExited())
+	ready = ready && !w.exited
+	w.output.finish(ready, w.exited)
+	if c := cmp.Or(w.crash, w.output.progress.crash, p.streams.taken()); c != nil {
+		c.pass()
+	}
+	var err error
+	if !ready {
+		err = ownError{n.unready(ctx, p.log, w.pod, *w)}
+	}
+	n.leave(stepProbe, w.began, err)
+	if err != nil {
+		return err
+	}
+	if dropped := w.output.dropped(); dropped > 0 {
+		n.log.Warn("the progress callback was too slow", "lines", dropped)
+	}
+	w.pod.readTo = w.output.readTo(w.probed.Load())
+	return nil
+}
+
+// succeed ends the search for the process that takes the place of the first one. It reads
+// /proc, and a process may keep that from being read.
+func (w *waited) succeed() {
+	s := w.succession
+	o, ok := receive(spawn(func() (*Pod, error) { return s.end(), nil }), patience)
+	if ok {
+		w.pod, w.vacant = o.value, s.isVacant()
+	} else if w.err == nil {
+		w.err = fmt.Errorf("find out which process is the pod's first one: /proc has not answered within %v", patience)
+	}
 }
 
 // unready says why the pod is not ready, and all that may explain it.
 func (n *attempt) unready(ctx context.Context, log *logsource.Log, pod *Pod, w waited) *Error {
-	pending, why := verdict(ctx, w.probed.err, w.joined, w.exited)
+	if w.exited {
+		receive(pod.remember(), patience)
+	}
+	pending, why := verdict(ctx, w.err, w.joined, w.exited)
 	e := n.failure(StageReady, why)
-	e.Pending = pending
-	e.Tail = w.output.tail.lines()
+	e.Pending, e.PID = pending, pod.PID()
+	w.output.explain(e)
 	e.Dropped = w.output.dropped()
 	e.Notes = clues(log, pod, w)
+	e.Notes = append(e.Notes, n.hints(pod, w, why, e.Notes)...)
+	if lost := w.output.lost.Load(); lost > 0 {
+		e.Notes = append(e.Notes, fmt.Sprintf("%d bytes of its log, before its last lines, were freed (logsource.File.Keep)", lost))
+	}
 	if errors.Is(why, ErrExitedEarly) && n.mayHaveReadEnd(pod) {
 		e.Notes = append(e.Notes, "its stdin is the null device, and some programs exit when their stdin ends (Spec.Stdin, Spec.StdinOpen)")
 	}
@@ -122,8 +224,8 @@ func verdict(ctx context.Context, err error, joined, exited bool) (pending strin
 	reason = ErrExitedEarly
 	if !exited {
 		reason = whyOver(ctx)
-		if err != nil && p == nil {
-			pending = err.Error()
+		if err != nil && p == nil && err.Error() != context.Cause(ctx).Error() {
+			pending = err.Error() // more than that the time is over
 		}
 	}
 	if p != nil {
@@ -148,12 +250,51 @@ func (n *attempt) mayHaveReadEnd(pod *Pod) bool {
 	return n.spec.Stdin == nil && !n.spec.StdinOpen && pod.waitErr == nil && pod.exit == Exit{Known: true}
 }
 
+// hints returns what else was seen of pod that may explain why it is not ready, which is
+// why. known are the notes that there are already.
+func (n *attempt) hints(pod *Pod, w waited, why error, known []string) []string {
+	var found []string
+	switch announced := w.output.announced.Load(); {
+	case announced && errors.Is(why, ErrExitedEarly):
+		found = append(found, afterReadyNote)
+	case !announced && errors.Is(why, ErrExitedEarly):
+		found = append(w.output.missed.list(), n.stdoutOfExited(w.output)...)
+	case !announced && (errors.Is(why, ErrTimeout) || errors.Is(why, context.Canceled)):
+		found = append(w.output.missed.list(), n.stdoutOfWaiting(pod, w.output)...)
+	}
+	if w.exited && pod.waitErr == nil {
+		found = append(found, shellNotes(pod.exit)...)
+	}
+	c, ours := pod.proc.(child)
+	if !ours {
+		return found
+	}
+	if note := c.memory.Note(); note != "" && !slices.ContainsFunc(known, isAboutMemory) {
+		found = append(found, note)
+	}
+	around, _ := inspect(w.output, "its directories were not looked at", func() []string { return surroundings(n.Ready, w.output.target) })
+	return append(found, around...)
+}
+
 // clues gathers what may explain why the pod was not ready.
 func clues(log *logsource.Log, pod *Pod, w waited) []string {
 	var found []string
+	if c, ours := pod.proc.(child); ours {
+		found = c.cgroup.Notes()
+	}
+	if w.exited && pod.waitErr == nil && pod.exit == (Exit{Known: true}) {
+		found = append(found, backgroundNote)
+	}
+	if w.vacant {
+		found = append(found, vacantNote)
+	}
 	if !w.exited {
 		if noter, ok := pod.proc.(interface{ notes() []string }); ok {
-			found = append(found, noter.notes()...)
+			for _, note := range noter.notes() {
+				if !slices.Contains(found, note) { // of a cgroup of its own
+					found = append(found, note)
+				}
+			}
 		}
 		if w.output.tail.total() == 0 && !w.output.announced.Load() {
 			found = append(found, "it has written nothing to its log")
@@ -162,11 +303,11 @@ func clues(log *logsource.Log, pod *Pod, w waited) []string {
 	if log.Path == "" {
 		return found
 	}
-	full, ok := receive(spawn(func() (bool, error) { return unixproc.IsFull(log.Path), nil }), patience)
+	full, ok := inspect(w.output, "whether the filesystem of its log is full was not found out", func() bool { return osproc.IsFull(log.Path) })
 	switch {
 	case !ok:
 		found = append(found, "the filesystem of its log does not answer")
-	case full.value:
+	case full:
 		found = append(found, "the filesystem of its log is full, and what it has said since may be lost")
 	}
 	return found

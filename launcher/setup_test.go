@@ -199,8 +199,8 @@ func descriptors(t *testing.T, path string) map[string]string {
 	return open
 }
 
-// Whatever becomes of a launch, its cleanups are called once, the last first,
-// and the files are closed, before Launch returns.
+// The cleanups of a launch are called once, the last first, and the files are closed,
+// before Launch returns, with any outcome of the launch.
 func TestSetupIsCleanedUp(t *testing.T) {
 	refusal := errors.New("there is no room")
 	for _, c := range []struct {
@@ -292,8 +292,8 @@ func TestLatePrepareIsCleanedUp(t *testing.T) {
 	})
 }
 
-// A cleanup that panics does not keep the others from being called, whatever
-// becomes of the launch.
+// If a cleanup panics, the others are called all the same, with any outcome of the
+// launch.
 func TestCleanupsAfterOneThatPanics(t *testing.T) {
 	for _, step := range []string{"hang", "exit 3"} {
 		t.Run(step, func(t *testing.T) {
@@ -511,8 +511,8 @@ func TestStatusIsShown(t *testing.T) {
 	}
 }
 
-// Statuses and lines come one at a time, from however many goroutines, and none
-// once Launch has returned, whoever still has something to say.
+// Statuses and lines come one at a time, from any number of goroutines. None comes once
+// Launch has returned, even if a goroutine still has something to say.
 func TestStatusIsOneAtATime(t *testing.T) {
 	for range 50 {
 		synctest.Test(t, statusIsOneAtATime)
@@ -648,9 +648,8 @@ func TestStatusWithACallbackThatPanicsAndALogThatHangs(t *testing.T) {
 	})
 }
 
-// PIDEnv: the variable holds the pod's own pid, which is the one that the
-// launcher has recorded, and by which the pod is found again. Arguments pass
-// the shell as they are.
+// PIDEnv: the variable holds the pod's own pid. The launcher has recorded the same pid,
+// and finds the pod by it. Arguments pass the shell as they are.
 func TestPIDEnv(t *testing.T) {
 	r := newRig(t)
 	env, pid, args := filepath.Join(r.Base, "env"), filepath.Join(r.Base, "pid"), filepath.Join(r.Base, "args")
@@ -787,8 +786,8 @@ func TestManagerVariables(t *testing.T) {
 	}
 }
 
-// W16: a pod learns its name and its directory from the environment, whatever the
-// caller and the probe have put there, and an Exec also from its arguments.
+// W16: a pod learns its name and its directory from the environment, no matter what the
+// caller and the probe have put there. With Exec it learns them also from its arguments.
 func TestFactsReachThePod(t *testing.T) {
 	names := []string{"POD_NAME", "POD_RUNTIME_DIR"}
 	for _, name := range names {

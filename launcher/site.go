@@ -46,7 +46,24 @@ func (n *attempt) resolve(ctx context.Context, at site) (cmd resolved, err error
 	if err := cmd.validate(); err != nil {
 		return cmd, err
 	}
+	if err := n.checkStarter(cmd.Command); err != nil {
+		return cmd, err
+	}
 	return cmd, checkOverlayPassed(cmd.Command, cmd.overlayPath)
+}
+
+// checkStarter makes sure that the Starter can start cmd: only Local knows of Arg0 and
+// Attr.
+func (n *attempt) checkStarter(cmd Command) error {
+	if cmd.Arg0 == "" && cmd.Attr == nil {
+		return nil
+	}
+	local, ok := localOf(n.Starter)
+	if !ok {
+		return fmt.Errorf("%w: the resolver returned a Command with Arg0 or Attr, and Launcher.Starter is a %T, which knows neither; use a Local", ErrInvalidSpec, n.Starter)
+	}
+	_, err := local.attrFor(cmd)
+	return err
 }
 
 // overlayPath returns where the pod finds its overlay, or "" if the text itself

@@ -3,15 +3,17 @@ package launcher
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/google/uuid"
 
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 )
 
 // MaxOverlay is the longest argument, in bytes, and so the longest overlay that
@@ -32,7 +34,9 @@ var ErrInvalidSpec = errors.New("invalid spec")
 
 // A Spec describes one launch.
 type Spec struct {
-	// Name of the pod; see [runtimedir.ValidateName]. Required.
+	// Name of the pod; see [runtimedir.ValidateName]. Required. Exception: a private pod
+	// has none, see [Launcher.Dir]. The launch draws one at random, for
+	// [Pod.Name], POD_NAME and its ready line.
 	Name string
 
 	// Overlay is TOML that the pod lays over its configuration, passed as
@@ -41,8 +45,11 @@ type Spec struct {
 	// list of processes, unless [Launcher.OverlayTransport] is set.
 	Overlay string
 
-	// Dir is the pod's working directory. A relative one is taken from the
-	// caller's. Empty means the caller's.
+	// Dir is the pod's working directory. A relative path is taken from the caller's.
+	// Empty means the caller's. If somebody removes the directory later, the pod goes on,
+	// but it can no longer start or open anything by a relative path. Give a pod that
+	// outlives its caller a directory that stays, such as "/". [Launcher.List] reports a
+	// pod whose directory is gone.
 	Dir string
 
 	// Session to resume, passed as --session. uuid.Nil means a fresh one.
@@ -61,7 +68,8 @@ type Spec struct {
 	// a nil one is closed there. There are at most 17, for 20 is the pod's lock. What
 	// the probe hands over ([readiness.Setup.Files]) needs other places: if both want
 	// one, the launch fails with ErrInvalidSpec before the process starts. They stay
-	// the caller's, who closes them once Launch has returned.
+	// the caller's, who closes them once Launch has returned. On Windows a program finds
+	// no file by its number, and the launch fails with [errors.ErrUnsupported].
 	Files []*os.File
 
 	// Stdin is the pod's standard input. Nil means the null device, unless StdinOpen
@@ -77,14 +85,47 @@ type Spec struct {
 	StdinOpen bool
 
 	// LogStdout sends the pod's standard output to the log too. Otherwise it
-	// goes to the null device.
+	// goes to the null device, unless Stdout is set. A launch with it and a Stdout that
+	// is not Stderr fails with ErrInvalidSpec.
 	LogStdout bool
+
+	// Stdout and Stderr get every byte that the pod writes, in order, once: from its
+	// first one until the pod is gone, or [Pod.Release]. Stderr gets what is in the log.
+	// For Stdout the pod has another file, [logsource.StdoutName] in its runtime
+	// directory. If both are the same writer, as for [exec.Cmd], everything goes to the
+	// log and comes from there, in the order in which it was written, and that writer is
+	// called by one goroutine at a time. Nil means that nobody wants it.
+	//
+	// The pod always writes into a file, which a goroutine follows, also if the writer is
+	// an *os.File. So a pod does not notice that this program ends, and a writer that is
+	// slow is only behind: Launch, Stop, Pod.Done and Release do not wait for it, but
+	// [Pod.Drain] does. A launch that fails waits for 2 s, says in its Error what a writer
+	// did not get, and calls none after it has returned.
+	//
+	// A writer that returns an error is not called again; Drain returns the error. The pod
+	// goes on. If one panics during the launch, that ends the launch, and goes on in the
+	// goroutine that called Launch; later it ends the program. What was written before the
+	// pod truncated its file, and not read by then, is lost.
+	//
+	// A log that is not written here ([logsource.Log.Sink]) may not be able to tell the two
+	// apart: then the launch fails with [errors.ErrUnsupported] before anything is started.
+	// A pod that was attached to has no writers; see [Pod.Follow].
+	Stdout, Stderr io.Writer
 
 	// KillMode says whom Stop signals, and whom it ends. 0 means [KillAll].
 	KillMode KillMode
 
-	// StopSignal is what Stop sends first. 0 means SIGTERM.
+	// StopSignal is what Stop sends first. 0 means SIGTERM. On Windows it is SIGTERM,
+	// which is the pod's stop event or CTRL_C, SIGINT, which is CTRL_C, or SIGKILL.
 	StopSignal syscall.Signal
+
+	// Grace is how long [Pod.Stop] waits between the stop signal and SIGKILL. 0 means
+	// [Launcher.Grace]; negative means no grace. It is not recorded: a program that
+	// attaches uses the Grace of its own Launcher.
+	Grace time.Duration
+
+	// Lifetime says whether the pod outlives this program. 0 means [Detached]: it does.
+	Lifetime Lifetime
 
 	// Progress gets each line that the pod writes before it is ready, except
 	// the ready line. Nil means nobody wants them.
@@ -94,6 +135,8 @@ type Spec struct {
 	// the lines that it did not get are counted in [Error.Dropped] and in the
 	// Logger, and are still in the log.
 	Progress func(line string)
+
+	launched func(pid int, exited <-chan struct{}) // called once a launch of it has succeeded; nil: nobody wants to know
 }
 
 // A KillMode says who gets the stop signal when a pod is stopped, and who is ended. The
@@ -106,17 +149,30 @@ type KillMode int
 
 const (
 	// KillAll sends the stop signal to all that belongs to the pod, and SIGKILL, after
-	// the grace, to who is left.
+	// the grace, to those that are left.
 	KillAll KillMode = iota
 
 	// KillMixed sends the stop signal to the first process, and SIGKILL, after the
-	// grace, to who is left. It is for servers whose workers are ended by their parent.
+	// grace, to those that are left. It is for servers whose workers are ended by their parent.
 	KillMixed
 
 	// KillFirst sends the stop signal, and after the grace SIGKILL, to the first
 	// process. What it has started stays. The name is free once that has gone.
 	KillFirst
 )
+
+// String is the constant's name.
+func (m KillMode) String() string {
+	switch m {
+	case KillAll:
+		return "KillAll"
+	case KillMixed:
+		return "KillMixed"
+	case KillFirst:
+		return "KillFirst"
+	}
+	return fmt.Sprintf("KillMode(%d)", int(m))
+}
 
 // validate reports what is wrong with s, before anything is touched. It leaves out
 // the Name, which has a stage of its own.
@@ -126,6 +182,8 @@ func (s *Spec) validate(transport OverlayTransport) error {
 		return fmt.Errorf("%w: Overlay holds a NUL at byte %d: %w", ErrInvalidSpec, strings.IndexByte(s.Overlay, 0), syscall.EINVAL)
 	case transport < OverlayAsArgument || transport > OverlayAsDescriptor:
 		return fmt.Errorf("%w: Launcher.OverlayTransport is %v, which there is not: %w", ErrInvalidSpec, transport, syscall.EINVAL)
+	case transport == OverlayAsDescriptor && s.Overlay != "" && !osproc.PlacesFiles:
+		return fmt.Errorf("%w: Launcher.OverlayTransport is %v, and a program finds no file by its number on this system; use OverlayAsFile: %w", ErrInvalidSpec, transport, errors.ErrUnsupported)
 	case transport == OverlayAsArgument && len(s.Overlay) > MaxOverlay:
 		return fmt.Errorf("%w: Overlay has %d bytes, the limit for an argument is %d; set Launcher.OverlayTransport to OverlayAsFile or OverlayAsDescriptor: %w", ErrInvalidSpec, len(s.Overlay), MaxOverlay, syscall.E2BIG)
 	}
@@ -134,6 +192,10 @@ func (s *Spec) validate(transport OverlayTransport) error {
 		return fmt.Errorf("%w: KillMode is %d, which there is not: %w", ErrInvalidSpec, s.KillMode, syscall.EINVAL)
 	case s.StopSignal < 0 || s.StopSignal > maxSignal:
 		return fmt.Errorf("%w: StopSignal is %d, and signals are 1 to %d: %w", ErrInvalidSpec, s.StopSignal, maxSignal, syscall.EINVAL)
+	case s.StopSignal != 0 && osproc.CanSend(s.StopSignal) != nil:
+		return fmt.Errorf("%w: StopSignal: %w", ErrInvalidSpec, osproc.CanSend(s.StopSignal))
+	case s.Lifetime < Detached || s.Lifetime > WithParent:
+		return fmt.Errorf("%w: Lifetime is %d, which there is not: %w", ErrInvalidSpec, s.Lifetime, syscall.EINVAL)
 	}
 	if err := checkStrings("Args", s.Args); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidSpec, err)
@@ -141,8 +203,24 @@ func (s *Spec) validate(transport OverlayTransport) error {
 	if err := checkStrings("Env", s.Env); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidSpec, err)
 	}
+	if s.LogStdout && s.Stdout != nil && !s.sameWriter() {
+		return fmt.Errorf("%w: LogStdout sends the standard output to the log, and Stdout is another writer than Stderr; leave LogStdout false, or set both to one writer: %w", ErrInvalidSpec, syscall.EINVAL)
+	}
 	return s.checkFiles()
 }
+
+// sameWriter reports whether one writer gets all that the pod writes.
+func (s *Spec) sameWriter() (same bool) {
+	defer func() {
+		if recover() != nil { // they cannot be compared
+			same = false
+		}
+	}()
+	return s.Stdout != nil && s.Stdout == s.Stderr
+}
+
+// wantsOwnStdout reports whether the standard output has a place of its own.
+func (s *Spec) wantsOwnStdout() bool { return s.Stdout != nil && !s.sameWriter() }
 
 // checkFiles makes sure that Stdin and each of Files can be handed over.
 func (s *Spec) checkFiles() error {
@@ -154,6 +232,9 @@ func (s *Spec) checkFiles() error {
 	}
 	if len(s.Files) > maxFiles {
 		return fmt.Errorf("%w: Files has %d files, the limit is %d, for the pod's lock comes next: %w", ErrInvalidSpec, len(s.Files), maxFiles, syscall.E2BIG)
+	}
+	if len(s.Files) > 0 && !osproc.PlacesFiles {
+		return fmt.Errorf("%w: Files has %d files, and a program finds no file by its number on this system: %w", ErrInvalidSpec, len(s.Files), errors.ErrUnsupported)
 	}
 	for i, f := range s.Files {
 		if f != nil && isClosed(f) {
@@ -190,12 +271,14 @@ func (s *Spec) workDir() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("working directory: %w", err)
 	}
-	fi, err := os.Stat(dir)
-	if err == nil && !fi.IsDir() {
-		err = &fs.PathError{Op: "chdir", Path: dir, Err: syscall.ENOTDIR}
+	if s.Dir != "" { // the caller's is a directory
+		var fi fs.FileInfo
+		if fi, err = os.Stat(dir); err == nil && !fi.IsDir() {
+			err = &fs.PathError{Op: "chdir", Path: dir, Err: syscall.ENOTDIR}
+		}
 	}
 	if err == nil {
-		if accessErr := unixproc.MayEnter(dir); accessErr != nil {
+		if accessErr := osproc.MayEnter(dir); accessErr != nil {
 			err = &fs.PathError{Op: "chdir", Path: dir, Err: accessErr}
 		}
 	}

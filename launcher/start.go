@@ -10,15 +10,15 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
-// start starts the process and records it. Where the process is a child of ours, the
-// fork is made here, by the thread of whoever called Launch, as with os/exec: if its
-// goroutine is locked to a thread, the process has the namespaces, the rights and the
-// filters of that. What may hang in a filesystem before and after that is watched, and
-// so is a Starter that is not ours. It closes the log's Sink and the probe's files: a
+// start starts the process and records it. If the process is a child of ours, start forks
+// in this goroutine, on the thread of Launch's caller, as os/exec does. If the caller's
+// goroutine is locked to a thread, the process gets that thread's namespaces, rights and
+// filters. A watchdog watches what may hang in a filesystem before and after the fork,
+// and a Starter that is not ours. start closes the log's Sink and the probe's files: a
 // process that was started has its own.
 func (n *attempt) start(ctx context.Context, p *plan) (*Pod, error) {
 	var s starting
@@ -26,7 +26,8 @@ func (n *attempt) start(ctx context.Context, p *plan) (*Pod, error) {
 		return nil, err
 	}
 	if s.local != nil {
-		s.process, s.err = asChild(s.local.Fork(ctx))
+		forked, err := s.local.Fork(ctx)
+		s.process, s.err = asChild(forked, p.cgroup, err)
 	}
 	return n.watched(ctx, func() (*Pod, error) { return n.finishStart(ctx, p, &s) })
 }
@@ -34,22 +35,24 @@ func (n *attempt) start(ctx context.Context, p *plan) (*Pod, error) {
 // A starting is a process that is about to be started, and then how that went.
 type starting struct {
 	request StartRequest
-	overlay *os.File           // nil, or what the process inherits
-	stdin   *os.File           // nil, or what was made for Spec.StdinOpen
-	local   *unixproc.Starting // nil: a Starter starts it that is not ours
+	overlay *os.File         // nil, or what the process inherits
+	stdin   *os.File         // nil, or what was made for Spec.StdinOpen
+	local   *osproc.Starting // nil: a Starter starts it that is not ours
 	intent  ownership.Intent
 
 	process Process
 	err     error
 }
 
-// close frees what only the start needs. More than once is the same as once.
+// close frees what only the start needs, the memory too: a pod may take long to become
+// ready. More than once is the same as once.
 func (s *starting) close() {
 	if s.local != nil {
 		s.local.Close()
 	}
 	s.overlay.Close() // also of nil
 	s.stdin.Close()
+	s.local, s.request, s.intent = nil, StartRequest{}, ownership.Intent{}
 }
 
 // prepareStart makes s, and records that there will be a process.
@@ -66,21 +69,34 @@ func (n *attempt) prepareStart(ctx context.Context, p *plan, s *starting) (err e
 		s.request.Files = append(s.request.Files, s.overlay) // it is overlayDescriptor
 	}
 	if n.spec.StdinOpen {
-		if s.stdin, err = unixproc.Endless(); err != nil {
+		if s.stdin, err = osproc.Endless(); err != nil {
 			return fmt.Errorf("make a standard input that stays open: %w", err)
 		}
 		s.request.Stdin = s.stdin
 	}
 	if local, ok := localOf(n.Starter); ok { // another may hang
-		if s.local, err = local.prepare(s.request); err != nil {
+		if p.cgroup, err = local.planCgroup(s.request); err != nil {
 			return err
 		}
+		if s.local, err = local.prepare(s.request, p.cgroup); err != nil {
+			return err
+		}
+	}
+	if err := n.keepProcess(ctx, p.name, p.cgroup); err != nil {
+		return err
 	}
 	s.intent = n.intent(p)
 	if err := p.name.Intend(s.intent); err != nil {
 		return fmt.Errorf("record launch %v: %w", n.id, err)
 	}
 	p.name.forked = true
+	if p.cgroup == nil {
+		return nil
+	}
+	n.made.add("its cgroup is not removed", p.cgroup.Remove)
+	if err := p.cgroup.Make(); err != nil {
+		return fmt.Errorf("Local.Cgroup: %w", err)
+	}
 	return nil
 }
 
@@ -90,6 +106,9 @@ func (n *attempt) finishStart(ctx context.Context, p *plan, s *starting) (*Pod, 
 	defer p.probe.setup.CloseFiles()
 	if p.log.Sink != nil {
 		defer p.log.Sink.Close()
+	}
+	if p.stdout != nil && p.stdout.Sink != nil {
+		defer p.stdout.Sink.Close()
 	}
 	switch {
 	case s.local == nil:
@@ -103,9 +122,13 @@ func (n *attempt) finishStart(ctx context.Context, p *plan, s *starting) (*Pod, 
 	case s.process == nil:
 		return nil, errors.New("the starter returned neither a process nor an error")
 	}
+	s.process = n.countMemory(p, s.process)
 	config := n.podConfig(n.spec.Name, s.intent)
 	config.base, config.heirs = p.name.Base(), p.name.Heirs()
+	config.grace = cmp.Or(n.spec.Grace, n.Grace)
 	pod := newPod(config, s.process)
+	pod.streams, pod.forked = p.streams, s.local != nil
+	p.streams.start(pod.watching)
 	n.started = true
 	n.note(func(e *Error) { e.PID = pod.PID() })
 	p.name.lives.Store(true) // also if kill panics, or does not return
@@ -119,7 +142,24 @@ func (n *attempt) finishStart(ctx context.Context, p *plan, s *starting) (*Pod, 
 		p.name.lives.Store(err != nil)
 		return err
 	})
-	return pod, p.name.recordStart(pod)
+	if err := p.name.recordStart(pod); err != nil {
+		return pod, err
+	}
+	return pod, n.knowProcess(ctx, pod)
+}
+
+// countMemory returns process, which has just started, with what its memory is counted by.
+// That is read here, while the process begins, and not before the fork: it takes as long as
+// to look at a file in /proc. A kill before this is not told.
+func (n *attempt) countMemory(p *plan, process Process) Process {
+	c, ours := process.(child)
+	local, ok := localOf(n.Starter)
+	if !ours || !ok {
+		return process
+	}
+	attr, _ := local.attrFor(p.cmd.Command) // it has been looked at
+	c.memory = osproc.CountMemoryKills(p.cgroup != nil || osproc.NamesCgroup(attr))
+	return c
 }
 
 // request returns the request for the Starter, without the overlay.
@@ -136,7 +176,10 @@ func (n *attempt) request(p *plan) StartRequest {
 		PIDEnv:     p.probe.setup.PIDEnv,
 	}
 	req.Command.Env = podEnviron(p.cmd.Env, p.workDir, slices.Concat(p.probe.setup.Env, n.facts(p)))
-	if n.spec.LogStdout {
+	switch {
+	case p.stdout != nil:
+		req.Stdout = p.stdout.Sink
+	case n.spec.LogStdout || n.spec.sameWriter():
 		req.Stdout = p.log.Sink
 	}
 	copy(req.Files, p.probe.setup.Files)
@@ -153,7 +196,7 @@ func (n *attempt) request(p *plan) StartRequest {
 // count before others of the same name: this program may be a pod itself.
 func (n *attempt) facts(p *plan) []string {
 	return []string{
-		"POD_NAME=" + n.spec.Name,
+		nameVariable + "=" + n.spec.Name,
 		"POD_RUNTIME_DIR=" + p.dir,
 		launchVariable + "=" + n.id.String(),
 	}
@@ -172,6 +215,7 @@ func (n *attempt) podConfig(name string, i ownership.Intent) podConfig {
 		grace:   n.Grace,
 		mode:    KillMode(i.KillMode),
 		signal:  cmp.Or(syscall.Signal(i.StopSignal), syscall.SIGTERM),
+		lasts:   Lifetime(i.Lifetime),
 		log:     n.log,
 		digests: i.Digests,
 		asked:   askedOf(n.Launcher, name, i),
@@ -186,7 +230,7 @@ func (n *attempt) placeOverlay(name *claimed, cmd resolved) (*os.File, error) {
 		return nil, nil
 	}
 	if n.OverlayTransport == OverlayAsDescriptor {
-		f, err := unixproc.MemoryFile("overlay", n.spec.Overlay)
+		f, err := osproc.MemoryFile("overlay", n.spec.Overlay)
 		if !errors.Is(err, errors.ErrUnsupported) {
 			return f, err
 		}

@@ -11,22 +11,27 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 )
 
 // An attempt is one call of Launch: what it was given, which step it is at, and
 // what it has made so far.
 //
-// Goroutines: the steps before the process run in one, and so do what comes before its
-// fork, what comes after it, and the record that it is ready, for a strategy or a
-// filesystem may hang in a system call that no context ends. The caller's goroutine waits
-// for them, or gives them up, and then they clear away by themselves what they have made.
-// It makes the fork of a Local itself. While it waits for readiness there are one for the
-// probe, one for the tail, and one for Spec.Progress; it joins them. The Pod has one,
-// which waits for the process's end. The one that closes the log of a pod that is ready
-// ends by itself, before the Pod's.
+// Goroutines: the steps before the process run in a worker, as does everything before and
+// after the fork, because a strategy or a filesystem may hang in a system call that no
+// context ends. The caller's goroutine waits for these steps. If it gives them up, they
+// clear away what they have made when they return. The caller's goroutine itself makes
+// the fork of a Local. A second worker runs the probe, judges what has come of it, and
+// records that the pod is ready: to wake a goroutine for each of these takes as long as
+// several system calls. Its stack is small while it waits. It closes the log after the
+// launch is over, and then ends by itself, before the Pod's goroutine. There are also one
+// goroutine for the tail, and one for Spec.Progress; the worker joins them. The Pod has
+// one, which waits for the end of the process.
 type attempt struct {
 	Launcher            // with defaults
 	op           string // what was called, see Error.Op
+	private      bool   // the pod is private, and its name was drawn
 	defaultReady bool
 	spec         Spec
 	id           uuid.UUID
@@ -40,9 +45,12 @@ type attempt struct {
 	made undoStack
 	pod  *Pod // once fate is fateReady
 
-	started bool         // there was a process
-	telling atomic.Bool  // the Observer is being told of a step, for as long as it likes
-	told    atomic.Int32 // of how many it was told
+	worker  worker // of the caller's goroutine
+	closing func() // what the ready pod's launch has left to be done; nil: nothing yet
+
+	started   bool         // there was a process
+	unhurried atomic.Int32 // how much of what runs is bounded by itself, or may take any time as the Observer may
+	hurried   atomic.Int32 // how often that has ended
 
 	mu       sync.Mutex
 	evidence Error // what is known by now and would explain a failure
@@ -60,7 +68,10 @@ const (
 // of those that are nil. op is what was called.
 func newLaunch(l *Launcher, op string, spec Spec) *attempt {
 	n := &attempt{op: op, Launcher: l.withDefaults(), defaultReady: l.Ready == nil, spec: spec, id: uuid.New(), began: time.Now()}
-	n.log = n.Logger.With("pod", spec.Name, "launch", n.id.String())
+	if op == opLaunch && spec.Name == "" && isPrivate(n.Dir) {
+		n.private, n.spec.Name = true, ownership.RandomName()
+	}
+	n.log = n.Logger.With("pod", n.spec.Name, "launch", n.id.String())
 	n.made.late = n.logLate
 	return n
 }
@@ -127,18 +138,32 @@ func (n *attempt) mayRecord() error {
 
 // runStep takes one step of the launch n: it runs f, and tells Observer and Logger.
 func runStep[T any](n *attempt, at int32, f func() (T, error)) (v T, err error) {
-	n.at.Store(at)
-	switch {
-	case n.fate.Load() == fateGivenUp:
-		return v, errGivenUp
-	case n.observation != nil && n.observation.crash != nil:
-		return v, errObserverPanicked
+	began, err := n.enter(at)
+	if err != nil {
+		return v, err
 	}
-	began := time.Now()
 	v, err = f()
 	if _, hangs := err.(stuckError); hangs {
 		return v, err // it has not ended
 	}
+	n.leave(at, began, err)
+	return v, err
+}
+
+// enter begins a step. The error says why there are to be no more steps.
+func (n *attempt) enter(at int32) (began time.Time, err error) {
+	n.at.Store(at)
+	switch {
+	case n.fate.Load() == fateGivenUp:
+		return began, errGivenUp
+	case n.observation != nil && n.observation.crash != nil:
+		return began, errObserverPanicked
+	}
+	return time.Now(), nil
+}
+
+// leave tells Observer and Logger that a step has ended, with err.
+func (n *attempt) leave(at int32, began time.Time, err error) {
 	stage, why := stepTable[at].stage, err
 	if own, ok := err.(ownError); ok {
 		stage, why = own.e.Stage, own.e.Err
@@ -147,19 +172,24 @@ func runStep[T any](n *attempt, at int32, f func() (T, error)) (v T, err error) 
 	if err == nil && n.log.IsDebug() { // else its arguments are made for nothing
 		n.log.Debug("step done", "stage", string(stage), "step", stepTable[at].name, "took", time.Since(began))
 	}
-	return v, err
 }
 
 // tell tells the Observer, if there is one, that a step has ended just now.
 func (n *attempt) tell(at int32, stage Stage, began time.Time, err error) {
 	if n.observation != nil {
-		n.telling.Store(true)
-		defer func() {
-			n.told.Add(1)
-			n.telling.Store(false)
-		}()
+		n.unhurry()
+		defer n.hurry()
 		n.observation.step(StepInfo{Stage: stage, Name: stepTable[at].name, Began: began, Took: time.Since(began), Err: err})
 	}
+}
+
+// unhurry notes that something runs which is bounded by itself, or may take any time, until
+// hurry is called.
+func (n *attempt) unhurry() { n.unhurried.Add(1) }
+
+func (n *attempt) hurry() {
+	n.hurried.Add(1) // first: who sees that nothing is unhurried sees this
+	n.unhurried.Add(-1)
 }
 
 // note adds to what would explain a failure.
@@ -186,7 +216,7 @@ func (n *attempt) fail(stage Stage) {
 	n.at.Store(stepClear)
 }
 
-// stuck returns the Error of a launch a step of which hangs.
+// stuck returns the Error of a launch that hangs in one of its steps.
 func (n *attempt) stuck(ctx context.Context) *Error {
 	at := stepTable[n.at.Load()]
 	n.note(func(e *Error) { at.stage = cmp.Or(at.stage, e.Stage) }) // it has failed just now

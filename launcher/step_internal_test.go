@@ -40,10 +40,11 @@ func TestNothingAfterALaunchWasGivenUpOn(t *testing.T) {
 func TestStepsThatGoOnDoNotHang(t *testing.T) {
 	for what, goOn := range map[string]func(n *attempt, i int){
 		"a step":      func(n *attempt, i int) { n.at.Store(int32(i)) },
-		"an Observer": func(n *attempt, i int) { n.told.Add(1) },
+		"an Observer": func(n *attempt, i int) { n.unhurry(); n.hurry() },
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			n := newLaunch(new(Launcher), opLaunch, Spec{Name: "alice"})
+			defer n.worker.leave()
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
 			ended := errors.New("ended")
@@ -67,6 +68,7 @@ func TestStepsThatHang(t *testing.T) {
 	for _, ready := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			n := newLaunch(new(Launcher), opLaunch, Spec{Name: "alice"})
+			defer n.worker.leave()
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
 			undone := false

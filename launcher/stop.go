@@ -7,35 +7,52 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
-// Stop ends the pod and all that belongs to it, as [Spec.KillMode] says, and returns nil
-// when nobody is left, or if nobody was there any more.
+// Stop ends the pod and all processes that belong to it, as [Spec.KillMode] says. It
+// returns nil when none of them is left, or if none was there any more.
 //
-// They get [Spec.StopSignal] (and SIGCONT, for a stopped process would
-// not notice). Whoever is still there after [Launcher.Grace] gets
-// SIGKILL. The grace is for all of them, not for the first process alone.
-// Stop may be called any number of times and from anywhere: there is one
-// stop signal and one grace.
+// The processes get [Spec.StopSignal] (and SIGCONT, for a stopped process would not
+// notice). Every process that is still there after [Launcher.Grace] gets SIGKILL. The
+// grace is for all of them, not for the first process alone. Stop may be called any
+// number of times and from anywhere: there is one stop signal and one grace.
 //
-// Once ctx is done Stop returns an error wrapping context.Cause(ctx). The pod
-// has been sent what it was due by then, and nothing more follows until
-// somebody calls Stop again. Exception: once the first process has gone, the others get
-// SIGKILL when the grace is over. An error that wraps something else says why the
-// pod could not be signalled, or who is left of it.
+// Once ctx is done Stop returns an error wrapping context.Cause(ctx). By then Stop has
+// sent the signals that were due, and sends no more until somebody calls Stop again.
+// Exception: once the first process has gone, the others get SIGKILL when the grace is
+// over. An error that wraps something else says why the pod could not be signalled, or
+// which of its processes are left.
 func (p *Pod) Stop(ctx context.Context) error { return p.named("stop", p.stop(ctx, false)) }
 
 // Kill is [Pod.Stop] without a grace: who belongs to the pod gets SIGKILL at once, also
 // if it has its grace just now.
 func (p *Pod) Kill(ctx context.Context) error { return p.named("kill", p.stop(ctx, true)) }
 
-// StopWith has the pod stopped, as by [Pod.Stop], when ctx ends. It returns at once. What
-// becomes of that is logged. It ends with the pod, and does nothing for one that was
+// Report returns how the pod was ended through p: by [Pod.Stop], [Pod.Kill] or
+// [Pod.StopWith]. It is empty before [Pod.Done] is closed, and if the pod ended by itself,
+// or was ended by another program or another Pod. A Stop that ends what a gone pod has left
+// behind adds to it.
+//
+// SIGSTOP, SIGCONT and the signals of [Pod.Signal] are not in it. A process that got no
+// signal is not either: its parent may have ended it. A signal to the group of the first
+// process counts for those who were in it just before.
+func (p *Pod) Report() Report {
+	select {
+	case <-p.done:
+		return p.report.copy()
+	default:
+		return Report{}
+	}
+}
+
+// StopWith stops the pod, as by [Pod.Stop], when ctx ends. It returns at once, and logs
+// an error of that Stop. It ends with the pod, and does nothing for a Pod that was
 // released.
 func (p *Pod) StopWith(ctx context.Context) {
 	end := context.AfterFunc(ctx, func() {
@@ -47,7 +64,8 @@ func (p *Pod) StopWith(ctx context.Context) {
 }
 
 // Signal sends sig to the pod's first process, and to nobody else: SIGHUP, to have it
-// read its configuration, for instance. It returns an error that wraps
+// read its configuration, for instance. On Windows there are SIGTERM, SIGINT and SIGKILL
+// alone, and any other signal is an [errors.ErrUnsupported]. It returns an error that wraps
 // [os.ErrProcessDone] once that process has ended. It may be called from anywhere, also
 // while the pod is being stopped.
 func (p *Pod) Signal(ctx context.Context, sig os.Signal) error {
@@ -66,7 +84,19 @@ func (p *Pod) named(verb string, err error) error {
 	return fmt.Errorf("%s pod %s: %w", verb, who, err)
 }
 
+// stop is Stop, or Kill if now. Its error says what the cgroup tells of why it failed.
 func (p *Pod) stop(ctx context.Context, now bool) error {
+	err := p.end(ctx, now)
+	if c, ours := p.proc.(child); ours && err != nil {
+		if notes := c.cgroup.Notes(); len(notes) > 0 {
+			err = fmt.Errorf("%w; %s", err, strings.Join(notes, "; "))
+		}
+	}
+	return err
+}
+
+// end is what stop does.
+func (p *Pod) end(ctx context.Context, now bool) error {
 	grace := p.grace
 	if now {
 		grace = -1
@@ -88,22 +118,10 @@ func (p *Pod) stop(ctx context.Context, now bool) error {
 	if !receiveOr(ctx, p.ended) {
 		return errors.Join(e.err, fmt.Errorf("it has ended and is not cleared away yet: %w", context.Cause(ctx)))
 	}
+	if p.origin != nil && p.origin.hasExited() {
+		receive(p.origin.ended, killPatience) // it is being reaped
+	}
 	return errors.Join(e.err, p.stopped())
-}
-
-// receiveOr waits until done is closed, and reports whether that was before ctx was done.
-func receiveOr(ctx context.Context, done <-chan struct{}) bool {
-	select {
-	case <-done:
-		return true
-	case <-ctx.Done():
-	}
-	select {
-	case <-done:
-		return true
-	default:
-		return false
-	}
 }
 
 // lastSignal names the last signal that was sent to end p.
@@ -143,8 +161,11 @@ func (p *Pod) stopGone(ctx context.Context, now bool) error {
 		grace = -1
 		p.life.hurry.Do(func() { close(p.life.hurried) })
 	}
-	if err := p.endHolders(ctx, grace); err != nil {
-		return err
+	defer p.lasts.over(p.id) // nobody may be left now
+	if p.private == nil {    // else the lock has gone with it
+		if err := p.endHolders(ctx, grace); err != nil {
+			return err
+		}
 	}
 	return p.endLeft(ctx, grace)
 }
@@ -159,8 +180,13 @@ func (p *Pod) endHolders(ctx context.Context, grace time.Duration) error {
 		return err
 	}
 	place.Reclaim, place.Grace, place.Hurry, place.KeepRecord, place.Of = ownership.ReclaimGone, grace, p.life.hurried, true, p.id
+	place.Signalled = func(id osproc.Identity, sig syscall.Signal, at time.Time) {
+		p.report.sent([]osproc.Identity{id}, sig, at)
+	}
 	claim, err := place.Claim(ctx)
+	p.report.look(p.firstIdentity())
 	if err == nil {
+		osproc.ReapInherited(ctx, claim.Ended)
 		claim.Free()
 		return nil
 	}
@@ -180,10 +206,12 @@ func (p *Pod) endLeft(ctx context.Context, grace time.Duration) error {
 		return err
 	}
 	defer giveBack()
-	sent := make(map[unixproc.Identity]bool)
-	killAt := time.Now().Add(grace)
+	sent := make(map[osproc.Identity]bool)
+	var killAt time.Time // the grace begins after the first look, which may take long
+	var refused error
 	for delay := time.Millisecond; ; delay = min(2*delay, 50*time.Millisecond) {
 		left, err := f.left()
+		p.report.look(p.firstIdentity())
 		if err != nil {
 			return err
 		}
@@ -191,29 +219,27 @@ func (p *Pod) endLeft(ctx context.Context, grace time.Duration) error {
 			f.reap()
 			return nil
 		}
+		at := time.Now()
+		if killAt.IsZero() {
+			killAt = at.Add(grace)
+		}
 		select {
 		case <-p.life.hurried:
-			if now := time.Now(); now.Before(killAt) {
-				killAt = now
+			if at.Before(killAt) {
+				killAt = at
 			}
 		default:
 		}
-		switch now := time.Now(); {
-		case now.After(killAt.Add(killPatience)):
-			return stillThere(left)
-		case !now.Before(killAt):
-			_, err = f.kill()
+		switch {
+		case at.After(killAt.Add(killPatience)):
+			return errors.Join(stillThere(left), refused)
+		case !at.Before(killAt):
+			left, refused = f.kill() // by some of those who are left
+			if p.report.killed(left, at, refused); refused != nil && len(left) == 0 {
+				return refused
+			}
 		case p.mode == KillAll:
-			fresh := slices.DeleteFunc(left, func(id unixproc.Identity) bool { return sent[id] })
-			for _, id := range fresh {
-				sent[id] = true
-			}
-			if err = unixproc.SignalEach(fresh, p.signal); err == nil {
-				err = unixproc.SignalEach(fresh, unixproc.SIGCONT) // one that is stopped would not notice
-			}
-		}
-		if err != nil {
-			return err
+			p.stopEach(slices.DeleteFunc(left, func(id osproc.Identity) bool { return isHidden(id) || sent[id] }), sent)
 		}
 		select {
 		case <-time.After(delay):

@@ -28,8 +28,8 @@ func onLockedThread(f func()) {
 	<-done
 }
 
-// W12: a process is forked by the thread of whoever calls Launch, as with os/exec, and
-// is restricted as that is.
+// W12: Launch forks the process on its caller's thread, as os/exec does. The process has
+// that thread's restrictions.
 func TestPodIsRestrictedAsItsThread(t *testing.T) {
 	onLockedThread(func() {
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {

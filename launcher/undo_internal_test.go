@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// The first panic of what undoes a launch goes on, and all that is left is told, also
-// beside one that hangs.
+// If several functions of an undo panic, the first panic goes on. The error says all that
+// is left, even if another function hangs.
 func TestUndoTellsAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failed, hang := errors.New("failed"), make(chan struct{})

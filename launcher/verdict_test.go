@@ -214,7 +214,7 @@ func (unkillable) PID() int { return 4711 }
 
 func (unkillable) Signal(context.Context, os.Signal) error { return nil }
 
-// A process that cannot be watched any more is not taken for one that exited.
+// If a process cannot be watched any more, the launch does not say that it exited.
 func TestWaitFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t)
@@ -259,3 +259,18 @@ func TestProcessWhoseSignalPanicsIsReaped(t *testing.T) {
 type panicking struct{ *fakeProcess }
 
 func (panicking) Signal(context.Context, os.Signal) error { panic("boom") }
+
+// A probe that returns why its context ended adds nothing: the error says it once.
+func TestTimeoutIsSaidOnce(t *testing.T) {
+	r := newRig(t, "hang")
+	r.L.Timeout = podrig.Short
+	r.L.Ready = readiness.ProbeFunc(func(ctx context.Context, _ readiness.Target) (readiness.Endpoint, error) {
+		<-ctx.Done()
+		return readiness.Endpoint{}, context.Cause(ctx)
+	})
+	e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
+	podrig.MustBe(t, e, launcher.ErrTimeout)
+	if n := strings.Count(e.Error(), "did not become ready"); n != 1 {
+		t.Errorf("it is said %d times: %v", n, e)
+	}
+}

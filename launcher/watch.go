@@ -16,7 +16,7 @@ func (p *Pod) keep(e readiness.Endpoint, logFile logsource.FileID, closing <-cha
 }
 
 // Done returns a channel that is closed when the process is gone: it has ended
-// and is reaped. After [Pod.Release] it stays open.
+// and is reaped, and the directory of a private pod is removed. After [Pod.Release] it stays open.
 func (p *Pod) Done() <-chan struct{} { return p.done }
 
 // Wait waits until the process is gone and returns how it ended, at every
@@ -47,11 +47,16 @@ func (p *Pod) Wait(ctx context.Context) (Exit, error) {
 // Release forgets the pod: it goes on running, and what it takes in this
 // program, a goroutine and a descriptor, is given back before Release returns.
 // Afterwards the pod can be neither waited for nor stopped through p, and the
-// readers of [Pod.Follow] end. Release does nothing if the pod is gone.
+// readers of [Pod.Follow] end, as do the writers of the Spec, once they have got what was
+// written by then ([Pod.Drain]). Release does nothing if the pod is gone.
 //
 // A released pod that ends while this program is still running stays a zombie
-// until the next launch, or the end of this program.
+// until the next launch, or the end of this program. If it is private, a later launch of
+// a private pod removes its directory.
 func (p *Pod) Release() {
 	p.forget()
 	<-p.ended
+	if p.origin != nil {
+		p.origin.Release()
+	}
 }

@@ -5,12 +5,21 @@ import (
 	"errors"
 )
 
-// watched runs steps in a goroutine, for a strategy or a filesystem may hang in a
+// watched runs steps in the launch's worker, for a strategy or a filesystem may hang in a
 // system call that no context ends, and waits for it as long as that makes sense. A
 // panic goes on.
 func (n *attempt) watched(ctx context.Context, steps func() (*Pod, error)) (*Pod, error) {
-	running := spawn(steps)
+	running := spawnOn(&n.worker, steps)
 	o, ok := n.await(ctx, running)
+	return n.concluded(ctx, running, o, ok)
+}
+
+// concluded returns what has come of steps that run in the launch's worker: o, or, if ok is
+// false, that they are not waited for any more.
+func (n *attempt) concluded(ctx context.Context, running <-chan outcome[*Pod], o outcome[*Pod], ok bool) (*Pod, error) {
+	if !ok || o.crash != nil {
+		n.worker.leave() // it hangs, or has ended (runtime.Goexit)
+	}
 	switch {
 	case !ok && n.fate.CompareAndSwap(fateOpen, fateGivenUp):
 		go n.late(running)
@@ -49,7 +58,8 @@ func (n *attempt) late(running <-chan outcome[*Pod]) {
 
 // await waits for the outcome of steps. It is the one watchdog against a strategy,
 // or a filesystem, that hangs: if ctx is done and they have not left a step for as long
-// as patience, ok is false. The Observer is no strategy: it may hold up a launch.
+// as patience, ok is false. What is unhurried may hold up a launch: the Observer is no
+// strategy.
 func (n *attempt) await(ctx context.Context, running <-chan outcome[*Pod]) (o outcome[*Pod], ok bool) {
 	select {
 	case o = <-running:
@@ -57,9 +67,9 @@ func (n *attempt) await(ctx context.Context, running <-chan outcome[*Pod]) (o ou
 	case <-ctx.Done():
 	}
 	for {
-		at, told := n.at.Load(), n.told.Load()
+		at, hurried := n.at.Load(), n.hurried.Load()
 		o, ok = receive(running, patience)
-		if ok || !n.telling.Load() && n.told.Load() == told && n.at.Load() == at {
+		if ok || n.unhurried.Load() == 0 && n.hurried.Load() == hurried && n.at.Load() == at {
 			return o, ok
 		}
 	}

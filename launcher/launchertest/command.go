@@ -25,19 +25,19 @@ type CommandCase struct {
 	// Resolver is what is tested. It has to find its program. Required.
 	Resolver launcher.CommandResolver
 
-	// Spec is one that it resolves; the kit changes Args, Env, Overlay and
-	// Session. The zero Spec, with a name, if there is nothing to say.
+	// Spec is a Spec that Resolver resolves; the kit changes Args, Env, Overlay and
+	// Session. The zero Spec stands for a Spec that has only a name.
 	Spec launcher.Spec
 
-	// Missing is such a resolver whose program is nowhere. Nil: that cannot
+	// Missing is such a resolver whose program does not exist. Nil: that cannot
 	// happen, and the rules about it do not apply.
 	Missing launcher.CommandResolver
 }
 
 // TestCommandResolver tests a CommandResolver. Each rule of the contract is a
 // subtest with the rule's name, and calls newCase once, with its own t. A rule
-// that does not apply is skipped, and says why. If not even the first one
-// holds, that there is a command, the others are not tried.
+// that does not apply is skipped, and says why. If the first rule fails, that there is a
+// command, TestCommandResolver does not try the others.
 func TestCommandResolver(t *testing.T, newCase func(t *testing.T) CommandCase) {
 	t.Helper()
 	commandKit.Test(t, checkCommand(newCase))
@@ -75,7 +75,7 @@ var commandKit = conformance.Kit[*resolving]{Rules: []conformance.Rule[*resolvin
 	{Name: "env", Says: "The variables of Spec.Env are in Command.Env.", Run: envGiven},
 	{Name: "env-alone", Says: "With a Spec.Env the pod gets none of the caller's variables but those of the resolver.", Run: envNotCallers},
 	{Name: "env-nil", Says: "Without Spec.Env the pod gets the caller's variables: Command.Env is nil, or holds them.", Run: envNil},
-	{Name: "env-empty", Says: "A Spec.Env that is empty, and not nil, leaves the pod without variables but for those of the resolver.", Run: envEmpty},
+	{Name: "env-empty", Says: "A Spec.Env that is empty, and not nil, leaves the pod without variables, except those of the resolver.", Run: envEmpty},
 	{Name: "overlay", Says: "Spec.Overlay is passed to the program, or refused with ErrInvalidSpec; it is not dropped.", Run: overlayPassed},
 	{Name: "overlay-path", Says: "Request.OverlayPath is in an argument or a variable, or refused with ErrInvalidSpec; it is not dropped.", Run: overlayPathPassed},
 	{Name: "session", Says: "Spec.Session is passed to the program, or refused with ErrInvalidSpec; it is not dropped.", Run: sessionPassed},

@@ -5,8 +5,8 @@
 // # A pod that misbehaves on demand
 //
 // [FakePod] resolves to a pod that does, step by step, what a script says. The
-// test binary itself plays it, so that there is no second program to build. It
-// has to know that it may be such a pod, before anything else happens:
+// test binary itself plays the pod, so there is no second program to build.
+// Before anything else happens, it has to find out whether it is such a pod:
 //
 //	func TestMain(m *testing.M) { launchertest.Main(m) }
 //
@@ -85,7 +85,7 @@
 //	exec STEPS                  become another image, with these steps
 //	redirect PATH               send stderr to the file PATH instead
 //	fds PATH                    write which descriptors are open into a file (Linux)
-//	closefrom N                 close the descriptors from N on, but for those of its runtime (Linux)
+//	closefrom N                 close the descriptors from N on, except those of its runtime (Linux)
 //	undumpable                  let nobody look into this process (Linux)
 //	setuid UID                  become another user, for good
 //
@@ -104,23 +104,23 @@
 //	{sock}  "sock" in that
 //	{addr}  where its last step tcp or http listens, host and port
 //
-// What answers lines sends each of them back after "pong ". A step that listens
-// does so when the next one is taken, and goes on until the pod ends. A pod with
-// the step
+// A step that answers lines sends each of them back after "pong ". A step that
+// listens does so before the pod takes the next step, and goes on until the pod
+// ends. A pod with the step
 //
 //	http 127.0.0.1:0 503,503,200
 //
 // answers two requests with 503, and all others with 200. The steps await and
-// notify need a FIFO, mkfifo(3), and are how a test and a pod wait for each other
+// notify need a FIFO, mkfifo(3). With them a test and a pod wait for each other
 // without a clock.
 //
-// A step that nobody understands is an error of the launch, which names it. What
-// goes wrong later (a file cannot be written) the pod tells on stderr, and exits
-// with [FakePodFailed].
+// If the script has an unknown step, the launch fails with an error that names it.
+// If a step fails later (a file cannot be written), the pod says so on stderr, and
+// exits with [FakePodFailed].
 //
-// When the script is over the pod exits 0, so that one that is to stay ends with
-// hang. SIGTERM ends it, unless it ignores that. Its working directory, its
-// environment and its descriptors are those of the launch.
+// When the script is over the pod exits 0, so the script of a pod that is to stay
+// ends with hang. SIGTERM ends the pod, unless it ignores that. Its working
+// directory, its environment and its descriptors are those of the launch.
 //
 // # Testing a CommandResolver
 //
@@ -135,24 +135,24 @@
 //		})
 //	}
 //
-// Each rule is a subtest with a Case of its own. One that is broken fails with
-// what was seen, and with the rule in words:
+// Each rule is a subtest with a Case of its own. If a rule is broken, its subtest
+// says what it saw, and quotes the rule:
 //
 //	--- FAIL: TestMyCommand/env-empty
 //	    my_test.go:12: Spec.Env is empty and not nil, and Command.Env is nil: that is the caller's
-//	        The rule: A Spec.Env that is empty, and not nil, leaves the pod without variables but for those of the resolver.
+//	        The rule: A Spec.Env that is empty, and not nil, leaves the pod without variables, except those of the resolver.
 //
-// A rule that cannot be kept on purpose is left out by name, which also shows
-// it to whoever reads the command:
+// If a resolver breaks a rule on purpose, leave that rule out by name. That also
+// shows the rule to readers of the command:
 //
 //	go test -skip '^TestMyCommand$/^session$' ./mytool
 //
 // # Testing a Starter
 //
 // [TestStarter] has the Starter run /bin/sh, and looks at what the script finds.
-// A Starter that cannot do all of that says so with [StarterCase].Lacks; the
-// rules that need it are then skipped, and the others hold as they are. One
-// whose processes run no program lacks [Programs]:
+// If a Starter cannot do all of that, its case says so with [StarterCase].Lacks.
+// The kit then skips the rules that need it, and the others hold as they are. A
+// Starter whose processes run no program lacks [Programs]:
 //
 //	launchertest.TestStarter(t, func(t *testing.T) launchertest.StarterCase {
 //		return launchertest.StarterCase{Starter: new(simulated.Starter), Lacks: launchertest.Programs}
@@ -162,8 +162,9 @@
 //
 // # Launching without processes
 //
-// A [Starter] starts a [Process] that lives in memory: what it does is a
-// function of the test, it gets signals, and it ends when it is told. With it,
-// a log in memory and a directory of the test's own, a launch needs nothing of
-// the system, and runs in a bubble of package synctest, where it takes no time.
+// A [Starter] starts a [Process] that lives in memory: a function of the test says
+// what it does, it gets signals, and it ends when the test calls Exit. With such a
+// process, a log in memory and a directory of the test's own, a launch needs
+// nothing of the system. It runs in a bubble of package synctest, where it takes no
+// time.
 package launchertest

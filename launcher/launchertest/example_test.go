@@ -56,7 +56,7 @@ func ExampleStarter() {
 	// web [serve] 1
 }
 
-// A process ends when it is told, or by a signal that it does not ignore.
+// A process ends when the test calls Exit, or by a signal that it does not ignore.
 func ExampleProcess() {
 	p := &launchertest.Process{Ignores: []os.Signal{syscall.SIGTERM}}
 	fmt.Println(p.Signal(context.Background(), syscall.SIGTERM), len(p.Signals()))

@@ -42,14 +42,13 @@ func PlayPod() {
 	ready.Store(true)
 }
 
-// FakePod resolves to a pod that takes steps, as the package documentation has
-// them, and is played by this program. After the script it gets the arguments
-// that every pod gets ([launcher.PodCommand]), and takes notice of none of them.
-// Its environment is that of Spec.Env, or of the caller, but for GORACE: the race
-// detector would keep a pod for a second after its end.
+// FakePod resolves to a pod that takes steps, which the package documentation
+// lists. This program plays the pod. After the script the pod gets the arguments
+// that every pod gets ([launcher.PodCommand]), and ignores them. Its environment is
+// that of Spec.Env, or of the caller, except GORACE: the race detector would keep a
+// pod for a second after its end.
 //
-// That the program does not call [PlayPod], or that a step is not understood, is
-// an error of the launch.
+// The launch fails if the program does not call [PlayPod], or if a step is unknown.
 func FakePod(steps ...string) launcher.CommandResolver { return fakePod(slices.Clone(steps)) }
 
 type fakePod []string
@@ -67,8 +66,8 @@ func (f fakePod) ResolveCommand(ctx context.Context, req launcher.Request) (laun
 	return c, err
 }
 
-// withoutLinger has the race detector, if it is in this program, not keep the
-// pod whose environment is env; nil means the caller's.
+// withoutLinger returns env with a setting that stops the race detector, if it is in this
+// program, from keeping the pod after its end. A nil env means the caller's.
 func withoutLinger(env []string) []string {
 	if env == nil {
 		env = os.Environ()

@@ -152,7 +152,7 @@ func ask(t *testing.T, network, address string) string {
 	return answer
 }
 
-// The default probe finds a pod that listens and announces it ready, whatever
+// The default probe finds a pod ready that listens and announces it, no matter which
 // process of its script does so.
 func TestReady(t *testing.T) {
 	for name, steps := range map[string][]string{
@@ -184,8 +184,7 @@ var listening = readiness.ProbeFunc(func(ctx context.Context, t readiness.Target
 	return readiness.Endpoint{}, context.Cause(ctx)
 })
 
-// A pod on TCP announces nothing by itself, and tells where it is if its script
-// does.
+// A pod on TCP announces nothing by itself. Its script may announce the address.
 func TestTCP(t *testing.T) {
 	l, dir := newLauncher(t, "tcp 127.0.0.1:0", "file {dir}/addr {addr}", "say at {addr}", "hang")
 	l.Ready = listening
@@ -202,8 +201,8 @@ func TestTCP(t *testing.T) {
 	}
 }
 
-// A pod that speaks HTTP answers each request with the next status, and with the
-// last from then on; also one that has a body.
+// A pod that speaks HTTP answers each request with the next status, and repeats the last
+// one from then on. It also answers requests with a body.
 func TestHTTP(t *testing.T) {
 	l, _ := newLauncher(t, "http 127.0.0.1:0 503,404,200 {name} is well", "say at {addr}", "hang")
 	l.Ready = listening
@@ -310,8 +309,8 @@ func TestNotifyFD(t *testing.T) {
 	launch(t, l, launcher.Spec{})
 }
 
-// A pod tells its state to whoever listens on $NOTIFY_SOCKET, and waits at a
-// barrier until that has closed what came with it.
+// A pod sends its state to the process that listens on $NOTIFY_SOCKET. At a barrier it
+// waits until that process has closed the descriptor that came with the message.
 func TestNotifySocket(t *testing.T) {
 	l, dir := newLauncher(t, "notify-socket STATUS=half way", `notify-socket "READY=1\nMAINPID=7"`, "notify-barrier", "say past", "hang")
 	path := filepath.Join(filepath.Dir(dir), "notify")

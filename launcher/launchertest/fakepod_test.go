@@ -90,7 +90,8 @@ func TestBadScripts(t *testing.T) {
 	}
 }
 
-// What FakePod is given stays the caller's, and what it gives is the asker's.
+// FakePod neither changes nor keeps what its caller gives it, and the caller may change
+// what it returns.
 func TestFakePodKeepsNothing(t *testing.T) {
 	steps := []string{"say one", "hang"}
 	pod := launchertest.FakePod(steps...)
@@ -109,8 +110,7 @@ func TestFakePodKeepsNothing(t *testing.T) {
 	}
 }
 
-// A pod does not linger in the race detector's runtime, and what that was told
-// before stays.
+// A pod does not linger in the race detector's runtime. Other settings in GORACE stay.
 func TestEnvironment(t *testing.T) {
 	for _, c := range []struct{ env, want []string }{
 		{[]string{"A=1"}, []string{"A=1", "GORACE=atexit_sleep_ms=0"}},

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -26,6 +27,7 @@ func TestResolvers(t *testing.T) {
 		"PodCommand with a path": {Resolver: launcher.PodCommand{Program: "/bin/sh", Args: []string{"serve"}}, Missing: launcher.PodCommand{Program: nowhere}},
 		"Path":                   {Resolver: launcher.Path("/bin/sh"), Missing: launcher.Path(nowhere)},
 		"Self":                   {Resolver: launcher.Self{Args: []string{"pod"}}},
+		"FromCmd":                {Resolver: fromCmd("sh", "-c", "exit"), Missing: fromCmd(nowhere)},
 		"Exec":                   {Resolver: launcher.Exec("sh", "-c", "exit"), Missing: launcher.Exec("no-such-program")},
 		"First": {
 			Resolver: launcher.First{launcher.Path(nowhere), launcher.Exec("sh")},
@@ -39,6 +41,15 @@ func TestResolvers(t *testing.T) {
 			launchertest.TestCommandResolver(t, func(*testing.T) launchertest.CommandCase { return c })
 		})
 	}
+}
+
+// fromCmd is the resolver of an exec.Cmd, whose program need not be there.
+func fromCmd(program string, args ...string) launcher.CommandResolver {
+	_, command, err := launcher.FromCmd(exec.Command(program, args...))
+	if err != nil {
+		panic(err)
+	}
+	return command
 }
 
 // argumentsLast refuses what its program does not know, and has arguments of its own.
@@ -103,14 +114,14 @@ func (n nice) Start(ctx context.Context, req launcher.StartRequest) (launcher.Pr
 	return n.Local.Start(ctx, req)
 }
 
-// So does one that starts another program, which becomes the pod's.
+// A Starter keeps the contract that starts another program, which becomes the pod's.
 func TestNice(t *testing.T) {
 	launchertest.TestStarter(t, func(*testing.T) launchertest.StarterCase {
 		return launchertest.StarterCase{Starter: nice{}, Lacks: launchertest.StartErrors}
 	})
 }
 
-// The Starter whose processes live in memory keeps what applies to it.
+// The Starter whose processes live in memory keeps the rules that apply to it.
 func TestInMemory(t *testing.T) {
 	launchertest.TestStarter(t, func(*testing.T) launchertest.StarterCase {
 		return launchertest.StarterCase{Starter: new(launchertest.Starter), Lacks: launchertest.Programs}

@@ -48,7 +48,7 @@ func (s *Starter) Start(ctx context.Context, req launcher.StartRequest) (launche
 	return p, nil
 }
 
-// Processes returns those that were started, in order.
+// Processes returns the processes that the Starter has started, in order.
 func (s *Starter) Processes() []*Process {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,12 +56,12 @@ func (s *Starter) Processes() []*Process {
 }
 
 // A Process lives in memory. It runs until Exit is called, or a signal ends it.
-// The zero value is one that runs; it must not be copied after the first use.
-// Its methods may be called from any number of goroutines, in a bubble of
-// package synctest too: who waits for it is durably blocked.
+// The zero value is a process that runs; it must not be copied after the first use.
+// Any number of goroutines may call its methods, in a bubble of package synctest
+// too: a goroutine that waits for the process is durably blocked.
 type Process struct {
-	// Request is what a [Starter] was told. The launcher closes the files in
-	// it once the process is started.
+	// Request is what the launcher gave the [Starter]. The launcher closes the files
+	// in it once the process is started.
 	Request launcher.StartRequest
 
 	// Number is what PID returns. It has to be set before the launch goes on;

@@ -229,6 +229,43 @@ func findsAgain(s *starting) error {
 	return nil
 }
 
+func findsInSnapshot(s *starting) error {
+	snapshotter, ok := s.Starter.(launcher.Snapshotter)
+	if !ok {
+		return conformance.Inapplicable("the Starter is no Snapshotter")
+	}
+	req, snapshot := s.request(forever, nil), snapshotter.Snapshot()
+	if p, err := snapshot.Find(context.Background(), req.Name, req.ID); !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("nothing was started, and the snapshot's Find returned %v, %v", p, err)
+	}
+	r, err := s.startRequest(context.Background(), req)
+	if err != nil {
+		return err
+	}
+	for when, finder := range map[string]launcher.Finder{"before": snapshot, "after": snapshotter.Snapshot()} {
+		p, err := finder.Find(context.Background(), req.Name, req.ID)
+		if err != nil || p == nil {
+			return fmt.Errorf("the process runs, and Find of a snapshot from %s its start returned %v, %v", when, p, err)
+		}
+		if releaser, ok := p.(launcher.Releaser); ok {
+			releaser.Release()
+		}
+	}
+	if err := r.Signal(context.Background(), syscall.SIGKILL); err != nil {
+		return fmt.Errorf("SIGKILL for the process: %w", err)
+	}
+	if _, err := r.wait(); err != nil {
+		return err
+	}
+	if err := r.reap(); err != nil {
+		return err
+	}
+	if p, err := snapshotter.Snapshot().Find(context.Background(), req.Name, req.ID); !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("the process has ended, and the snapshot's Find returned %v, %v", p, err)
+	}
+	return nil
+}
+
 func killed(s *starting) error {
 	_, exit, err := s.ended()
 	if err == nil && (exit.Signal != syscall.SIGKILL || !exit.Known) {

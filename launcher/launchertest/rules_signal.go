@@ -12,8 +12,8 @@ import (
 	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
-// waitSpares waits as the launcher does: with a ctx that ends, and, after every launch,
-// with one that is done.
+// waitSpares waits as the launcher does: with a ctx that ends, and with a ctx that is
+// already done, which the launcher does after every launch.
 func waitSpares(s *starting, r *running) error {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	waiting := r.waiting(ctx)

@@ -36,8 +36,8 @@ func checkStarter(newCase func(t *testing.T) StarterCase) conformance.Check[*sta
 	}
 }
 
-// starterKit is the contract of launcher.Starter and launcher.Process. The rules
-// without needs hold for whatever a process may be.
+// starterKit is the contract of launcher.Starter and launcher.Process. The rules without
+// needs hold for every kind of process.
 var starterKit = conformance.Kit[*starting]{Rules: []conformance.Rule[*starting]{
 	{Name: "starts", Says: "Start returns a process, and SIGKILL ends it.", Run: withProcess(starts)},
 
@@ -55,6 +55,7 @@ var starterKit = conformance.Kit[*starting]{Rules: []conformance.Rule[*starting]
 	{Name: "leaves-nothing", Says: "Once a process has ended, and was reaped, no descriptor is left.", Run: startLeavesNothing},
 
 	{Name: "find", Says: "A Finder finds the process of a launch as long as it runs, and returns os.ErrProcessDone otherwise.", Run: findsAgain},
+	{Name: "snapshot", Says: "The snapshot of a Snapshotter finds a process, also one that was started after its question.", Run: findsInSnapshot},
 
 	{Name: "killed", Says: "Wait tells the signal that has ended the process.", Run: needs(Status, killed)},
 	{Name: "exit-code", Says: "Wait tells the exit status.", Run: needs(Programs|Status, exitCode)},

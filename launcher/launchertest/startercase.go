@@ -11,8 +11,8 @@ type Feature uint
 
 const (
 	// Programs: it runs programs of this machine. Without it the process that
-	// it starts has to run until it is signalled, whatever the command is. The
-	// other features, but for Status, do not matter then.
+	// it starts has to run until it is signalled, no matter what the command is.
+	// Then only Status matters of the other features.
 	Programs Feature = 1 << iota
 
 	// Output: Stdout and Stderr of the request are the process's. Rules that
@@ -22,7 +22,7 @@ const (
 	// Files: those of the request are the process's, from descriptor 3.
 	Files
 
-	// Status: Wait tells how the process ended, Exit.Known.
+	// Status: Wait reports how the process ended, Exit.Known.
 	Status
 
 	// Groups: the process leads a group, and a signal reaches all of it.
@@ -31,8 +31,8 @@ const (
 	// Sessions: the process leads a session.
 	Sessions
 
-	// StartErrors: a program that is not there makes Start fail. Without it such a
-	// process ends by itself.
+	// StartErrors: Start fails if there is no such program. Without it the process of
+	// a missing program ends by itself.
 	StartErrors
 )
 
@@ -55,8 +55,8 @@ type StarterCase struct {
 	// Starter is what is tested. Required.
 	Starter launcher.Starter
 
-	// Lacks are the features that it does not have. The rules that need one of
-	// them do not apply. 0: it has all.
+	// Lacks are the features that the Starter does not have. The rules that need one
+	// of them do not apply. 0: it has all.
 	Lacks Feature
 
 	// Shell is a POSIX shell that it can run. Empty: /bin/sh.

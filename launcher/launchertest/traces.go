@@ -83,9 +83,9 @@ func fresh(before, after []string) string {
 	return ""
 }
 
-// traces calls do, and makes sure that it leaves no trace in these scenes. Others may
-// leave some meanwhile: so do is only blamed if there is one after each of several
-// calls, and none after any of the pauses between them.
+// traces calls do, and makes sure that it leaves no trace in these scenes. Other processes
+// may leave some meanwhile, so traces only blames do if there is a trace after each of
+// several calls, and none after any of the pauses between them.
 func traces(suspects []scene, do func() error) error {
 	const rounds = 8
 	var found string

@@ -25,7 +25,7 @@ import (
 	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
-// A resolver is a right one that does one thing otherwise.
+// A resolver is correct except for one thing.
 type resolver struct {
 	before func(req *launcher.Request)
 	after  func(req launcher.Request, cmd *launcher.Command)
@@ -49,7 +49,7 @@ func (r resolver) with(program string) launcher.CommandResolver {
 	})
 }
 
-// lastArgs is what is kept by those that are not made for goroutines.
+// lastArgs is what the resolvers and Starters keep that are not made for goroutines.
 var lastArgs struct {
 	sync.Mutex
 	kept, started []string
@@ -261,7 +261,7 @@ func TestOthersLeaveTraces(t *testing.T) {
 	<-ended
 }
 
-// A starter is a right one that does one thing otherwise.
+// A starter is correct except for one thing.
 type starter struct {
 	launcher.Starter
 	before  func(req *launcher.StartRequest)
@@ -286,7 +286,7 @@ func (s starter) Start(ctx context.Context, req launcher.StartRequest) (launcher
 	return p, err
 }
 
-// A process is a right one that does one thing otherwise.
+// A process is correct except for one thing.
 type process struct {
 	launcher.Process
 	wait    func(p launcher.Process, ctx context.Context) (launcher.Exit, error)
@@ -414,8 +414,8 @@ func withoutStdin(wrong starter) starter {
 // kept are files that wrong starters leave open.
 var kept []*os.File
 
-// The Starters that are wrong whatever a process is, tried with processes in
-// memory. Every one is found by the rule that is there for it, and by no other.
+// The Starters that are wrong with every kind of process, tried with processes in memory.
+// For each there is one rule that finds it; no other rule does.
 var wrongInMemory = []struct {
 	fault, rule string
 	wrong       starter
@@ -665,8 +665,8 @@ func over() context.Context {
 	return ctx
 }
 
-// inherits starts a process that gets every descriptor of this one that is not
-// closed on exec, but for the first few, which may be the test's.
+// inherits starts a process that gets all descriptors of this program that are not closed
+// on exec, except the first few, which may be the test's.
 func inherits(ctx context.Context, s launcher.Starter, req launcher.StartRequest) (launcher.Process, error) {
 	const few = 6
 	open, err := os.ReadDir("/dev/fd")
@@ -697,7 +697,7 @@ func inherits(ctx context.Context, s launcher.Starter, req launcher.StartRequest
 	return s.Start(ctx, req)
 }
 
-// mixed starts what was asked for first, where several are asked for at once.
+// mixed always starts the program of its first request, even for later requests.
 func mixed(ctx context.Context, s launcher.Starter, req launcher.StartRequest) (launcher.Process, error) {
 	if slices.Contains(req.Command.Args, "echo number $1") {
 		lastArgs.Lock()
@@ -716,6 +716,35 @@ type findsNobody struct{ launcher.Starter }
 func (findsNobody) Find(context.Context, string, uuid.UUID) (launcher.Process, error) {
 	return nil, os.ErrProcessDone
 }
+
+// snapshotsLack is a Snapshotter whose snapshots lack all that it starts.
+type snapshotsLack struct {
+	launchertest.Starter
+	started sync.Map // the processes, by the id of their launch
+}
+
+func (s *snapshotsLack) Start(ctx context.Context, req launcher.StartRequest) (launcher.Process, error) {
+	p, err := s.Starter.Start(ctx, req)
+	if err == nil {
+		s.started.Store(req.ID, p)
+	}
+	return p, err
+}
+
+func (s *snapshotsLack) Find(_ context.Context, _ string, id uuid.UUID) (launcher.Process, error) {
+	p, ok := s.started.Load(id)
+	if !ok {
+		return nil, os.ErrProcessDone
+	}
+	select {
+	case <-p.(*launchertest.Process).Done():
+		return nil, os.ErrProcessDone
+	default:
+		return p.(launcher.Process), nil
+	}
+}
+
+func (s *snapshotsLack) Snapshot() launcher.Finder { return findsNobody{s} }
 
 // Every wrong Starter is found by the rule that is there for it, and by no
 // other; and there is one for each rule.
@@ -737,6 +766,7 @@ func TestWrongStarters(t *testing.T) {
 		}
 	}
 	t.Run("finds nobody", inMemory(findsNobody{new(launchertest.Starter)}, "find"))
+	t.Run("snapshots lack it", inMemory(new(snapshotsLack), "snapshot"))
 	for _, c := range wrongInMemory {
 		t.Run(c.fault, inMemory(c.wrong.with(new(launchertest.Starter)), c.rule))
 	}

@@ -52,19 +52,32 @@ var descriptorArgument = map[uint64]int{
 	unix.SYS_WRITE:             0,
 }
 
-// descriptorsPath tells how many descriptors a program has open. It is asked without a
-// filesystem that could hang.
-const descriptorsPath = "/proc/self/fd"
+// isOfProc reports whether a call asks /proc about a process itself, and so waits for no
+// filesystem that could hang. Such a call reads a link, or counts the descriptors of its
+// caller. The descriptor that a relative path starts at shows where the path leads.
+func isOfProc(pid int, info *syscallInfo) bool {
+	switch info.number { // pathAt opens a file: not for every call
+	case statAt:
+		return pathAt(pid, info.args[1]) == "/proc/self/fd"
+	case unix.SYS_READLINKAT:
+		path := pathAt(pid, info.args[1])
+		if !strings.HasPrefix(path, "/") {
+			path, _ = os.Readlink(descriptorLink(pid, info.args[0]))
+		}
+		return strings.HasPrefix(path, "/proc/")
+	}
+	return false
+}
 
-// pathAt returns the beginning of the string at an address of a process, as long as
-// descriptorsPath and its end.
+// pathAt returns the beginning of the string at an address of a process, or "" where that
+// cannot be read.
 func pathAt(pid int, address uint64) string {
 	mem, err := os.Open("/proc/" + strconv.Itoa(pid) + "/mem")
 	if err != nil {
 		return ""
 	}
 	defer mem.Close()
-	var text [len(descriptorsPath) + 1]byte
+	var text [16]byte
 	if _, err := mem.ReadAt(text[:], int64(address)); err != nil {
 		return ""
 	}
@@ -72,9 +85,13 @@ func pathAt(pid int, address uint64) string {
 	return path
 }
 
-// on says what a call is about: for one that has a descriptor, what that leads
-// to; for clone, whether it makes a thread or a process; for a look at descriptorsPath,
-// that it is one.
+func descriptorLink(pid int, fd uint64) string {
+	return "/proc/" + strconv.Itoa(pid) + "/fd/" + strconv.Itoa(int(int32(fd)))
+}
+
+// on returns what a call is about. For a call with a descriptor, that is the kind of file
+// behind the descriptor; for clone, "thread" or "process"; for a question to /proc (see
+// isOfProc), "proc".
 func on(pid int, info *syscallInfo) string {
 	if info.number == unix.SYS_CLONE {
 		if info.args[0]&unix.CLONE_THREAD != 0 {
@@ -82,14 +99,14 @@ func on(pid int, info *syscallInfo) string {
 		}
 		return "process"
 	}
-	if info.number == unix.SYS_NEWFSTATAT && pathAt(pid, info.args[1]) == descriptorsPath {
-		return "descriptors"
+	if isOfProc(pid, info) {
+		return "proc"
 	}
 	argument, ok := descriptorArgument[info.number]
 	if !ok {
 		return ""
 	}
-	link := "/proc/" + strconv.Itoa(pid) + "/fd/" + strconv.Itoa(int(int32(info.args[argument])))
+	link := descriptorLink(pid, info.args[argument])
 	target, err := os.Readlink(link)
 	if err != nil {
 		return "nothing"

@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// guard is how long a program may run. It only ends one that hangs.
+// guard is how long a program may run. It only ends programs that hang.
 const guard = 2 * time.Minute
 
 // Run runs the program and kills it at its nth point, counted from 1. It

@@ -181,10 +181,10 @@ func TestEveryPoint(t *testing.T) {
 		}
 	}
 	t.Logf("killed at %d points of the program and %d of its child", inProgram, inChild)
-	// Each file is opened, and the child is made; that has three descriptors to
-	// put into their places, and an exec, of which there is only the entry. A thread
-	// that the runtime makes before the child is two points, by which one run may
-	// pass over the child's.
+	// The program opens each file and makes the child. The child puts three descriptors
+	// into their places and calls exec, which has an entry and no exit. If the runtime
+	// makes a thread before the child in one run, the child's points are two later in it,
+	// and the runs miss two of them.
 	if inProgram < 2*(files+1)+2 || inChild < 1+2*3+1-2 {
 		t.Errorf("%d points of the program, %d of its child", inProgram, inChild)
 	}

@@ -55,7 +55,7 @@ func runFailing(t *testing.T, fail func(crashpoint.Call) syscall.Errno) (dir, sa
 	return dir, string(text), result
 }
 
-// The calls between the marks are asked about, and what they are about is told.
+// The tracer asks Fail about the calls between the marks, and says what each is about.
 func TestCalls(t *testing.T) {
 	seen := make(map[string]int)
 	_, said, result := runFailing(t, func(c crashpoint.Call) syscall.Errno {
@@ -79,7 +79,7 @@ func TestCalls(t *testing.T) {
 	}
 }
 
-// Of the nth call of a kind the program is told the error, and it is not made.
+// The nth call of a kind returns the error to the program, and the kernel does not make it.
 func TestFail(t *testing.T) {
 	for n := 1; n <= files; n++ {
 		count := 0
@@ -101,9 +101,9 @@ func TestFail(t *testing.T) {
 	}
 }
 
-// So it is for a child that has been forked, and for the fork itself. A close is
-// told to have failed, too, though it is made: otherwise package endurance, where
-// it fails very often, would find a descriptor left.
+// The fork itself and the calls of a forked child fail in the same way. A close reports
+// the error as well, but the kernel makes it: otherwise package endurance, where close
+// fails very often, would find a descriptor left.
 func TestFailOtherwise(t *testing.T) {
 	for _, c := range []struct {
 		call  crashpoint.Call

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// name returns the name of a system call, or its number for one that the
-// programs which are run here hardly make.
+// name returns the name of a system call. It returns the number of a call that the
+// programs run here hardly ever make.
 func name(number uint64) string {
 	if name, ok := names[number]; ok {
 		return name
@@ -20,9 +20,11 @@ func name(number uint64) string {
 var names = map[uint64]string{
 	unix.SYS_BIND:              "bind",
 	unix.SYS_CHDIR:             "chdir",
+	unix.SYS_CLOCK_GETTIME:     "clock_gettime", // where the vDSO cannot tell the time
 	unix.SYS_CLONE3:            "clone3",
 	unix.SYS_CLONE:             "clone",
 	unix.SYS_CLOSE:             "close",
+	unix.SYS_CLOSE_RANGE:       "close_range",
 	unix.SYS_CONNECT:           "connect",
 	unix.SYS_DUP3:              "dup3",
 	unix.SYS_EPOLL_CREATE1:     "epoll_create1",

@@ -79,8 +79,8 @@ func wait(pid int, status *unix.WaitStatus) (int, error) {
 	}
 }
 
-// trace follows the program until it, and all that belongs to it, is gone, but
-// for a child that is kept.
+// trace follows the program until it is gone with all that belongs to it, except a child
+// that is kept.
 func (t *tracer) trace() error {
 	for !t.gone || t.child == 0 {
 		var status unix.WaitStatus
@@ -208,9 +208,9 @@ func (t *tracer) call(pid int, child bool) error {
 	return nil
 }
 
-// enter has Program.Fail and Program.Hang say what becomes of the call that a
-// thread, or the child, has come to. A call that fails is not made, but for
-// close(2), which on Linux frees the descriptor whatever it returns.
+// enter asks Program.Fail and Program.Hang what becomes of the call that a thread, or the
+// child, has come to. It skips a call that fails. The exception is close(2), which on
+// Linux frees the descriptor no matter what it returns.
 func (t *tracer) enter(pid int, info *syscallInfo, child bool) error {
 	if !t.counting || t.fail == nil && t.hang == nil {
 		return nil
@@ -242,8 +242,8 @@ func (t *tracer) goOn() error {
 	return nil
 }
 
-// leave gives the call that a thread, or the child, comes back from the error
-// that it was to have.
+// leave sets the result of the call that a thread, or the child, comes back from, if
+// Program.Fail has chosen an error for it.
 func (t *tracer) leave(pid int) error {
 	errno := t.failing[pid]
 	if errno == 0 {

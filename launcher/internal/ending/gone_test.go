@@ -45,7 +45,7 @@ func TestTwoStopsOfAGonePod(t *testing.T) {
 	r.mustBeGone(left)
 }
 
-// What a gone pod has left behind is ended although its base directory was removed.
+// Stop ends what a gone pod has left behind although its base directory was removed.
 func TestStopOfAGonePodWithoutBase(t *testing.T) {
 	r := newRig(t)
 	pod, left := r.launchGone(`setsid ` + closed)
@@ -61,7 +61,8 @@ func TestStopOfAGonePodWithoutBase(t *testing.T) {
 	}
 }
 
-// One that is stopped gets SIGCONT, and so its stop signal, also when the pod is gone.
+// A stopped process gets SIGCONT after the stop signal, and so notices it, also when the
+// pod is gone.
 func TestStoppedLeftoverOfAGonePod(t *testing.T) {
 	r := newRig(t)
 	r.L.Grace = time.Hour

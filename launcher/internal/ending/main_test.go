@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
 func TestMain(m *testing.M) { podrig.Main(m) }
@@ -67,7 +67,7 @@ func (r *rig) await(n int) (pids []int) {
 
 // lives reports whether a process has not ended.
 func lives(pid int) bool {
-	st, err := unixproc.ReadStat(pid)
+	st, err := osproc.ReadStat(pid)
 	return err == nil && !st.Dead()
 }
 
@@ -76,7 +76,7 @@ func (r *rig) mustBeGone(pids []int) {
 	r.T.Helper()
 	for _, pid := range pids {
 		if lives(pid) {
-			r.T.Errorf("pid %d (%s) is still there", pid, unixproc.CommandName(pid))
+			r.T.Errorf("pid %d (%s) is still there", pid, osproc.CommandName(pid))
 		}
 	}
 }

@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
 // A program that inherits orphans, as PID 1 of a container does, has no zombies of those
@@ -28,7 +28,7 @@ func TestStopReapsWhatIsInherited(t *testing.T) {
 		if err := pod.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if st, err := unixproc.ReadStat(left[0]); err == nil {
+		if st, err := osproc.ReadStat(left[0]); err == nil {
 			t.Errorf("pid %d is there, in state %c", left[0], st.State)
 		}
 	}

@@ -12,6 +12,9 @@ import (
 
 // Release comes back, and with it Stop, although a Signal of the starter hangs.
 func TestReleaseWhileASignalHangs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it waits for the two seconds that a signal has")
+	}
 	r := newRig(t, podrig.Serve...)
 	slow := &slowStarter{gate: make(chan struct{})}
 	r.L.Starter = slow

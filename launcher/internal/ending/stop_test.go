@@ -3,10 +3,8 @@
 package ending_test
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -34,8 +32,8 @@ func TestGraceIsForAll(t *testing.T) {
 	}
 }
 
-// W2: the first process of a ready pod dies, and a worker lives on. Stop ends it, from
-// the handle that has launched the pod, and from one that has attached before.
+// W2: the first process of a ready pod dies, and a worker lives on. Stop ends the worker,
+// both through the handle that launched the pod and through a handle that attached before.
 func TestStopAfterTheFirstDied(t *testing.T) {
 	for _, attached := range []bool{false, true} {
 		t.Run(fmt.Sprintf("attached %v", attached), func(t *testing.T) {
@@ -155,8 +153,26 @@ func TestWhatIsLeftByKillMode(t *testing.T) {
 	}
 }
 
-// W9: a signal reaches the first process alone, through its pidfd: of a pod that was
-// launched, and of one that was attached to.
+// A worker that has got away, and that only its lock tells, is found before the first process
+// ends: then the lock may be another pod's.
+func TestStopEndsWhoHasTheLock(t *testing.T) {
+	for _, mode := range []launcher.KillMode{launcher.KillAll, launcher.KillMixed} {
+		r := newRig(t)
+		r.shell(`setsid env -u POD_LAUNCH_ID sh -c 'echo $$ >>"$OUT/pids"; exec sleep 1000' & exec "$0" "$@"`, podrig.Serve...)
+		pod := r.Launch(launcher.Spec{Name: "alice", KillMode: mode})
+		worker := r.await(1)
+		if err := pod.Stop(t.Context()); err != nil {
+			t.Errorf("mode %d: %v", mode, err)
+		}
+		if lives(worker[0]) {
+			t.Errorf("mode %d: the worker lives", mode)
+			syscall.Kill(worker[0], syscall.SIGKILL)
+		}
+	}
+}
+
+// W9: a signal reaches only the first process, through its pidfd. That holds for a pod
+// from Launch and for a pod from Attach.
 func TestSignal(t *testing.T) {
 	r := newRig(t)
 	// Not SIGHUP, which nohup(1) has ignored, and a shell cannot trap then.
@@ -238,7 +254,7 @@ func TestAbortGrace(t *testing.T) {
 	if _, err := os.Stat(saved); err != nil {
 		t.Errorf("it had no time to clean up: %v; %v", err, e)
 	}
-	// One that takes no notice is ended all the same.
+	// A pod that ignores the signal ends all the same.
 	r.L.AbortGrace = time.Millisecond
 	r.L.Command = podrig.Script("ignore TERM", "say up", "hang")
 	ctx, cancel = contextOf(t)
@@ -250,6 +266,9 @@ func TestAbortGrace(t *testing.T) {
 
 // A slow Signal of an engine holds up neither Done nor another Stop.
 func TestSignalThatHangs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it waits for the two seconds that a signal has")
+	}
 	r := newRig(t, podrig.Serve...)
 	slow := &slowStarter{gate: make(chan struct{})}
 	r.L.Starter = slow
@@ -286,6 +305,7 @@ func TestDaemonBeforeItIsReady(t *testing.T) {
 	r.shell(`setsid ` + closed + ` & while [ ! -s "$OUT/pids" ]; do sleep 0.01; done; exit 0`)
 	e := r.Fail(t.Context(), podrig.Alice)
 	podrig.MustBe(t, e, launcher.ErrExitedEarly)
+	podrig.MustSay(t, e, "may have gone to the background", "has to stay in the foreground")
 	r.mustBeGone(r.await(1))
 }
 
@@ -304,27 +324,32 @@ func TestPodOfAPodStays(t *testing.T) {
 	syscall.Kill(other[0], syscall.SIGKILL)
 }
 
-// Ten ways to get away. Where there is no cgroup, what has neither parent, group,
-// session, lock nor environment of the pod is not found: docs/lifecycle.md says so.
+// ways are eleven ways to get away.
+var ways = []struct {
+	name, script string
+	n            int
+	gets         bool // away
+}{
+	{"group", `sleep 1000 & echo $! >>"$OUT/pids"`, 1, false},
+	{"session", `setsid sh -c 'echo $$ >>"$OUT/pids"; exec sleep 1000' &`, 1, false},
+	{"group of its own", `perl -e 'setpgrp; open F, ">>", "$ENV{OUT}/pids"; print F "$$\n"; close F; sleep 1000' &`, 1, false},
+	{"double fork", `(setsid sh -c 'sleep 1000 & echo $! >>"$OUT/pids"' &)`, 1, false},
+	{"closed descriptors", `setsid ` + closed + ` &`, 1, false},
+	{"daemon", `perl -e '` + strings.ReplaceAll(daemon, "PIDS", "$ENV{OUT}/pids") + `'`, 1, false},
+	{"exec", `setsid sh -c 'exec sh -c "exec sh -c \"echo \\\$\\\$ >>$OUT/pids; exec sleep 1000\""' &`, 1, false},
+	{"ignored signals", `setsid sh -c 'trap "" TERM HUP INT; echo $$ >>"$OUT/pids"; while :; do sleep 1000; done' &`, 1, false},
+	{"stopped", `setsid sh -c 'echo $$ >>"$OUT/pids"; kill -STOP $$; exec sleep 1000' &`, 1, false},
+	{"200 forks", `setsid sh -c 'for i in $(seq 200); do setsid sh -c "echo \$\$ >>$OUT/pids; exec sleep 1000" & done; wait' &`, 200, false},
+	{"daemon without environment", `out=$OUT; env -i perl -e '` + strings.ReplaceAll(daemon, `"PIDS"`, `shift`) + `' "$out/pids"`, 1, true},
+}
+
+// daemon is a program that leaves its parent, group, session and descriptors.
+const daemon = `use POSIX; POSIX::close($_) for 3..255; fork and exit; setsid; fork and exit; open F, ">>", "PIDS"; print F "$$\n"; close F; sleep 1000`
+
+// Where there is no cgroup, what has neither parent, group, session, lock nor
+// environment of the pod is not found: docs/lifecycle.md says so.
 func TestGetAway(t *testing.T) {
-	const daemon = `use POSIX; POSIX::close($_) for 3..255; fork and exit; setsid; fork and exit; open F, ">>", "PIDS"; print F "$$\n"; close F; sleep 1000`
-	for _, way := range []struct {
-		name, script string
-		n            int
-		gets         bool // away
-	}{
-		{"group", `sleep 1000 & echo $! >>"$OUT/pids"`, 1, false},
-		{"session", `setsid sh -c 'echo $$ >>"$OUT/pids"; exec sleep 1000' &`, 1, false},
-		{"group of its own", `perl -e 'setpgrp; open F, ">>", "$ENV{OUT}/pids"; print F "$$\n"; close F; sleep 1000' &`, 1, false},
-		{"double fork", `(setsid sh -c 'sleep 1000 & echo $! >>"$OUT/pids"' &)`, 1, false},
-		{"closed descriptors", `setsid ` + closed + ` &`, 1, false},
-		{"daemon", `perl -e '` + strings.ReplaceAll(daemon, "PIDS", "$ENV{OUT}/pids") + `'`, 1, false},
-		{"exec", `setsid sh -c 'exec sh -c "exec sh -c \"echo \\\$\\\$ >>$OUT/pids; exec sleep 1000\""' &`, 1, false},
-		{"ignored signals", `setsid sh -c 'trap "" TERM HUP INT; echo $$ >>"$OUT/pids"; while :; do sleep 1000; done' &`, 1, false},
-		{"stopped", `setsid sh -c 'echo $$ >>"$OUT/pids"; kill -STOP $$; exec sleep 1000' &`, 1, false},
-		{"200 forks", `setsid sh -c 'for i in $(seq 200); do setsid sh -c "echo \$\$ >>$OUT/pids; exec sleep 1000" & done; wait' &`, 200, false},
-		{"daemon without environment", `out=$OUT; env -i perl -e '` + strings.ReplaceAll(daemon, `"PIDS"`, `shift`) + `' "$out/pids"`, 1, true},
-	} {
+	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			r := newRig(t)
 			r.L.Grace = 300 * time.Millisecond
@@ -362,25 +387,5 @@ perl -e 'setpgrp; open F, ">>", "$ENV{OUT}/pids"; print F "$$\n"; close F; sleep
 	podrig.MustSay(t, e, "had left its group, and were ended")
 	if e.Leftover != nil {
 		t.Error(e.Leftover)
-	}
-}
-
-// A real server behind a real supervisor is stopped whole.
-func TestRealSupervisors(t *testing.T) {
-	for _, name := range []string{"dumb-init", "tini"} {
-		path, err := exec.LookPath(name)
-		if err != nil {
-			t.Logf("%s is not here", name)
-			continue
-		}
-		r := newRig(t)
-		r.shell(path+` -- sh -c 'sleep 1000 & echo $! >>"$OUT/pids"; exec "$0" "$@"' "$0" "$@" & wait`, podrig.Serve...)
-		r.L.Ready = anybody
-		pod := r.Launch(podrig.Alice)
-		worker := r.await(1)
-		if err := pod.Stop(t.Context()); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			t.Error(err)
-		}
-		r.mustBeGone(worker)
 	}
 }

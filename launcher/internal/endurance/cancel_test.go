@@ -27,7 +27,7 @@ const soonAfter = 10 * 200 * time.Millisecond
 // soon, and it is either ready or leaves nothing: 200 times with -soak, and else a
 // hundred.
 func TestCancelledAtAnyTime(t *testing.T) {
-	instants := podrig.Size(t, 40, 100, 200)
+	instants := podrig.Size(t, 20, 100, 200)
 	seed := *cancelSeed
 	if seed == 0 {
 		seed = rand.Uint64()

@@ -31,6 +31,7 @@ var errnos = map[string][]syscall.Errno{
 	"chdir":             lookup,
 	"clone process":     {unix.EAGAIN, unix.EINVAL, unix.ENOMEM, unix.ENOSPC, unix.EPERM, unix.EUSERS},
 	"close":             {unix.EBADF, unix.EDQUOT, unix.EINTR, unix.EIO, unix.ENOSPC},
+	"close_range":       append([]syscall.Errno{unix.EINVAL, unix.EMFILE, unix.ENOMEM}, absent...),
 	"connect":           {unix.EACCES, unix.EADDRINUSE, unix.EADDRNOTAVAIL, unix.EAFNOSUPPORT, unix.EAGAIN, unix.EALREADY, unix.EBADF, unix.ECONNREFUSED, unix.EINPROGRESS, unix.EINTR, unix.EISCONN, unix.ELOOP, unix.ENETUNREACH, unix.ENOENT, unix.ENOTDIR, unix.ENOTSOCK, unix.EPERM, unix.EPROTOTYPE, unix.ETIMEDOUT},
 	"dup3":              {unix.EBADF, unix.EBUSY, unix.EINTR, unix.EINVAL, unix.EMFILE},
 	"epoll_ctl":         {unix.EBADF, unix.EEXIST, unix.EINVAL, unix.ELOOP, unix.ENOENT, unix.ENOMEM, unix.ENOSPC, unix.EPERM},
@@ -154,8 +155,8 @@ var never = map[string]string{
 	"waitid ESRCH":            "as wait4 ECHILD",
 }
 
-// about are the keys of a call in the tables above, the one that counts for more
-// first.
+// about returns the keys of a call in the tables above, the more specific key first: it
+// takes precedence.
 func about(c crashpoint.Call) []string {
 	if c.On == "" {
 		return []string{c.Name}

@@ -19,7 +19,7 @@ func TestErrnoFound(t *testing.T) {
 	}
 	for _, found := range []injection{
 		// Where we run was not asked again after it could not be found out.
-		{act: "launch", call: crashpoint.Call{Name: "readlinkat"}, errno: unix.ENOMEM},
+		{act: "launch", call: crashpoint.Call{Name: "readlinkat", On: "proc"}, errno: unix.ENOMEM},
 		// A pidfd that the poller could not have was taken for a pod that is gone.
 		{act: "attach", call: crashpoint.Call{Name: "fcntl", On: "pidfd"}, errno: unix.EACCES},
 		{act: "attach", call: crashpoint.Call{Name: "epoll_ctl", On: "pidfd"}, errno: unix.ENOSPC},
@@ -50,7 +50,7 @@ func TestErrnoFound(t *testing.T) {
 // is watched by it, and the log is looked at instead.
 func TestErrnoInotifyWithoutPoller(t *testing.T) {
 	j := newInjector(t)
-	calls, made, r := j.run(injection{act: "launch", call: crashpoint.Call{Name: "epoll_ctl", On: "inotify"}, n: 1, errno: unix.ENOMEM})
+	calls, made, r := j.run(injection{act: "launch", call: crashpoint.Call{Name: "epoll_ctl", On: "inotify"}, n: 1, on: true, errno: unix.ENOMEM})
 	watches := calls[crashpoint.Call{Name: "inotify_add_watch"}]
 	if !made || r.Err != "" || r.Faults != nil || watches != 0 {
 		t.Errorf("failed: %v; %d watches; %+v", made, watches, r)

@@ -45,22 +45,6 @@ func TestHang(t *testing.T) {
 	t.Error("no launch has failed: did anything hang?")
 }
 
-// Also with -short, one call hangs that comes in a step which nobody gives up: it asks
-// whether the filesystem of the log is full.
-func TestHangOfStatfs(t *testing.T) {
-	j := newInjector(t)
-	all := j.list([]string{"launch that fails"}, true, func(c crashpoint.Call) []syscall.Errno {
-		if c.Name == "statfs" && mayHang(c) {
-			return []syscall.Errno{0}
-		}
-		return nil
-	})
-	if len(all) == 0 {
-		t.Fatal("no launch has called statfs(2)")
-	}
-	j.inject(all, 8)
-}
-
 // B33: whichever look at a file hangs, List returns, and yields an error. It calls the
 // pod neither gone nor unreachable.
 func TestHangOfList(t *testing.T) {
@@ -102,44 +86,50 @@ func TestHangOfAllLooks(t *testing.T) {
 	}
 }
 
-// A pod whose launch is given up on before it is recorded as ready is ended when the
-// call returns. One of the last looks at a file hangs; just before the record is
-// written there is one.
-func TestHangBeforeTheRecord(t *testing.T) {
+// At the end of a launch three kinds of calls differ from those before, and each time all of
+// these hang in turn:
+//
+//   - A pod whose launch is given up on before it is recorded as ready is ended when the call
+//     returns. There is a look at a file just before the record is written.
+//   - A pod whose launch is given up on while it is being recorded as ready stays, for others
+//     may have it: Attach gives it, and nothing is held for it in the program that launched it.
+//   - A launch that has failed looks for the reason: whether the filesystem of the log is full,
+//     and who may enter the runtime directory. It gives up what hangs, and the error says so.
+func TestHangAtTheEnd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: each of many calls hangs in a program of its own, until its launch gives up")
+	}
 	j := newInjector(t)
-	all := j.list([]string{"launch"}, true, func(c crashpoint.Call) []syscall.Errno {
-		if c.Name == "fstat" && c.On == "file" && mayHang(c) {
-			return []syscall.Errno{0}
+	hang := func(act string, which ...crashpoint.Call) []injection {
+		all := j.list([]string{act}, true, func(c crashpoint.Call) []syscall.Errno {
+			if mayHang(c) && slices.Contains(which, c) {
+				return []syscall.Errno{0}
+			}
+			return nil
+		})
+		for _, c := range which {
+			if !slices.ContainsFunc(all, func(i injection) bool { return i.call == c }) {
+				t.Fatalf("%s: no %v", act, c)
+			}
 		}
-		return nil
-	})
-	slices.SortFunc(all, func(a, b injection) int { return a.n - b.n })
-	j.inject(all[max(0, len(all)-4):], 8)
+		return all
+	}
+	looked := hang("launch", crashpoint.Call{Name: "fstat", On: "file"})
+	slices.SortFunc(looked, func(a, b injection) int { return a.n - b.n })
+	recorded := hang("launch", crashpoint.Call{Name: "write", On: "file"})
+	failed := hang("launch that fails", crashpoint.Call{Name: "fstat", On: "file"}, crashpoint.Call{Name: "statfs"})
+	j.inject(slices.Concat(looked[max(0, len(looked)-4):], recorded, failed), 16)
 }
 
-// A pod whose launch is given up on while it is being recorded as ready stays, for
-// others may have it: Attach gives it, and nothing is held for it in the program that
-// launched it.
-func TestHangOfTheRecord(t *testing.T) {
-	j := newInjector(t)
-	all := j.list([]string{"launch"}, true, func(c crashpoint.Call) []syscall.Errno {
-		if c.Name == "write" && mayHang(c) {
-			return []syscall.Errno{0}
-		}
-		return nil
-	})
-	j.inject(all, 8)
-}
-
-// mayHang reports whether a filesystem may let a call hang. inotify_add_watch(2)
-// cannot: it is told the log's descriptor, by its link in /proc, and the kernel
-// looks at nothing but the permissions of the file, which is open. That NFS may
-// ask its server even for those is left out, for a base does not belong there
-// (docs/lifecycle.md). What the forked child calls is left out, too: a program
-// whose filesystem hangs holds all that its launcher held until it gets on.
+// mayHang reports whether a filesystem may let a call hang. inotify_add_watch(2) cannot:
+// it gets the log's descriptor, as a link in /proc, and the kernel only checks the
+// permissions of the open file. NFS may ask its server even for those; that is left out,
+// because a base does not belong on NFS (docs/lifecycle.md). The calls of the forked child
+// are left out, too: until the program's filesystem answers, the child holds all that its
+// launcher held.
 func mayHang(c crashpoint.Call) bool {
-	if c.On == "descriptors" {
-		return false // it is asked of /proc just before the fork, by the thread that forks
+	if c.On == "proc" {
+		return false // the kernel answers itself
 	}
 	switch c.Name {
 	case "faccessat2", "mkdirat", "newfstatat", "openat", "readlinkat", "renameat", "renameat2", "statfs", "statx", "unlinkat":

@@ -25,8 +25,8 @@ import (
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
-// An order is what this test binary is told, in the environment, that plays the
-// program one of whose system calls fails.
+// An order says what a copy of this test binary is to do, which plays the program whose
+// system calls fail. The copy reads it from the environment.
 type order struct {
 	Act    string // a key of acts
 	Base   string

@@ -27,7 +27,7 @@ type injection struct {
 	call  crashpoint.Call
 	n     int           // the how-manieth of its kind, from 1
 	errno syscall.Errno // 0: it hangs
-	on    bool          // all later ones of its kind hang too
+	on    bool          // all later ones of its kind too
 }
 
 func (i injection) String() string { return fmt.Sprintf("%s, %v %d %s", i.act, i.call, i.n, i.fate()) }
@@ -39,8 +39,7 @@ func (i injection) fate() string {
 	return unix.ErrnoName(i.errno)
 }
 
-// An outcome is what came of some injections: a row of the table, but for their
-// numbers.
+// An outcome is what came of some injections: a row of the table, except its counts.
 type outcome struct {
 	act, call, errno, what, stage string
 }
@@ -131,7 +130,7 @@ func (j *injector) run(i injection) (calls map[crashpoint.Call]int, made bool, r
 				j.mu.Unlock()
 			}
 			calls[c]++
-			if c != i.call || calls[c] != i.n {
+			if c != i.call || calls[c] != i.n && !(i.on && calls[c] > i.n) {
 				return 0
 			}
 			made = true

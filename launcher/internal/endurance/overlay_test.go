@@ -51,9 +51,9 @@ func launchHiding(transport launcher.OverlayTransport) func(context.Context, *la
 	}
 }
 
-// Whatever keeps an overlay from being handed over, the launch fails and the
-// overlay is gone, or there was another way to hand it over. A system without
-// files in memory has the other one. All errors are tried with -soak, and else the
+// If anything keeps the launcher from handing an overlay over, either the launch fails
+// and the overlay is gone, or the launcher hands it over in another way. A system without
+// files in memory uses the other way. With -soak the test tries all errors, otherwise the
 // first of each call.
 func TestErrnoOverlay(t *testing.T) {
 	if testing.Short() {

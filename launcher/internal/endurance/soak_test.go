@@ -51,7 +51,7 @@ func TestSoak(t *testing.T) {
 	}
 	after := use(t)
 	t.Logf("%d launches in %v\nwarm     %+v\nat last  %+v", count, took.Round(time.Second), before, after)
-	// Both go up and down a little, whatever the number of launches.
+	// Both go up and down a little, no matter how many launches there were.
 	if after.threads > before.threads+2*soakers {
 		t.Errorf("there were %d threads, and are %d", before.threads, after.threads)
 	}

@@ -81,13 +81,21 @@ func (j *injector) callsOf(act string) map[crashpoint.Call]count {
 		return counts
 	}
 	counts := make(map[crashpoint.Call]count)
-	var runs []map[crashpoint.Call]int
-	for range 3 {
-		calls, _, r := j.run(injection{act: act})
-		if r.Err != "" && acts[act].want == nil {
-			j.t.Fatalf("%s fails with no injection: %s", act, r.Err)
-		}
-		runs = append(runs, calls)
+	var runs [3]map[crashpoint.Call]int
+	var all sync.WaitGroup
+	for i := range runs {
+		all.Go(func() {
+			var r report
+			if runs[i], _, r = j.run(injection{act: act}); r.Err != "" && acts[act].want == nil {
+				j.t.Errorf("%s fails with no injection: %s", act, r.Err)
+			}
+		})
+	}
+	all.Wait()
+	if j.t.Failed() {
+		j.t.FailNow()
+	}
+	for _, calls := range runs {
 		for call := range calls {
 			counts[call] = count{}
 		}

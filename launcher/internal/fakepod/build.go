@@ -10,12 +10,12 @@ import (
 )
 
 // Build builds the fake pod and returns the path of the binary and a function
-// that removes it. It is built without the race detector, whatever the tests
-// are built with: in a pod it would find nothing, and cost a tenth of a second
-// at each start.
+// that removes it. It never builds the fake pod with the race detector, even if
+// the tests use it: in a pod the detector would find nothing, and cost a tenth of
+// a second at each start.
 //
-// go run keeps the program that it has linked, in the build cache, and go build
-// does not: each of the packages that use the fake pod would link it again.
+// go run keeps the program that it has linked in the build cache, and go build does
+// not: with go build, each of the packages that use the fake pod would link it again.
 func Build() (path string, remove func(), err error) {
 	dir, err := os.MkdirTemp("", "fakepod")
 	if err != nil {

@@ -60,7 +60,7 @@ func Args(name, dir string, script, rest []string) []string {
 	return append(args, rest...)
 }
 
-// Failed is the exit code of a fake pod that could not do what it was told.
+// Failed is the exit code of a fake pod that could not take a step.
 const Failed = 99
 
 // exit ends the program at the end of its script, or because of err.

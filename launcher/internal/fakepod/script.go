@@ -22,7 +22,8 @@ func Help() []string {
 	return lines
 }
 
-// Check makes sure that all steps can be taken, as far as can be said before.
+// Check returns an error if it can see, without taking them, that the pod could not take
+// all steps.
 func Check(steps []string) error {
 	_, err := compile(steps)
 	return err

@@ -39,7 +39,7 @@ func systemVerbs(compile compiler) []verb {
 			list, err := descriptors()
 			return errors.Join(err, replace(path, list))
 		})},
-		{"closefrom", "N", "close the descriptors from N on, but for those of its runtime (Linux)", number(closeFrom)},
+		{"closefrom", "N", "close the descriptors from N on, except those of its runtime (Linux)", number(closeFrom)},
 		{"undumpable", "", "let nobody look into this process (Linux)", none(func(*pod) error { return undumpable() })},
 		{"setuid", "UID", "become another user, for good", number(func(_ *pod, uid int) error { return syscall.Setuid(uid) })},
 	}
@@ -95,7 +95,8 @@ func notifyFD(_ *pod, f *os.File) error {
 	return errors.Join(err, f.Close())
 }
 
-// notifyConn is connected to whoever listens on $NOTIFY_SOCKET (sd_notify(3)).
+// notifyConn returns a connection to the process that listens on $NOTIFY_SOCKET
+// (sd_notify(3)).
 func notifyConn() (*net.UnixConn, error) {
 	path := os.Getenv("NOTIFY_SOCKET")
 	if path == "" {
@@ -113,8 +114,8 @@ func notifySocket(_ *pod, state string) error {
 	return errors.Join(err, conn.Close())
 }
 
-// notifyBarrier waits until who was notified has closed what it was sent, which
-// it does when it has dealt with all that was sent before.
+// notifyBarrier sends a descriptor to the process that it notifies, and waits until that
+// process closes it. It closes the descriptor when it has handled all earlier messages.
 func notifyBarrier(*pod) error {
 	conn, err := notifyConn()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -21,10 +22,11 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
 // TestFaultB injects those faults of part B of the catalogue, the environment,
@@ -73,7 +75,12 @@ func onTmpfs(t *testing.T, options string, steps ...string) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := unix.Unmount(base, 0); err != nil {
+		var err error
+		conformance.Eventually(podrig.Ample, func() bool {
+			err = unix.Unmount(base, 0)
+			return !errors.Is(err, unix.EBUSY)
+		})
+		if err != nil {
 			t.Error(err)
 		}
 	})
@@ -82,10 +89,16 @@ func onTmpfs(t *testing.T, options string, steps ...string) *rig {
 	return r
 }
 
-// remount changes how the base is mounted.
+// remount changes how the base is mounted. A launch closes its record and its log when it
+// has returned, so the filesystem may be busy for a moment.
 func (r *rig) remount(flags uintptr, options string) {
 	r.T.Helper()
-	if err := unix.Mount("", r.Base, "", unix.MS_REMOUNT|flags, options); err != nil {
+	var err error
+	conformance.Eventually(podrig.Ample, func() bool {
+		err = unix.Mount("", r.Base, "", unix.MS_REMOUNT|flags, options)
+		return !errors.Is(err, unix.EBUSY)
+	})
+	if err != nil {
 		r.T.Fatal(err)
 	}
 }
@@ -168,9 +181,8 @@ func (r *rig) fill() (free func()) {
 	}
 }
 
-// B9: where there is no space a process that cannot be recorded is ended, and
-// directories and files that cannot be made are errors, whatever the limit is
-// called.
+// B9: where there is no space, the launcher ends a process that it cannot record. It
+// returns an error if it cannot make a directory or a file. ENOSPC and EDQUOT are alike.
 func b09(t *testing.T) {
 	t.Run("full", func(t *testing.T) {
 		r := onTmpfs(t, "size=64k", podrig.Serve...)
@@ -179,13 +191,31 @@ func b09(t *testing.T) {
 		}
 		free := r.fill()
 		serve := r.L.Command
-		r.L.Command = podrig.Script("hang") // one that says something, and cannot, may end before it is recorded
+		r.L.Command = podrig.Script("hang") // a pod that cannot write may end before it is recorded
 		e := r.Fail(t.Context(), podrig.Alice)
 		podrig.MustBe(t, e, syscall.ENOSPC)
 		podrig.MustSay(t, e, "no space left on device")
 		free()
 		r.L.Command = serve
 		r.Relaunch("alice")
+	})
+	t.Run("full, a private pod", func(t *testing.T) {
+		r := onTmpfs(t, "size=64k", podrig.Serve...)
+		if r == nil {
+			return
+		}
+		t.Setenv("XDG_RUNTIME_DIR", r.Base)
+		r.L.Dir = runtimedir.Temp{}
+		free := r.fill()
+		pod, err := r.L.Launch(t.Context(), launcher.Spec{})
+		if err == nil {
+			t.Fatal(errors.Join(errors.New("it is ready"), pod.Kill(t.Context())))
+		}
+		podrig.MustBe(t, err, syscall.ENOSPC)
+		if _, err := os.Lstat(filepath.Join(r.Base, "podlaunch")); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the base of private pods: %v", err)
+		}
+		free()
 	})
 	for name, errno := range map[string]syscall.Errno{"no space": syscall.ENOSPC, "quota": syscall.EDQUOT} {
 		for what, call := range map[string]refusal{
@@ -205,9 +235,9 @@ func b09(t *testing.T) {
 	}
 }
 
-// B10: a pod whose words, and with them its ready line, are lost on a full disk
-// is not ready in time; the error says that the disk is full. A probe that asks
-// the socket as well finds it ready.
+// B10: a pod that loses its output, and so its ready line, on a full disk is not ready
+// in time; the error says that the disk is full. A probe that asks the socket as well
+// finds the pod ready.
 func b10(t *testing.T) {
 	r := onTmpfs(t, "size=64k")
 	if r == nil {
@@ -236,7 +266,7 @@ func b10(t *testing.T) {
 	podrig.MustBe(t, e, launcher.ErrTimeout)
 	podrig.MustSay(t, e, "the filesystem of its log is full")
 
-	// One that exits for that reason is told so, too.
+	// The error says so, too, if the pod exits for that reason.
 	r.L.Command = podrig.Script("await "+recorded, "flood 100000", "exit 7")
 	podrig.MustSay(t, r.Fail(t.Context(), podrig.Alice), "the filesystem of its log is full", "exit status 7")
 
@@ -252,8 +282,9 @@ func b10(t *testing.T) {
 	}
 }
 
-// B11: a pod inherits the limit on the size of files, and if its log comes to
-// that it dies of a signal, which is told. The launcher itself needs a record.
+// B11: a pod inherits the limit on the size of files. If its log reaches the limit, it
+// dies of a signal, and the error says so. A launcher that cannot write its record
+// within the limit fails.
 func b11(t *testing.T) {
 	if !podrig.Alone(t) {
 		return
@@ -560,11 +591,11 @@ func adoptOrphan(t *testing.T) {
 	if _, err := fmt.Fscan(r, &pid); err != nil {
 		t.Fatal(err)
 	}
-	id, err := unixproc.Identify(pid)
+	id, err := osproc.Identify(pid)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := unixproc.Adopt(id)
+	p, err := osproc.Adopt(id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -584,8 +615,8 @@ func adoptOrphan(t *testing.T) {
 	}
 }
 
-// B30: without /proc a process cannot be told from another that will have its
-// number, and so none is left running; the error says what is missing. One that
+// B30: without /proc the launcher cannot distinguish a process from a later process with
+// the same pid, so it leaves none running. The error says what is missing. A /proc that
 // hides other users' processes is enough.
 func b30(t *testing.T) {
 	t.Run("missing", func(t *testing.T) {
@@ -670,7 +701,7 @@ func b32(t *testing.T) {
 		})
 	}
 	t.Run("sockets", func(t *testing.T) {
-		if !refused(t, refusal{call: unix.SYS_BIND, errno: syscall.EPERM}) {
+		if !refused(t, noBind(syscall.EPERM)) {
 			return
 		}
 		r := newRig(t, podrig.Serve...)

@@ -28,8 +28,8 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/fakepod"
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
@@ -243,7 +243,7 @@ func d02(t *testing.T) {
 	r.mustBeUnowned()
 }
 
-// D3: the process that was just started goes again.
+// D3: a launch that is canceled ends the process that it has just started.
 func d03(t *testing.T) {
 	r := newRig(t, "spawn hang", "setsid hang", "hang")
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -257,7 +257,7 @@ func d03(t *testing.T) {
 	}
 }
 
-// D4: so does one that has not said that it is ready.
+// D4: a launch that is canceled ends a pod that has not said that it is ready.
 func d04(t *testing.T) {
 	r := newRig(t)
 	up := r.Fifo("up")
@@ -276,7 +276,7 @@ func d04(t *testing.T) {
 	}
 }
 
-// D5: so does one that has, and does not answer.
+// D5: a launch that is canceled ends a pod that says that it is ready and does not answer.
 func d05(t *testing.T) {
 	r := newRig(t, "ready", "hang")
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -284,7 +284,7 @@ func d05(t *testing.T) {
 	podrig.MustSay(t, r.mustGiveUp(ctx, launcher.StageReady), "an answer on unix:")
 }
 
-// probeThen is a probe that calls f, and hands on what it was given.
+// probeThen returns a probe that calls f and returns the endpoint of its target.
 func probeThen(f func()) readiness.Probe {
 	return readiness.ProbeFunc(func(_ context.Context, t readiness.Target) (readiness.Endpoint, error) {
 		f()
@@ -292,7 +292,7 @@ func probeThen(f func()) readiness.Probe {
 	})
 }
 
-// D6: a pod that is proven ready in the instant of the cancellation is ready.
+// D6: a pod that proves to be ready in the instant of the cancellation is ready.
 func d06(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -308,12 +308,12 @@ func d06(t *testing.T) {
 	}
 }
 
-// A launcherOrder is what another process is told that launches alice.
+// A launcherOrder says how another process is to launch alice.
 type launcherOrder struct {
 	Pod, Base string
 	Steps     []string
 	Timeout   time.Duration
-	Stay      bool // when alice is ready, or not, until stdin ends
+	Stay      bool // after the launch, failed or not, until stdin ends
 }
 
 // A launcherReply is what came of it.
@@ -477,15 +477,14 @@ func d10(t *testing.T) {
 	}
 }
 
-// stopWhenUp starts another launcher, whose pod notifies the FIFO up, and stops
-// it then. It returns when that was; or no launcher if the deadline may have
-// been over before, and then nothing of it is left.
+// stopWhenUp starts another launcher, whose pod notifies the FIFO up, and then stops the
+// launcher. It returns when it did so. It returns no launcher if the deadline may have
+// passed before; then nothing of the launcher is left.
 func (r *rig) stopWhenUp(o launcherOrder, up string) (*otherLauncher, time.Time) {
 	r.T.Helper()
 	began := time.Now()
 	l := r.startLauncher(o)
-	// Whoever opens it both ways is not kept waiting, and ends the waiting of
-	// who reads.
+	// Opening a FIFO for reading and writing does not block, and wakes its reader.
 	over := time.AfterFunc(o.Timeout, func() {
 		if f, err := os.OpenFile(up, os.O_RDWR, 0); err == nil {
 			f.Close()
@@ -542,10 +541,10 @@ func asInit(t *testing.T) bool {
 	return true
 }
 
-// inNamespaces runs the test in a process of its own in namespaces of its own,
-// one of which is of mounts, and reports whether this is that process. An
-// ordinary user is root there. Where none can be made it skips the test; root
-// can make them, so that in CI root's must not be skipped.
+// inNamespaces runs the test in a process of its own in namespaces of its own, one of them
+// a mount namespace, and reports whether this is that process. An ordinary user is root
+// there. inNamespaces skips the test if it can make no namespaces. Root can make them, so
+// root's test must not be skipped in CI: there it fails.
 func inNamespaces(t *testing.T, flags uintptr) bool {
 	t.Helper()
 	if testing.Short() {
@@ -593,7 +592,8 @@ func d18(t *testing.T) {
 		}
 	}()
 	r := newRig(t)
-	for range 10 {
+	r.L.Grace = 500 * time.Millisecond // of the child that ignores SIGTERM
+	for range 6 {
 		r.L.Command = podrig.Script("say bye", "exit 3")
 		e := r.Fail(t.Context(), podrig.Alice)
 		podrig.MustBe(t, e, launcher.ErrExitedEarly)
@@ -639,7 +639,7 @@ func d19(t *testing.T) {
 }
 
 // D20: where PID 1 does not reap, a pod whose launcher is gone becomes a zombie
-// when it dies. It counts as gone. One that PID 1 has attached to is its to reap.
+// when it dies. The zombie counts as gone. PID 1 reaps a pod that it has attached to.
 func d20(t *testing.T) {
 	if !asInit(t) { // which does not reap, being us
 		return
@@ -672,7 +672,7 @@ func d20(t *testing.T) {
 	if err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
 		t.Fatal(err)
 	}
-	if st, err := unixproc.ReadStat(pid); err != nil || st.State != 'Z' {
+	if st, err := osproc.ReadStat(pid); err != nil || st.State != 'Z' {
 		t.Errorf("the pod is no zombie: %+v, %v", st, err)
 	}
 	_, err = r.L.Attach(t.Context(), "alice")
@@ -683,7 +683,7 @@ func d20(t *testing.T) {
 	}
 }
 
-// D21: what is in use is not collected: files have finalizers.
+// D21: the garbage collector takes nothing that is in use: files have finalizers.
 func d21(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(1))
 	ctx, stop := context.WithCancel(t.Context())
@@ -736,8 +736,8 @@ func forkStorm(t *testing.T) {
 	}
 }
 
-// D23: the launch lock is free as soon as the launch is over, whoever has just
-// been forked; the pod's lock is never free while it lives.
+// D23: the launch lock is free as soon as the launch is over, even if other children
+// have just been forked. The pod's lock is never free while the pod lives.
 func d23(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
 	forkStorm(t)
@@ -788,8 +788,8 @@ func d24(t *testing.T) {
 	r.mustServe(pid)
 }
 
-// D25: a pod inherits that signals are ignored, as every process does. One that
-// does not undo it is ended by SIGKILL.
+// D25: a pod inherits ignored signals, as every process does. SIGKILL ends a pod that
+// does not undo that.
 func d25(t *testing.T) {
 	if !podrig.Alone(t) { // for os/signal cannot undo Ignore
 		return
@@ -797,7 +797,7 @@ func d25(t *testing.T) {
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	r := newRig(t)
 	r.L.Grace = podrig.Short
-	// A shell, for Go's runtime does undo it.
+	// The pod is a shell, because Go's runtime does undo it.
 	never := r.Fifo("never")
 	r.L.Command = launcher.CommandResolverFunc(func(_ context.Context, req launcher.Request) (launcher.Command, error) {
 		args := fakepod.Args(req.Spec.Name, req.RuntimeDir, podrig.Serve, nil)
@@ -905,7 +905,7 @@ func d27(t *testing.T) {
 		t.Helper()
 		for {
 			// There is no event for who is not its parent.
-			st, err := unixproc.ReadStat(pid)
+			st, err := osproc.ReadStat(pid)
 			if err != nil || st.Dead() {
 				t.Fatalf("%+v, %v", st, err)
 			}

@@ -14,12 +14,15 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/fakepod"
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
 // TestFaultE injects the faults of part E of the catalogue: what may happen to
@@ -85,7 +88,7 @@ func e02(t *testing.T) {
 	var stranger *stranger
 	for stranger == nil {
 		pod = r.Launch(podrig.Alice)
-		before, err := unixproc.ReadStat(pod.PID())
+		before, err := osproc.ReadStat(pod.PID())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,7 +99,7 @@ func e02(t *testing.T) {
 	}
 	for range 2 {
 		_, err := r.L.Attach(t.Context(), "alice")
-		podrig.MustBe(t, err, launcher.ErrNotOurs, unixproc.ErrStranger)
+		podrig.MustBe(t, err, launcher.ErrNotOurs, osproc.ErrStranger)
 	}
 	if got := r.State(); got != launcher.StateGone {
 		t.Errorf("List says %q", got)
@@ -122,6 +125,11 @@ func e02(t *testing.T) {
 // taken the pid, which it keeps. It needs a pid namespace whose init we are.
 func (r *rig) startAs(pid int, after uint64) *stranger {
 	r.T.Helper()
+	// A thread of this process that has the pid from the same tick could not be told from its
+	// last owner.
+	for bootTick(r.T) <= after {
+		time.Sleep(time.Millisecond)
+	}
 	for range 1000 {
 		if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(pid-1)), 0); err != nil {
 			r.T.Fatal(err)
@@ -131,7 +139,7 @@ func (r *rig) startAs(pid int, after uint64) *stranger {
 		}
 		// One may still be faster.
 		s := r.startStranger()
-		st, err := unixproc.ReadStat(s.cmd.Process.Pid)
+		st, err := osproc.ReadStat(s.cmd.Process.Pid)
 		if err != nil {
 			r.T.Fatal(err)
 		}
@@ -142,6 +150,16 @@ func (r *rig) startAs(pid int, after uint64) *stranger {
 	}
 	r.T.Fatalf("nobody gets pid %d", pid)
 	return nil
+}
+
+// bootTick returns the tick of the kernel's clock in which a process would start now.
+func bootTick(t *testing.T) uint64 {
+	t.Helper()
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
+		t.Fatal(err)
+	}
+	return uint64(now.Nano() / int64(10*time.Millisecond))
 }
 
 // A stranger is a process that is nobody's pod.
@@ -184,7 +202,7 @@ func (s *stranger) end() {
 func (s *stranger) mustLive() {
 	s.t.Helper()
 	// Opening the FIFO would block for ever if its reader were dead.
-	if st, err := unixproc.ReadStat(s.cmd.Process.Pid); err != nil || st.Dead() {
+	if st, err := osproc.ReadStat(s.cmd.Process.Pid); err != nil || st.Dead() {
 		s.t.Errorf("the stranger is dead: %+v, %v", st, err)
 		return
 	}
@@ -374,11 +392,12 @@ func readFile(t *testing.T, path string) []byte {
 	return data
 }
 
-// E8: what outlives a pod that somebody stops goes with it; what outlives one
-// that ended by itself stays until somebody stops that.
+// E8: Stop ends a pod together with the processes that outlive it. If the pod ends by
+// itself, those processes stay until somebody calls Stop.
 func e08(t *testing.T) {
 	t.Run("stopped", func(t *testing.T) {
 		r := newRig(t, "spawn ignore 15 ; hang", "spawn hang", "listen", "ready", "hang")
+		r.L.Grace = 100 * time.Millisecond // one of them ignores the signal
 		pod := r.Launch(podrig.Alice)
 		if err := r.MustAttach(pod).Stop(t.Context()); err != nil {
 			t.Fatal(err)
@@ -404,7 +423,7 @@ func e08(t *testing.T) {
 		if err := attached.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if st, err := unixproc.ReadStat(left); err == nil && !st.Dead() {
+		if st, err := osproc.ReadStat(left); err == nil && !st.Dead() {
 			t.Error("it is still there")
 		}
 	})

@@ -1,6 +1,6 @@
 // Package leaktest finds what a test has left behind: goroutines, descriptors,
 // watches, children, zombies, and processes of the programs that the test starts,
-// whoever their parent is by now.
+// no matter which process is their parent by now.
 package leaktest
 
 import (

@@ -25,6 +25,7 @@ import (
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/crashpoint"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
+	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
@@ -39,6 +40,8 @@ type role struct {
 	Pod   string   // the fake pod's binary
 	Steps []string // its script
 	Count int      // how many files or pods it makes
+
+	Daemon bool // the pod goes to the background
 }
 
 const roleVariable = "PODLAUNCH_TEST_ROLE"
@@ -49,6 +52,7 @@ var roles = map[string]func(l launcher.Launcher, r role) error{
 	"askOften":  askOften,
 	"lockOften": lockOften,
 	"relaunch":  relaunch,
+	"private":   privateOnce,
 }
 
 func init() {
@@ -60,11 +64,15 @@ func init() {
 	err := json.Unmarshal([]byte(text), &r)
 	if err == nil {
 		podrig.Pod = r.Pod
-		err = roles[r.Play](launcher.Launcher{
+		l := launcher.Launcher{
 			Command: podrig.Script(r.Steps...),
 			Dir:     runtimedir.Dir(r.Base),
 			Timeout: podrig.Ample,
-		}, r)
+		}
+		if r.Daemon {
+			adopts(&l)
+		}
+		err = roles[r.Play](l, r)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -81,6 +89,18 @@ func (r role) env(t *testing.T, more ...string) []string {
 		t.Fatal(err)
 	}
 	return slices.Concat(os.Environ(), []string{roleVariable + "=" + string(text), "GORACE=atexit_sleep_ms=0"}, more)
+}
+
+// adopts makes the pods of l daemons, which go to the background.
+func adopts(l *launcher.Launcher) {
+	pod := l.Command
+	l.Command = launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
+		cmd, err := pod.ResolveCommand(ctx, req)
+		cmd.Args = append([]string{"-c", `setsid "$0" "$@" & echo $! >"$POD_RUNTIME_DIR/pid"; exit 0`, cmd.Path}, cmd.Args...)
+		cmd.Path = "/bin/sh"
+		return cmd, err
+	})
+	l.Ready = readiness.Sequence{readiness.PIDFile{Path: "pid"}, readiness.Unix{}}
 }
 
 // ensureOnce is the launcher that is killed.
@@ -120,17 +140,22 @@ func TestCrashPoints(t *testing.T) {
 		{name: "held", steps: podrig.Serve, only: forked, held: true},
 		{name: "relaunch", steps: podrig.Serve, old: true, thin: 4},
 		{name: "relaunch changes", steps: podrig.Serve, only: changes, old: true},
+		{name: "daemon", steps: []string{"listen", "hang"}, daemon: true, thin: 4},
+		{name: "daemon changes", steps: []string{"listen", "hang"}, daemon: true, only: writes},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			s.rig = newRig(t, s.steps...)
+			if s.daemon {
+				adopts(&s.L)
+			}
 			s.run()
 		})
 	}
 }
 
-// D30: a launcher whose launch lock is deleted while it launches is not taken for
-// one that has died: neither it nor its pod is ended by another, which waits, and
-// has the same pod in the end.
+// D30: if the launch lock of a launcher is deleted while it launches, another launcher
+// does not take it for dead. The other launcher ends neither it nor its pod; it waits,
+// and has the same pod in the end.
 func TestLaunchLockDeleted(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped with -short: a launcher waits in vain, until its deadline")
@@ -183,10 +208,10 @@ func TestLaunchLockDeleted(t *testing.T) {
 	}
 }
 
-// changes are the points at the calls that change what others can see, and at
-// those of the forked child but for the many that reset its signals and close
-// its descriptors. They come in much the same order each time, and so all of
-// them can be tried: a hundred points out of all the others can miss the one
+// changes reports whether a point is at a call that changes what others can see, or at a
+// call of the forked child. It leaves out the many calls that reset the child's signals
+// and close its descriptors. These points come in much the same order each time, and so
+// the test can try all of them. A hundred points out of all the others can miss the point
 // that matters.
 func changes(p crashpoint.Point) bool {
 	switch p.Call {
@@ -199,6 +224,10 @@ func changes(p crashpoint.Point) bool {
 	return p.Where == "child"
 }
 
+// writes are the points of changes but those at which files are opened and closed: who looks
+// for a process to adopt does that very often.
+func writes(p crashpoint.Point) bool { return changes(p) && p.Call != "openat" && p.Call != "close" }
+
 // forked are the points of changes at which there is a child that has not come
 // to its exec.
 func forked(p crashpoint.Point) bool {
@@ -208,14 +237,15 @@ func forked(p crashpoint.Point) bool {
 // A sweep kills launchers at many points, each in a launch of a name of its own.
 type sweep struct {
 	*rig
-	name  string
-	steps []string
-	twice bool                        // the second launcher is killed, too, at a point drawn at random
-	only  func(crashpoint.Point) bool // if not nil: all of these points, and no other
-	thin  int                         // if not 0, the sample of -soak is smaller by this
-	held  bool                        // another comes while the forked child is kept from its exec
-	old   bool                        // the name has the record of a pod that has ended
-	total int                         // points of a launch that nobody disturbs, roughly
+	name   string
+	steps  []string
+	twice  bool                        // the second launcher is killed, too, at a point drawn at random
+	only   func(crashpoint.Point) bool // if not nil: all of these points, and no other
+	thin   int                         // if not 0, the sample of -soak is smaller by this
+	held   bool                        // another comes while the forked child is kept from its exec
+	old    bool                        // the name has the record of a pod that has ended
+	daemon bool                        // the pod goes to the background
+	total  int                         // points of a launch that nobody disturbs, roughly
 
 	mu       sync.Mutex
 	outcomes map[crashpoint.Point]*outcome
@@ -362,7 +392,7 @@ func (s *sweep) disturb(name string) (*launcher.Pod, error) {
 
 // crash runs a launcher in a process of its own, to its nth point.
 func (s *sweep) crash(name string, n int, held func()) (crashpoint.Result, error) {
-	r := role{Play: "ensure", Base: s.Base, Name: name, Pod: podrig.Pod, Steps: s.steps}
+	r := role{Play: "ensure", Base: s.Base, Name: name, Pod: podrig.Pod, Steps: s.steps, Daemon: s.daemon}
 	result, err := crashpoint.Run(crashpoint.Program{
 		Path:   os.Args[0],
 		Env:    r.env(s.T, "GOMAXPROCS=2", "GODEBUG=asyncpreemptoff=1", "GOGC=off"),

@@ -104,9 +104,9 @@ func TestFollowOfWhatIsNotTheLog(t *testing.T) {
 	log.Close()
 }
 
-// The readers of a Pod that is released get what was written by then, and end. So
-// does one that comes later. The pod goes on, and so do the readers of its
-// other Pod.
+// When a Pod is released, its readers get what was written by then, and end. A reader
+// that comes later gets the same, and ends, too. The pod goes on, and so do the readers
+// of its other Pod.
 func TestFollowEndsWithRelease(t *testing.T) {
 	r := newRig(t)
 	wake := r.Fifo("wake")

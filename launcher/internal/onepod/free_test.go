@@ -52,7 +52,7 @@ func (r *rig) leaves(steps string) int {
 	return left
 }
 
-// Stop ends the pod that runs, whoever launched it, and with it the name is free.
+// Stop ends the pod that runs, no matter which process launched it. Then the name is free.
 func TestStopByName(t *testing.T) {
 	t.Run("ours", func(t *testing.T) {
 		r := newRig(t, podrig.Serve...)
@@ -139,8 +139,8 @@ func TestStopOfNobody(t *testing.T) {
 	}
 }
 
-// Whoever cannot be told to be the pod is not signalled, and the error says which call
-// it is of, and that it cannot be told.
+// If the launcher cannot tell whether a process is the pod, it does not signal it. The
+// error names the call that failed, and says that the launcher cannot tell.
 func TestStopOfWhatCannotBeTold(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
 	pod := r.Launch(podrig.Alice)
@@ -208,8 +208,7 @@ func TestStopDuringALaunch(t *testing.T) {
 	}
 }
 
-// Remove leaves nothing of the name, whatever there was: 200 names, and afterwards no
-// file.
+// Remove leaves no file of a name, no matter what there was.
 func TestRemove(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
 	for range 2 {

@@ -101,8 +101,8 @@ func mustMatch(t *testing.T, got, want map[string]launcher.State) {
 	}
 }
 
-// copyPods makes pods that have ended, and removed their directories, from one
-// that has ended.
+// copyPods makes copies of a pod that has ended: pods that have ended, too, and have
+// removed their directories.
 func (r *rig) copyPods(from string, to []string) {
 	r.T.Helper()
 	record, err := os.ReadFile(filepath.Join(r.Base, "."+from+".json"))

@@ -18,8 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
@@ -66,7 +66,7 @@ func TestListOfAnotherNamespace(t *testing.T) {
 	for _, ready := range []bool{true, false} {
 		r.EditRecord(func(m map[string]any) { m["pidNamespace"], m["ready"] = "pid:[1]", ready })
 		err := r.mustBeUnknown("another pid namespace", r.Beside("alice", ".json"))
-		podrig.MustBe(t, err, unixproc.ErrElsewhere)
+		podrig.MustBe(t, err, osproc.ErrElsewhere)
 	}
 	// Of another boot it is gone, wherever it ran.
 	r.EditRecord(func(m map[string]any) { m["boot"], m["ready"] = "another", true })
@@ -158,6 +158,9 @@ func TestListOfAFullQueue(t *testing.T) {
 		"tcp":  "it did not answer within 1s",
 	} {
 		t.Run(network, func(t *testing.T) {
+			if testing.Short() && network == "tcp" {
+				t.Skip("skipped with -short: List waits for a second")
+			}
 			r := newRig(t, podrig.Serve...)
 			r.Launch(podrig.Alice)
 			r.Launch(launcher.Spec{Name: "bob"})
@@ -248,8 +251,7 @@ func TestListWithADeafVerifier(t *testing.T) {
 	})
 }
 
-// Why is one line that can be printed, whatever the record says, and wraps the error
-// beneath.
+// Why is one printable line, no matter what the record says, and wraps the error beneath.
 func TestListIsPrintable(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
 	r.Launch(podrig.Alice)

@@ -21,7 +21,7 @@ func TestManyPods(t *testing.T) {
 		return
 	}
 	debug.SetMaxThreads(64)
-	many := podrig.Size(t, 100, 100, 500)
+	many := podrig.Size(t, 30, 100, 500)
 	r := newRig(t, podrig.Serve...)
 	pods := make([]*launcher.Pod, many)
 	const some = 10 // at once: each needs a thread while it waits for the filesystem
@@ -34,7 +34,7 @@ func TestManyPods(t *testing.T) {
 	}
 }
 
-// D16: a thousand names (two hundred without -soak, fifty with -short) are asked
+// D16: a thousand names (two hundred without -soak, twenty with -short) are asked
 // for at once. All are ready. How many threads there are then is a matter of chance: as many as
 // launches waited for the filesystem at the same time (TestManyPods is about those
 // of pods).
@@ -42,7 +42,7 @@ func TestManyNames(t *testing.T) {
 	if !podrig.Alone(t, passSize) {
 		return
 	}
-	many := podrig.Size(t, 50, 200, 1000)
+	many := podrig.Size(t, 20, 100, 1000)
 	r := newRig(t, podrig.Serve...)
 	pods := make([]*launcher.Pod, many)
 	r.launchAtOnce(pods, 0)

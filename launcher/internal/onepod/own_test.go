@@ -42,9 +42,9 @@ func TestWitnesses(t *testing.T) {
 	}
 }
 
-// Row 1, and 23 of the port: who asks for a pod that runs gets it, or is told
-// who has the name and where it answers; a launch that is going on does not
-// keep anybody from it.
+// Row 1, and 23 of the port: a caller that asks for a pod that runs gets it, or an error
+// that says who has the name and where the pod answers. A launch that is going on keeps
+// no caller from it.
 func itRuns(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
 	pod := r.Launch(podrig.Alice)
@@ -72,8 +72,8 @@ func itRuns(t *testing.T) {
 	podrig.Ping(t, pod)
 }
 
-// Row 2: while somebody launches the pod, everybody else waits for what comes of
-// it, each within its own deadline.
+// Row 2: while one caller launches the pod, all others wait for what comes of it, each
+// within its own deadline.
 func itIsLaunched(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped with -short: a launcher waits in vain, until its deadline")
@@ -91,7 +91,7 @@ func itIsLaunched(t *testing.T) {
 	}()
 	podrig.Await(t, up)
 
-	// Who cannot wait any longer is told what for.
+	// A caller whose deadline passes learns what it waited for.
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		podrig.MustSay(t, r.MustRefuse(t.Context(), r.Impatient(), launcher.ErrHeld, launcher.ErrTimeout), "is launching it")
@@ -513,8 +513,7 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// B4: a base directory is bytes, whatever they are, and a pod below it is found
-// again.
+// B4: the path of a base directory may have any bytes, and Attach finds a pod below it.
 func TestBaseOfAnyBytes(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
 	r.L.Dir = runtimedir.Dir(filepath.Join(r.Base, "\xff<&>"))
@@ -526,8 +525,8 @@ func TestBaseOfAnyBytes(t *testing.T) {
 	}
 }
 
-// A pod is told in each of its states, in the order of the names; what is not a
-// pod is passed over.
+// List yields pods in each state, in the order of their names. It passes over what is not
+// a pod.
 func TestList(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
 	pod := r.Launch(podrig.Alice)

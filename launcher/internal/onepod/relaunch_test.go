@@ -39,9 +39,12 @@ const besideStrangers = 1.2
 // The children are on the machine in the turns of both. That a launch does not look at
 // the processes of the machine is what TestSystemCalls in package ownership is about.
 func TestRelaunchBesideStrangers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it compares how long relaunches take, and makes a thousand locks")
+	}
 	const strangers = 20 // that share the locks: many systems allow a process 1024 descriptors
 	files, kin := podrig.Size(t, 50, 50, 500), podrig.Size(t, 100, 100, 1000)
-	turns := podrig.Size(t, 10, 20, 50)
+	turns := podrig.Size(t, 20, 20, 50)
 	inMemory(t)
 	r := newRig(t, podrig.Serve...)
 	alone, beside := r.subdirectory("alone"), r.subdirectory("beside")

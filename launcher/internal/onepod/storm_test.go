@@ -19,8 +19,8 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
 var stormSeed = flag.Uint64("storm-seed", 0, "whom TestStorm kills, and when; 0: another each time")
@@ -275,9 +275,9 @@ func (s *storm) kill(a *asker) bool {
 	return true
 }
 
-// watch looks for pods until stop is closed. Two at once are a fault. Of every
-// other one that it sees, the launcher is killed there and then, if it is an
-// asker that may be.
+// watch looks for pods until stop is closed. Two at once are a fault. At every second pod
+// that it sees, watch kills the pod's launcher at once, if that is an asker that may be
+// killed.
 func (s *storm) watch(stop <-chan struct{}) {
 	seen := make(map[int]bool)
 	tick := time.NewTicker(time.Millisecond)
@@ -312,7 +312,7 @@ func (s *storm) watch(stop <-chan struct{}) {
 
 // orphan kills the asker that has launched a pod.
 func (s *storm) orphan(pid int) {
-	st, err := unixproc.ReadStat(pid)
+	st, err := osproc.ReadStat(pid)
 	if err != nil {
 		return // it has just gone
 	}

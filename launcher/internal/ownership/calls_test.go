@@ -23,8 +23,8 @@ const (
 var ofTheRuntime = []string{"clone", "epoll", "eventfd", "futex", "getpid", "getrandom", "gettid", "madvise", "mmap", "mprotect", "munmap",
 	"nanosleep", "clock", "prctl", "rt_", "sched_", "sigaltstack", "tgkill", "timer", "rseq", "set_robust", "restart", "pipe"}
 
-// A launch makes few system calls about its name. It does not read /proc/locks, nor
-// look into any other process than the one that was recorded.
+// A launch makes few system calls about its name. It does not read /proc/locks, and looks
+// into no process except the recorded one.
 func TestSystemCalls(t *testing.T) {
 	s := newScene(t)
 	var calls []string

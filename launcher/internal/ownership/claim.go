@@ -2,6 +2,7 @@ package ownership
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,18 +12,21 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 )
 
-// A Claim is the right to launch the pod: both locks are ours.
+// A Claim is the right to launch the pod: both locks are ours. That of a private pod has
+// no launch lock, and writes no record.
 type Claim struct {
 	place       *Place
 	launch, pod *lock
 	record      Record  // what is known of the pod
 	overlay     *status // of the file that holds the overlay; nil if there is none
 
+	clear func(context.Context) error // removes what is kept of a private pod; nil: it has a record
+
 	// Ended are those whom an earlier pod had left behind, and who were sent a signal.
-	Ended []unixproc.Identity
+	Ended []osproc.Identity
 }
 
 // How long is waited between two looks at a lock that another holds.
@@ -59,7 +63,7 @@ func (p *Place) Claim(ctx context.Context) (*Claim, error) {
 	if err := p.checkBase(); err != nil {
 		return nil, err
 	}
-	w := waiter{place: p}
+	w := waiter{place: p, reclaim: reclaim{told: p.Signalled}}
 	defer w.release()
 	for delay := firstLook; ; delay = pauseAfter(delay) {
 		claim, err := w.try(ctx)
@@ -79,11 +83,11 @@ func (p *Place) Claim(ctx context.Context) (*Claim, error) {
 // A waiter waits for a name.
 type waiter struct {
 	place     *Place
-	launch    *lock                 // the launch lock; nil if we do not have it
-	launching bool                  // a launcher had the name at the last look
-	holders   []unixproc.LockHolder // who held the pod lock then
-	left      bool                  // they are about to end, or cannot be seen
-	waited    time.Duration         // how long we have waited for those
+	launch    *lock               // the launch lock; nil if we do not have it
+	launching bool                // a launcher had the name at the last look
+	holders   []osproc.LockHolder // who held the pod lock then
+	left      bool                // they are about to end, or cannot be seen
+	waited    time.Duration       // how long we have waited for those
 	reclaim   reclaim
 }
 
@@ -92,7 +96,7 @@ type waiter struct {
 // it has forked, and that has not come to an exec, keeps the name.
 func (w *waiter) held(ctx context.Context) error {
 	if w.launching && w.launch == nil {
-		holders, launching, err := w.place.holders(ctx, w.place.launchName())
+		holders, launching, err := w.place.holders(ctx, w.place.launchName(), uuid.Nil)
 		if err == nil && !launching && len(holders) > 0 {
 			return newHeldError(holders, false, context.Cause(ctx))
 		}
@@ -169,11 +173,16 @@ func (w *waiter) take(pod *lock) (claim *Claim, err error) {
 	case errors.Is(state, ErrNotReady):
 		// It has dropped its lock, and its launcher is dead, for we have that
 		// one's locks: nobody will make it ready.
-		if err := p.end(&r); !errors.Is(err, unixproc.ErrGone) {
+		if err := p.end(&r); !errors.Is(err, osproc.ErrGone) {
 			return nil, err // nil: it may take a moment
 		}
 	case !NoWitness(state):
 		return nil, state // it may well run
+	}
+	left, empty, err := p.clearCgroup(r, state, &w.reclaim, w.waited < ending)
+	if !empty || err != nil {
+		w.launching, w.holders, w.left = false, left, len(left) == 0
+		return nil, err
 	}
 	if !isMissing(state) && !p.KeepRecord {
 		err = p.base.remove(p.recordName())
@@ -189,18 +198,18 @@ func (w *waiter) take(pod *lock) (claim *Claim, err error) {
 	return claim, nil
 }
 
-// wait looks at who holds the pod lock, while the launch lock is ours, and ends whom
-// a launcher has left behind that died. It returns nil if the name may come free.
+// wait looks at the holders of the pod lock, while the launch lock is ours. It ends the
+// processes that a dead launcher has left behind. It returns nil if the name may come free.
 //
-// The record is read before and after it is asked whether a launcher holds the lock:
-// it was not ready both times, and of the same launch, so no launcher was at work.
+// It reads the record before and after it asks whether a launcher holds the lock. If the
+// record was not ready both times, and of the same launch, no launcher was at work.
 func (w *waiter) wait(ctx context.Context) error {
 	p := w.place
 	before, state := p.Running()
 	if state == nil {
 		return &RunningError{before}
 	}
-	holders, launching, err := p.holders(ctx, p.podName())
+	holders, launching, err := p.holders(ctx, p.podName(), before.Launch)
 	if err != nil {
 		return err
 	}
@@ -217,13 +226,16 @@ func (w *waiter) wait(ctx context.Context) error {
 	case !r.same(&before):
 		return nil
 	case errors.Is(state, ErrNotReady):
-		if err := p.end(&r); err != nil && !errors.Is(err, unixproc.ErrGone) {
+		if err := p.end(&r); err != nil && !errors.Is(err, osproc.ErrGone) {
 			return err
 		}
 		return nil
 	case !NoWitness(state):
 		return state
-	case r.Version != 0 && !r.Ready && !errors.Is(state, unixproc.ErrElsewhere):
+	case r.Version != 0 && !r.Ready && !errors.Is(state, osproc.ErrElsewhere):
+		if err := killCgroup(r); err != nil {
+			return err
+		}
 		if len(heirs(r.Launcher, w.holders)) > 0 { // also if they have just gone: we look again
 			_, err := r.Launcher.endHeirs(w.holders)
 			return err
@@ -232,10 +244,10 @@ func (w *waiter) wait(ctx context.Context) error {
 	return w.leave(r, state)
 }
 
-// leave is what is done about holders that are no leftovers of a launch. The pod, or
-// who has the lock from it, is ended if Place.Reclaim says so, and else stays. The others
-// are waited for: who has been sent a signal that ends it, and a child of any program
-// that has not come to its exec yet. While we wait for them others may look, too.
+// leave deals with holders that are no leftovers of a launch. If Place.Reclaim says so, it
+// ends the pod, and the processes that have the lock from it; otherwise these stay. It
+// waits for the other holders: a process that is ending because of a signal, and a child
+// of any program that has not come to its exec yet. While it waits, others may look, too.
 func (w *waiter) leave(r Record, state error) error {
 	stay := staying(w.holders)
 	if left := heirs(r.Launcher, stay); len(left) > 0 && w.place.mayEnd(r, state) {
@@ -249,8 +261,8 @@ func (w *waiter) leave(r Record, state error) error {
 }
 
 // holders returns who holds the lock called name, and whether one of them is a
-// launcher: a launcher has taken the lock, a pod has inherited it.
-func (p *Place) holders(ctx context.Context, name string) (holders []unixproc.LockHolder, launching bool, err error) {
+// launcher: a launcher has taken the lock, a pod has inherited it. launch is as in look.
+func (p *Place) holders(ctx context.Context, name string, launch uuid.UUID) (holders []osproc.LockHolder, launching bool, err error) {
 	there, err := p.base.lstat(name)
 	if err != nil {
 		if isMissing(err) {
@@ -258,7 +270,7 @@ func (p *Place) holders(ctx context.Context, name string) (holders []unixproc.Lo
 		}
 		return nil, false, err
 	}
-	holders, err = p.look(ctx, name, there.ino)
+	holders, err = p.look(ctx, name, there.ino, launch)
 	for _, h := range holders {
 		launching = launching || h.Took()
 	}
@@ -266,7 +278,7 @@ func (p *Place) holders(ctx context.Context, name string) (holders []unixproc.Lo
 }
 
 // end sends SIGKILL to the process of r, which a launcher that died has left behind,
-// and its group. The error wraps unixproc.ErrGone if there is nobody.
+// and its group. The error wraps osproc.ErrGone if there is nobody.
 func (p *Place) end(r *Record) (err error) {
 	what := fmt.Sprintf("pid %d", r.PID)
 	switch {
@@ -276,18 +288,20 @@ func (p *Place) end(r *Record) (err error) {
 	case isOurs(r.PID):
 		return p.unclear("it names this program, or its parent, as a pod that its launcher left behind (pid %d)", r.PID)
 	default:
-		err = unixproc.KillGroup(r.Identity)
+		if err = osproc.KillGroup(r.Identity); err == nil {
+			err = killCgroup(*r)
+		}
 	}
-	if err != nil && !errors.Is(err, unixproc.ErrGone) {
+	if err != nil && !errors.Is(err, osproc.ErrGone) {
 		err = fmt.Errorf("end %s, which a launcher that died has left behind: %w", what, err)
 	}
 	return err
 }
 
-// NoWitness reports whether the error of Running says that the record proves
-// nobody to be alive. Any other error but ErrNotReady says that this cannot be told.
+// NoWitness reports whether the error of Running says that the record does not prove any
+// process to be alive. Every other error, except ErrNotReady, says that Running cannot tell.
 func NoWitness(err error) bool {
-	for _, reason := range []error{ErrNoRecord, unixproc.ErrGone, unixproc.ErrStranger, unixproc.ErrElsewhere} {
+	for _, reason := range []error{ErrNoRecord, osproc.ErrGone, osproc.ErrStranger, osproc.ErrElsewhere} {
 		if errors.Is(err, reason) {
 			return true
 		}
@@ -311,6 +325,26 @@ func (c *Claim) Heirs() Heirs {
 // File is the pod lock, for the pod to inherit.
 func (c *Claim) File() *os.File { return c.pod.asFile() }
 
+// note writes down, before it is started, what is kept of a private pod.
+func (c *Claim) note(i Intent) error {
+	if i.Cgroup == "" {
+		return nil // Private has written down the rest
+	}
+	path, err := encodeText(i.Cgroup)
+	if err != nil {
+		return err
+	}
+	data, err := json.Marshal(privateNote{i.Launcher, i.Launch, path})
+	if err != nil {
+		return err
+	}
+	f := c.pod.asFile()
+	if _, err = f.WriteAt(data, 0); err != nil {
+		err = errors.Join(err, f.Truncate(0)) // what is half written tells nothing
+	}
+	return err
+}
+
 // Intend writes down what is about to be started, before it is. A launch that finds
 // the record knows by it what a launcher that was killed has left. It may be called until
 // Abandon or Settle.
@@ -321,6 +355,9 @@ func (c *Claim) Intend(i Intent) error {
 	}
 	i.Launcher, i.Overlay = owner, c.overlay != nil
 	c.record = Record{Intent: i}
+	if c.place.private {
+		return c.note(i)
+	}
 	// There is no record: the claim has removed it. If both locks were deleted since,
 	// and another launcher has claimed the name, one of the two finds the record of the
 	// other here, or finds in add that its own was removed.
@@ -331,7 +368,7 @@ func (c *Claim) Intend(i Intent) error {
 }
 
 // Start adds to the record which process was started.
-func (c *Claim) Start(id unixproc.Identity) error {
+func (c *Claim) Start(id osproc.Identity) error {
 	c.record.Identity = id
 	return c.add(id)
 }
@@ -346,14 +383,37 @@ func (c *Claim) Ready(a Answer) error {
 	return c.add(a)
 }
 
+// Succeed records that the pod is ready, and that its process is the one with the
+// Identity. That takes the place of what Start has added. A reader finds the record as it
+// was before, or all of the new one.
+func (c *Claim) Succeed(id osproc.Identity, a Answer) error {
+	c.record.Identity, c.record.Answer = id, a
+	if c.place.private {
+		return c.place.mayWrite()
+	}
+	err := c.place.replace(c.record)
+	if errors.Is(err, errNotWritten) {
+		return c.rewrite()
+	}
+	return err
+}
+
 // Started reports whether a process is recorded.
 func (c *Claim) Started() bool { return c.record.started() }
 
 // Forget removes the record.
-func (c *Claim) Forget() error { return c.place.remove() }
+func (c *Claim) Forget() error {
+	if c.place.private {
+		return nil
+	}
+	return c.place.remove()
+}
 
 // add adds to the record. It writes a record again that was deleted or replaced.
 func (c *Claim) add(object any) error {
+	if c.place.private {
+		return c.place.mayWrite()
+	}
 	err := c.place.add(object)
 	if errors.Is(err, errNotWritten) {
 		return c.rewrite()
@@ -397,35 +457,41 @@ var errDeleted = errors.New("both locks were deleted while they were held, and t
 // Abandon gives the name back when no process was started, or the process has gone. It
 // ends the Claim. Processes that a failed pod has left behind, and that hold the pod
 // lock, are sent SIGKILL first, and returned. Once ctx is done, the error names those
-// that are left; the record stays, and the next launch ends them.
+// that are left; the record stays, and the next launch ends them. The directory of a
+// private pod is removed.
 //
 // The pod lock is ours until nobody of the launch is left. So nobody else can have
 // taken it, and all holders have it from us.
-func (c *Claim) Abandon(ctx context.Context, started bool) (ended []unixproc.Identity, err error) {
+func (c *Claim) Abandon(ctx context.Context, started bool) (ended []osproc.Identity, err error) {
 	defer c.place.Close()
 	defer c.launch.unlock()
 	overlayErr := c.RemoveOverlay()
 	if started {
-		if ended, err = c.endHeirs(ctx); err != nil {
+		if ended, err = c.endHeirs(ctx); err == nil {
+			err = c.confirmAlone(ctx)
+		}
+		if err != nil {
 			c.pod.drop()
 			return ended, errors.Join(err, overlayErr)
 		}
 	}
-	if err = c.place.remove(); err != nil {
+	if c.clear != nil {
+		err = c.clear(ctx)
+	} else if err = c.place.remove(); err != nil {
 		err = fmt.Errorf("remove the record: %w", err)
 	}
 	c.pod.unlock() // also for a child of somebody else's that has a copy
 	return ended, errors.Join(err, overlayErr)
 }
 
-// endHeirs ends who has the pod lock from us.
-func (c *Claim) endHeirs(ctx context.Context) (ended []unixproc.Identity, err error) {
+// endHeirs ends the processes that have the pod lock from us.
+func (c *Claim) endHeirs(ctx context.Context) (ended []osproc.Identity, err error) {
 	owner, err := self()
 	if err != nil {
 		return nil, nil // and so nothing was started: see Intend
 	}
 	for delay := firstLook; ; delay = pauseAfter(delay) {
-		holders, err := c.place.look(ctx, c.place.podName(), c.pod.was.ino)
+		holders, err := c.place.look(ctx, c.place.podName(), c.pod.was.ino, c.record.Launch)
 		if err != nil {
 			return ended, err
 		}
@@ -436,6 +502,31 @@ func (c *Claim) endHeirs(ctx context.Context) (ended []unixproc.Identity, err er
 		}
 		if !pause(ctx, delay) {
 			return ended, newHeldError(heirs(owner, holders), false, context.Cause(ctx))
+		}
+	}
+}
+
+// confirmAlone makes sure that nobody has the pod lock from us, where an unlock leaves the
+// copies of others as they are. It closes our copy and takes the lock anew, which shows that
+// there is no other: nobody else takes the lock as long as we have the launch lock, and that
+// of a private pod only a Sweep takes, for a moment. A process that is being ended may take
+// its time, so confirmAlone tries until ctx is done.
+func (c *Claim) confirmAlone(ctx context.Context) error {
+	if unlockFreesCopies {
+		return nil
+	}
+	c.pod.drop()
+	c.pod = nil
+	for delay := firstLook; ; delay = pauseAfter(delay) {
+		l, err := tryLock(c.place.base, c.place.podName(), true)
+		if err == nil {
+			c.pod = l
+		}
+		if err != errBusy {
+			return err
+		}
+		if !pause(ctx, delay) {
+			return newHeldError(nil, false, context.Cause(ctx))
 		}
 	}
 }
@@ -456,7 +547,9 @@ func pause(ctx context.Context, d time.Duration) bool {
 // frees the rest.
 func (c *Claim) Settle() {
 	c.pod.drop()
-	unlockFD(c.launch.fd)
+	if c.launch != nil {
+		unlockFD(c.launch.fd)
+	}
 }
 
 // Close frees what a Claim holds that was settled. There is no hurry.

@@ -14,7 +14,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
 
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 )
 
 // copied makes a copy of the locks' descriptors, as a child has that any goroutine of
@@ -114,22 +114,22 @@ func TestLockReplacedByADirectory(t *testing.T) {
 	}
 }
 
-// Who stays is told at once. Who is about to end, or cannot be seen, is waited for, but
-// not for long; a child that has not come to its exec for as long as that takes. While we
-// wait others may look.
+// leave reports holders that stay at once. It waits, but not for long, for holders that
+// are about to end or that it cannot see. It waits for a child until the child has come to
+// its exec. While it waits other processes may look.
 func TestLeave(t *testing.T) {
-	given, ends, copied := unixproc.LockHolder{Given: true}, unixproc.LockHolder{Given: true, Ending: true}, unixproc.LockHolder{}
+	given, ends, copied := osproc.LockHolder{Given: true}, osproc.LockHolder{Given: true, Ending: true}, osproc.LockHolder{}
 	for name, c := range map[string]struct {
 		waited  time.Duration
-		holders []unixproc.LockHolder
+		holders []osproc.LockHolder
 		stays   bool
 	}{
-		"they stay":                       {0, []unixproc.LockHolder{copied, ends, given}, true},
-		"they are about to end":           {ending - 1, []unixproc.LockHolder{ends, copied}, false},
-		"they are about to end, for long": {ending, []unixproc.LockHolder{ends, copied}, true},
+		"they stay":                       {0, []osproc.LockHolder{copied, ends, given}, true},
+		"they are about to end":           {ending - 1, []osproc.LockHolder{ends, copied}, false},
+		"they are about to end, for long": {ending, []osproc.LockHolder{ends, copied}, true},
 		"who they are cannot be seen":     {ending - 1, nil, false},
 		"nor for long":                    {ending, nil, true},
-		"a child before its exec":         {ending, []unixproc.LockHolder{copied}, false},
+		"a child before its exec":         {ending, []osproc.LockHolder{copied}, false},
 	} {
 		p, _ := openPlace(t)
 		l, err := tryLock(p.base, p.launchName(), false)
@@ -138,7 +138,7 @@ func TestLeave(t *testing.T) {
 		}
 		w := waiter{place: p, launch: l, waited: c.waited, holders: c.holders}
 		var held *HeldError
-		if err := w.leave(Record{}, unixproc.ErrGone); errors.As(err, &held) != c.stays || err != nil && !c.stays {
+		if err := w.leave(Record{}, osproc.ErrGone); errors.As(err, &held) != c.stays || err != nil && !c.stays {
 			t.Errorf("%s: leave returned %v", name, err)
 		}
 		if !c.stays {
@@ -238,7 +238,7 @@ func TestHolderOfAnotherNamespace(t *testing.T) {
 	}
 	ended := heir(t, pod)
 	pod.drop()
-	id, err := unixproc.Identify(os.Getpid())
+	id, err := osproc.Identify(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,12 +8,12 @@ import (
 	"runtime/debug"
 	"testing"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
-// Nothing about a name leaves a descriptor open: a question, a claim that fails, one
-// that is settled, and one whose record was written again.
+// No call about a name leaves a descriptor open: not a question, a claim that fails, a
+// claim that is settled, or a claim that has written its record again.
 func TestDescriptorsAreClosed(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which would close an os.File
 	held, free := newScene(t), newScene(t)
@@ -39,7 +39,7 @@ func TestDescriptorsAreClosed(t *testing.T) {
 		"a record that was deleted": func() error {
 			c := free.mustClaim()
 			err := errors.Join(c.Intend(intent()), os.Remove(free.path(".json")),
-				c.Start(unixproc.Identity{PID: 2, Boot: "before"}), c.Ready(ownership.Answer{Ready: true}))
+				c.Start(osproc.Identity{PID: 2, Boot: "before"}), c.Ready(ownership.Answer{Ready: true}))
 			settle(c)
 			return err
 		},

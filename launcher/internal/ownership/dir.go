@@ -9,9 +9,8 @@ import (
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
-// openBase opens the base directory, and returns what it is. Its path has no
-// symbolic link in it (runtimedir.Baser), and so one that stands in its place is
-// refused.
+// openBase opens the base directory, and returns its status. The path of a base has no
+// symbolic link in it (runtimedir.Baser), so openBase refuses a link in its place.
 func openBase(path string) (*dir, status, error) {
 	base, s, err := openDirectory(path)
 	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENOTDIR) {
@@ -36,8 +35,8 @@ func openRoot(path string, there status) (*os.Root, error) {
 		}
 		return nil, err
 	}
-	here, err := root.Stat(".")
-	if err == nil && !there.is(here) {
+	same, err := there.isRoot(root)
+	if err == nil && !same {
 		err = fmt.Errorf("%w: %q was replaced while it was being opened", runtimedir.ErrInsecure, path)
 	}
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
-// B18: a directory that is swapped between the look and the opening is refused,
-// be it for a link beside it, one that leads out, or another directory; and it
-// is left to nobody.
+// B18: openRoot refuses a directory that was swapped between the look and the opening. It
+// makes no difference whether a link to a directory beside it, a link that leads out, or
+// another directory is in its place. openRoot leaves no descriptor open.
 func TestSwapBeforeOpening(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which would close an os.Root
 	outside := t.TempDir()

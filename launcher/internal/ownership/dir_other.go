@@ -1,4 +1,4 @@
-//go:build !unix
+//go:build !unix && !windows
 
 package ownership
 
@@ -28,12 +28,21 @@ func (d *dir) lstat(string) (status, error)       { return status{}, errors.ErrU
 func (d *dir) open(string, int) (*os.File, error) { return nil, errors.ErrUnsupported }
 func (d *dir) openFD(string, int) (int, error)    { return -1, errors.ErrUnsupported }
 func (d *dir) remove(string) error                { return errors.ErrUnsupported }
+func (d *dir) rename(string, string) error        { return errors.ErrUnsupported }
+func (d *dir) removeAll(string, status) error     { return errors.ErrUnsupported }
+func (d *dir) removeSelf()                        {}
 
 func (d *dir) read(string, int64) ([]byte, status, error) {
 	return nil, status{}, errors.ErrUnsupported
 }
 
-type openRecord struct{ fd int }
+func entriesOf(string) ([]os.DirEntry, error) { return nil, errors.ErrUnsupported }
+
+type openRecord struct {
+	in   *dir
+	name string
+	fd   int
+}
 
 func (r *openRecord) write([]byte) error     { return errors.ErrUnsupported }
 func (r *openRecord) isThere() (bool, error) { return false, errors.ErrUnsupported }
@@ -42,9 +51,15 @@ func fileStatus(*os.File) (status, error) { return status{}, errors.ErrUnsupport
 
 func (s status) same(status) bool     { return false }
 func (s status) checkOwner(int) error { return errors.ErrUnsupported }
-func (s status) is(fs.FileInfo) bool  { return false }
 
-func isMissing(error) bool { return false }
+func (s status) isRoot(*os.Root) (bool, error) { return false, errors.ErrUnsupported }
+
+func isMissing(error) bool  { return false }
+func isNotEmpty(error) bool { return false }
+
+func sameName(a, b string) bool { return a == b }
+
+const parentMayBeGone = false
 
 func groupOf() int   { return 0 }
 func sessionOf() int { return 0 }

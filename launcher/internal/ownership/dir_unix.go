@@ -61,8 +61,8 @@ func (d *dir) lstat(name string) (status, error) {
 	return newStatus(&st), nil
 }
 
-// open opens the file called name. One that is opened for reading and writing does
-// not keep the caller waiting if it is a FIFO (fifo(7)).
+// open opens the file called name. If that is a FIFO, opening it for reading and writing
+// does not block (fifo(7)).
 func (d *dir) open(name string, flags int) (*os.File, error) {
 	fd, err := d.openFD(name, flags)
 	if err != nil {
@@ -113,6 +113,8 @@ func (d *dir) read(name string, max int64) ([]byte, status, error) {
 
 // An openRecord is the record that we have written.
 type openRecord struct {
+	in   *dir
+	name string
 	fd   int
 	size int64
 }
@@ -155,6 +157,14 @@ func (d *dir) remove(name string) error {
 	return nil
 }
 
+// rename gives the file called name another name, in place of the file that has it.
+func (d *dir) rename(name, to string) error {
+	if err := again(func() error { return unix.Renameat(d.fd, name, d.fd, to) }); err != nil {
+		return d.failed("rename", name, err)
+	}
+	return nil
+}
+
 func (d *dir) failed(op, name string, err error) error {
 	return &fs.PathError{Op: op, Path: filepath.Join(d.path, name), Err: err}
 }
@@ -176,6 +186,9 @@ func again(f func() error) error {
 	}
 }
 
+// entriesOf returns what is in the directory at path.
+func entriesOf(path string) ([]os.DirEntry, error) { return os.ReadDir(path) }
+
 // A status is what a file is.
 type status struct {
 	mode     fs.FileMode
@@ -188,10 +201,14 @@ type status struct {
 // same reports whether both are of one file.
 func (s status) same(t status) bool { return s.dev == t.dev && s.ino == t.ino }
 
-// is reports whether s is of the file that package os describes.
-func (s status) is(fi fs.FileInfo) bool {
-	st, ok := fi.Sys().(*syscall.Stat_t)
-	return ok && s.dev == uint64(st.Dev) && s.ino == st.Ino
+// isRoot reports whether s is of the directory that root is.
+func (s status) isRoot(root *os.Root) (bool, error) {
+	here, err := root.Stat(".")
+	if err != nil {
+		return false, err
+	}
+	st, ok := here.Sys().(*syscall.Stat_t)
+	return ok && s.dev == uint64(st.Dev) && s.ino == st.Ino, nil
 }
 
 // checkOwner makes sure that nobody but us, or who may do anything anyway, has
@@ -254,6 +271,15 @@ func newStatus(st *unix.Stat_t) status {
 
 // isMissing reports whether err says that there is no such file.
 func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+// isNotEmpty reports whether err says that there is something in a directory.
+func isNotEmpty(err error) bool { return errors.Is(err, syscall.ENOTEMPTY) }
+
+// sameName reports whether a and b are one name.
+func sameName(a, b string) bool { return a == b }
+
+// parentMayBeGone says that the parent lives: when it ends, another takes its place.
+const parentMayBeGone = false
 
 func groupOf() int { return unix.Getpgrp() }
 

@@ -1,21 +1,23 @@
-// Package ownership sees to it that a name has one pod. Beside the pod's
+// Package ownership makes sure that a name has one pod. Beside the pod's
 // directory, which the pod may remove, it keeps three files:
 //
-//	.NAME.launch   the launch lock: whoever launches, or ends, the pod holds it
+//	.NAME.launch   the launch lock: a process holds it while it launches or ends
+//	               the pod
 //	.NAME.pod      the pod lock: the pod inherits it, and so holds it until it
 //	               is really gone, even if its launcher was killed between the
 //	               fork and the next instruction
 //	.NAME.json     the record: who the pod is, and where it answers
 //
-// The locks are flock(2) locks. They are never unlinked: somebody may wait for
-// the one while another locks its successor. The record is created before the process
-// is started, and added to when it was and when it is ready.
+// The locks are flock(2) locks. They are never unlinked: one process may wait for
+// a lock while another locks its successor. The launcher creates the record before it
+// starts the process. It adds a line when the process has started, and another when
+// the pod is ready.
 //
 // # What the two witnesses mean
 //
 // Neither witness is enough. A pod may close its descriptors, and so drop its
-// lock; a record may be left of a process that died, whose pid is another's by
-// now. Together they decide (see [Place.Running] and [Place.Claim]):
+// lock. A record may be that of a process that died, and another process may have
+// its pid by now. Together they decide (see [Place.Running] and [Place.Claim]):
 //
 //	pod lock  launch lock      record                        verdict
 //	held      any              ready, process proven alive   it runs
@@ -27,20 +29,43 @@
 //	free      free             stale, or none                nobody has the name
 //	any       free             cannot be told                it may run: ErrUnclear
 //
-// Who only looks has less to go by than a Claim, which can take the locks. A record of
-// another pid namespace, or none while the pod lock is held, tells it nothing
-// ([Place.Look]).
+// [Place.Look] has less to go by than a Claim, which can take the locks. It learns
+// nothing from a record of another pid namespace, nor from a held pod lock without a
+// record.
 //
-// Of a process on another machine the record is the only witness: nobody there
-// holds the lock. It is written before the start, names the launch, and whoever
-// started that is asked whether it runs ([Elsewhere]). If that cannot be told the
-// name is not given to anybody.
+// The record is the only witness of a process on another machine: nobody there holds
+// the lock. The launcher writes it before the start, and it names the launch. To learn
+// whether the process runs, a launcher asks the side that started it ([Elsewhere]). If
+// that cannot tell, nobody gets the name.
 //
 // # Which call releases what
 //
-// The launch lock is released by LOCK_UN. Closing alone does not do it while a
-// child that has just been forked, by anybody in the program, has a copy of the
-// descriptor and has not come to its exec. So is the pod lock of a launch that has
-// failed, once nobody of it is left. The lock of a pod that runs is only ever closed:
-// LOCK_UN, by anybody, frees the lock of all copies, and so the name of a live pod.
+// LOCK_UN releases the launch lock. Closing alone is not enough: any code in the program
+// may just have forked a child, which has a copy of the descriptor until its exec.
+// LOCK_UN also releases the pod lock of a launch that has failed, once no process of that
+// launch is left. The lock of a pod that runs is only ever closed: a LOCK_UN through any
+// copy of the descriptor releases the lock for all of them, and so frees the name of a
+// live pod.
+//
+// # On Windows
+//
+// No lock of Windows passes to a child. So the launch lock is a lock of LockFileEx, and the pod
+// lock is an open file that no other may open for writing. It is locked as long as any process
+// has a copy of the handle. Nobody can release it for the others: a launch that has failed
+// waits until the processes are gone, and takes the lock anew to see it. The two witnesses mean
+// what the table says, with these differences:
+//
+//   - Nothing tells who holds a lock. [osproc.MarkHolders] finds the members of a launch's
+//     job, as long as that has its name. Other holders are in no HeldError.
+//   - Where the file of a lock was deleted, its name may stay until the last handle is
+//     closed. It is locked until then.
+//   - Nobody can rename or remove the base as long as a Place is open.
+//   - The names of two pods that differ in case are one name.
+//
+// # Private pods
+//
+// A private pod has a random name that nobody asks for. It has no launch lock and no
+// record. Its lock is .NAME.private, and shows two things: which processes belong to the
+// pod, and that its directory is in use. The lock is removed with the directory. The file
+// says which launcher launched the pod, and names its cgroup, see [Sweep].
 package ownership

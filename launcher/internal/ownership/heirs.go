@@ -8,19 +8,54 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+	"github.com/google/uuid"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 )
 
-// look returns who holds the lock of the file that is called name, or was, and has
-// the inode number.
-func (p *Place) look(ctx context.Context, name string, inode uint64) ([]unixproc.LockHolder, error) {
+// LaunchVariable is in the environment of each pod, with the id of its launch. What the
+// pod starts inherits it.
+const LaunchVariable = "POD_LAUNCH_ID"
+
+// look returns the processes that hold the lock of the file that is or was called name, and
+// has the inode number. launch is the launch whose pods may hold it; uuid.Nil: not known.
+func (p *Place) look(ctx context.Context, name string, inode uint64, launch uuid.UUID) ([]osproc.LockHolder, error) {
 	ctx, cancel := lookingTime(ctx)
 	defer cancel()
-	holders, err := unixproc.LockHolders(ctx, p.path(name), inode)
+	holders, err := osproc.LockHolders(ctx, p.path(name), inode)
 	if err != nil {
 		return nil, fmt.Errorf("find out who holds the name: %w", err)
 	}
+	giveMarked(holders, launch)
+	if launch != uuid.Nil {
+		return addMarked(holders, launch)
+	}
 	return holders, nil
+}
+
+// addMarked adds to holders those who are found by the mark of the launch, where the system
+// does not show who holds a lock. They have it, or keep somebody alive who does.
+func addMarked(holders []osproc.LockHolder, launch uuid.UUID) ([]osproc.LockHolder, error) {
+	marked, err := osproc.MarkHolders(LaunchVariable + "=" + launch.String())
+	if err != nil {
+		return nil, fmt.Errorf("find out who holds the name: %w", err)
+	}
+	return append(holders, marked...), nil
+}
+
+// giveMarked sets Given of the holders that have the launch's id in their environment. A
+// pod may mark its descriptors as closed on exec, and then looks like a child of its
+// launcher that has not come to its exec. Such a child has the environment of the launcher.
+func giveMarked(holders []osproc.LockHolder, launch uuid.UUID) {
+	if launch == uuid.Nil {
+		return
+	}
+	for i := range holders {
+		h := &holders[i]
+		if !h.Given && osproc.HasVariable(h.PID, LaunchVariable, launch.String()) {
+			h.Given = h.Check() == nil // it was about this process
+		}
+	}
 }
 
 // while is how long a look may take once there is no time left.
@@ -45,11 +80,12 @@ func lookingTime(ctx context.Context) (context.Context, context.CancelFunc) {
 //
 // A process that holds the pod lock on a descriptor that stays open on exec has it
 // from the start of a pod. Any other child that the launcher forked, at the same
-// time, has a copy that is closed on exec, whether it comes to its exec or not.
+// time, has a copy that is closed on exec, whether it comes to its exec or not. The same
+// is proven by the launch's id in the environment that it was executed with: giveMarked.
 //
 // A pod has a session of its own before its program runs, and no process can join
-// the session of another. So who is in the launcher's session is no pod.
-func (by Owner) isHeir(h unixproc.LockHolder) bool {
+// the session of another. So no process in the launcher's session is a pod.
+func (by Owner) isHeir(h osproc.LockHolder) bool {
 	switch {
 	case !h.Given || h.Took() || isOurs(h.PID):
 		return false
@@ -64,15 +100,15 @@ func (by Owner) isHeir(h unixproc.LockHolder) bool {
 
 // endHeirs sends SIGKILL to those holders that are of the launch by launcher, and
 // returns them.
-func (by Owner) endHeirs(holders []unixproc.LockHolder) (ended []unixproc.Identity, err error) {
+func (by Owner) endHeirs(holders []osproc.LockHolder) (ended []osproc.Identity, err error) {
 	for _, h := range holders {
 		if !by.isHeir(h) {
 			continue
 		}
-		switch err := unixproc.Kill(h.Identity); {
+		switch err := osproc.Kill(h.Identity); {
 		case err == nil:
 			ended = append(ended, h.Identity)
-		case !unixproc.ProvesEnd(err):
+		case !osproc.ProvesEnd(err):
 			return ended, fmt.Errorf("end pid %d, which was left behind: %w", h.PID, err)
 		}
 	}
@@ -80,8 +116,8 @@ func (by Owner) endHeirs(holders []unixproc.LockHolder) (ended []unixproc.Identi
 }
 
 // heirs are those of the holders that are of the launch by launcher.
-func heirs(by Owner, holders []unixproc.LockHolder) []unixproc.LockHolder {
-	return slices.DeleteFunc(slices.Clone(holders), func(h unixproc.LockHolder) bool { return !by.isHeir(h) })
+func heirs(by Owner, holders []osproc.LockHolder) []osproc.LockHolder {
+	return slices.DeleteFunc(slices.Clone(holders), func(h osproc.LockHolder) bool { return !by.isHeir(h) })
 }
 
 // Heirs are those who have the lock of a pod from it.
@@ -100,21 +136,22 @@ func (p *Place) Heirs(r Record) Heirs {
 	return Heirs{p.path(p.podName()), there.ino, r.Launcher}
 }
 
-// Find returns who they are, as long as the pod lives: once it does not, the lock may
-// be another's. It reads /proc alone.
-func (h Heirs) Find(ctx context.Context) (ids []unixproc.Identity, err error) {
+// Lock returns the path and the inode of the lock that they have, and the launcher of the
+// pod. The path is "" if there is no lock.
+func (h Heirs) Lock() (path string, inode uint64, by Owner) { return h.path, h.inode, h.by }
+
+// Has reports whether the process, which has not the mark of the launch, is one of them, as
+// long as the pod lives: after its end the lock may be another pod's. Has reads only /proc.
+func (h Heirs) Has(id osproc.Identity) bool {
 	if h.path == "" {
-		return nil, nil
+		return false
 	}
-	holders, err := unixproc.LockHolders(ctx, h.path, h.inode)
-	for _, holder := range heirs(h.by, holders) {
-		ids = append(ids, holder.Identity)
-	}
-	return ids, err
+	holder, ok := osproc.LockHolderOf(id.PID, h.path, h.inode)
+	return ok && holder.Identity == id && h.by.isHeir(holder)
 }
 
 // addNew adds to ids those of more that are not among them.
-func addNew(ids, more []unixproc.Identity) []unixproc.Identity {
+func addNew(ids, more []osproc.Identity) []osproc.Identity {
 	for _, id := range more {
 		if !slices.Contains(ids, id) {
 			ids = append(ids, id)
@@ -126,7 +163,18 @@ func addNew(ids, more []unixproc.Identity) []unixproc.Identity {
 // isOurs reports whether pid is of this program, of its parent, or of a process whose
 // group or session it is in: to end that one would end this program.
 func isOurs(pid int) bool {
-	return pid == os.Getpid() || pid == os.Getppid() || pid == groupOf() || pid == sessionOf()
+	return pid == os.Getpid() || isParent(pid) || pid == groupOf() || pid == sessionOf()
+}
+
+// isParent reports whether pid is of the process that started this one. The pid of a parent
+// that has ended may be another process's, which is younger than we are.
+func isParent(pid int) bool {
+	if pid != os.Getppid() || !parentMayBeGone {
+		return pid == os.Getppid()
+	}
+	us, err := self()
+	parent, parentErr := osproc.Identify(pid)
+	return err != nil || parentErr != nil || parent.Start <= us.Start
 }
 
 // known is this program, once it could be identified.
@@ -136,7 +184,7 @@ var known atomic.Pointer[Owner]
 func self() (Owner, error) {
 	owner := known.Load()
 	if owner == nil {
-		found, err := unixproc.Identify(os.Getpid())
+		found, err := osproc.Identify(os.Getpid())
 		if err != nil {
 			return Owner{}, fmt.Errorf("identify this program, pid %d: %w", os.Getpid(), err)
 		}
@@ -147,7 +195,7 @@ func self() (Owner, error) {
 }
 
 // newHeldError returns a HeldError that names the holders.
-func newHeldError(holders []unixproc.LockHolder, launching bool, err error) *HeldError {
+func newHeldError(holders []osproc.LockHolder, launching bool, err error) *HeldError {
 	e := &HeldError{Launching: launching, Err: err}
 	if launching {
 		return e
@@ -157,7 +205,7 @@ func newHeldError(holders []unixproc.LockHolder, launching bool, err error) *Hel
 	}
 	slices.Sort(e.Holders)
 	for _, pid := range e.Holders {
-		e.Commands = append(e.Commands, unixproc.CommandName(pid))
+		e.Commands = append(e.Commands, osproc.CommandName(pid))
 	}
 	return e
 }

@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 )
 
 // A holder that has gone since, or whose number is another's, is not ended, and that is
@@ -19,16 +19,16 @@ import (
 func TestEndHeirsThatAreGone(t *testing.T) {
 	child, in := lead(t)
 	defer in.Close()
-	id, err := unixproc.Identify(child)
+	id, err := osproc.Identify(child)
 	if err != nil {
 		t.Fatal(err)
 	}
 	gone, stranger := id, id
 	gone.PID = 1 << 30
 	stranger.Start++
-	for name, id := range map[string]unixproc.Identity{"gone": gone, "a stranger": stranger} {
-		h := unixproc.LockHolder{Identity: id, Taker: 410, Given: true}
-		if ended, err := (Owner{}).endHeirs([]unixproc.LockHolder{h}); len(ended) > 0 || err != nil {
+	for name, id := range map[string]osproc.Identity{"gone": gone, "a stranger": stranger} {
+		h := osproc.LockHolder{Identity: id, Taker: 410, Given: true}
+		if ended, err := (Owner{}).endHeirs([]osproc.LockHolder{h}); len(ended) > 0 || err != nil {
 			t.Errorf("%s: endHeirs returned %v, %v", name, ended, err)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
 // A lock is an flock(2) lock that is held. It belongs to the open file, not to
@@ -16,6 +18,14 @@ type lock struct {
 	was  status   // the file's, when it was locked
 	file *os.File // fd, once asFile was called; nil before
 }
+
+// What the names of the locks end in. Sweep looks for the one of a private pod, so it is not
+// that of another pod's lock.
+const (
+	launchSuffix  = ".launch"
+	podSuffix     = ".pod"
+	privateSuffix = ".private"
+)
 
 // errBusy says that somebody else holds a lock.
 var errBusy = errors.New("locked by another")
@@ -28,14 +38,22 @@ func (l *lock) asFile() *os.File {
 	return l.file
 }
 
-// unlock releases the lock, for all copies of its descriptor, and closes ours.
+// unlock releases the lock, for all copies of its descriptor, and closes ours. Without a
+// lock it does nothing.
 func (l *lock) unlock() {
+	if l == nil {
+		return
+	}
 	unlockFD(l.fd)
 	l.drop()
 }
 
-// drop closes our copy. The lock stays as long as there is another.
+// drop closes our copy. The lock stays as long as there is another. Without a lock it
+// does nothing.
 func (l *lock) drop() {
+	if l == nil {
+		return
+	}
 	if l.file != nil {
 		l.file.Close()
 		return
@@ -62,4 +80,17 @@ var errNotRegular = errors.New("it is not a regular file")
 
 func notRegular(s status) error {
 	return fmt.Errorf("%w (%v); remove it", errNotRegular, s.mode)
+}
+
+// noLock explains the error of opening the lock called name.
+func (d *dir) noLock(name string, err error) error {
+	there, statErr := d.lstat(name)
+	if statErr == nil && !there.mode.IsRegular() {
+		err = notRegular(there)
+	}
+	err = fmt.Errorf("open the lock %q: %w", filepath.Join(d.path, name), err)
+	if errors.Is(statErr, fs.ErrNotExist) { // it cannot be made
+		err = fmt.Errorf("%w: %w", runtimedir.ErrUnavailable, err)
+	}
+	return err
 }

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix || windows
 
 package ownership
 
@@ -8,13 +8,18 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync/atomic"
-	"syscall"
 	"testing"
 )
 
 // D30: somebody deletes the lock's file between another's open and its lock.
 // The other must not take the deleted one for the lock.
 func TestLockOfADeletedFile(t *testing.T) {
+	for _, name := range []string{".alice.launch", ".alice.pod"} {
+		t.Run(name, func(t *testing.T) { lockOfADeletedFile(t, name) })
+	}
+}
+
+func lockOfADeletedFile(t *testing.T, name string) {
 	base, _, err := openDirectory(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -26,7 +31,7 @@ func TestLockOfADeletedFile(t *testing.T) {
 	for range workers {
 		go func() {
 			for n := 0; n < rounds; {
-				l, err := tryLock(base, "lock", true)
+				l, err := tryLock(base, name, true)
 				if err == errBusy {
 					runtime.Gosched()
 					continue
@@ -42,8 +47,8 @@ func TestLockOfADeletedFile(t *testing.T) {
 					return
 				}
 				inside.Add(-1)
-				// The last act under the lock: whoever waits has the old file open.
-				if err := base.remove("lock"); err != nil {
+				// The last act under the lock: a worker that waits has the old file open.
+				if err := base.remove(name); err != nil {
 					done <- err
 					return
 				}
@@ -62,8 +67,9 @@ func TestLockOfADeletedFile(t *testing.T) {
 	}
 }
 
-// A lock is the file that has its name after it was locked: one that was deleted
-// meanwhile is not, and one that was renamed is not if that is asked.
+// A lock counts only if its file still has its name after it was locked. A file that was
+// deleted meanwhile does not count. A file that was renamed does not count for a caller
+// that asks for exactly this name.
 func TestIdentifyLock(t *testing.T) {
 	for what, c := range map[string]struct {
 		change func(base *dir) error
@@ -74,7 +80,7 @@ func TestIdentifyLock(t *testing.T) {
 		"deleted": {func(base *dir) error { return base.remove("lock") }, false, false},
 		"renamed": {func(base *dir) error {
 			return os.Rename(filepath.Join(base.path, "lock"), filepath.Join(base.path, "other"))
-		}, true, false},
+		}, looseAfterRename, false},
 	} {
 		base, _, err := openDirectory(t.TempDir())
 		if err != nil {
@@ -98,24 +104,26 @@ func TestIdentifyLock(t *testing.T) {
 	}
 }
 
-// Who only asks whether a lock is held does not see another who asks.
+// Two processes that only ask whether a lock is held do not see each other.
 func TestTwoWhoAsk(t *testing.T) {
 	base, _, err := openDirectory(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer base.close()
-	fd, err := openLock(base, "lock")
+	const name = ".alice.launch"
+	fd, err := openLock(base, name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer closeFD(fd)
-	for how, want := range map[int]bool{syscall.LOCK_SH: false, syscall.LOCK_EX: true} {
-		if err := flock(fd, how); err != nil {
+	for _, shared := range []bool{true, false} {
+		if err := lockFD(fd, shared); err != nil {
 			t.Fatal(err)
 		}
-		if locked, err := isLocked(base, "lock"); locked != want || err != nil {
-			t.Errorf("beside a lock of kind %d isLocked returned %v, %v; want %v", how, locked, err, want)
+		if locked, err := isLocked(base, name); locked == shared || err != nil {
+			t.Errorf("beside a lock that is shared, %v, isLocked returned %v, %v", shared, locked, err)
 		}
+		unlockFD(fd)
 	}
 }

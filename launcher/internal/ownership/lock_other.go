@@ -1,8 +1,10 @@
-//go:build !unix
+//go:build !unix && !windows
 
 package ownership
 
 import "errors"
+
+const unlockFreesCopies = false
 
 func tryLock(*dir, string, bool) (*lock, error) { return nil, errors.ErrUnsupported }
 

@@ -10,9 +10,11 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/podlaunch/podlaunch/runtimedir"
 )
+
+// unlockFreesCopies says that lock.unlock also takes the lock away from a process that has a
+// copy of the descriptor (flock(2)).
+const unlockFreesCopies = true
 
 // tryLock takes the lock that is the file called name in base, or returns
 // errBusy. It creates the file. A file that was deleted meanwhile is not it; whether one
@@ -89,17 +91,4 @@ func openLock(base *dir, name string) (int, error) {
 		return -1, base.noLock(name, err)
 	}
 	return fd, nil
-}
-
-// noLock explains the error of opening the lock called name.
-func (d *dir) noLock(name string, err error) error {
-	there, statErr := d.lstat(name)
-	if statErr == nil && !there.mode.IsRegular() {
-		err = notRegular(there)
-	}
-	err = fmt.Errorf("open the lock %q: %w", filepath.Join(d.path, name), err)
-	if errors.Is(statErr, fs.ErrNotExist) { // it cannot be made
-		err = fmt.Errorf("%w: %w", runtimedir.ErrUnavailable, err)
-	}
-	return err
 }

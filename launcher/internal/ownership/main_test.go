@@ -3,31 +3,35 @@
 package ownership_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/crashpoint"
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 )
 
-// roleVariable is set, to a role and its argument, for the processes that the
-// tests start: they are this program.
-const roleVariable = "PODLAUNCH_TEST_ROLE"
+// program is this program.
+const program = "/proc/self/exe"
+
+// startWith starts cmd, which inherits the files, in a session of its own or in ours.
+func startWith(cmd *exec.Cmd, ownSession bool, files ...*os.File) error {
+	cmd.ExtraFiles, cmd.SysProcAttr = files, &syscall.SysProcAttr{Setsid: ownSession}
+	return cmd.Start()
+}
+
+// removeOpen removes a file that is open.
+func removeOpen(path string) error { return os.Remove(path) }
 
 // inherited is the descriptor of the pod lock in a process that was given it.
 const inherited = 3
@@ -45,8 +49,10 @@ func TestMain(m *testing.M) {
 	case "stubborn": // hold the lock, and take no notice of SIGTERM
 		signal.Ignore(syscall.SIGTERM)
 		echo()
-	case "drop": // the lock, as a pod does that closes its descriptors
-		must(syscall.Close(inherited))
+	case "drop": // the lock, if there is one, as a pod does that closes its descriptors
+		if err := syscall.Close(inherited); err != syscall.EBADF {
+			must(err)
+		}
 		echo()
 	case "leave": // a child behind, that holds the lock in the role arg, and end
 		if arg == "" {
@@ -109,7 +115,7 @@ func launch(base, name string) {
 	must(c.CheckBase())
 	c.File()
 	must(c.Intend(intent()))
-	id, err := unixproc.Identify(os.Getpid())
+	id, err := osproc.Identify(os.Getpid())
 	must(err)
 	must(c.Start(id))
 	must(os.Chdir("."))
@@ -117,88 +123,6 @@ func launch(base, name string) {
 	c.Settle()
 	must(os.Chdir("."))
 	c.Close()
-}
-
-// settle ends a claim, as a launch does.
-func settle(c *ownership.Claim) {
-	c.Settle()
-	c.Close()
-}
-
-func must(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
-
-// echo says who we are, and then sends back each line until there is no more.
-func echo() {
-	fmt.Println(os.Getpid())
-	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-		fmt.Println(lines.Text())
-	}
-}
-
-// ample is a deadline for what should happen long before it. It only ends a
-// test that hangs.
-const ample = time.Minute
-
-// A child is a process of this program in a role.
-type child struct {
-	t   *testing.T
-	cmd *exec.Cmd
-	in  *os.File
-	out *bufio.Reader
-	pid int // who says so: of the one who answers, which need not be cmd's
-}
-
-// start starts a child that inherits lock.
-func start(t *testing.T, role string, lock ...*os.File) *child {
-	return startIn(t, true, role, lock...)
-}
-
-// startIn is start, in a session of its own or in ours.
-func startIn(t *testing.T, ownSession bool, role string, lock ...*os.File) *child {
-	t.Helper()
-	stdin, in, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, stdout, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), roleVariable+"="+role)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = stdin, stdout, os.Stderr, lock
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: ownSession}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	stdin.Close()
-	stdout.Close()
-	c := &child{t: t, cmd: cmd, in: in, out: bufio.NewReader(out)}
-	t.Cleanup(func() {
-		in.Close()
-		io.Copy(io.Discard, out) // until whoever has its other end is gone
-		out.Close()
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	if _, err := fmt.Fscanln(c.out, &c.pid); err != nil {
-		t.Fatalf("a child with the role %q does not come up: %v", role, err)
-	}
-	return c
-}
-
-// mustLive fails the test unless the child answers.
-func (c *child) mustLive() {
-	c.t.Helper()
-	fmt.Fprintln(c.in, "hello")
-	if answer, err := c.out.ReadString('\n'); err != nil || answer != "hello\n" {
-		c.t.Errorf("pid %d does not live any more: %q, %v", c.pid, answer, err)
-	}
 }
 
 // mustBeKilled fails the test unless the process was sent SIGKILL. It must have
@@ -211,105 +135,18 @@ func (c *child) mustBeKilled() {
 	}
 }
 
-// end ends the child and waits until nobody is left who answers for it.
-func (c *child) end() {
-	c.t.Helper()
-	c.in.Close()
-	if _, err := io.Copy(io.Discard, c.out); err != nil {
-		c.t.Error(err)
-	}
-	c.cmd.Wait()
-}
-
-// A scene is a base directory with a pod called alice.
-type scene struct {
-	t    *testing.T
-	base string
-}
-
-func newScene(t *testing.T) *scene { return &scene{t, t.TempDir()} }
-
-func (s *scene) path(suffix string) string { return filepath.Join(s.base, ".alice"+suffix) }
-
-func (s *scene) open() *ownership.Place {
-	s.t.Helper()
-	p, err := ownership.Open(s.base, "alice")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return p
-}
-
-// claim claims the name.
-func (s *scene) claim(ctx context.Context) (*ownership.Claim, error) {
-	s.t.Helper()
-	p := s.open()
-	c, err := p.Claim(ctx)
-	if err != nil {
-		p.Close()
-	}
-	return c, err
-}
-
-// mustClaim claims the name, which somebody may have to be ended for.
-func (s *scene) mustClaim() *ownership.Claim {
-	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), ample)
-	defer cancel()
-	c, err := s.claim(ctx)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return c
-}
-
-// mustBeFree fails the test unless the name can be claimed and given back.
-func (s *scene) mustBeFree() {
-	s.t.Helper()
-	if _, err := s.mustClaim().Abandon(s.t.Context(), false); err != nil {
-		s.t.Error(err)
-	}
-}
-
-// pod starts a child in a role as the pod, and leaves the name to it: to one
-// that was ready, or else as a launcher does that dies in the middle.
-func (s *scene) pod(role string, ready bool) (*child, ownership.Record) {
-	s.t.Helper()
-	c := s.mustClaim()
-	pod := start(s.t, role, c.File())
-	id, err := unixproc.Identify(pod.cmd.Process.Pid)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	r := ownership.Record{Intent: intent(), Identity: id}
-	if err := errors.Join(c.Intend(r.Intent), c.Start(id)); err != nil {
-		s.t.Fatal(err)
-	}
-	if ready {
-		r.Answer = ownership.Answer{Ready: true, Network: "unix", Address: "/alice/sock"}
-		if err := c.Ready(r.Answer); err != nil {
-			s.t.Fatal(err)
+// untilItEnds is a context that lets Claim wait until the child has ended. Then the child
+// holds nothing any more, and mustBeKilled reaps it.
+func (c *child) untilItEnds() context.Context {
+	ctx, cancel := context.WithCancelCause(c.t.Context())
+	go func() { // ends with the child
+		err := error(unix.EINTR)
+		for err == unix.EINTR {
+			err = unix.Waitid(unix.P_PID, c.cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
 		}
-	}
-	settle(c)
-	return pod, r
-}
-
-// intent is that of a launch.
-func intent() ownership.Intent { return ownership.Intent{Launch: uuid.New(), Dir: "/run/alice"} }
-
-// record has a record written that says r, and gives the name back.
-func (s *scene) record(r ownership.Record) {
-	s.t.Helper()
-	c := s.mustClaim()
-	err := errors.Join(c.Intend(r.Intent), c.Start(r.Identity))
-	if r.Ready {
-		err = errors.Join(err, c.Ready(r.Answer))
-	}
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	settle(c)
+		cancel(errEnough)
+	}()
+	return ctx
 }
 
 // hold takes one of the locks, past the package, until the test is over or the
@@ -327,23 +164,22 @@ func (s *scene) hold(suffix string) *os.File {
 	return f
 }
 
-// once is a context that lets Claim look once, and not wait.
-func once() context.Context {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	cancel(errEnough)
-	return ctx
-}
-
-// awhile is a context that lets Claim wait for longer than it takes to end
-// somebody.
-func awhile(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 300*time.Millisecond, errEnough)
-	t.Cleanup(cancel)
-	return ctx
+// record has a record written that says r, and gives the name back.
+func (s *scene) record(r ownership.Record) {
+	s.t.Helper()
+	c := s.mustClaim()
+	err := errors.Join(c.Intend(r.Intent), c.Start(r.Identity))
+	if r.Ready {
+		err = errors.Join(err, c.Ready(r.Answer))
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	settle(c)
 }
 
 // pids returns those of the processes.
-func pids(ids []unixproc.Identity) (pids []int) {
+func pids(ids []osproc.Identity) (pids []int) {
 	for _, id := range ids {
 		pids = append(pids, id.PID)
 	}

@@ -8,11 +8,11 @@ import (
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
-// OpenDir opens the pod's runtime directory, which is at path. A symbolic link in
-// its place is refused, even one that comes and goes meanwhile; so is a directory of
-// another base than the Claim's, if path is below that as it usually is. The error
-// wraps [fs.ErrNotExist] if there is nothing, and [runtimedir.ErrInsecure] if there is
-// no directory.
+// OpenDir opens the pod's runtime directory, which is at path. It refuses a symbolic link
+// in its place, even a link that comes and goes meanwhile. If path is below the Claim's
+// base, as it usually is, OpenDir refuses a directory of any other base. The error wraps
+// [fs.ErrNotExist] if there is nothing at path, and [runtimedir.ErrInsecure] if there is
+// something other than a directory.
 func (c *Claim) OpenDir(path string) (*os.Root, error) {
 	in, name := anywhere, path
 	if base := c.place.base; filepath.Dir(path) == base.path {

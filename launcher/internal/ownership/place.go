@@ -6,10 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
@@ -28,6 +30,10 @@ type Place struct {
 	// Hurry ends the grace when it is closed. Nil: nothing does.
 	Hurry <-chan struct{}
 
+	// Signalled, if it is not nil, is called for each of them, with each signal that it was
+	// sent, SIGCONT aside, and when.
+	Signalled func(id osproc.Identity, sig syscall.Signal, at time.Time)
+
 	// Of, if it is not uuid.Nil, makes Claim fail with ErrAnother if the record is not
 	// that of the launch.
 	Of uuid.UUID
@@ -36,11 +42,12 @@ type Place struct {
 	// can be launched with such a Claim.
 	KeepRecord bool
 
-	base   *dir
-	baseIs status // when it was opened
-	name   string
-	euid   int         // who we are
-	record *openRecord // that we have written; nil: none
+	private bool // of a private pod: see Private
+	base    *dir
+	baseIs  status // when it was opened
+	name    string
+	euid    int         // who we are
+	record  *openRecord // that we have written; nil: none
 
 	may func() error // see Claim.AskBefore; nil: an addition may always be written
 }
@@ -58,10 +65,10 @@ const (
 // Elsewhere knows the processes that run on other machines.
 type Elsewhere interface {
 	// Check returns nil if the process of r is alive, an error wrapping
-	// unixproc.ErrGone if it is not, and any other if that cannot be told.
+	// osproc.ErrGone if it is not, and any other error if Check cannot tell.
 	Check(r Record) error
 
-	// End begins to end it. The error wraps unixproc.ErrGone if it is gone already.
+	// End begins to end it. The error wraps osproc.ErrGone if it is gone already.
 	End(r Record) error
 }
 
@@ -96,19 +103,26 @@ func (p *Place) Close() {
 func (p *Place) path(name string) string { return filepath.Join(p.base.path, name) }
 
 func (p *Place) recordName() string { return "." + p.name + ".json" }
-func (p *Place) launchName() string { return "." + p.name + ".launch" }
-func (p *Place) podName() string    { return "." + p.name + ".pod" }
+func (p *Place) nextName() string   { return "." + p.name + ".json.new" } // see replace
+func (p *Place) launchName() string { return "." + p.name + launchSuffix }
+
+func (p *Place) podName() string {
+	if p.private {
+		return "." + p.name + privateSuffix
+	}
+	return "." + p.name + podSuffix
+}
 
 // Names returns the names that were ever claimed below base, in order. Entries
 // that are none of ours are passed over.
 func Names(base string) ([]string, error) {
-	entries, err := os.ReadDir(base)
+	entries, err := entriesOf(base)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for _, e := range entries {
-		name, ok := strings.CutSuffix(strings.TrimPrefix(e.Name(), "."), ".launch")
+		name, ok := strings.CutSuffix(strings.TrimPrefix(e.Name(), "."), launchSuffix)
 		if ok && e.Name()[0] == '.' && e.Type().IsRegular() && runtimedir.ValidateName(name) == nil {
 			names = append(names, name)
 		}

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 )
 
 // mayEnd reports whether those who have the pod lock from the pod of r may be ended.
@@ -18,7 +18,7 @@ func (p *Place) mayEnd(r Record, state error) bool {
 	switch {
 	case errors.Is(state, ErrNoRecord):
 		return p.Reclaim == ReclaimAll
-	case unixproc.ProvesEnd(state):
+	case osproc.ProvesEnd(state):
 		return p.Reclaim != ReclaimNone && r.Ready
 	}
 	return false
@@ -26,36 +26,37 @@ func (p *Place) mayEnd(r Record, state error) bool {
 
 // staying returns the holders that stay: they were given the lock for a program, and
 // nothing shows that they are about to end, or have ended since the look.
-func staying(holders []unixproc.LockHolder) []unixproc.LockHolder {
-	return slices.DeleteFunc(slices.Clone(holders), func(h unixproc.LockHolder) bool {
-		return !h.Given || h.Ending || h.PID != 0 && unixproc.ProvesEnd(h.Check())
+func staying(holders []osproc.LockHolder) []osproc.LockHolder {
+	return slices.DeleteFunc(slices.Clone(holders), func(h osproc.LockHolder) bool {
+		return !h.Given || h.Ending || h.PID != 0 && osproc.ProvesEnd(h.Check())
 	})
 }
 
-func anyGiven(holders []unixproc.LockHolder) bool {
-	return slices.ContainsFunc(holders, func(h unixproc.LockHolder) bool { return h.Given })
+func anyGiven(holders []osproc.LockHolder) bool {
+	return slices.ContainsFunc(holders, func(h osproc.LockHolder) bool { return h.Given })
 }
 
 // errStays returns the HeldError about holders who stay. state is what Running has said
 // of r.
-func errStays(holders []unixproc.LockHolder, state error, r Record) error {
+func errStays(holders []osproc.LockHolder, state error, r Record) error {
 	e := newHeldError(holders, false, nil)
 	e.NoRecord = errors.Is(state, ErrNoRecord)
-	e.Left = unixproc.ProvesEnd(state) && len(heirs(r.Launcher, holders)) > 0
+	e.Left = osproc.ProvesEnd(state) && len(heirs(r.Launcher, holders)) > 0
 	return e
 }
 
 // A reclaim ends processes, in the course of several looks.
 type reclaim struct {
-	sent   map[unixproc.Identity]syscall.Signal // the last signal that each was sent
-	killAt time.Time                            // when it is to be SIGKILL
+	sent   map[osproc.Identity]syscall.Signal // the last signal that each was sent
+	killAt time.Time                          // when it is to be SIGKILL
+	told   func(id osproc.Identity, sig syscall.Signal, at time.Time)
 }
 
-// end sends those whom the pod of r has left what they are due: its stop signal, and
-// SIGKILL once the grace, which began with the first of these, is over.
-func (c *reclaim) end(left []unixproc.LockHolder, r Record, grace time.Duration, hurry <-chan struct{}) error {
+// end signals the processes that the pod of r has left. It sends each the pod's stop
+// signal, and SIGKILL once the grace is over, which began with the first stop signal.
+func (c *reclaim) end(left []osproc.LockHolder, r Record, grace time.Duration, hurry <-chan struct{}) error {
 	if c.sent == nil {
-		c.sent, c.killAt = make(map[unixproc.Identity]syscall.Signal), time.Now().Add(grace)
+		c.sent, c.killAt = make(map[osproc.Identity]syscall.Signal), time.Now().Add(grace)
 	}
 	stop := syscall.Signal(r.StopSignal)
 	if stop == 0 {
@@ -74,11 +75,15 @@ func (c *reclaim) end(left []unixproc.LockHolder, r Record, grace time.Duration,
 		if c.sent[h.Identity] == sig {
 			continue
 		}
-		err := unixproc.Signal(h.Identity, sig)
-		if sig == stop && err == nil {
-			err = unixproc.Signal(h.Identity, unixproc.SIGCONT) // one that is stopped would not notice
+		at := time.Now()
+		err := osproc.Signal(h.Identity, sig)
+		if err == nil && c.told != nil {
+			c.told(h.Identity, sig, at)
 		}
-		if err != nil && !unixproc.ProvesEnd(err) {
+		if sig == stop && err == nil {
+			err = osproc.Signal(h.Identity, osproc.SIGCONT) // a stopped process would not notice
+		}
+		if err != nil && !osproc.ProvesEnd(err) {
 			return fmt.Errorf("end pid %d, which an earlier pod has left behind: %w", h.PID, err)
 		}
 		c.sent[h.Identity] = sig
@@ -87,6 +92,6 @@ func (c *reclaim) end(left []unixproc.LockHolder, r Record, grace time.Duration,
 }
 
 // signalled returns who was sent a signal, in the order of the pids.
-func (c *reclaim) signalled() []unixproc.Identity {
-	return slices.SortedFunc(maps.Keys(c.sent), func(a, b unixproc.Identity) int { return cmp.Compare(a.PID, b.PID) })
+func (c *reclaim) signalled() []osproc.Identity {
+	return slices.SortedFunc(maps.Keys(c.sent), func(a, b osproc.Identity) int { return cmp.Compare(a.PID, b.PID) })
 }

@@ -56,8 +56,8 @@ func (c *child) mustEndBy(sig syscall.Signal) {
 	}
 }
 
-// Whom a pod has left behind that is gone gets SIGTERM, and SIGKILL after the grace; one
-// that is stopped notices, too.
+// A process that a gone pod has left behind gets SIGTERM, and SIGKILL after the grace. A
+// stopped process notices SIGTERM, too.
 func TestReclaim(t *testing.T) {
 	t.Run("SIGTERM", func(t *testing.T) {
 		s := newScene(t)
@@ -119,8 +119,8 @@ func TestReclaimWithoutRecord(t *testing.T) {
 	pod.mustEndBy(syscall.SIGTERM)
 }
 
-// A pod that runs is nobody's leftover, whatever is to be reclaimed; neither is what
-// cannot be told.
+// Claim never ends a pod that runs, neither with ReclaimGone nor with ReclaimAll. Nor does
+// it end a process if it cannot tell whether that is the pod.
 func TestReclaimSparesThePod(t *testing.T) {
 	for _, which := range []ownership.Reclaim{ownership.ReclaimGone, ownership.ReclaimAll} {
 		s := newScene(t)
@@ -248,13 +248,14 @@ func TestRemoveOfAnotherDirectory(t *testing.T) {
 	if _, err := os.Lstat(elsewhere); err != nil {
 		t.Error(err)
 	}
-	// One that is not there any more is no error.
+	// A directory that is not there any more is no error.
 	if err := s.claimKept().Remove(t.Context(), filepath.Join(s.base, "none")); err != nil {
 		t.Error(err)
 	}
 }
 
-// Whoever waits for the name while it is removed has the next locks, and has them alone.
+// A claim that waits for the name while another removes it gets the next locks, and is the
+// only one to have them.
 func TestRemoveUnderWaiters(t *testing.T) {
 	s := newScene(t)
 	var inside atomic.Int32

@@ -14,31 +14,31 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 )
 
 // Version of the record that this package writes. Within a version fields may
-// be added, and keep their meaning; a reader ignores what it does not know. A
-// record of a later version is believed as far as it can be read.
+// be added, and keep their meaning; a reader ignores fields that it does not know. A
+// reader believes those fields of a later version that it can read.
 //
-// A record of version 1 is one object, with the process in it, and the Answer may
-// follow. A program that knows only that must not take a record of version 3 for none: it
-// finds no process there, and the version tells it to fail.
+// A record of version 1 is one object, which holds the process; the Answer may follow. A
+// program that knows only version 1 must not take a record of version 3 for none. It
+// finds no process in the first object, and fails because of the version.
 const Version = 3
 
-// versionElsewhere is that of a record of a process elsewhere. It has the form of
-// version 1.
+// versionElsewhere is the version of the record of a process on another machine. The
+// record has the form of version 1.
 const versionElsewhere = 2
 
 // A Record says who the pod of a name is. It holds neither the overlay's text
 // nor the environment, only digests of them.
 //
-// Its file has up to three lines, each a JSON object that is written at once: the
+// Its file has up to three lines. Each is a JSON object, and is written at once: the
 // Intent before there is a process, the Identity of the process after its start, and
-// the Answer once the pod is ready. A line that is torn says nothing.
+// the Answer once the pod is ready. A reader ignores a line that is torn.
 type Record struct {
 	Intent
-	unixproc.Identity // zero until the process was started
+	osproc.Identity // zero until the process was started
 	Answer
 }
 
@@ -62,6 +62,12 @@ type Intent struct {
 	KillMode   int `json:"killMode,omitempty"`
 	StopSignal int `json:"stopSignal,omitempty"`
 
+	// Lifetime says whether the pod ends with its launcher. It is the launcher's.
+	Lifetime int `json:"lifetime,omitempty"`
+	// Cgroup is where the pod and all that comes of it are; empty: in none of their
+	// own. Its name ends in the launch.
+	Cgroup string `json:"cgroupPath,omitempty"`
+
 	// Overlay says that the overlay is in a file, see OverlayName.
 	Overlay bool `json:"overlay,omitempty"`
 
@@ -84,7 +90,7 @@ type Digests struct {
 
 // An Owner is a launcher.
 type Owner struct {
-	unixproc.Identity
+	osproc.Identity
 	Session int `json:"session"` // its session, which no pod is in
 }
 
@@ -157,7 +163,7 @@ func parseRecord(data []byte, name string) (r Record, err error) {
 // Identity of the process if it is not in the first. Nothing else can be added.
 func (r *Record) readMore(objects *json.Decoder) {
 	if r.Version >= 3 && !r.started() {
-		var id unixproc.Identity
+		var id osproc.Identity
 		if objects.Decode(&id) != nil {
 			return
 		}
@@ -177,7 +183,7 @@ func (r *Record) validate(name string) error {
 	if r.Version >= versionElsewhere && r.Elsewhere {
 		process = r.Launch != uuid.Nil
 	}
-	if r.Version < 1 || r.Name != name || !process {
+	if r.Version < 1 || !sameName(r.Name, name) || !process {
 		return fmt.Errorf("version %d, name %q, pid %d, launch %v", r.Version, r.Name, r.PID, r.Launch)
 	}
 	return nil
@@ -187,7 +193,7 @@ func (r *Record) validate(name string) error {
 // by what f makes of it.
 func (r *Record) eachText(f func(string) (string, error)) (err error) {
 	r.Command = slices.Clone(r.Command)
-	all := []*string{&r.Dir, &r.Log, &r.Address}
+	all := []*string{&r.Dir, &r.Log, &r.Address, &r.Cgroup}
 	for i := range r.Command {
 		all = append(all, &r.Command[i])
 	}
@@ -262,4 +268,13 @@ func (r Record) lines() ([]byte, error) {
 		return nil, fmt.Errorf("the record would take %d bytes, %d are allowed: the paths in it are too long", text.Len(), maxWritten)
 	}
 	return text.Bytes(), nil
+}
+
+// A privateNote is what is in a private pod's lock: who launches the pod, and where its
+// cgroup is to be. A pod that was released, or whose launcher has died, leaves nothing else
+// by which that cgroup is found.
+type privateNote struct {
+	Owner
+	Launch uuid.UUID `json:"launch,omitzero"`
+	Cgroup string    `json:"cgroupPath,omitempty"` // as encodeText has it; empty: none
 }

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix || windows
 
 package ownership
 
@@ -17,9 +17,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"golang.org/x/sys/unix"
 
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -31,7 +30,7 @@ func whole() Record {
 			Version:  Version,
 			Name:     "alice",
 			Launch:   uuid.UUID{1},
-			Launcher: Owner{unixproc.Identity{PID: 42, Start: 1 << 30, Boot: "boot", PIDNamespace: "pid:[1]"}, 41},
+			Launcher: Owner{osproc.Identity{PID: 42, Start: 1 << 30, Boot: "boot", PIDNamespace: "pid:[1]"}, 41},
 			Session:  uuid.UUID{2},
 			Command:  []string{"/bin/\xff", "<&>", "base64:no", ""},
 			Dir:      "/base\xfe/alice",
@@ -39,7 +38,7 @@ func whole() Record {
 			Started:  time.Date(2030, 1, 2, 3, 4, 5, 6, time.UTC),
 			Digests:  &Digests{"c", "a", "o", "e", "d", "f", "b"},
 		},
-		Identity: unixproc.Identity{PID: 4711, Start: 1 << 40, Boot: "boot", PIDNamespace: "pid:[1]"},
+		Identity: osproc.Identity{PID: 4711, Start: 1 << 40, Boot: "boot", PIDNamespace: "pid:[1]"},
 		Answer:   Answer{Ready: true, Network: "unix", Address: "/base\xfe/alice/sock"},
 	}
 }
@@ -70,7 +69,7 @@ func TestRecordIsKept(t *testing.T) {
 	if err := os.WriteFile(path, []byte("half a rec"), 0o000); err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range []Record{{Identity: unixproc.Identity{PID: 2, Boot: "b"}}, {Intent: whole().Intent}, whole()} {
+	for _, r := range []Record{{Identity: osproc.Identity{PID: 2, Boot: "b"}}, {Intent: whole().Intent}, whole()} {
 		given := append([]string(nil), r.Command...)
 		if err := put(p, r); err != nil {
 			t.Fatal(err)
@@ -91,7 +90,7 @@ func TestRecordIsKept(t *testing.T) {
 	if err != nil || len(entries) != 1 {
 		t.Errorf("there is more than the record: %v, %v", entries, err)
 	}
-	if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != 0o600 {
+	if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != ownMode {
 		t.Errorf("mode %v, %v", fi.Mode(), err)
 	}
 }
@@ -141,9 +140,9 @@ func TestRecordIsAddedTo(t *testing.T) {
 		}
 	}
 	for what, change := range map[string]func() error{
-		"deleted": func() error { return os.Remove(path) },
+		"deleted": func() error { return p.base.remove(p.recordName()) },
 		"replaced": func() error {
-			return errors.Join(os.WriteFile(path+".other", data, 0o600), os.Rename(path+".other", path))
+			return errors.Join(os.WriteFile(path+".other", data, 0o600), renameOnto(path+".other", path))
 		},
 		"changed": func() error { return os.Truncate(path, 1) },
 	} {
@@ -197,7 +196,7 @@ func TestAddAsksBefore(t *testing.T) {
 // Only the record that we have written is removed.
 func TestAnothersRecordIsNotRemoved(t *testing.T) {
 	p, path := openPlace(t)
-	if err := errors.Join(put(p, whole()), os.Remove(path), os.WriteFile(path, []byte("another's"), 0o600)); err != nil {
+	if err := errors.Join(put(p, whole()), p.base.remove(p.recordName()), os.WriteFile(path, []byte("another's"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.remove(); err != nil {
@@ -258,8 +257,8 @@ func TestRecordForAnEarlierProgram(t *testing.T) {
 	}
 }
 
-// E16: a record of a later version is believed as far as it can be read, and
-// what is not known is passed over.
+// E16: a reader believes those fields of a record of a later version that it can read, and
+// ignores fields that it does not know.
 func TestRecordOfALaterVersion(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join("testdata", "record-v2.json"))
 	if err != nil {
@@ -393,12 +392,8 @@ func TestRecordThatIsNone(t *testing.T) {
 			t.Errorf("%s: %+v, %v", what, r, err)
 		}
 	}
-	for _, dir := range []func() error{
-		func() error { return os.Mkdir(path, 0o700) },
-		func() error { return os.Symlink("/dev/zero", path) },
-		func() error { return unix.Mkfifo(path, 0o600) }, // which is not waited for
-	} {
-		if err := errors.Join(os.Remove(path), dir()); err != nil {
+	for _, make := range noFiles {
+		if err := errors.Join(os.Remove(path), make(path)); err != nil {
 			t.Fatal(err)
 		}
 		if r, err := p.read(); !errors.Is(err, ErrUnclear) {
@@ -407,8 +402,8 @@ func TestRecordThatIsNone(t *testing.T) {
 	}
 }
 
-// FuzzRecord: whatever stands in the file, reading it does not fail otherwise
-// than by an error, and what is believed can be the pod that was asked for.
+// FuzzRecord: no matter what is in the file, parseRecord returns an error or a record that
+// can be that of the pod whose name the caller gave.
 func FuzzRecord(f *testing.F) {
 	for _, name := range []string{"record-v1.json", "record-v2.json", "record-v3.json", "record-v3-without-digests.json"} {
 		data, err := os.ReadFile(filepath.Join("testdata", name))
@@ -429,14 +424,14 @@ func FuzzRecord(f *testing.F) {
 			return
 		}
 		known := r.PID > 1 && r.Boot != "" || r.Elsewhere && r.Launch != uuid.Nil || r.PID == 0 && !r.Ready && r.Launcher.PID > 0
-		if r.Name != name || r.Version < 1 || !known {
+		if !sameName(r.Name, name) || r.Version < 1 || !known {
 			t.Errorf("believed %+v of %q", r, name)
 		}
 	})
 }
 
-// FuzzRecordIsKept: whatever bytes a record's texts hold, it is read back as it
-// was written, and it is nobody else's.
+// FuzzRecordIsKept: no matter which bytes a record's texts hold, read returns what put
+// wrote, and parseRecord does not take it for the record of another name.
 func FuzzRecordIsKept(f *testing.F) {
 	base := f.TempDir()
 	p, err := Open(base, "alice")

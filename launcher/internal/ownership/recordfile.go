@@ -41,31 +41,42 @@ func (p *Place) read() (Record, error) {
 // It is not synced to the disk: after a crash of the machine no record is worth
 // anything. A reader that comes in the middle finds a torn one, and so none.
 func (p *Place) write(r Record) error {
+	p.forget()
+	record, err := p.create(p.recordName(), r)
+	p.record = record
+	if err != nil {
+		return errors.Join(err, p.remove())
+	}
+	return nil
+}
+
+// create is write to the file called name. It returns the file also if it could not write
+// all of r; nil if there is none.
+func (p *Place) create(name string, r Record) (*openRecord, error) {
 	r.Version, r.Name = Version, p.name
 	if r.Elsewhere {
 		r.Version = versionElsewhere
 	}
 	data, err := r.lines()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	p.forget()
-	fd, err := p.base.openFD(p.recordName(), os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND)
+	fd, err := p.base.openFD(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	p.record = &openRecord{fd: fd}
-	if err = p.record.write(data); err != nil {
-		return errors.Join(fmt.Errorf("write %q: %w", p.path(p.recordName()), err), p.remove())
+	record := &openRecord{in: p.base, name: name, fd: fd}
+	if err = record.write(data); err != nil {
+		err = fmt.Errorf("write %q: %w", p.path(name), err)
 	}
-	return nil
+	return record, err
 }
 
-// errNotWritten says that the record is not the one that was written.
+// errNotWritten says that the file is not the record that this Place wrote.
 var errNotWritten = errors.New("the record was deleted or replaced")
 
-// add adds an object to the record that was written. This is on the way from the
-// ready line to the launch's return, so the record is not replaced: many filesystems
+// add appends an object to the record that this Place wrote. This happens between the
+// ready line and the launch's return, so add does not replace the record: many filesystems
 // flush a file that is renamed over another.
 func (p *Place) add(object any) error {
 	data, err := json.Marshal(object)
@@ -82,6 +93,43 @@ func (p *Place) add(object any) error {
 		return err
 	}
 	return p.record.write(append(data, '\n'))
+}
+
+// replace writes r in place of the record that this Place wrote: beside it, and then over
+// it. A launcher that dies in between leaves the file beside it, which the next replace, or
+// Claim.Remove, removes.
+func (p *Place) replace(r Record) error {
+	if p.record == nil {
+		return errNotWritten
+	}
+	if there, err := p.record.isThere(); !there || err != nil {
+		return errors.Join(errNotWritten, err)
+	}
+	next := p.nextName()
+	if err := p.base.remove(next); err != nil {
+		return err
+	}
+	record, err := p.create(next, r)
+	if err == nil {
+		_, err = record.isThere() // which makes it ours alone
+	}
+	if err == nil {
+		err = p.mayWrite()
+	}
+	if err == nil {
+		err = p.base.rename(next, p.recordName())
+	}
+	if err != nil {
+		if record != nil {
+			closeFD(record.fd)
+			err = errors.Join(err, p.base.remove(next))
+		}
+		return err
+	}
+	p.forget()
+	record.name = p.recordName()
+	p.record = record
+	return nil
 }
 
 // remove deletes the record that we have written, and no other.

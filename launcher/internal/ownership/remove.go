@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+	"github.com/google/uuid"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
@@ -33,7 +35,7 @@ func (c *Claim) Remove(ctx context.Context, dir string) error {
 	if err := p.removeOverlay(); err != nil {
 		return err
 	}
-	for _, name := range []string{p.recordName(), p.podName(), p.launchName()} {
+	for _, name := range []string{p.nextName(), p.recordName(), p.podName(), p.launchName()} {
 		if err := p.base.remove(name); err != nil {
 			return err
 		}
@@ -60,7 +62,7 @@ func (p *Place) removeDir(ctx context.Context, dir string) error {
 	case !there.mode.IsDir():
 		return fmt.Errorf("%w: the runtime directory %q is not a directory (%v)", runtimedir.ErrInsecure, dir, there.mode)
 	}
-	mounts, err := unixproc.MountsBelow(dir)
+	mounts, err := osproc.MountsBelow(dir)
 	if err != nil {
 		return fmt.Errorf("find out what is mounted in %q: %w", dir, err)
 	}
@@ -70,11 +72,7 @@ func (p *Place) removeDir(ctx context.Context, dir string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	base, err := openRoot(p.base.path, p.baseIs)
-	if err != nil {
-		return err
-	}
-	return errors.Join(base.RemoveAll(name), base.Close())
+	return p.base.removeAll(name, p.baseIs)
 }
 
 // Exists reports whether anything is kept of the name.
@@ -97,15 +95,15 @@ func (c *Claim) Dir() string {
 	return r.Dir
 }
 
-// HeldWithoutRecord returns who holds the name, of which there was no record a moment
-// ago; nil if nobody does. If a launch has begun meanwhile, or has written a record, that
-// is a HeldError that is Launching. It makes no file.
+// HeldWithoutRecord returns who holds the name; nil if nobody does. The caller has found
+// no record of the name a moment ago. If a launch has begun meanwhile, or has written a
+// record, HeldWithoutRecord returns a HeldError that is Launching. It creates no file.
 func (p *Place) HeldWithoutRecord(ctx context.Context) (*HeldError, error) {
 	held, err := isLocked(p.base, p.podName())
 	if !held || err != nil {
 		return nil, err
 	}
-	holders, launching, err := p.holders(ctx, p.podName())
+	holders, launching, err := p.holders(ctx, p.podName(), uuid.Nil)
 	if err == nil && !launching {
 		launching, err = p.Launching()
 	}

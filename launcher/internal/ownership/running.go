@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 )
 
 // A RunningError says that the pod runs.
@@ -18,11 +18,11 @@ func (e *RunningError) Error() string {
 	return fmt.Sprintf("as pid %d", e.Record.PID)
 }
 
-// A HeldError says that somebody holds the name who is not the pod, and did not
-// let go in time; or that a pod has left behind who holds it.
+// A HeldError says that processes other than the pod hold the name, and did not let go in
+// time, or that processes that a pod has left behind hold it.
 type HeldError struct {
 	Launching bool     // a launcher has the name
-	Holders   []int    // who holds the pod lock, if that can be seen
+	Holders   []int    // the processes that hold the pod lock, if they can be seen
 	Commands  []string // the names of their programs
 	Left      bool     // a pod that is gone has left them behind
 	NoRecord  bool     // they may be the pod, for there is no record
@@ -65,7 +65,7 @@ func (e *HeldError) Unwrap() error { return e.Err }
 
 // Running returns the record of the pod if it runs: it was ready once, and the
 // process is proven to be the one recorded, and alive. The error otherwise says
-// why not: ErrNoRecord, ErrNotReady, unixproc.ErrGone, unixproc.ErrStranger …
+// why not: ErrNoRecord, ErrNotReady, osproc.ErrGone, osproc.ErrStranger …
 func (p *Place) Running() (Record, error) {
 	r, err := p.read()
 	if err != nil {
@@ -81,7 +81,7 @@ func (p *Place) Running() (Record, error) {
 }
 
 // errUnstarted says that an Intent is all there is.
-var errUnstarted = fmt.Errorf("%w: it was not started, or its launcher died before it could record it", unixproc.ErrGone)
+var errUnstarted = fmt.Errorf("%w: it was not started, or its launcher died before it could record it", osproc.ErrGone)
 
 // check returns nil if the process of r is alive.
 func (p *Place) check(r Record) error {
@@ -122,7 +122,7 @@ func (p *Place) Look() (s Sight, err error) {
 	case s.Err == nil:
 		return s, nil
 	case err != nil || s.Launching:
-	case errors.Is(s.Err, unixproc.ErrElsewhere):
+	case errors.Is(s.Err, osproc.ErrElsewhere):
 		s.Unclear = fmt.Errorf("%w from here: %w; look from that namespace, or remove the record %q if it is no more",
 			ErrUnclear, s.Err, p.path(p.recordName()))
 	case errors.Is(s.Err, ErrNoRecord):

@@ -17,13 +17,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
-
-// errEnough is why the contexts of the tests end.
-var errEnough = errors.New("enough")
 
 // TestWitnesses has a test for each row of the table in the package's
 // documentation, in its order.
@@ -44,7 +41,7 @@ func TestWitnesses(t *testing.T) {
 	}
 }
 
-// Row 1: a pod that runs is told, whoever holds the launch lock.
+// Row 1: a pod that runs is found, no matter which process holds the launch lock.
 func runs(t *testing.T) {
 	s := newScene(t)
 	pod, r := s.pod("hold", true)
@@ -75,7 +72,7 @@ func beingLaunched(t *testing.T) {
 	first := s.mustClaim()
 	s.mustBeHeld(awhile(t), true)
 	pod := start(t, "hold", first.File())
-	id, err := unixproc.Identify(pod.pid)
+	id, err := osproc.Identify(pod.pid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +158,7 @@ func leftBehind(t *testing.T) {
 		pod, r := s.pod("drop", false)
 		s.mustBeFree()
 		// Not only on its way: the name is free once it is gone.
-		if err := r.Check(); !errors.Is(err, unixproc.ErrGone) {
+		if err := r.Check(); !errors.Is(err, osproc.ErrGone) {
 			t.Errorf("the name was free, and the process is not gone: %v", err)
 		}
 		pod.mustBeKilled()
@@ -247,10 +244,13 @@ func notTheWorker(t *testing.T) {
 				t.Fatal(err)
 			}
 			settle(c) // its launcher has died
-			if _, err := s.claim(awhile(t)); !isHeldBy(err, worker.pid) {
-				t.Errorf("Claim returned %v, want a *HeldError that names %d", err, worker.pid)
+			if _, err := s.claim(left.untilItEnds()); !errors.As(err, new(*ownership.HeldError)) {
+				t.Errorf("Claim returned %v, want a *HeldError", err)
 			}
 			left.mustBeKilled()
+			if _, err := s.claim(once()); !isHeldBy(err, worker.pid) {
+				t.Errorf("Claim returned %v, want a *HeldError that names %d", err, worker.pid)
+			}
 			worker.mustLive()
 			worker.end()
 
@@ -274,7 +274,7 @@ func notTheWorker(t *testing.T) {
 func notOurselves(t *testing.T) {
 	for _, pid := range []int{os.Getpid(), os.Getppid()} {
 		s := newScene(t)
-		id, err := unixproc.Identify(pid)
+		id, err := osproc.Identify(pid)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -479,7 +479,7 @@ func foreignRecord(t *testing.T) {
 	pod.end()
 }
 
-// A lock that is no regular file is not waited for, and is told.
+// If a lock is not a regular file, Claim does not wait for it, and returns an error.
 func TestClaimOfWhatIsNoLock(t *testing.T) {
 	for _, suffix := range []string{".launch", ".pod"} {
 		s := newScene(t)
@@ -493,7 +493,7 @@ func TestClaimOfWhatIsNoLock(t *testing.T) {
 	}
 }
 
-// To hold a lock that another has taken is not to launch.
+// A process that holds a lock that another process has taken does not count as launching.
 func TestHeldByOurselves(t *testing.T) {
 	s := newScene(t)
 	f, err := os.Create(s.path(".pod"))
@@ -505,8 +505,8 @@ func TestHeldByOurselves(t *testing.T) {
 	s.mustBeHeld(once(), false, os.Getpid())
 }
 
-// A child of a launcher that has died may keep the launch lock. It is not taken for a
-// launcher, and is named.
+// A child of a launcher that has died may keep the launch lock. Claim does not take the
+// child for a launcher, and names it in the error.
 func TestHeldByAChildOfALauncher(t *testing.T) {
 	s := newScene(t)
 	f := s.hold(".launch")
@@ -523,8 +523,8 @@ func TestHeldByAChildOfALauncher(t *testing.T) {
 	s.mustBeFree()
 }
 
-// C18: whoever goes on holding the name of a launch that failed is ended, and
-// told; then the name is free.
+// C18: Abandon ends and returns the processes that still hold the name of a launch that
+// failed. Then the name is free.
 func TestAbandon(t *testing.T) {
 	t.Run("nothing was started", func(t *testing.T) {
 		s := newScene(t)
@@ -624,8 +624,8 @@ func (e *engine) End(ownership.Record) error {
 }
 
 // D30: the file of the launch lock is deleted, and the pod becomes ready after
-// another launcher has read that it is not. What that one has read is out of date,
-// and the pod is not ended for it.
+// another launcher has read that it is not. What that launcher has read is out of date,
+// and it does not end the pod for it.
 func TestReadyMeanwhile(t *testing.T) {
 	s := newScene(t)
 	c := s.mustClaim()
@@ -663,8 +663,8 @@ func (s *scene) intend(c *ownership.Claim) {
 	}
 }
 
-// D23: LOCK_UN by anybody would free the name of a live pod, so the pod lock is
-// only ever closed; the launch lock is free at once, whoever has a copy of it.
+// D23: a LOCK_UN through any copy would free the name of a live pod, so the pod lock is
+// only ever closed. The launch lock is free at once, even if other processes have copies.
 func TestSettle(t *testing.T) {
 	s := newScene(t)
 	pod, _ := s.pod("hold", true)
@@ -718,7 +718,7 @@ func TestLockFilesDeleted(t *testing.T) {
 	if err := c.Intend(intent()); err == nil {
 		t.Error("the record was written")
 	}
-	if err := c.Start(unixproc.Identity{PID: 2}); err == nil {
+	if err := c.Start(osproc.Identity{PID: 2}); err == nil {
 		t.Error("it was written afterwards")
 	}
 	const others = "another's record"
@@ -750,7 +750,7 @@ func TestTwoClaims(t *testing.T) {
 	if _, err := next.Abandon(t.Context(), false); err != nil {
 		t.Error(err)
 	}
-	if err := errors.Join(c.Start(unixproc.Identity{PID: 2, Boot: "before"}), c.Ready(ownership.Answer{Ready: true})); err != nil {
+	if err := errors.Join(c.Start(osproc.Identity{PID: 2, Boot: "before"}), c.Ready(ownership.Answer{Ready: true})); err != nil {
 		t.Error(err)
 	}
 	settle(c)
@@ -818,12 +818,12 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// The locks and the record are their user's whatever the umask, so that the next
-// launcher can open them.
+// The mode of the locks and the record does not depend on the umask, so that the user's
+// next launcher can open them.
 func TestUmask(t *testing.T) {
 	s := newScene(t)
 	pod := start(t, "drop")
-	id, err := unixproc.Identify(pod.pid)
+	id, err := osproc.Identify(pod.pid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -857,7 +857,7 @@ func TestRecordReadyAgain(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			s := newScene(t)
 			pod := start(t, "drop")
-			id, err := unixproc.Identify(pod.pid)
+			id, err := osproc.Identify(pod.pid)
 			if err != nil {
 				t.Fatal(err)
 			}

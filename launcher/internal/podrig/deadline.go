@@ -28,7 +28,7 @@ type Deadline struct {
 	At   time.Time     // when it passed
 }
 
-// NewDeadline returns one that has not passed.
+// NewDeadline returns a deadline that has not passed.
 func NewDeadline() *Deadline {
 	return &Deadline{Context: context.Background(), done: make(chan struct{})}
 }

@@ -19,24 +19,24 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
-	"github.com/podlaunch/podlaunch/launcher/internal/unixproc"
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
-// The invariants are what holds for every launch, whatever goes wrong:
+// The invariants hold for every launch, no matter what goes wrong:
 //
-//	I1  One that fails leaves nothing: no process of the group or the session, no
-//	    zombie, no descriptor, goroutine or watch, no lock, no record.
-//	I2  One that succeeds has made the one pod of its name that there is.
+//	I1  A launch that fails leaves nothing: no process of the group or the session,
+//	    no zombie, no descriptor, goroutine or watch, no lock, no record.
+//	I2  A launch that succeeds has made the one pod of its name that there is.
 //	I3  Nothing that the pod has written is lost: the tail is the end of the log.
-//	I4  It returns soon after its deadline, and at once when it knows.
+//	I4  A launch returns soon after its deadline, and at once when it knows.
 //	I5  The error is a *launcher.Error that says where, who and why.
-//	I6  Nothing is written beside the pod's directory but its locks and its record.
+//	I6  The launch writes only its locks and its record beside the pod's directory.
 //	I7  The name can be launched again straight afterwards.
 //
-// [Rig.Fail] checks all but I2 and I7, [Rig.Launch] checks I2, and I7 is checked
-// when a test ends: each name that failed last is launched once more.
+// [Rig.Fail] checks all except I2 and I7. [Rig.Launch] checks I2. The rig checks I7 when a
+// test ends: it launches each name that failed last once more.
 
 // Spoil says that this process cannot launch anything any more, so that nobody
 // tries when the test ends: the kernel refuses it something for good.
@@ -53,6 +53,7 @@ func (r *Rig) Fail(ctx context.Context, spec launcher.Spec) *launcher.Error {
 	pod, err := r.L.Launch(ctx, spec)
 	took := time.Since(began)
 	if pod != nil || err == nil {
+		r.stopAtEnd(pod)
 		r.T.Fatalf("Launch returned the pod %v and the error %v, want an error alone", pod, err)
 	}
 	// Nothing may be left when Launch returns, not only when the test ends.
@@ -98,6 +99,15 @@ func (r *Rig) Launch(spec launcher.Spec) *launcher.Pod {
 		r.T.Fatalf("launch: %v", err)
 	}
 	r.checkReady(pod)
+	r.stopAtEnd(pod)
+	return pod
+}
+
+// stopAtEnd stops pod, if there is one, when the test ends.
+func (r *Rig) stopAtEnd(pod *launcher.Pod) {
+	if pod == nil {
+		return
+	}
 	r.T.Cleanup(func() {
 		r.T.Helper()
 		// The test's own context is done by now.
@@ -107,7 +117,6 @@ func (r *Rig) Launch(spec launcher.Spec) *launcher.Pod {
 			r.T.Error(err)
 		}
 	})
-	return pod
 }
 
 // checkError checks what every error has to say.
@@ -187,8 +196,8 @@ func checkFree(t *testing.T, base, name string) {
 	}
 }
 
-// checkTail fails the test unless the tail of e is the end of the pod's log, as
-// far as that is still where it was, and the pod has not shortened it.
+// checkTail fails the test unless the tail of e is the end of the pod's log. It checks
+// nothing if the pod has moved its log away. The pod must not have shortened the log.
 func (r *Rig) checkTail(e *launcher.Error) {
 	r.T.Helper()
 	f, err := os.Open(e.LogPath)
@@ -210,15 +219,15 @@ func (r *Rig) checkTail(e *launcher.Error) {
 			last = append(last, string(line))
 		}
 	}
-	last = last[max(0, len(last)-8):]
+	last = last[max(0, len(last)-64):]
 	tail := slices.DeleteFunc(slices.Clone(e.Tail), isProtocol)
-	if len(tail) > len(last) || !slices.Equal(tail, last[len(last)-len(tail):]) || len(tail) < len(last) && len(e.Tail) < 8 {
+	if len(tail) > len(last) || !slices.Equal(tail, last[len(last)-len(tail):]) || len(tail) < len(last) && len(e.Tail) < 64 {
 		r.T.Errorf("the tail is %q, and the log ends with %q", e.Tail, last)
 	}
 }
 
-// isProtocol reports whether a line may be one that the probe has taken, and that
-// is no word of the pod's then: which it is only the probe knows.
+// isProtocol reports whether the probe may have taken a line, which is then not part of
+// the tail. Only the probe knows whether it did.
 func isProtocol(line string) bool { return strings.HasPrefix(line, "INSOMNIA-") }
 
 // checkReady fails the test unless pod is the one pod of its name: alive,
@@ -250,7 +259,7 @@ func (r *Rig) checkReady(pod *launcher.Pod) {
 // either; or gone.
 func descends(pid, pod int) bool {
 	for pid > 1 {
-		st, err := unixproc.ReadStat(pid)
+		st, err := osproc.ReadStat(pid)
 		if pid == pod || err != nil || st.Session == pod {
 			return true
 		}

@@ -46,6 +46,10 @@ func TestInvariantsAreChecked(t *testing.T) {
 			r.L.Ready = spoiling(func() error { return os.WriteFile(filepath.Join(r.Base, ".alice.notes"), nil, 0o600) })
 			r.Fail(context.Background(), launcher.Spec{Name: "alice"})
 		}},
+		{"a launch that succeeds", "want an error alone", func(r *podrig.Rig) {
+			r.L.Command = podrig.Script(podrig.Serve...)
+			r.Fail(context.Background(), launcher.Spec{Name: "alice"})
+		}},
 		{"a name that cannot be launched again", "alice cannot be launched after it has failed", func(r *podrig.Rig) {
 			r.L.Ready = spoiling(func() error {
 				lock := filepath.Join(r.Base, ".alice.launch")

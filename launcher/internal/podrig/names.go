@@ -125,7 +125,7 @@ func MustEndBy(t *testing.T, pod *launcher.Pod, sig syscall.Signal) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), Ample)
 	defer cancel()
-	// How it ended is not told everywhere to who is not its parent.
+	// Some kernels do not say how a process ended, except to its parent.
 	if exit, err := pod.Wait(ctx); err != nil || exit.Known && exit.Signal != sig {
 		t.Errorf("Wait returned %v, %v, want %v", exit, err, sig)
 	}

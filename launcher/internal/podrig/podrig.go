@@ -171,9 +171,10 @@ func Send(t *testing.T, conn net.Conn) {
 	}
 }
 
-// MustBeGone fails the test if a process of the group or the session pgid is
-// alive. Zombies whose parent is not this program do not count: when they go is
-// up to whoever adopted them, who may be about to reap one (state X).
+// MustBeGone fails the test if a process of the group or the session pgid is alive.
+// Zombies whose parent is not this program do not count: the process that adopted them
+// decides when they go. A process that its parent is just reaping (state X) does not
+// count, either.
 func MustBeGone(t *testing.T, pgid int) {
 	t.Helper()
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")

@@ -16,8 +16,8 @@ import (
 	"github.com/podlaunch/podlaunch/launcher/internal/fakepod"
 )
 
-// Pod is the path of the fake pod's binary. [Main] sets it; a process that a
-// test has started does not come to Main and has to be told.
+// Pod is the path of the fake pod's binary. [Main] sets it. A process that a test has
+// started does not come to Main, and needs the path from the test.
 var Pod string
 
 // PodVariable is set, to the fake pod that is built already, for the test

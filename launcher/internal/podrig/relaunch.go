@@ -13,16 +13,15 @@ import (
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
-// names are the names whose last launch has failed, and the base below which it
-// was.
+// names are the names whose last launch has failed, each with the base of that launch.
 type names struct {
 	failed  map[string]string
 	spoiled bool
 }
 
-// relaunch launches and stops a pod of each name that failed last, when the test t
-// is over. It passes over those that cannot be a pod's, and those in whose way
-// something stands that is not ours to remove.
+// relaunch launches and stops a pod of each name that failed last, when the test t is
+// over. It passes over names that cannot be a pod's, and names that are blocked by
+// something that is not ours to remove.
 func (n *names) relaunch(t *testing.T) {
 	t.Helper()
 	if n.spoiled || t.Failed() {
@@ -40,6 +39,6 @@ func (n *names) relaunch(t *testing.T) {
 	}
 }
 
-// inTheWay are the reasons why a name cannot be launched whatever was launched
-// before.
+// inTheWay are the reasons why a name cannot be launched that are no fault of an earlier
+// launch.
 var inTheWay = []error{runtimedir.ErrInvalidName, runtimedir.ErrSocketPathTooLong, runtimedir.ErrInsecure, logsource.ErrNotRegular}

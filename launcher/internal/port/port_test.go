@@ -29,7 +29,7 @@ import (
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
-// TestPort has one test for each row of docs/port.md, which says in words what
+// TestPort has one test for each row of docs/internals/port.md, which says in words what
 // the original does and what is done here.
 func TestPort(t *testing.T) {
 	for _, row := range []struct {
@@ -470,7 +470,7 @@ func portName(t *testing.T) {
 	podrig.MustSay(t, e, `"bob"`, `"alice"`)
 }
 
-// Row 13: every line goes to the callback, the last 8 into the error; a
+// Row 13: every line goes to the callback, the last 64 into the error; a
 // callback that blocks delays neither readiness nor failure, and what it did
 // not get is counted and kept.
 func portProgress(t *testing.T) {
@@ -483,8 +483,8 @@ func portProgress(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("progress %q, want %q", got, want)
 	}
-	if !slices.Equal(e.Tail, want[12:]) {
-		t.Errorf("tail %q, want %q", e.Tail, want[12:])
+	if !slices.Equal(e.Tail, want) {
+		t.Errorf("tail %q, want %q", e.Tail, want)
 	}
 
 	for _, end := range []string{"ready", "exit 1"} {
@@ -505,8 +505,8 @@ func portProgress(t *testing.T) {
 			if !errors.As(err, &e) || e.Dropped != 19 || e.Leftover == nil {
 				t.Fatalf("want the blocked callback and the 19 lines that it did not get in the error: %+v", err)
 			}
-			if !slices.Equal(e.Tail, want[12:]) || r.ReadLog("alice") != strings.Join(want, "\n")+"\n" {
-				t.Errorf("tail %q, want %q; log:\n%s", e.Tail, want[12:], r.ReadLog("alice"))
+			if !slices.Equal(e.Tail, want) || r.ReadLog("alice") != strings.Join(want, "\n")+"\n" {
+				t.Errorf("tail %q, want %q; log:\n%s", e.Tail, want, r.ReadLog("alice"))
 			}
 		})
 	}
@@ -647,8 +647,8 @@ func portTimeout(t *testing.T) {
 	}
 }
 
-// Row 18: whatever ends the launch, the whole group goes with it, which the
-// rig checks after every failure.
+// Row 18: no matter what ends the launch, the whole group ends with it. The rig checks
+// that after every failure.
 func portGroup(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -676,7 +676,7 @@ func portGroup(t *testing.T) {
 // Row 19: a ready pod that ends is reaped, and waiting for it takes no thread.
 func portReaped(t *testing.T) {
 	r := newRig(t, "listen", "ready", "hang")
-	const pods = 50
+	pods := podrig.Size(t, 15, 50, 50)
 	threads := func() int {
 		tasks, err := os.ReadDir("/proc/self/task")
 		if err != nil {

@@ -121,11 +121,15 @@ func eachNote(data []byte, order binary.ByteOrder, align uint64, f func(owner st
 func padded(n, align uint64) uint64 { return (n + align - 1) / align * align }
 
 // A boundedReader reads so many bytes at most, and keeps the first error that is about
-// the file and not about what is in it.
+// the file and not about what is in it. It reads the beginning of the file once: the notes
+// are mostly there, and package elf reads one after the other what describes them.
 type boundedReader struct {
 	from io.ReaderAt
 	left int
 	err  error
+
+	head   [4 << 10]byte
+	filled int // so much of head is read; 0: nothing yet
 }
 
 var errTooMuch = errors.New("too much would have to be read")
@@ -136,6 +140,25 @@ func (r *boundedReader) ReadAt(p []byte, off int64) (int, error) {
 		r.left = 0
 		return 0, errTooMuch
 	}
+	if off < 0 || off+int64(len(p)) > int64(len(r.head)) {
+		return r.read(p, off)
+	}
+	if r.filled == 0 {
+		var err error
+		if r.filled, err = r.read(r.head[:], 0); err != nil && err != io.EOF {
+			r.filled = 0
+			return 0, err
+		}
+	}
+	n := copy(p, r.head[min(int(off), r.filled):r.filled])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// read reads from the file.
+func (r *boundedReader) read(p []byte, off int64) (int, error) {
 	n, err := r.from.ReadAt(p, off)
 	if err != nil && err != io.EOF && off >= 0 && r.err == nil {
 		r.err = err

@@ -232,7 +232,7 @@ type broken struct{}
 
 func (broken) ReadAt([]byte, int64) (int, error) { return 0, syscall.EIO }
 
-// Whatever is in a file, looking for a build id ends, reads no more than it may, and
+// FuzzBuildID: no matter what is in a file, buildID returns, reads no more than it may, and
 // does not panic.
 func FuzzBuildID(f *testing.F) {
 	_, text := goProgram(f)

@@ -54,7 +54,8 @@ def barrier():
 
 // A pod that speaks sd_notify(3): its statuses are progress, it is ready when it
 // says so, at the endpoint that another probe has, and a barrier is passed. The
-// socket is gone when the launch is over, and the variable is the pod's alone.
+// socket stays for what the pod says later, as long as that runs, and the variable is
+// the pod's alone.
 func TestNotifySocketLaunch(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "/run/the/managers/own")
 	r := newRig(t)
@@ -65,6 +66,9 @@ barrier()
 notify("STATUS=loaded\nREADY=1\nMAINPID=%d" % os.getpid())
 print("served", file=sys.stderr, flush=True)
 c, _ = sock.accept()
+for i in range(2000):
+    notify("RELOADING=1\nSTATUS=%d" % i)
+barrier()
 c.sendall(b"hello")
 c.close()
 while True:
@@ -76,9 +80,6 @@ while True:
 	if !slices.Equal(slices.DeleteFunc(said, func(s string) bool { return s == "served" }), []string{"loading", "loaded"}) {
 		t.Errorf("progress: %q", said)
 	}
-	if _, err := os.Lstat(filepath.Join(r.Dir("alice"), "notify")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the notify socket: %v", err)
-	}
 	conn, err := pod.Dial(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -87,6 +88,13 @@ while True:
 	if word, err := io.ReadAll(conn); string(word) != "hello" {
 		t.Errorf("%q, %v", word, err)
 	}
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if conn, err := net.Dial("unixgram", filepath.Join(r.Dir("alice"), "notify")); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("when the pod has gone: %v, %v", conn, err)
+	}
+	r.Relaunch("alice")
 }
 
 // A helper that a shell waits for, and whose failure ends the shell, as
@@ -250,12 +258,13 @@ func TestNotifyFDLaunch(t *testing.T) {
 	}
 }
 
-// A pod that exits closes the descriptor a moment before its exit is seen, and
-// is told as exited; one that closes it and runs on is told as that.
+// A pod that exits closes the descriptor a moment before the launcher sees its exit; the
+// error says that it exited. If a pod closes the descriptor and runs on, the error says
+// that.
 func TestNotifyFDWithoutNewline(t *testing.T) {
 	r := newRig(t)
 	r.L.Ready = readiness.NotifyFD{}
-	for range 20 {
+	for range podrig.Size(t, 5, 20, 20) {
 		r.shell("printf almost >&3; exit 4")
 		e := r.Fail(t.Context(), launcher.Spec{Name: "alice"})
 		podrig.MustBe(t, e, launcher.ErrExitedEarly)

@@ -1,0 +1,117 @@
+//go:build linux
+
+package ending_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
+	"github.com/podlaunch/podlaunch/readiness"
+	"golang.org/x/sys/unix"
+)
+
+// W31: a process that was started and ends with an error is no daemon in the background,
+// also if its probe sees it end before the launcher does.
+func TestAdoptsNobodyAfterABadEnd(t *testing.T) {
+	for range podrig.Size(t, 3, 30, 200) {
+		r := newRig(t)
+		r.shell(`setsid "$0" "$@" & echo $! >"$OUT/pid"; sleep 0.01; exit 4`, "hang")
+		r.L.Ready = readiness.PIDFile{Path: r.path("pid"), Schedule: readiness.Schedule{Interval: 20 * time.Microsecond}}
+		err := r.Fail(t.Context(), podrig.Alice)
+		podrig.MustBe(t, err, launcher.ErrExitedEarly)
+		podrig.MustSay(t, err, "exit status 4")
+		r.nobodyIsLeft()
+	}
+}
+
+// W31: what an adopted process has started, and what is in its group alone, ends with a
+// launch that fails, as it does with a pod in the foreground.
+func TestFailedLaunchEndsTheAdoptedGroup(t *testing.T) {
+	r := newRig(t)
+	r.write("main", `echo $$ >"$OUT/pid"; while [ ! -e "$OUT/go" ]; do sleep 0.01; done; sleep 1000 & echo $! >"$OUT/worker"; exit 4`)
+	r.shell(`setsid env -u POD_LAUNCH_ID perl -MPOSIX -e 'POSIX::close(20); exec @ARGV' sh "$OUT/main" & exit 0`, "hang")
+	r.L.Ready = readiness.Sequence{readiness.PIDFile{Path: r.path("pid")}, readiness.Poll{Check: func(context.Context, readiness.Target) (readiness.Endpoint, error) {
+		r.write("go", "")
+		return readiness.Endpoint{}, errors.New("never")
+	}}}
+	r.Fail(t.Context(), podrig.Alice)
+	if worker := r.pidIn("worker"); lives(worker) {
+		t.Errorf("pid %d is left", worker)
+		syscall.Kill(worker, syscall.SIGKILL)
+	}
+}
+
+// A proving probe proves a process with a context that is done.
+type proving struct {
+	r      *rig
+	proven error
+}
+
+func (*proving) Adopts() bool { return true }
+
+func (p *proving) Wait(ctx context.Context, t readiness.Target) (readiness.Endpoint, error) {
+	for {
+		if text, err := os.ReadFile(p.r.path("pid")); err == nil && len(text) > 1 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	done, cancel := context.WithCancel(ctx)
+	cancel()
+	for range 20 {
+		if p.proven = t.Kin.Prove(done, p.r.pidIn("pid")); errors.Is(p.proven, readiness.ErrUnproven) {
+			break
+		}
+	}
+	return readiness.Endpoint{}, errors.New("enough")
+}
+
+// W31: if there is no time to look, that is no verdict on the process.
+func TestProveWithoutTime(t *testing.T) {
+	r := newRig(t)
+	r.shell(`setsid env -u POD_LAUNCH_ID sh -c 'echo $$ >"$OUT/pid"; exec sleep 1000' & exit 0`, "hang")
+	p := &proving{r: r}
+	r.L.Ready = p
+	r.Fail(t.Context(), podrig.Alice)
+	if errors.Is(p.proven, readiness.ErrUnproven) {
+		t.Errorf("Prove returned %v", p.proven)
+	}
+}
+
+// W31 and D19: in a program that is a subreaper, as pid 1 of a container is, the adopted
+// process becomes its child when the started one ends. It is reaped, and how it ended is
+// known.
+func TestSubreaperAdopts(t *testing.T) {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+	for name, end := range map[string]func(pod *launcher.Pod) error{
+		"dies": func(pod *launcher.Pod) error { return syscall.Kill(pod.PID(), syscall.SIGKILL) },
+		"stop": func(pod *launcher.Pod) error { return pod.Stop(t.Context()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.shell(`setsid "$0" "$@" & echo $! >"$OUT/pid"; sleep 0.1; exit 0`, "hang")
+			r.L.Ready = readiness.PIDFile{Path: r.path("pid")}
+			pod := r.Launch(podrig.Alice)
+			if err := end(pod); err != nil {
+				t.Fatal(err)
+			}
+			exit, err := pod.Wait(t.Context())
+			if err != nil || !exit.Known || exit.Signal == 0 {
+				t.Errorf("Wait: %v, %v", exit, err)
+			}
+			if st, err := osproc.ReadStat(pod.PID()); err == nil && st.Parent == os.Getpid() {
+				t.Errorf("it is still there, in state %c", st.State)
+			}
+		})
+	}
+}

@@ -1,0 +1,212 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
+)
+
+// pause is how long a keeper has to live to be replaced at once.
+const pause = time.Second
+
+// program is this one.
+var program = client{turn: make(chan struct{}, 1), pods: make(map[string]*entry)}
+
+// A client is the program's side. It remembers what the keeper knows, for the next keeper.
+type client struct {
+	turn chan struct{} // the goroutine that has sent on it owns the other fields
+	pods map[string]*entry
+	now  *process // nil: there is no keeper
+
+	dismissed *process // the last keeper that had no pods any more
+}
+
+// An entry is a pod that is to be kept.
+type entry struct {
+	Pod
+	log  Logger
+	gone bool
+}
+
+// Check returns an error if this program cannot have a keeper, because it is a library in
+// somebody else's: the file to execute again does not have the init of this package, or
+// has it beside a main that runs all the same.
+func Check() error {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return nil // a keeper that does not come up says it
+	}
+	for _, s := range info.Settings {
+		if s.Key == "-buildmode" && slices.Contains([]string{"c-shared", "c-archive", "plugin"}, s.Value) {
+			return fmt.Errorf("this program was built with -buildmode=%s, and so cannot be executed again as the keeper of its pods: %w", s.Value, errors.ErrUnsupported)
+		}
+	}
+	return nil
+}
+
+// Keep has p ended with this program. It returns once the keeper knows that. log gets
+// what becomes of the keeper as long as it has the pod. The caller calls Gone when the
+// first process of the pod has ended, or if there was none; not if Keep fails.
+func Keep(ctx context.Context, p Pod, log Logger) error {
+	return program.with(ctx, func() error {
+		program.pods[p.ID] = &entry{Pod: p, log: log}
+		err := program.tell(request{Keep: &p})
+		if err != nil {
+			delete(program.pods, p.ID)
+		}
+		return err
+	})
+}
+
+// Know tells the keeper which is the first process of the pod of a launch.
+func Know(ctx context.Context, id string, first osproc.Identity) error {
+	return program.with(ctx, func() error {
+		p := program.pods[id]
+		if p == nil {
+			return nil
+		}
+		p.First = first
+		pod := p.Pod
+		return program.tell(request{Keep: &pod})
+	})
+}
+
+// Gone says that the pod of a launch has no first process any more. The caller calls it
+// before it reaps that process, so that the pid is still its own. If no other process of
+// the pod is left, the keeper forgets the pod. It exits with its last pod; then Gone
+// returns when the keeper has exited. Otherwise the keeper keeps the processes that are
+// left until they have ended. Gone does nothing about a pod that is not kept.
+func Gone(id string) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	// If there is no time, the keeper notices the end when it learns of another pod.
+	var last *process
+	_ = program.with(ctx, func() (err error) {
+		if p := program.pods[id]; p != nil {
+			p.gone = true
+			err = program.tell(request{Gone: id})
+		}
+		if len(program.pods) == 0 {
+			last = program.dismissed
+		}
+		return err
+	})
+	if last != nil {
+		select {
+		case <-last.over:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// with calls f once nobody else uses c.
+func (c *client) with(ctx context.Context, f func() error) error {
+	select {
+	case c.turn <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("another call waits for the keeper of this program's pods: %w", context.Cause(ctx))
+	}
+	defer func() { <-c.turn }()
+	return f()
+}
+
+// tell tells the keeper what r says, which c knows already. If there is none, or it does
+// not answer, tell starts another one, with all that c knows.
+func (c *client) tell(r request) error {
+	if c.now != nil {
+		err := c.ask(c.now, r)
+		if err == nil {
+			return nil
+		}
+		c.now.kill() // its goroutine reaps it
+		c.now = nil
+	}
+	err := c.start()
+	if err != nil {
+		c.unkept(err)
+	}
+	return err
+}
+
+// ask has k answer r, and forgets the pods that it has forgotten.
+func (c *client) ask(k *process, r request) error {
+	a, err := k.ask(r)
+	if err != nil {
+		return err
+	}
+	for _, id := range a.Forgot {
+		delete(c.pods, id)
+	}
+	if len(c.pods) == 0 {
+		c.now, c.dismissed = nil, k
+		k.dismiss()
+	}
+	return nil
+}
+
+// start starts a keeper and tells it all that c knows.
+func (c *client) start() error {
+	k, err := startProcess()
+	if err != nil {
+		return fmt.Errorf("start the keeper of this program's pods: %w", err)
+	}
+	c.now = k
+	go c.watch(k)
+	for _, p := range c.pods {
+		pod := p.Pod
+		if err = c.ask(k, request{Keep: &pod}); err == nil && p.gone {
+			err = c.ask(k, request{Gone: p.ID})
+		}
+		if err != nil {
+			k.kill()
+			c.now = nil
+			return fmt.Errorf("tell the keeper of this program's pods of them: %w", err)
+		}
+	}
+	return nil
+}
+
+// watch waits for the end of k, and replaces it if it had pods to keep.
+func (c *client) watch(k *process) {
+	defer close(k.over)
+	how := k.wait(context.Background())
+	c.turn <- struct{}{}
+	defer func() { <-c.turn }()
+	if c.now != k {
+		return // it was to end, or there is another one by now
+	}
+	c.now = nil
+	c.each(func(p *entry) {
+		p.log.Warn("the keeper, which ends the pod with this program, has ended; another one is started", "keeper", k.pid(), "exit", how)
+	})
+	if lived := time.Since(k.began); lived < pause {
+		<-c.turn // others need not wait, and may start one
+		time.Sleep(pause - lived)
+		c.turn <- struct{}{}
+	}
+	if c.now != nil || len(c.pods) == 0 {
+		return
+	}
+	if err := c.start(); err != nil {
+		c.unkept(err)
+	}
+}
+
+// unkept logs that there is no keeper, because of err. The next call starts one.
+func (c *client) unkept(err error) {
+	c.each(func(p *entry) {
+		p.log.Error("the pod has no keeper, and outlives this program if that is killed now", "error", err)
+	})
+}
+
+// each calls f for each pod.
+func (c *client) each(f func(*entry)) {
+	for _, p := range c.pods {
+		f(p)
+	}
+}

@@ -1,0 +1,133 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
+)
+
+func TestMain(m *testing.M) {
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // the keeper is this binary
+	os.Exit(m.Run())
+}
+
+// quiet is a Logger for what nobody reads.
+type quiet struct{}
+
+func (quiet) Warn(string, ...any)  {}
+func (quiet) Error(string, ...any) {}
+
+// nobody returns a pod that nobody belongs to.
+func nobody(t *testing.T, n int) Pod {
+	id := t.Name() + strconv.Itoa(n)
+	return Pod{ID: id, Mark: "POD_LAUNCH_ID=" + id}
+}
+
+// set sets a variable of this package for the time of a test.
+func set[T any](t *testing.T, variable *T, value T) {
+	before := *variable
+	*variable = value
+	t.Cleanup(func() { *variable = before })
+}
+
+// A file that does not have this package's init ends, or does not answer. The error says
+// so, and nothing is left.
+func TestNoKeeper(t *testing.T) {
+	for _, c := range []struct {
+		file     string
+		patience time.Duration
+		is       error
+		says     string
+	}{
+		{"/bin/true", patience, nil, "exit status 0"},
+		{"/bin/false", patience, nil, "exit status 1"},
+		{"/usr/bin/yes", 50 * time.Millisecond, os.ErrDeadlineExceeded, "has not answered within 50ms"},
+		{"/nonexistent/keeper", patience, os.ErrNotExist, "/nonexistent/keeper"},
+	} {
+		t.Run(c.file, func(t *testing.T) {
+			leaktest.Check(t, c.file)
+			set(t, &self, c.file)
+			set(t, &patience, c.patience)
+			err := Keep(t.Context(), nobody(t, 0), quiet{})
+			if err == nil || c.is != nil && !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("Keep returned %v", err)
+			}
+			if len(program.pods) != 0 || program.now != nil {
+				t.Errorf("it is kept all the same: %v", program.pods)
+			}
+		})
+	}
+}
+
+// If a keeper does not answer, a new keeper replaces it, and knows all pods.
+func TestKeeperThatHangs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it waits for the two seconds that a keeper has")
+	}
+	leaktest.Check(t)
+	a, b := nobody(t, 0), nobody(t, 1)
+	if err := Keep(t.Context(), a, quiet{}); err != nil {
+		t.Fatal(err)
+	}
+	first := program.now
+	if err := syscall.Kill(first.pid(), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	// The new keeper has the same patience, and this machine may be busy.
+	set(t, &patience, 2*time.Second)
+	if err := Keep(t.Context(), b, quiet{}); err != nil {
+		t.Fatal(err)
+	}
+	<-first.over
+	if program.now == first || len(program.pods) != 2 {
+		t.Errorf("the keeper was not replaced, or knows %d pods", len(program.pods))
+	}
+	Gone(a.ID)
+	if program.now == nil {
+		t.Error("the keeper has gone before its last pod")
+	}
+	Gone(b.ID)
+	if len(program.pods) != 0 || program.now != nil {
+		t.Errorf("when nobody is left there are still %d pods", len(program.pods))
+	}
+}
+
+// Pods whose end nobody tells, as of those that were released, are forgotten when others
+// are kept.
+func TestForgets(t *testing.T) {
+	leaktest.Check(t)
+	gone, err := osproc.Identify(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Start++ // there is no such process
+	most := 0
+	for n := range 100 {
+		p := nobody(t, n)
+		if err := Keep(t.Context(), p, quiet{}); err != nil {
+			t.Fatal(err)
+		}
+		if n > 0 {
+			if err := Know(t.Context(), p.ID, gone); err != nil {
+				t.Fatal(err)
+			}
+		}
+		most = max(most, len(program.pods))
+	}
+	if most > 8 {
+		t.Errorf("of pods that had ended up to %d were kept", most)
+	}
+	last := nobody(t, 0)
+	if err := Know(context.Background(), last.ID, gone); err != nil {
+		t.Fatal(err)
+	}
+	Gone(last.ID)
+}

@@ -1,0 +1,44 @@
+package keeper
+
+import (
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
+)
+
+// A Pod is what the keeper knows a pod by.
+type Pod struct {
+	ID   string `json:"id"`   // of its launch
+	Mark string `json:"mark"` // NAME=VALUE, in the environment of every process that belongs to the pod
+
+	// Lock is the path of the pod's lock, Inode its inode, and LockFD its descriptor in the
+	// pod; Lock is "" if the pod has none.
+	// Launcher is the pid of the process that took the lock, and Session its session.
+	Lock     string `json:"lock,omitempty"`
+	Inode    uint64 `json:"inode,omitempty"`
+	LockFD   int    `json:"lockFD,omitempty"`
+	Launcher int    `json:"launcher,omitempty"`
+	Session  int    `json:"session,omitempty"`
+
+	// Cgroup is the path of the cgroup that is the pod's own; "" if it has none.
+	Cgroup string `json:"cgroup,omitempty"`
+
+	// First is the pod's first process; zero until it is known.
+	First osproc.Identity `json:"first,omitzero"`
+}
+
+// A Logger gets what happens to the keeper of a pod.
+type Logger interface {
+	Warn(msg string, args ...any)
+	Error(msg string, args ...any)
+}
+
+// A request is a line that the program sends. The keeper answers each with one line.
+type request struct {
+	Keep *Pod   `json:"keep,omitempty"` // from now on; once more, to say what is known by now
+	Gone string `json:"gone,omitempty"` // the pod of this launch has no first process, or none any more
+}
+
+// An answer is a line that the keeper sends. The first one it sends without a request.
+type answer struct {
+	Error  string   `json:"error,omitempty"`
+	Forgot []string `json:"forgot,omitempty"` // launches of whose pods nobody is left
+}

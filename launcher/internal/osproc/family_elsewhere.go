@@ -1,0 +1,51 @@
+//go:build !linux && !windows
+
+package osproc
+
+import (
+	"context"
+	"errors"
+	"syscall"
+)
+
+// A Family cannot be found here.
+type Family struct{}
+
+// NewFamily returns nil: this system does not show which processes belong to a process.
+func NewFamily(Identity, string) *Family { return nil }
+
+// Add does nothing.
+func (*Family) Add([]Identity) {}
+
+// SetSince does nothing.
+func (*Family) SetSince(Identity) {}
+
+// SetHeirs does nothing.
+func (*Family) SetHeirs(func(Identity) bool) {}
+
+// SetLock does nothing.
+func (*Family) SetLock(string, int) {}
+
+// Left returns [errors.ErrUnsupported].
+func (*Family) Left(context.Context, bool) ([]Identity, error) { return nil, errors.ErrUnsupported }
+
+// Kill returns [errors.ErrUnsupported].
+func (*Family) Kill(context.Context, bool) ([]Identity, error) { return nil, errors.ErrUnsupported }
+
+// ReapInherited does nothing.
+func (*Family) ReapInherited(context.Context) {}
+
+// SignalEach is [Signal] for each.
+func SignalEach(ids []Identity, sig syscall.Signal) error {
+	var errs []error
+	for _, id := range ids {
+		errs = append(errs, Signal(id, sig))
+	}
+	return errors.Join(errs...)
+}
+
+// IsInGroup cannot tell.
+func IsInGroup(Identity, int) bool { return true }
+
+// HasVariable cannot tell, and says no.
+func HasVariable(int, string, string) bool { return false }

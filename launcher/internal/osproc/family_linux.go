@@ -1,0 +1,300 @@
+package osproc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Family is a process, and the processes that belong to it:
+//
+//   - its group, and its session;
+//   - its descendants, as long as their parents live;
+//   - each process that was executed with the mark in its environment; the descendants
+//     have the mark, unless somebody took it out;
+//   - the processes that Add has added, and the heirs that SetHeirs tells;
+//   - and the same of each of these.
+//
+// A process with another mark does not belong to the family, nor do the processes that it
+// has started. Nor does a process that has no mark and holds another pod's lock, at the
+// descriptor that SetLock names. This program, its ancestors and pid 1 never belong to it.
+//
+// A Family remembers the processes that it has seen, so it still finds them when their
+// parents are gone. Only one goroutine may use it at a time.
+type Family struct {
+	first Identity
+	mark  string // NAME=VALUE; "": none
+	since Identity
+	lock  lockPlace
+	heir  func(Identity) bool
+	known map[Identity]bool
+}
+
+// NewFamily returns the Family of the process with the Identity. The processes that it
+// starts have mark, NAME=VALUE, in their environment; "" means that there is no mark.
+func NewFamily(first Identity, mark string) *Family {
+	return &Family{first: first, mark: mark, known: make(map[Identity]bool)}
+}
+
+// Add adds processes that belong to the family.
+func (f *Family) Add(ids []Identity) {
+	for _, id := range ids {
+		f.known[id] = true
+	}
+}
+
+// SetSince says that no process of the family is older than the one with the Identity, except
+// those that Add adds. Whether it started before takes three calls to find out, and who has
+// the mark, or is an heir, dozens. Without SetSince all processes are asked.
+func (f *Family) SetSince(id Identity) { f.since = id }
+
+// SetHeirs says how to tell a process that has something from the family. Left asks about
+// those that have no mark, and that may be of the family.
+func (f *Family) SetHeirs(is func(Identity) bool) { f.heir = is }
+
+// SetLock says that the process has a lock, the file at path, at descriptor fd. Other pods
+// have their locks at the same descriptor: files whose names begin with a dot and have the
+// same extension. An empty path means that the process has no lock.
+func (f *Family) SetLock(path string, fd int) {
+	if path != "" {
+		f.lock = lockPlace{filepath.Base(path), fd}
+	}
+}
+
+// look holds the processes of one moment.
+type look struct {
+	stats map[int]Stat
+	ids   map[int]Identity
+	other map[int]bool // has another mark
+	in    map[int]bool // belongs to the family
+}
+
+// Left returns the processes of the family that have not ended, the first process at the
+// front if it is among them. pinned says that the number of its group is its own: the
+// first process lives, or is a zombie that nobody can reap meanwhile.
+func (f *Family) Left(ctx context.Context, pinned bool) ([]Identity, error) {
+	l, err := f.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f.seed(l, pinned)
+	l.close(f.lock)
+	var left []Identity
+	for pid := range l.in {
+		left = append(left, l.ids[pid])
+		f.known[l.ids[pid]] = true
+	}
+	slices.SortFunc(left, func(a, b Identity) int {
+		if (a == f.first) != (b == f.first) {
+			if a == f.first {
+				return -1
+			}
+			return 1
+		}
+		return a.PID - b.PID
+	})
+	return left, nil
+}
+
+// read reads which processes there are.
+func (f *Family) read(ctx context.Context) (*look, error) {
+	h, err := place()
+	if err != nil {
+		return nil, err
+	}
+	boot, namespace, err := here()
+	if err != nil {
+		return nil, err
+	}
+	pids, err := All()
+	if err != nil {
+		return nil, err
+	}
+	l := &look{stats: make(map[int]Stat), ids: make(map[int]Identity), other: make(map[int]bool), in: make(map[int]bool)}
+	never := lineage()
+	name, _, _ := bytes.Cut([]byte(f.mark), []byte("="))
+	buf := make([]byte, 64<<10)
+	// The youngest first, for these change most: see variable.
+	for _, pid := range slices.Backward(pids) {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		st, err := ReadStat(pid)
+		if err != nil || st.Dead() || never[pid] {
+			continue
+		}
+		l.stats[pid] = st
+		l.ids[pid] = Identity{PID: pid, Start: h.startOf(st), Boot: boot, PIDNamespace: namespace}
+		if h.isBefore(st, f.since) {
+			continue
+		}
+		switch mark := variable(pid, name, &buf); {
+		case mark == nil && f.heir != nil && f.heir(l.ids[pid]), mark != nil && string(mark) == f.mark:
+			l.in[pid] = true
+		case mark != nil:
+			l.other[pid] = true
+		}
+	}
+	return l, nil
+}
+
+// isBefore reports whether the process of st started before the one with the Identity. A tick
+// is no difference, see findOffset.
+func (h *herePlace) isBefore(st Stat, id Identity) bool {
+	return id.Boot == h.boot && h.startOf(st)+1 < id.Start
+}
+
+// seed adds the processes that belong to the family regardless of others.
+func (f *Family) seed(l *look, pinned bool) {
+	for pid, st := range l.stats {
+		id := l.ids[pid]
+		if l.other[pid] && id != f.first {
+			continue
+		}
+		if id == f.first || f.known[id] || pinned && f.first.PID > 1 && (st.Group == f.first.PID || st.Session == f.first.PID) {
+			l.in[pid] = true
+		}
+	}
+}
+
+// close adds the children of the processes that belong, and the members of their groups
+// and sessions, until there are no more. It adds no process that has the lock of another
+// pod at own.
+func (l *look) close(own lockPlace) {
+	for grown := true; grown; {
+		grown = false
+		for pid, st := range l.stats {
+			if l.in[pid] || l.other[pid] {
+				continue
+			}
+			if !l.in[st.Parent] && !l.in[st.Group] && !l.in[st.Session] {
+				continue
+			}
+			if own.isAnothers(pid) {
+				l.other[pid] = true
+				continue
+			}
+			l.in[pid] = true
+			grown = true
+		}
+	}
+}
+
+// lineage returns this program, its parent, the parent of that, and so on, to pid 1. A
+// number of 0 stands for a parent, a group or a session that is of another pid namespace,
+// and so for any number of processes that have nothing in common.
+func lineage() map[int]bool {
+	all := map[int]bool{0: true, 1: true}
+	for pid := os.Getpid(); !all[pid]; {
+		all[pid] = true
+		st, err := ReadStat(pid)
+		if err != nil {
+			break
+		}
+		pid = st.Parent
+	}
+	return all
+}
+
+// variable returns the variable called name of the environment that a process was
+// executed with, as NAME=VALUE; nil if it has none, or if that is not ours to see
+// (proc_pid_environ(5)). buf is for its use, and grows.
+func variable(pid int, name []byte, buf *[]byte) []byte {
+	if len(name) == 0 {
+		return nil
+	}
+	environ, err := readEnviron(pid, buf)
+	if err != nil {
+		return nil
+	}
+	for entry := range bytes.SplitSeq(environ, []byte{0}) {
+		if bytes.HasPrefix(entry, name) && len(entry) > len(name) && entry[len(name)] == '=' {
+			return entry
+		}
+	}
+	return nil
+}
+
+// readEnviron returns the environment that a process was executed with. buf is for its
+// use, and grows; what it returns is in there.
+func readEnviron(pid int, buf *[]byte) ([]byte, error) {
+	path := "/proc/" + strconv.Itoa(pid) + "/environ"
+	n, err := readShort(path, *buf)
+	for err == nil && n == len(*buf) {
+		*buf = make([]byte, 2*n)
+		n, err = readShort(path, *buf)
+	}
+	return (*buf)[:n], err
+}
+
+// HasVariable reports whether the variable called name has value in the environment that
+// a process was executed with. It reports false if this program may not see that.
+func HasVariable(pid int, name, value string) bool {
+	buf := make([]byte, 64<<10)
+	return string(variable(pid, []byte(name), &buf)) == name+"="+value
+}
+
+// SignalEach sends sig to each of the processes. A process that is gone is no error. If
+// the kernel refuses the signal to a process, the error names the process, and the others
+// get the signal all the same.
+func SignalEach(ids []Identity, sig syscall.Signal) error {
+	var errs []error
+	for _, id := range ids {
+		err := Signal(id, sig)
+		if err != nil && !ProvesEnd(err) {
+			errs = append(errs, fmt.Errorf("signal pid %d (%s) with %v: %w", id.PID, CommandName(id.PID), sig, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Kill sends SIGKILL to all processes of the family, and returns those that it was sent
+// to. It stops them first, until there are no new ones: a stopped process starts no
+// others. It continues a process that it has stopped and does not kill. That is a process
+// that has executed a program with another mark meanwhile. It is also every stopped
+// process, if Kill cannot look for the family any more.
+func (f *Family) Kill(ctx context.Context, pinned bool) (left []Identity, err error) {
+	stopped := make(map[Identity]bool)
+	defer func() {
+		for _, id := range left {
+			delete(stopped, id)
+		}
+		_ = SignalEach(slices.Collect(maps.Keys(stopped)), unix.SIGCONT)
+	}()
+	for looks := 0; ; looks++ {
+		left = nil // if Left panics all of them are continued
+		if left, err = f.Left(ctx, pinned); err != nil {
+			return nil, err
+		}
+		fresh := slices.DeleteFunc(slices.Clone(left), func(id Identity) bool { return stopped[id] })
+		if len(fresh) == 0 || looks == 100 { // else they are faster than we are; the caller looks again
+			return left, SignalEach(left, unix.SIGKILL)
+		}
+		_ = SignalEach(fresh, unix.SIGSTOP) // a process that refuses gets SIGKILL all the same
+		for _, id := range fresh {
+			stopped[id] = true
+		}
+	}
+}
+
+// ReapInherited reaps the processes of the family that it has seen and that have ended, or
+// are about to, if this program becomes their parent. It does not reap the first process.
+func (f *Family) ReapInherited(ctx context.Context) {
+	ids := maps.Keys(f.known)
+	ReapInherited(ctx, slices.DeleteFunc(slices.Collect(ids), func(id Identity) bool { return id == f.first }))
+}
+
+// IsInGroup reports whether the process is in the group.
+func IsInGroup(id Identity, group int) bool {
+	st, err := ReadStat(id.PID)
+	return err == nil && st.Group == group
+}

@@ -1,0 +1,44 @@
+package osproc
+
+import (
+	"context"
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// A context that ends after the first look at a group does not keep awaitGroup from
+// seeing that nobody lives in it: a zombie does not count.
+func TestAwaitGroupLooksAtTheEnd(t *testing.T) {
+	zombie := exec.Command("true")
+	zombie.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := zombie.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer zombie.Wait()
+	if _, err := waitid(unix.P_PID, zombie.Process.Pid, unix.WNOWAIT); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := awaitGroup(&endsSoon{Context: ctx}, zombie.Process.Pid); err != nil {
+		t.Error(err)
+	}
+}
+
+// An endsSoon is a context that is done, and says so from the second time on that it is
+// asked for its error.
+type endsSoon struct {
+	context.Context
+	asked bool
+}
+
+func (c *endsSoon) Err() error {
+	if !c.asked {
+		c.asked = true
+		return nil
+	}
+	return c.Context.Err()
+}

@@ -1,0 +1,52 @@
+package osproc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// GroupMembers returns the living processes of a process group.
+func GroupMembers(pgid int) ([]int, error) {
+	pids, err := All()
+	if err != nil {
+		return nil, err
+	}
+	var members []int
+	for _, pid := range pids {
+		if st, err := ReadStat(pid); err == nil && st.Group == pgid && !st.Dead() {
+			members = append(members, pid)
+		}
+	}
+	return members, nil
+}
+
+// awaitGroup waits until the process group is gone, whose members have all been
+// sent SIGKILL and whose leader is reaped. There is no event for it. Most
+// groups are gone at the first look. Zombies, which only their parent can
+// clear, do not count.
+//
+// The number of a group that is gone may become another's between two looks.
+// Then we wait for that one, at the most until ctx is done; nobody is
+// signalled.
+func awaitGroup(ctx context.Context, pgid int) error {
+	var members []int
+	looks := 0
+	gone := func() bool {
+		if errors.Is(unix.Kill(-pgid, 0), unix.ESRCH) {
+			return true
+		}
+		if looks++; looks < 5 && ctx.Err() == nil {
+			return false // to read all of /proc takes longer than most groups do
+		}
+		var err error
+		members, err = GroupMembers(pgid)
+		return err == nil && len(members) == 0
+	}
+	if until(ctx, gone) || gone() {
+		return nil
+	}
+	return fmt.Errorf("processes %v of group %d are still there although they were sent SIGKILL", members, pgid)
+}

@@ -1,0 +1,78 @@
+package osproc
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// Proves says whether Prove can prove anything on this system.
+const Proves = true
+
+// Prove calls proof with the Identity of the process pid, and makes sure that this process
+// has lived all the time: what proof has read in /proc under its number is about it. The
+// pidfd is opened first, and then refers to one process for ever. The error is ErrGone if
+// there is no such process, or it ends meanwhile; that of proof; or says why Prove cannot
+// tell.
+func Prove(pid int, proof func(Identity) error) (Identity, error) {
+	if pid <= 0 {
+		return Identity{}, ErrGone
+	}
+	pidfd, err := unix.PidfdOpen(pid, 0)
+	switch {
+	case errors.Is(err, unix.ESRCH):
+		return Identity{}, ErrGone
+	case isRefused(err) || errors.Is(err, unix.ENOENT): // also of a thread's number
+		pidfd = -1
+	case err != nil:
+		return Identity{}, os.NewSyscallError("pidfd_open", err)
+	default:
+		defer unix.Close(pidfd)
+	}
+	if !isProcess(pid) {
+		return Identity{}, ErrGone
+	}
+	id, err := Identify(pid)
+	if err != nil {
+		return Identity{}, err
+	}
+	if err := id.Check(); err != nil {
+		return id, err
+	}
+	if err := proof(id); err != nil {
+		return id, err
+	}
+	if pidfd >= 0 {
+		if ended, err := pollEnd(pidfd); ended || err != nil {
+			return id, errors.Join(ErrGone, err)
+		}
+	}
+	return id, id.Check()
+}
+
+// isProcess reports whether pid is a process and not another thread of one. /proc shows
+// threads by their numbers, too.
+func isProcess(pid int) bool {
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return true // Identify says what is wrong
+	}
+	leaders := numbersOf(string(status), "Tgid:")
+	return len(leaders) == 0 || leaders[0] == pid
+}
+
+// IsApart reports whether the process pid, which may have ended, has a pid namespace of its
+// own: the pids that it knows mean other processes here.
+func IsApart(pid int) (bool, error) {
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if isGone(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("find out in which pid namespace pid %d is: %w", pid, err)
+	}
+	return len(numbersOf(string(status), "NSpid:")) > 1, nil
+}
