@@ -13,7 +13,7 @@ import (
 
 // Address learns the address that the engine has given the pod's port, and waits
 // until somebody answers there. No other pod has that port on its node, so
-// whoever answers is the pod; the engine knows the address before the pod's first
+// what answers is the pod. The engine knows the address before the pod's first
 // line has come through its log, so this is often the faster sign:
 //
 //	readiness.Any{
@@ -26,8 +26,8 @@ type Address struct {
 	// Port is the label of the port. Empty means [DefaultPort].
 	Port string
 
-	// Schedule of the attempts to connect, each of which takes two seconds at
-	// most if it does not say otherwise.
+	// Schedule of the attempts to connect. An attempt takes two seconds at most
+	// unless the schedule says otherwise.
 	readiness.Schedule
 }
 

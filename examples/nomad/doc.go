@@ -1,5 +1,5 @@
 // Package nomad launches pods on a Nomad cluster: it is a [launcher.Starter], a
-// log source and a probe, for whoever has outgrown one machine and would keep
+// log source and a probe, for those who have outgrown one machine and want to keep
 // their program.
 //
 //	l := launcher.Launcher{

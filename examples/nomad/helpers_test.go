@@ -32,8 +32,8 @@ func engine(t *testing.T, url string) nomad.Engine {
 	return nomad.Engine{Address: url, Client: &http.Client{Transport: transport}}
 }
 
-// newLauncher returns one for pods on e, which announce an address or are found
-// at the one that e gives them.
+// newLauncher returns a launcher of pods on e. They announce an address, or answer at the
+// address that e gives them.
 func newLauncher(t *testing.T, e nomad.Engine) *launcher.Launcher {
 	return &launcher.Launcher{
 		Command: launcher.Exec("/bin/sh"), // on the fake it does not matter

@@ -1,7 +1,10 @@
 package nomad
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -21,6 +24,7 @@ type (
 		ID, Name, Type string
 		Datacenters    []string
 		Meta           map[string]string
+		Affinities     []affinity `json:",omitempty"`
 		TaskGroups     []group
 	}
 	group struct {
@@ -31,8 +35,21 @@ type (
 		Networks         []network
 		EphemeralDisk    disk
 		Tasks            []task
+
+		// The first is what engines before 1.8 know, the second what later ones do.
+		MaxClientDisconnect time.Duration `json:",omitempty"`
+		Disconnect          *disconnect   `json:",omitempty"`
 	}
-	policy struct {
+	disconnect struct {
+		LostAfter time.Duration
+		Replace   bool
+	}
+	affinity struct {
+		LTarget, RTarget, Operand string
+		Weight                    int
+	}
+	constraint struct{ LTarget, RTarget, Operand string }
+	policy     struct {
 		Attempts  int
 		Interval  time.Duration
 		Delay     time.Duration `json:",omitempty"`
@@ -68,12 +85,20 @@ type (
 		DimensionExhausted             map[string]int
 		QuotaExhausted                 []string
 	}
+	registeredJob struct {
+		JobModifyIndex uint64
+		Constraints    []constraint
+	}
 	allocation struct {
-		ID, NodeID, NodeName            string
-		ClientStatus, ClientDescription string
-		CreateIndex                     uint64
-		TaskStates                      map[string]taskState
-		AllocatedResources              struct{ Shared struct{ Ports []port } }
+		ID, JobID, TaskGroup              string
+		NodeID, NodeName                  string
+		ClientStatus, ClientDescription   string
+		DesiredStatus, DesiredDescription string
+		DesiredTransition                 struct{ Migrate *bool }
+		PreemptedByAllocation             string
+		CreateIndex, ModifyIndex          uint64
+		TaskStates                        map[string]taskState
+		AllocatedResources                struct{ Shared struct{ Ports []port } }
 	}
 	taskState struct {
 		State     string
@@ -83,6 +108,7 @@ type (
 	event struct {
 		Type, DisplayMessage string
 		ExitCode, Signal     int
+		Details              map[string]string
 	}
 	port struct {
 		Label, HostIP string
@@ -95,13 +121,13 @@ func never(mode string, unlimited *bool) policy {
 	return policy{Attempts: 0, Interval: time.Minute, Mode: mode, Unlimited: unlimited}
 }
 
-// job returns what is registered for one launch.
-func (s Starter) job(req launcher.StartRequest) job {
+// job returns what is registered for one launch, given how many pods each node has.
+func (s Starter) job(req launcher.StartRequest, loads map[string]int) job {
 	no := false
 	j := job{
 		ID:   JobID(req.Name, req.ID),
 		Name: req.Name,
-		// Not a service: the engine would replace one that has ended by itself.
+		// Not a service: the engine would replace a service that has ended by itself.
 		Type:        "batch",
 		Datacenters: []string{"*"},
 		Meta:        map[string]string{"podlaunch_pod": req.Name, "podlaunch_launch": req.ID.String()},
@@ -111,6 +137,9 @@ func (s Starter) job(req launcher.StartRequest) job {
 			RestartPolicy:    never("fail", nil),
 			ReschedulePolicy: never("", &no),
 			EphemeralDisk:    disk{SizeMB: 2 * logFiles * logFileMB},
+
+			MaxClientDisconnect: outOfReach,
+			Disconnect:          &disconnect{LostAfter: outOfReach},
 			Tasks: []task{{
 				Name:   taskName,
 				Driver: s.driver(),
@@ -126,6 +155,9 @@ func (s Starter) job(req launcher.StartRequest) job {
 			}},
 		}},
 	}
+	if !s.Pack {
+		j.Affinities = spread(loads)
+	}
 	if labels := s.ports(); len(labels) > 0 {
 		var n network
 		for _, label := range labels {
@@ -135,6 +167,10 @@ func (s Starter) job(req launcher.StartRequest) job {
 	}
 	return j
 }
+
+// outOfReach is how long a node may be out of reach and come back with its pods. Until
+// then the engine takes them for unknown, and neither ends nor replaces them.
+const outOfReach = 365 * 24 * time.Hour
 
 // The engine keeps this much of each of a pod's two streams, and then drops
 // what is oldest.
@@ -206,10 +242,75 @@ func (v evaluation) words() string {
 	return strings.Join(why, ", ")
 }
 
+// A jobMap is a job as it is sent.
+type jobMap map[string]any
+
+// asMap returns v as it is sent.
+func asMap(v any) (m jobMap, err error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber() // a long time does not fit into a float
+	err = d.Decode(&m)
+	return m, err
+}
+
+// body returns what is registered for one launch, as Starter.Alter has it.
+func (s Starter) body(j job) (jobMap, error) {
+	m, err := asMap(j)
+	if err != nil || s.Alter == nil {
+		return m, err
+	}
+	s.Alter(m)
+	var altered job
+	if m, err = asMap(m); err == nil {
+		var data []byte
+		if data, err = json.Marshal(m); err == nil {
+			err = json.Unmarshal(data, &altered)
+		}
+	}
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("nomad.Starter.Alter has made of the job what is none: %w", err)
+	case altered.ID != j.ID, altered.Type != j.Type:
+		return nil, fmt.Errorf("nomad.Starter.Alter has made of the %s job %q the %s job %q: leave ID and Type as they are", j.Type, j.ID, altered.Type, altered.ID)
+	case len(altered.TaskGroups) != 1, altered.TaskGroups[0].Name != taskName, altered.TaskGroups[0].Count != 1:
+		return nil, fmt.Errorf("nomad.Starter.Alter: the job must have one group, %q, with Count 1", taskName)
+	case !slices.ContainsFunc(altered.TaskGroups[0].Tasks, func(t task) bool { return t.Name == taskName }):
+		return nil, fmt.Errorf("nomad.Starter.Alter: the group must have a task %q", taskName)
+	}
+	return m, nil
+}
+
+// withoutDisconnect returns m for engines that do not take both ways to say what
+// becomes of a pod whose node is out of reach.
+func (m jobMap) withoutDisconnect() jobMap {
+	m = maps.Clone(m)
+	group := maps.Clone(m["TaskGroups"].([]any)[0].(map[string]any))
+	delete(group, "MaxClientDisconnect")
+	m["TaskGroups"] = []any{group}
+	return m
+}
+
+// pinnedTo returns m for the one node. It changes nothing of what runs there.
+func (m jobMap) pinnedTo(node string) jobMap {
+	m = maps.Clone(m)
+	before, _ := m["Constraints"].([]any)
+	m["Constraints"] = append(slices.Clone(before), pin(node))
+	return m
+}
+
+// pin is the constraint that keeps a job on a node.
+func pin(node string) constraint {
+	return constraint{LTarget: "${node.unique.id}", RTarget: node, Operand: "="}
+}
+
 // started reports whether the program has ever run.
 func (a allocation) started() bool { return !a.TaskStates[taskName].StartedAt.IsZero() }
 
-// running reports whether it runs, as far as the engine has heard.
+// running reports whether the engine says that it runs.
 func (a allocation) running() bool {
 	return a.started() && a.TaskStates[taskName].State == "running" && !a.terminal()
 }
@@ -228,6 +329,8 @@ func (a allocation) exit() launcher.Exit {
 	for _, e := range slices.Backward(a.TaskStates[taskName].Events) {
 		switch {
 		case e.Type != "Terminated":
+		case e.ExitCode == 0 && e.Signal == 0 && e.Details["exit_message"] != "":
+			return launcher.Exit{} // the executor was gone before it could tell
 		case e.Signal != 0:
 			return launcher.Exit{Signal: syscall.Signal(e.Signal), Known: true}
 		default:

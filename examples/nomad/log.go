@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -115,16 +116,17 @@ type reader struct {
 	close   context.CancelCauseFunc
 	job     string
 
-	mu   sync.Mutex // what is below belongs to whoever reads
+	mu   sync.Mutex // what is below belongs to the reading goroutine
 	skip int64      // begin with so many bytes before the end; 0: with the first
 
-	alloc  string // empty as long as it is not known
-	index  uint64 // of what was last heard of it
+	sub    *subscription // from the first step on
+	alloc  string        // empty as long as it is not known
 	stream *stream
-	begun  bool   // something was read
-	total  int64  // bytes that were
-	file   int    // in which of the node's files that ended
-	rest   []byte // was read, and not delivered yet
+	busy   time.Time // since when there is no connection for it
+	begun  bool      // something was read
+	total  int64     // bytes that were
+	file   int       // in which of the node's files that ended
+	rest   []byte    // was read, and not delivered yet
 	delay  *backoff.ExponentialBackOff
 
 	end   error           // what Read returns after what there still is; nil: there may be more
@@ -140,6 +142,9 @@ func (r *reader) Close() error {
 	defer r.mu.Unlock()
 	r.hangUp()
 	r.free()
+	if r.sub != nil {
+		r.sub.close()
+	}
 	return nil
 }
 
@@ -195,8 +200,9 @@ func (r *reader) advance() {
 	case r.bound == nil && r.closing.Err() != nil: // the next step is the last look
 	case r.bound != nil && !errors.Is(r.end, io.EOF):
 		r.err = r.end // what could be had was had
+	case errors.Is(err, ErrBusy) && r.isBusyLong():
+		r.err = err
 	case passing(err) && ctx.Err() == nil:
-		r.index = 0 // an agent that comes back may have begun anew
 		pause(ctx, r.delay.NextBackOff())
 	case isStatus(err, http.StatusNotFound):
 		r.err = fmt.Errorf("%w: it does not know the allocation %s of the job %s", ErrLost, r.alloc, r.job)
@@ -205,7 +211,19 @@ func (r *reader) advance() {
 	}
 }
 
+// isBusyLong reports whether there has been no connection for the log for so long that
+// it is better to say so.
+func (r *reader) isBusyLong() bool {
+	if r.busy.IsZero() {
+		r.busy = time.Now()
+	}
+	return time.Since(r.busy) > callPatience
+}
+
 func (r *reader) step(ctx context.Context) error {
+	if r.sub == nil {
+		r.sub = r.Engine.subscribe(r.job)
+	}
 	switch {
 	case r.alloc == "":
 		return r.find(ctx)
@@ -223,28 +241,39 @@ func (r *reader) step(ctx context.Context) error {
 	case len(f.Data) > 0:
 		return r.take(f)
 	case r.end == nil && f.heartbeat():
-		return r.lookUp(ctx, 0)
+		if err := r.lookUp(); err != nil {
+			return err
+		}
+		r.takeTurns()
 	}
 	return nil
 }
 
+// takeTurns lets another log have the connection if there is none for it, while this one has
+// nothing new. The reader goes on later where it was: so not if it cannot, see take and connect.
+func (r *reader) takeTurns() {
+	if r.skip == 0 && r.file < logFiles-1 && r.Engine.road().waiting.Load() > 0 {
+		r.hangUp()
+	}
+}
+
 // find learns the allocation, if there is one, or waits until there is.
 func (r *reader) find(ctx context.Context) error {
-	if r.end != nil {
-		r.index = 0 // there is no time to wait
+	for {
+		all, complete, err := r.sub.look()
+		switch {
+		case len(all) > 0:
+			r.alloc = first(all).ID
+			return nil
+		case err != nil:
+			return err
+		case complete && r.end != nil:
+			r.err = r.end
+			return nil
+		case !r.sub.wait(ctx):
+			return context.Cause(ctx)
+		}
 	}
-	all, next, err := r.Engine.allocations(ctx, r.job, r.index)
-	if err != nil {
-		return err
-	}
-	r.index = later(r.index, next)
-	switch a := newest(all); {
-	case a.ID != "":
-		r.alloc, r.index = a.ID, 0
-	case r.end != nil:
-		r.err = r.end
-	}
-	return nil
 }
 
 // resume finds the allocation of a launch that is over. If the log is to be read from
@@ -273,11 +302,11 @@ func (r *reader) resume(fromStart bool) error {
 func (r *reader) locate(ctx context.Context, patience time.Duration) error {
 	ctx, free := context.WithTimeoutCause(ctx, patience, errNoAnswer)
 	defer free()
-	all, _, err := r.Engine.allocations(ctx, r.job, 0)
+	all, err := r.Engine.allocations(ctx, r.job)
 	if err != nil {
 		return err
 	}
-	if r.alloc = newest(all).ID; r.alloc == "" {
+	if r.alloc = first(all).ID; r.alloc == "" {
 		return fmt.Errorf("the engine has no allocation of the job %s: %w", r.job, fs.ErrNotExist)
 	}
 	return nil
@@ -327,34 +356,45 @@ func (r *reader) connect(ctx context.Context) error {
 		r.err = r.end // it was never started
 		return nil
 	case isStatus(err, http.StatusNotFound):
-		return r.lookUp(ctx, r.index)
+		return r.await(ctx)
 	case err != nil && errors.As(err, new(*StatusError)) && !isStatus(err, http.StatusBadRequest, http.StatusForbidden):
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	case err != nil:
 		return err
 	}
-	r.stream = s
+	r.stream, r.busy = s, time.Time{}
 	return nil
+}
+
+// await waits for news of an allocation that has no log yet.
+func (r *reader) await(ctx context.Context) error {
+	if err := r.lookUp(); err != nil || r.end != nil {
+		return err
+	}
+	if !r.sub.wait(ctx) {
+		return context.Cause(ctx)
+	}
+	return r.lookUp()
 }
 
 // lookUp finds out whether the pod has ended; then what it wrote has an end too.
-// It waits until there is something later than index.
-func (r *reader) lookUp(ctx context.Context, index uint64) error {
-	a, next, err := r.Engine.allocation(ctx, r.alloc, index)
-	if err != nil {
-		return err
-	}
-	r.index = later(index, next)
-	if a.terminal() {
+func (r *reader) lookUp() error {
+	all, complete, err := r.sub.look()
+	i := slices.IndexFunc(all, func(a allocation) bool { return a.ID == r.alloc })
+	switch {
+	case i >= 0 && all[i].terminal():
 		r.hangUp()
 		r.end = io.EOF
+	case err != nil:
+		return err
+	case i < 0 && complete:
+		return &StatusError{Status: http.StatusNotFound, Words: "the engine does not know the allocation"}
 	}
 	return nil
 }
 
-// take takes what a frame brings. The node names the file from which it is, one
-// of those into which it divides the log and of which it throws the oldest away;
-// so it shows whether any were missed.
+// take takes what a frame brings. The node divides the log into files and throws the
+// oldest away. It names the file that a frame is from, which shows whether any were missed.
 func (r *reader) take(f frame) error {
 	file, err := f.file()
 	if err != nil {

@@ -7,8 +7,13 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
 
 	"github.com/podlaunch/podlaunch/launcher"
 )
@@ -16,28 +21,36 @@ import (
 // A process is a job with its one allocation.
 //
 // One goroutine belongs to it, which registers the job and then follows what
-// becomes of it, with one question to the engine at a time. It ends when the
-// allocation is terminal, when it cannot be followed any more, or by Release.
-// What the engine was to be told and did not hear, because it was away, the
-// goroutine tells it later.
+// becomes of it, by the [watch] that all pods of the Engine share. It ends when the
+// allocation is terminal, when it cannot be followed any more, or by Release. One
+// that was found has none until somebody waits for it. What the engine was to be
+// told and did not hear, because it was away, the goroutine tells it later.
 type process struct {
-	engine Engine
+	Starter
 	job    string
 	ctx    context.Context    // of the goroutine
 	cancel context.CancelFunc // ends it
+	begin  func()             // begins it, once
 
 	registered chan struct{} // closed by the goroutine: the engine has answered, or never will
 	running    chan struct{} // closed by it: the program runs
 	done       chan struct{} // closed by it, last: exit and err are set
+	refused    chan struct{} // gets one when a request for the job was in vain
+	nudge      chan struct{} // gets one when the engine is to be told something
 
 	exit launcher.Exit
 	err  error
 
 	mu    sync.Mutex
-	alloc allocation         // as last heard of; without an ID if there is none yet
-	told  bool               // that it runs
-	made  bool               // the job is registered, or may be
-	look  context.CancelFunc // ends the question that is under way
+	alloc allocation // as last heard of; without an ID if there is none yet
+	told  bool       // that it runs
+	made  bool       // the job is registered, or may be
+	heard bool       // a request for it was under way whose answer never came
+	why   error      // the last answer to one
+	body  jobMap     // of the job, as registered
+	index uint64     // of that
+	held  bool       // it is bound to its node
+	claim claim      // of its name on the cluster; zero if there is none
 
 	ending, ended bool   // the job is to be deregistered, and is
 	evaluation    string // of that, once it is
@@ -51,62 +64,118 @@ var (
 	_ launcher.Releaser = (*process)(nil)
 )
 
-// newProcess returns one whose goroutine the caller starts.
-func newProcess(e Engine, job string) *process {
-	p := &process{engine: e, job: job, registered: make(chan struct{}), running: make(chan struct{}), done: make(chan struct{}), look: func() {}}
+// newProcess returns one whose goroutine is to run f.
+func newProcess(s Starter, job string, f func(*process) (launcher.Exit, error)) *process {
+	p := &process{
+		Starter: s, job: job,
+		registered: make(chan struct{}), running: make(chan struct{}), done: make(chan struct{}), refused: make(chan struct{}, 1), nudge: make(chan struct{}, 1),
+	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.begin = sync.OnceFunc(func() {
+		go func() {
+			defer close(p.done)
+			defer p.cancel()
+			p.exit, p.err = f(p)
+		}()
+	})
 	return p
 }
 
 // start is the goroutine of a job that is to be registered.
-func (p *process) start(j job) {
-	defer close(p.done)
-	defer p.cancel()
-	evaluation, unsure, err := p.register(j)
+func (p *process) start(body jobMap, sub *subscription) (launcher.Exit, error) {
+	defer sub.close()
+	r, unsure, err := p.register(body)
 	p.mu.Lock()
 	p.made = err == nil || unsure
+	p.index = r.JobModifyIndex
 	p.mu.Unlock()
 	close(p.registered)
 	if err != nil && !unsure {
-		p.err = err
-		return
+		return launcher.Exit{}, err
 	}
-	if evaluation != "" {
-		v, err := p.engine.evaluated(p.ctx, evaluation)
-		if err == nil && (len(v.FailedTGAllocs) > 0 || v.Status == "failed") {
-			p.err = fmt.Errorf("%w: %s", ErrNoRoom, v.words())
-			return
+	if r.EvalID != "" {
+		v, err := p.Engine.evaluated(p.ctx, r.EvalID)
+		switch {
+		case err == nil && (len(v.FailedTGAllocs) > 0 || v.Status == "failed"):
+			return launcher.Exit{}, fmt.Errorf("%w: %s", ErrNoRoom, v.words())
+		case errors.Is(err, ErrForbidden):
+			return launcher.Exit{}, err
 		}
 	}
-	p.exit, p.err = p.follow()
+	return p.follow(sub)
 }
 
 // adopted is the goroutine of a job that was registered before.
-func (p *process) adopted() {
-	defer close(p.done)
-	defer p.cancel()
-	p.exit, p.err = p.follow()
+func (p *process) adopted() (launcher.Exit, error) {
+	if err := context.Cause(p.ctx); err != nil {
+		return launcher.Exit{}, err // it was released, and nobody has waited for it
+	}
+	sub := p.Engine.subscribe(p.job)
+	defer sub.close()
+	return p.follow(sub)
 }
 
 // register asks for the job until there is an answer: to ask twice for the same
 // job is to ask for it once. unsure is true if there was none in the end, and the
 // engine may have heard all the same.
-func (p *process) register(j job) (evaluation string, unsure bool, err error) {
+func (p *process) register(body jobMap) (r registration, unsure bool, err error) {
 	for delay := newDelay(); ; {
+		p.asked(body, true, nil)
 		ctx, cancel := context.WithTimeoutCause(p.ctx, callPatience, errNoAnswer)
-		evaluation, err = p.engine.register(ctx, j)
+		r, err = p.Engine.register(ctx, body, 0)
 		cancel()
 		switch {
 		case err == nil:
-			return evaluation, false, nil
+			return r, false, nil
 		case !passing(err) && errors.As(err, new(*StatusError)):
-			return "", false, fmt.Errorf("%w: %w", ErrRefused, err)
+			if _, both := body["TaskGroups"].([]any)[0].(map[string]any)["MaxClientDisconnect"]; both && strings.Contains(err.Error(), "disconnect") {
+				body = body.withoutDisconnect() // a later engine, which takes the other alone
+				continue
+			}
+			return r, false, fmt.Errorf("%w: %w", ErrRefused, err)
 		case !passing(err), isDial(err) && !unsure:
-			return "", false, err
+			return r, false, err
 		}
-		unsure = true
+		unsure = unsure || !errors.Is(err, ErrBusy) && !strings.Contains(err.Error(), "No cluster leader")
+		p.asked(body, unsure, err)
 		if p.isEnding() || !pause(p.ctx, delay.NextBackOff()) {
-			return "", true, err
+			return r, unsure, err
+		}
+	}
+}
+
+// asked takes note of how far the registration is.
+func (p *process) asked(body jobMap, heard bool, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.body, p.heard = body, heard
+	if err != nil {
+		p.why = err
+		select {
+		case p.refused <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// never returns why the engine has not taken the job, if it has not heard of it for
+// certain. A request that is under way it waits for, for a moment.
+func (p *process) never() error {
+	moment := time.NewTimer(300 * time.Millisecond)
+	defer moment.Stop()
+	for {
+		p.mu.Lock()
+		heard, why := p.heard, p.why
+		p.mu.Unlock()
+		if !heard {
+			return why
+		}
+		select {
+		case <-p.refused:
+		case <-p.registered:
+			return nil
+		case <-moment.C:
+			return nil
 		}
 	}
 }
@@ -118,109 +187,107 @@ func isDial(err error) bool {
 }
 
 // follow returns how the allocation ended, once it has.
-func (p *process) follow() (launcher.Exit, error) {
-	var index uint64
+func (p *process) follow(sub *subscription) (launcher.Exit, error) {
 	for delay := newDelay(); ; {
-		ctx := p.question()
-		p.tell(ctx)
+		again := p.tell(p.ctx)
+		all, complete, err := sub.look()
 		before := p.last()
-		a, next, err := p.ask(ctx, before.ID, index)
 		switch {
 		case p.ctx.Err() != nil:
 			return launcher.Exit{}, context.Cause(p.ctx)
-		case isStatus(err, http.StatusNotFound):
-			return launcher.Exit{}, fmt.Errorf("%w: it does not know the allocation %s of the job %s", ErrLost, before.ID, p.job)
-		case errors.Is(err, errNoAllocation):
-			return launcher.Exit{}, nil
 		case err != nil:
-			index = 0                       // an agent that comes back may have begun anew
-			pause(ctx, delay.NextBackOff()) // it is cut short if something is to be told
-			continue
+			return launcher.Exit{}, err
+		case before.ID != "" && complete && !slices.ContainsFunc(all, func(a allocation) bool { return a.ID == before.ID }):
+			return launcher.Exit{}, fmt.Errorf("%w: it does not know the allocation %s of the job %s", ErrLost, before.ID, p.job)
+		case len(all) == 0:
+			none, err := p.nothing(p.ctx)
+			if none {
+				return launcher.Exit{}, nil
+			}
+			again = again || err != nil
+		default:
+			p.hear(first(all))
+			if err := moved(all); err != nil {
+				return launcher.Exit{}, err
+			}
+			if a := first(all); a.away() || a.terminal() {
+				return p.fate(a)
+			}
 		}
+		p.rest(sub, delay, again)
+	}
+}
+
+// rest waits until there is something to look at, or to tell; if again, not for long.
+func (p *process) rest(sub *subscription, delay *backoff.ExponentialBackOff, again bool) {
+	var soon <-chan time.Time
+	if again {
+		soon = time.After(delay.NextBackOff())
+	} else {
 		delay.Reset()
-		index = later(index, next)
-		if a.ID == "" {
-			continue
-		}
-		if before.ID == "" {
-			index = 0 // that was the list's
-		}
-		p.heard(a)
-		switch {
-		case a.ClientStatus == "lost":
-			return launcher.Exit{}, fmt.Errorf("%w: the allocation %s was on the node %s, which does not answer", ErrLost, a.ID, a.NodeName)
-		case a.terminal():
-			return a.exit(), nil
-		}
+	}
+	select {
+	case <-sub.news:
+	case <-p.nudge:
+	case <-soon:
+	case <-p.ctx.Done():
 	}
 }
 
-// question returns the context of the next question, which ends when somebody
-// wants the engine to be told something.
-func (p *process) question() context.Context {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.look()
-	ctx, cancel := context.WithCancel(p.ctx)
-	p.look = cancel
-	return ctx
+// fate is the allocation's, with what only the whole of it tells.
+func (p *process) fate(a allocation) (launcher.Exit, error) {
+	if a.terminal() {
+		ctx, cancel := context.WithTimeoutCause(p.ctx, callPatience, errNoAnswer)
+		defer cancel()
+		if whole, err := p.Engine.allocation(ctx, a.ID); err == nil {
+			a = whole
+			p.hear(a)
+		}
+	}
+	return a.fate()
 }
 
-// errNoAllocation says that there will never be one.
-var errNoAllocation = errors.New("no allocation")
-
-// ask waits for news of the allocation, or for there to be one if id is empty.
-func (p *process) ask(ctx context.Context, id string, index uint64) (a allocation, next uint64, err error) {
-	if id != "" {
-		return p.engine.allocation(ctx, id, index)
-	}
+// nothing reports whether there will never be an allocation: the job was deregistered
+// before there was one, and the engine has dealt with that.
+func (p *process) nothing(ctx context.Context) (bool, error) {
 	p.mu.Lock()
 	ended, evaluation := p.ended, p.evaluation
 	p.mu.Unlock()
-	if ended {
-		// Once the engine has dealt with that it starts nothing any more.
-		index = 0
-		if evaluation != "" {
-			if _, err := p.engine.evaluated(ctx, evaluation); err != nil {
-				return a, 0, err
-			}
+	if !ended {
+		return false, nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, callPatience, errNoAnswer)
+	defer cancel()
+	if evaluation != "" {
+		if _, err := p.Engine.evaluated(ctx, evaluation); err != nil {
+			return false, err
 		}
 	}
-	all, next, err := p.engine.allocations(ctx, p.job, index)
-	if err == nil && ended && len(all) == 0 {
-		err = errNoAllocation
-	}
-	return allocation{ID: newest(all).ID}, next, err // what else is listed is less than all
+	all, err := p.Engine.allocations(ctx, p.job)
+	return err == nil && len(all) == 0, err
 }
 
-// newest is the allocation of a job that counts: there is one, unless the engine
-// has put the job on another node.
-func newest(all []allocation) (a allocation) {
-	for _, b := range all {
-		if a.ID == "" || b.CreateIndex > a.CreateIndex {
-			a = b
-		}
-	}
-	return a
-}
-
-// tell tells the engine what it has not heard yet.
-func (p *process) tell(ctx context.Context) {
+// tell tells the engine what it has not heard yet, and reports whether it has to be
+// told again.
+func (p *process) tell(ctx context.Context) (again bool) {
 	p.mu.Lock()
 	kill := p.killing && p.alloc.running()
 	deregister := p.ending && !p.ended && !p.asking
 	id := p.alloc.ID
 	p.mu.Unlock()
+	ctx, cancel := context.WithTimeoutCause(ctx, callPatience, errNoAnswer)
+	defer cancel()
 	if kill {
-		_ = p.engine.signal(ctx, id, "SIGKILL")
+		again = p.Engine.signal(ctx, id, "SIGKILL") != nil
 	}
 	if deregister {
-		_ = p.deregister(ctx) // or next time
+		again = p.deregister(ctx) != nil || again
 	}
+	return again
 }
 
-// heard takes note of news.
-func (p *process) heard(a allocation) {
+// hear takes note of news.
+func (p *process) hear(a allocation) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.alloc = a
@@ -243,41 +310,95 @@ func (p *process) isEnding() bool {
 	return p.ending
 }
 
+// wake has the goroutine look whether there is something to tell.
+func (p *process) wake() {
+	select {
+	case p.nudge <- struct{}{}:
+	default:
+	}
+}
+
+// bind keeps the job on the node where its program runs, so that the engine makes no
+// other while that node is out of reach. What runs is not touched: the engine finds
+// that it fits where it is.
+func (p *process) bind(ctx context.Context) error {
+	p.mu.Lock()
+	body, index, node := p.body, p.index, p.alloc.NodeID
+	p.mu.Unlock()
+	for delay := newDelay(); ; {
+		bound, cancel := context.WithTimeoutCause(ctx, callPatience, errNoAnswer)
+		_, err := p.Engine.register(bound, body.pinnedTo(node), index)
+		if isStatus(err, http.StatusInternalServerError) && strings.Contains(err.Error(), "job modify index") {
+			err = p.isBound(bound, node, err)
+		}
+		cancel()
+		switch {
+		case err == nil:
+			p.mu.Lock()
+			p.held = true
+			p.mu.Unlock()
+			return nil
+		case !passing(err):
+			return fmt.Errorf("bind the job %s to the node where it runs: %w", p.job, err)
+		case !pause(ctx, delay.NextBackOff()):
+			return fmt.Errorf("bind the job %s to the node where it runs: %w; %w", p.job, err, context.Cause(ctx))
+		}
+	}
+}
+
+// isBound returns nil if the job is bound to the node: by us, and the answer was lost.
+func (p *process) isBound(ctx context.Context, node string, otherwise error) error {
+	j, err := p.Engine.registered(ctx, p.job)
+	switch {
+	case err != nil:
+		return err
+	case !slices.Contains(j.Constraints, pin(node)):
+		return fmt.Errorf("somebody else has changed it: %w", otherwise)
+	}
+	return nil
+}
+
 // deregister has the engine end the job and forget it.
 func (p *process) deregister(ctx context.Context) error {
 	p.mu.Lock()
 	p.asking = true
 	p.mu.Unlock()
-	evaluation, err := p.engine.deregister(ctx, p.job)
+	evaluation, err := p.Engine.deregister(ctx, p.job)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.asking = false
 	if err != nil {
-		p.look() // the goroutine goes on with it
+		p.wake() // the goroutine goes on with it
 		return fmt.Errorf("deregister the job %s: %w", p.job, err)
 	}
 	p.ended = true
 	if evaluation != "" {
 		p.evaluation = evaluation
 	}
-	p.look()
+	p.wake()
 	return nil
 }
 
 // undo ends what a Start that fails has made, and returns why it does.
 func (p *process) undo(ctx context.Context) error {
 	defer p.Release()
+	ctx, cancel := soon(ctx)
+	defer cancel()
 	if p.isCleared() {
+		if err := p.drop(ctx); err != nil {
+			return fmt.Errorf("%w; and %w", p.err, err)
+		}
 		return p.err
 	}
 	why := p.err
 	if why == nil {
 		why = fmt.Errorf("%w: %s", ErrNotStarted, p.last().words())
 	}
-	ctx, cancel := soon(ctx)
-	defer cancel()
 	if err := p.deregister(ctx); err != nil {
 		return fmt.Errorf("%w; and it is still there: %w", why, err)
+	}
+	if err := p.drop(ctx); err != nil {
+		return fmt.Errorf("%w; and %w", why, err)
 	}
 	return why
 }
@@ -287,6 +408,7 @@ func (p *process) PID() int { return 0 }
 
 // Wait implements [launcher.Process].
 func (p *process) Wait(ctx context.Context) (launcher.Exit, error) {
+	p.begin()
 	select {
 	case <-p.done:
 		return p.exit, p.err
@@ -306,7 +428,9 @@ func (p *process) Wait(ctx context.Context) (launcher.Exit, error) {
 func (p *process) Signal(ctx context.Context, sig os.Signal) error {
 	select {
 	case <-p.done:
-		return os.ErrProcessDone
+		if p.err == nil || p.isCleared() {
+			return os.ErrProcessDone
+		}
 	default:
 	}
 	number, ok := sig.(syscall.Signal)
@@ -336,7 +460,7 @@ func (p *process) Signal(ctx context.Context, sig os.Signal) error {
 	return p.deregister(ctx)
 }
 
-// isCleared reports whether the engine has no job of ours, as far as it has said.
+// isCleared reports whether the engine has said that it has no job of ours.
 func (p *process) isCleared() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -349,23 +473,56 @@ func (p *process) send(ctx context.Context, name string) error {
 	if !a.running() {
 		return fmt.Errorf("signal the job %s: it does not run", p.job)
 	}
-	if err := p.engine.signal(ctx, a.ID, name); err != nil {
+	if err := p.Engine.signal(ctx, a.ID, name); err != nil {
 		return fmt.Errorf("signal the job %s: %w", p.job, err)
 	}
 	return nil
 }
 
 // Reap implements [launcher.Reaper]: the engine forgets the job, unless it has
-// done so already.
+// done so already, and the name is given back. Where it is not certain that the program
+// has ended, and the job is what keeps the engine from starting it again, it stays.
 func (p *process) Reap(ctx context.Context) error {
-	if p.isCleared() {
+	p.begin()
+	<-p.done
+	if err := p.clear(ctx); err != nil {
+		return err
+	}
+	return p.drop(ctx)
+}
+
+// clear is what Reap does with the job.
+func (p *process) clear(ctx context.Context) error {
+	var away *awayError
+	switch lost := errors.As(p.err, &away); {
+	case lost && p.OnLost == HoldName && p.isHeld() && !p.isEnding():
+		return fmt.Errorf("it may still run, and its job stays: %w", p.err)
+	case p.err != nil && errors.As(p.err, new(*StatusError)) && !p.isEnding() && !p.isCleared():
+		return fmt.Errorf("it may still run, and its job stays: %w", p.err)
+	case lost:
+		err := error(nil)
+		if !p.isCleared() {
+			err = p.deregister(ctx)
+		}
+		if p.OnLost == FreeName {
+			return err
+		}
+		return errors.Join(fmt.Errorf("it may still run, until its node hears that it should not: %w", p.err), err)
+	case p.isCleared():
 		return nil
 	}
 	return p.deregister(ctx)
 }
 
+func (p *process) isHeld() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.held
+}
+
 // Release implements [launcher.Releaser].
 func (p *process) Release() {
 	p.cancel()
+	p.begin() // it ends at once if it had not begun
 	<-p.done
 }

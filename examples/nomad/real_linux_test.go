@@ -102,6 +102,21 @@ func TestReal(t *testing.T) {
 		}
 	})
 
+	// E6: it ignores SIGTERM, and the engine kills it before the launcher does. Its
+	// executor may not tell how it ended, and then that is unknown.
+	t.Run("killed by the engine", func(t *testing.T) {
+		l := realLauncher(t, a, append([]string{"ignore TERM"}, ready...)...)
+		l.Starter = nomad.Starter{Engine: engine(t, a.URL), KillTimeout: time.Second}
+		l.Grace = time.Minute
+		pod := mustLaunch(t, l, launcher.Spec{Name: "web"})
+		mustStop(t, pod)
+		exit, err := pod.Wait(t.Context())
+		if err != nil || exit.Known && exit.Signal != syscall.SIGKILL {
+			t.Errorf("it was killed, and Wait says %v, %v", exit, err)
+		}
+		t.Log(exit)
+	})
+
 	t.Run("arguments arrive as they are", func(t *testing.T) {
 		args := []string{"${NOMAD_JOB_ID}", "$${x}", "%{if true}", "%%{x}", "$HOME", "a b", "", `"\'`, "é ☃", "-x", "${attr.kernel.name}"}
 		l := newLauncher(t, engine(t, a.URL))

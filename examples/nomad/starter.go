@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"os"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,11 +15,12 @@ import (
 // ready to use.
 //
 // The job restarts and reschedules nothing: what becomes of a pod is up to
-// whoever launched it. (An engine of this age puts a job on another node all the
-// same when it takes the node for lost; then the pod is [ErrLost], and the job is
-// removed, so that there is no second one.)
+// its launcher. An engine puts a job on another node all the same when it
+// takes the node for lost; so the job is bound to its node as soon as it runs there.
+// Should the engine have been faster, or be told to drain the node, the pod is
+// [ErrLost], and the job is removed, so that there is no second one.
 //
-// Start returns once the program runs, and leaves a [Placement] in the pod's
+// Start returns once the program runs and is bound, and leaves a [Placement] in the pod's
 // runtime directory. A request that nobody can take, a node that cannot be found
 // and a program that cannot be started are errors, with the engine's own words.
 //
@@ -51,6 +50,26 @@ type Starter struct {
 	// that does not have them left is not chosen. 0 means 100 and 128.
 	CPU, MemoryMB int
 
+	// Alter changes the job before it is registered: a datacenter, constraints, a
+	// priority, a user. It gets the job as the engine's API has it, and leaves alone
+	// its ID and Type, and that it has one group with one pod. It is called once for
+	// each launch, from any goroutine. Nil: nothing is changed.
+	Alter func(job map[string]any)
+
+	// Pack leaves it to the engine on which node a pod runs: by default the fullest
+	// node that has room. Otherwise pods are spread: a node with fewer of them is
+	// preferred.
+	Pack bool
+
+	// OneName makes a pod's name one of the whole cluster: launchers with bases of their
+	// own that launch one name get one pod. The others fail with [ErrTaken]. It takes an
+	// engine with variables (1.4), and the right to write those below podlaunch/names.
+	// The zero value: there is one pod per name among the launchers of one base.
+	OneName bool
+
+	// OnLost says what becomes of a pod's name while its node does not answer.
+	OnLost OnLost
+
 	// KillTimeout is how long the engine waits from SIGTERM to SIGKILL if nobody
 	// asks for that sooner. It should be more than Launcher.Grace, and bounds what
 	// a pod may take whose launcher dies while it stops it. 0 means 15 seconds.
@@ -60,6 +79,8 @@ type Starter struct {
 var (
 	_ launcher.Starter = Starter{}
 	_ launcher.Finder  = Starter{}
+
+	_ launcher.Snapshotter = Starter{}
 )
 
 // DefaultPort is the label of the port that a pod has unless Starter.Ports says
@@ -96,7 +117,7 @@ func (s Starter) killTimeout() time.Duration {
 const podLock = 20 - 3
 
 // Start implements [launcher.Starter]. If ctx is done before the program runs
-// it returns the process as it is, so that whoever called can end it.
+// it returns the process as it is, so that the caller can end it.
 func (s Starter) Start(ctx context.Context, req launcher.StartRequest) (launcher.Process, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
@@ -112,8 +133,20 @@ func (s Starter) Start(ctx context.Context, req launcher.StartRequest) (launcher
 			return nil, fmt.Errorf("nomad.Starter: the probe hands over a file as descriptor %d, and no file can go to another machine: %w", 3+i, errors.ErrUnsupported)
 		}
 	}
-	p := newProcess(s.Engine, JobID(req.Name, req.ID))
-	go p.start(s.job(req))
+	sub := s.Engine.subscribe(JobID(req.Name, req.ID))
+	body, err := s.body(s.job(req, sub.loads()))
+	if err != nil {
+		sub.close()
+		return nil, err
+	}
+	p := newProcess(s, JobID(req.Name, req.ID), func(p *process) (launcher.Exit, error) { return p.start(body, sub) })
+	if s.OneName {
+		if p.claim, err = s.claim(ctx, req.Name, req.ID); err != nil {
+			sub.close()
+			return nil, err
+		}
+	}
+	p.begin()
 	select {
 	case <-p.running:
 	case <-p.done:
@@ -122,36 +155,90 @@ func (s Starter) Start(ctx context.Context, req launcher.StartRequest) (launcher
 			return nil, p.undo(ctx)
 		}
 	case <-ctx.Done():
-		return p, nil
+		return p.late(ctx)
 	}
-	if err := p.placement().write(req.RuntimeDir); err != nil {
-		return nil, errors.Join(err, p.undo(ctx))
+	return p.place(ctx, req.RuntimeDir)
+}
+
+// late is what Start returns once ctx is done: the process as it is, unless the engine
+// has never taken it.
+func (p *process) late(ctx context.Context) (launcher.Process, error) {
+	if err := p.never(); err != nil {
+		p.Release()
+		ctx, cancel := soon(ctx)
+		defer cancel()
+		if dropped := p.drop(ctx); dropped != nil {
+			err = fmt.Errorf("%w; and %w", err, dropped)
+		}
+		return nil, fmt.Errorf("the engine has not taken the job in time: %w", err)
 	}
 	return p, nil
 }
 
+// place writes down where the process is, and keeps it there.
+func (p *process) place(ctx context.Context, runtimeDir string) (launcher.Process, error) {
+	err := p.placement().write(runtimeDir)
+	if err == nil && !p.last().terminal() {
+		err = p.bind(ctx)
+	}
+	if err == nil {
+		err = p.confirm(ctx)
+	}
+	switch {
+	case errors.Is(err, ErrTaken):
+		return nil, errors.Join(err, p.undo(ctx))
+	case err == nil, ctx.Err() != nil:
+		return p, nil
+	case p.isOver(): // somebody has removed the job, or it ended meanwhile
+		return p, nil
+	}
+	return nil, errors.Join(err, p.undo(ctx))
+}
+
+// isOver reports whether the process has ended.
+func (p *process) isOver() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// findPatience is how long Find waits for the engine.
+const findPatience = 3 * time.Second
+
 // Find implements [launcher.Finder]. A job that is registered and has no
-// allocation yet counts as a process too: it may get one.
+// allocation yet counts as a process too: it may get one. An engine that has not
+// answered somebody for a while is not asked again for some seconds.
 func (s Starter) Find(ctx context.Context, name string, id uuid.UUID) (launcher.Process, error) {
+	road := s.Engine.road()
+	if err := road.failure(); err != nil {
+		return nil, fmt.Errorf("the engine was asked a moment ago: %w", err)
+	}
+	began := time.Now()
+	ctx, cancel := context.WithTimeoutCause(ctx, findPatience, errNotFound)
+	defer cancel()
 	job := JobID(name, id)
-	all, _, err := s.Engine.allocations(ctx, job, 0)
+	all, err := s.Engine.allocations(ctx, job)
+	road.remember(began, err)
 	if err != nil {
 		return nil, err
 	}
-	a := newest(all)
-	if a.ID == "" {
-		if err := s.Engine.exists(ctx, job); isStatus(err, http.StatusNotFound) {
-			return nil, fmt.Errorf("the engine has no job %s: %w", job, os.ErrProcessDone)
-		} else if err != nil {
-			return nil, err
-		}
+	return s.found(ctx, job, all)
+}
+
+// errNotFound ends a Find that was made in vain.
+var errNotFound = fmt.Errorf("%w: no answer within %v", ErrUnreachable, findPatience)
+
+// found returns the process of a job that has these allocations.
+func (s Starter) found(ctx context.Context, job string, all []allocation) (launcher.Process, error) {
+	a, err := s.find(ctx, job, all)
+	if err != nil {
+		return nil, err
 	}
-	if a.terminal() {
-		return nil, fmt.Errorf("the allocation %s of the job %s is %s: %w", a.ID, job, a.ClientStatus, os.ErrProcessDone)
-	}
-	p := newProcess(s.Engine, job)
-	p.made = true
+	p := newProcess(s, job, (*process).adopted)
+	p.alloc, p.made, p.held = a, true, true
 	close(p.registered)
-	go p.adopted()
 	return p, nil
 }

@@ -10,8 +10,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,7 +24,14 @@ import (
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
-func TestMain(m *testing.M) { launchertest.Main(m) }
+func TestMain(m *testing.M) {
+	launchertest.PlayPod()
+	if base, ok := os.LookupEnv(asLauncher); ok {
+		fmt.Fprintln(os.Stderr, playLauncher(base))
+		os.Exit(1)
+	}
+	launchertest.Main(m)
+}
 
 // A program that is not there is one on the node; srun has to be here.
 func TestSrun(t *testing.T) {
@@ -32,9 +41,16 @@ func TestSrun(t *testing.T) {
 	}
 	s := slurm.Srun{Command: launcher.Exec("/bin/sh", "-c", "true"), Args: []string{"--partition=main"}, Path: srun}
 	c, err := s.ResolveCommand(t.Context(), launcher.Request{Spec: launcher.Spec{Name: "web", Args: []string{"x"}}})
-	want := []string{"--unbuffered", "--partition=main", "--", "/bin/sh", "-c", "true", "x"}
+	want := []string{"--job-name=podlaunch", "--partition=main", "--", "/bin/sh", "-c", "true", "x"}
 	if err != nil || c.Path != srun || !slices.Equal(c.Args, want) {
 		t.Errorf("got %q %q, %v", c.Path, c.Args, err)
+	}
+	for _, arg := range []string{"--pty", "-u", "--unbuffered"} {
+		s := s
+		s.Args = []string{arg}
+		if _, err := s.ResolveCommand(t.Context(), launcher.Request{}); err == nil || !strings.Contains(err.Error(), arg) {
+			t.Errorf("%s: %v", arg, err)
+		}
 	}
 	s.Path = srun + "-not-there"
 	if _, err := s.ResolveCommand(t.Context(), launcher.Request{}); !errors.Is(err, os.ErrNotExist) {
@@ -45,14 +61,39 @@ func TestSrun(t *testing.T) {
 	}
 }
 
+// W42: srun is not told to make a terminal, neither by a variable of the caller's nor by one
+// of the Spec. Of a variable that is not there nothing changes.
+func TestNoTerminalByVariable(t *testing.T) {
+	srun := filepath.Join(t.TempDir(), "srun")
+	if err := os.WriteFile(srun, nil, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := slurm.Srun{Command: launcher.Exec("/bin/true"), Path: srun}
+	mustHave := func(spec, want []string) {
+		t.Helper()
+		c, err := s.ResolveCommand(t.Context(), launcher.Request{Spec: launcher.Spec{Env: spec}})
+		if err != nil || !slices.Equal(c.Env, want) {
+			t.Errorf("it gets %q, want %q: %v", c.Env, want, err)
+		}
+	}
+	mustHave([]string{"A=1", "SLURM_UNBUFFEREDIO=1", "B=2"}, []string{"A=1", "B=2"})
+	mustHave(nil, nil)
+	before := os.Environ()
+	t.Setenv("SLURM_UNBUFFEREDIO", "1")
+	mustHave(nil, before)
+}
+
 // cluster starts munged, slurmctld and slurmd of the distribution, as pods.
 func cluster(t *testing.T) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("skipped with -short: it starts a cluster")
+	}
 	if os.Geteuid() != 0 {
 		t.Skip("slurmd starts programs as other users, and so has to be root's")
 	}
 	programs := make(map[string]string)
-	for _, name := range []string{"munged", "slurmctld", "slurmd", "srun", "sinfo"} {
+	for _, name := range []string{"munged", "slurmctld", "slurmd", "srun", "sinfo", "squeue", "scancel", "scontrol"} {
 		path, err := find(name)
 		if err != nil && os.Getenv("CI") == "true" {
 			t.Fatal(err)
@@ -119,6 +160,84 @@ PartitionName=main Nodes=here Default=YES MaxTime=INFINITE State=UP OverSubscrib
 	start("slurmd", readiness.Exec{Path: "/bin/sh", Args: []string{"-c", "[ idle = $(" + programs["sinfo"] + " --noheader --format=%T) ]"}}, "-D", "-N", "here")
 }
 
+// queue is what Slurm has of jobs that wait or run.
+func queue(t *testing.T) string {
+	t.Helper()
+	out, err := exec.Command("squeue", "--noheader", "--format=%j %T", "--states=PENDING,CONFIGURING,RUNNING,SUSPENDED").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// E11: a job that waits when its launch is given up goes with it, and so does one whose
+// srun was killed.
+func testJobGoes(t *testing.T, l launcher.Launcher) {
+	srun := slurm.Srun{Command: launchertest.FakePod(serves...), Args: []string{"--begin=now+1hour"}}
+	l.Starter, l.Command = slurm.Starter{}, srun
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		for ctx.Err() == nil && !strings.Contains(queue(t), "PENDING") { // Slurm tells nobody
+			time.Sleep(50 * time.Millisecond)
+		}
+		cancel()
+	}()
+	if _, err := l.Launch(ctx, launcher.Spec{Name: "web"}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a launch that was given up: %v", err)
+	}
+	if left := queue(t); left != "" {
+		t.Errorf("a launch was given up, and Slurm has %q", left)
+	}
+	srun.Args = nil
+	l.Command = srun
+	pod, err := l.Launch(t.Context(), launcher.Spec{Name: "web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if has := queue(t); !strings.HasPrefix(has, "podlaunch-") || !strings.HasSuffix(has, " RUNNING") {
+		t.Errorf("a pod runs, and Slurm has %q", has)
+	}
+	syscall.Kill(pod.PID(), syscall.SIGKILL)
+	<-pod.Done()
+	if left := queue(t); left != "" {
+		t.Errorf("srun was killed, and Slurm has %q", left)
+	}
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A Starter that could not cancel a job does not start it.
+func TestStarterNeedsScancel(t *testing.T) {
+	for field, s := range map[string]slurm.Starter{"Scancel": {Scancel: "/no/such/scancel", Squeue: "/bin/true"}, "Squeue": {Scancel: "/bin/true", Squeue: "/no/such/squeue"}} {
+		_, err := s.Start(t.Context(), launcher.StartRequest{Command: launcher.Command{Path: "/bin/true"}})
+		if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "slurm.Starter."+field) {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+}
+
+// A job that has a name already could not be found by that of the launch.
+func TestJobNamed(t *testing.T) {
+	s := slurm.Starter{Scancel: "/bin/true", Squeue: "/bin/true"}
+	for _, arg := range []string{"--job-name=mine", "-Jmine"} {
+		c, err := slurm.Srun{Command: launcher.Exec("/bin/true"), Args: []string{arg}, Path: "/bin/true"}.ResolveCommand(t.Context(), launcher.Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Start(t.Context(), launcher.StartRequest{Command: c}); err == nil || !strings.Contains(err.Error(), arg) {
+			t.Errorf("%s: %v", arg, err)
+		}
+	}
+}
+
+// TestStarter: with tools that have nothing to do, it is as good as Local.
+func TestStarter(t *testing.T) {
+	launchertest.TestStarter(t, func(t *testing.T) launchertest.StarterCase {
+		return launchertest.StarterCase{Starter: slurm.Starter{Scancel: "/bin/true", Squeue: "/bin/true"}}
+	})
+}
+
 // find looks for a program where daemons are, too.
 func find(name string) (string, error) {
 	if path, err := exec.LookPath(name); err == nil {
@@ -134,9 +253,9 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// freePorts returns n on which nobody listens. Slurm takes none that the system
-// chooses, so a moment remains in which one may become somebody else's; they are
-// below those that the system gives to whoever asks for any (ip(7),
+// freePorts returns n ports without a listener. Slurm cannot use a port that the
+// system chooses, so another process may take one of these before Slurm does. They
+// are below the range from which the system chooses ports (ip(7),
 // ip_local_port_range).
 func freePorts(t *testing.T, n int) (ports []string) {
 	t.Helper()
@@ -152,12 +271,20 @@ func freePorts(t *testing.T, n int) (ports []string) {
 	return ports
 }
 
+// probe finds pods ready that announce where they are.
+var probe = readiness.Sequence{readiness.ReadyLine{Network: "tcp"}, readiness.TCP{}}
+
+// withoutSrun returns the lines that are not srun's own: it says if the job has to wait.
+func withoutSrun(lines []string) []string {
+	return slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, "srun: ") })
+}
+
 // The recipe on a real cluster of one node.
 func TestCluster(t *testing.T) {
 	cluster(t)
 	l := launcher.Launcher{
 		Dir:     runtimedir.Dir(t.TempDir()),
-		Ready:   readiness.Sequence{readiness.ReadyLine{Network: "tcp"}, readiness.TCP{}},
+		Ready:   probe,
 		Timeout: time.Minute, // a guard
 	}
 	on := func(steps ...string) *launcher.Launcher {
@@ -165,7 +292,6 @@ func TestCluster(t *testing.T) {
 		l.Command = slurm.Srun{Command: launchertest.FakePod(steps...)}
 		return &l
 	}
-	serves := []string{"say getting ready", "tcp 127.0.0.1:0", `write "INSOMNIA-READY\t{name}\t{addr}\n"`, "hang"}
 
 	t.Run("launch", func(t *testing.T) {
 		var lines []string
@@ -173,7 +299,7 @@ func TestCluster(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Equal(lines, []string{"getting ready"}) {
+		if lines = withoutSrun(lines); !slices.Equal(lines, []string{"getting ready"}) {
 			t.Errorf("it said %q", lines)
 		}
 		if _, err := on(serves...).Launch(t.Context(), launcher.Spec{Name: "web"}); !errors.Is(err, launcher.ErrRunning) {
@@ -198,6 +324,28 @@ func TestCluster(t *testing.T) {
 		}
 	})
 
+	// W42: its output is no terminal, so a line looks as it does here, and comes at once,
+	// while the program runs on.
+	t.Run("no terminal", func(t *testing.T) {
+		const says = `for fd in 0 1 2; do test -t $fd && echo "$fd is a terminal"; done; echo up; exec sleep 1000`
+		t.Setenv("SLURM_UNBUFFEREDIO", "1")
+		l := l
+		l.Command = slurm.Srun{Command: launcher.Exec("/bin/sh", "-c", says)}
+		l.Ready = readiness.Pattern{Regexp: regexp.MustCompile(`^up$`)}
+		var lines []string
+		pod, err := l.Launch(t.Context(), launcher.Spec{Name: "web", LogStdout: true, Progress: func(line string) { lines = append(lines, line) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = withoutSrun(lines)
+		if len(lines) > 1 || len(lines) == 1 && lines[0] != "up" {
+			t.Errorf("it said %q", lines)
+		}
+		if err := pod.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+
 	// What the program says and what srun says of its end come in either order.
 	t.Run("exits early", func(t *testing.T) {
 		_, err := on("say cannot, because of this", "exit 3").Launch(t.Context(), launcher.Spec{Name: "web"})
@@ -206,6 +354,14 @@ func TestCluster(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
+
+	t.Run("its job goes with it", func(t *testing.T) { testJobGoes(t, l) })
+
+	t.Run("launcher dies", func(t *testing.T) { testLauncherDies(t, l) })
+
+	t.Run("as here", func(t *testing.T) { testAsHere(t, l) })
+
+	t.Run("once", func(t *testing.T) { testOnce(t, l) })
 
 	t.Run("refused", func(t *testing.T) {
 		l := on(serves...)

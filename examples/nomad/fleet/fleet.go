@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"text/tabwriter"
@@ -35,7 +36,8 @@ type fleet struct {
 	began                time.Time
 	waiting, busy, ready int
 	broken               int
-	width                int // of what the terminal shows
+	width                int             // of what the terminal shows
+	told                 map[string]bool // reasons of failures
 }
 
 // A launch is one pod's: when what happened, from the beginning of the fleet's.
@@ -163,7 +165,7 @@ func ask(ctx context.Context, pod *launcher.Pod) (string, error) {
 }
 
 // stop ends the pods that run, and notes which have ended by themselves. It does
-// so whatever became of the fleet's context.
+// so also when the fleet's context is done.
 func (f *fleet) stop(launches []*launch, places chan struct{}) {
 	var all sync.WaitGroup
 	for _, l := range launches {
@@ -204,31 +206,55 @@ func (f *fleet) show(over *launch, change func()) {
 		f.width = len(text)
 	case over == nil:
 	case over.err != nil:
-		fmt.Fprintf(f.out, "%8.3f s  %s failed: %s\n", f.now().Seconds(), over.name, reason(over.err))
+		if why := grouped(over); !f.told[why] { // the end lists those that fail for the same reason
+			if f.told == nil {
+				f.told = make(map[string]bool)
+			}
+			f.told[why] = true
+			fmt.Fprintf(f.out, "%8.3f s  %s failed: %s\n", f.now().Seconds(), over.name, reason(over.err))
+		}
 	default:
 		fmt.Fprintf(f.out, "%8.3f s  %s is ready on %s at %s\n", f.now().Seconds(), over.name, over.node, over.pod.Endpoint().Address)
 	}
 }
 
-// table shows who is where, and what became of them.
+// table shows who is where, and what became of them. Those that failed for the same
+// reason have one line.
 func (f *fleet) table(launches []*launch) {
+	var failures []string // the reasons, in order
+	of := make(map[string][]*launch)
 	good := 0
 	w := tabwriter.NewWriter(f.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "POD\tNODE\tADDRESS\tREADY AFTER\t\n")
 	for _, l := range launches {
-		address, took, remark := "-", "-", ""
-		if l.pod != nil {
-			address = l.pod.Endpoint().Address
-			took = fmt.Sprintf("%.0f ms", milliseconds(l.times.Ready-l.times.Began))
-			remark = l.said
-		}
 		if l.err != nil {
-			remark = reason(l.err)
-		} else {
-			good++
+			why := grouped(l)
+			if of[why] == nil {
+				failures = append(failures, why)
+			}
+			of[why] = append(of[why], l)
+			continue
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", l.name, cmp.Or(l.node, "-"), address, took, remark)
+		if good++; good == 1 {
+			fmt.Fprintf(w, "POD\tNODE\tADDRESS\tREADY AFTER\t\n")
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%.0f ms\t%s\n", l.name, cmp.Or(l.node, "-"), l.pod.Endpoint().Address, milliseconds(l.times.Ready-l.times.Began), l.said)
 	}
 	w.Flush()
+	for _, why := range failures {
+		all := of[why]
+		who := all[0].name
+		if len(all) > 1 {
+			who = fmt.Sprintf("%d pods, %s to %s,", len(all), all[0].name, all[len(all)-1].name)
+		}
+		fmt.Fprintf(f.out, "%s failed: %s\n", who, reason(all[0].err))
+	}
 	fmt.Fprintf(f.out, "%d of %d pods were ready, answered and were stopped (%s), in %.1f s\n", good, len(launches), f.where, f.now().Seconds())
+}
+
+// own is what differs between pods that fail for the same reason: ids and numbers.
+var own = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f-]{27}|[0-9]+`)
+
+// grouped is the reason of a failure without what is the one pod's own.
+func grouped(l *launch) string {
+	return own.ReplaceAllString(strings.ReplaceAll(reason(l.err), l.name, "NAME"), "N")
 }

@@ -1,14 +1,17 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,10 +20,17 @@ import (
 	"github.com/podlaunch/podlaunch/launcher"
 )
 
+// fleetRole is the first argument of the test when it is the program.
+const fleetRole = "fleet"
+
 // This program plays its pods in the tests as well.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == workerRole {
 		os.Exit(work(os.Args[2]))
+	}
+	if len(os.Args) > 1 && os.Args[1] == fleetRole {
+		os.Args = append(os.Args[:1], os.Args[2:]...)
+		main()
 	}
 	os.Setenv("GORACE", "atexit_sleep_ms=0") // for the pods
 	goleak.VerifyTestMain(m)
@@ -29,6 +39,7 @@ func TestMain(m *testing.M) {
 // fleetOf runs the program and returns what it has said.
 func fleetOf(t *testing.T, status int, args ...string) string {
 	t.Helper()
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	var out bytes.Buffer
 	if got := run(t.Context(), &out, &out, args); got != status {
 		t.Errorf("fleet %q: exit status %d, want %d:\n%s", args, got, status, &out)
@@ -112,13 +123,60 @@ func mustBeXML(t *testing.T, data []byte) {
 func TestFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "fleet")
 	said := fleetOf(t, failed, "-n", "3", "-program", "/no/such/program", "-timeline", path)
-	mustSay(t, said, "web-2 failed: start:", "no such file", "0 of 3 pods")
+	mustSay(t, said, "3 pods, web-1 to web-3, failed: start:", "no such file", "0 of 3 pods")
+	if n := strings.Count(said, "no such file"); n != 2 { // as soon as it was known, and in the end
+		t.Errorf("the reason is told %d times:\n%s", n, said)
+	}
 	picture, err := os.ReadFile(path + ".svg")
 	if err != nil {
 		t.Fatal(err)
 	}
 	mustBeXML(t, picture)
 	mustSay(t, string(picture), "3 launches (local), 0 good", failedColour)
+}
+
+// E8: a run that is killed leaves pods, and the next one finds them, and can stop them.
+// An interrupted run, or a run whose output nobody reads any more, leaves none.
+func TestFoundAgain(t *testing.T) {
+	dir := t.TempDir()
+	fleet := func(head bool, args ...string) (*exec.Cmd, *bufio.Reader) {
+		cmd := exec.Command(os.Args[0], append([]string{fleetRole}, args...)...)
+		cmd.Stderr = os.Stderr
+		out, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewReader(out)
+		if _, err := lines.ReadString('\n'); err != nil { // a pod is ready
+			t.Fatal(err)
+		}
+		if head {
+			out.Close()
+		}
+		return cmd, lines
+	}
+	run := []string{"-n", "6", "-at-once", "1", "-dir", dir}
+	cmd, _ := fleet(false, run...)
+	cmd.Process.Kill()
+	cmd.Wait()
+	said := fleetOf(t, failed, run...)
+	mustSay(t, said, "pods are left; stop them with: fleet -stop -on local -dir "+dir)
+	said = fleetOf(t, 0, "-stop", "-dir", dir)
+	mustSay(t, said, "web-1 is stopped")
+	for _, how := range []syscall.Signal{syscall.SIGINT, syscall.SIGPIPE} {
+		cmd, lines := fleet(how == syscall.SIGPIPE, run...)
+		if how == syscall.SIGINT {
+			cmd.Process.Signal(how)
+			io.Copy(io.Discard, lines)
+		}
+		cmd.Wait()
+		if said := fleetOf(t, 0, "-stop", "-dir", dir); said != "" {
+			t.Errorf("%v: it has left pods:\n%s", how, said)
+		}
+	}
 }
 
 func TestMisused(t *testing.T) {

@@ -8,6 +8,12 @@
 // The pods are this program again; on a cluster it has to be at the same path on
 // every node, or -program says where.
 //
+// It stops what it has launched, also when it is interrupted, or when nobody reads what
+// it says any more. The pods' directories are below -dir, by default in the user's cache,
+// where the next run finds what a killed one has left:
+//
+//	go run ./fleet -stop -on nomad       stops it
+//
 // The exit status is 0 if all pods were ready, answered and stopped, 1 if not,
 // and 2 if fleet was called wrongly.
 package main
@@ -41,7 +47,8 @@ func main() {
 	if len(os.Args) == 3 && os.Args[1] == workerRole {
 		os.Exit(work(os.Args[2]))
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// SIGPIPE would end this program, and leave its pods.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
 	status := run(ctx, os.Stdout, os.Stderr, os.Args[1:])
 	stop()
 	os.Exit(status)
@@ -57,7 +64,8 @@ func run(ctx context.Context, stdout, stderr io.Writer, args []string) int {
 	flags.IntVar(&f.atOnce, "at-once", 8, "how many launches may be under way at once")
 	flags.StringVar(&f.name, "name", "web", "the pods are called after it, web-1 and so on")
 	timeout := flags.Duration("timeout", launcher.DefaultTimeout, "how long one launch may take")
-	dir := flags.String("dir", "", "where the pods' directories are; empty: in a temporary one")
+	dir := flags.String("dir", "", "where the pods' directories are; empty: in the user's cache")
+	stop := flags.Bool("stop", false, "launch nothing; stop what an earlier run has left")
 	program := flags.String("program", "", "the path of this program where the pods run; empty: that of this one")
 	timeline := flags.String("timeline", "", "write PATH.svg and PATH.json, which show when what happened")
 	if err := flags.Parse(args); err != nil {
@@ -67,12 +75,11 @@ func run(ctx context.Context, stdout, stderr io.Writer, args []string) int {
 		fmt.Fprintln(stderr, "fleet: it takes no arguments, and -n and -at-once are at least 1")
 		return misused
 	}
-	base, remove, err := baseDir(*dir)
+	base, err := baseDir(*dir)
 	if err != nil {
 		fmt.Fprintln(stderr, "fleet:", err)
 		return failed
 	}
-	defer remove()
 	f.launcher = launcher.Launcher{
 		Command: worker(*program),
 		Dir:     runtimedir.Dir(base),
@@ -83,20 +90,55 @@ func run(ctx context.Context, stdout, stderr io.Writer, args []string) int {
 		fmt.Fprintln(stderr, "fleet:", err)
 		return misused
 	}
+	if *stop {
+		return f.stopLeft(ctx, stderr)
+	}
 	f.terminal = isTerminal(stdout)
 	launches := f.run(ctx)
 	f.table(launches)
-	status := 0
+	status := f.remains(stderr, base, launches)
 	if *timeline != "" {
 		if err := writeTimeline(*timeline, f.where, launches); err != nil {
 			fmt.Fprintln(stderr, "fleet:", err)
 			status = failed
 		}
 	}
+	return status
+}
+
+// remains returns the exit status, and says where to find what could not be stopped.
+func (f *fleet) remains(stderr io.Writer, base string, launches []*launch) (status int) {
 	for _, l := range launches {
-		if l.err != nil {
+		var e *launcher.Error
+		switch {
+		case errors.Is(l.err, launcher.ErrRunning), errors.As(l.err, &e) && e.Leftover != nil:
+			fmt.Fprintf(stderr, "fleet: pods are left; stop them with: fleet -stop -on %s -dir %s\n", f.where, base)
+			return failed
+		case l.err != nil:
 			status = failed
 		}
+	}
+	return status
+}
+
+// stopLeft stops what there is in the base. It returns the exit status.
+func (f *fleet) stopLeft(ctx context.Context, stderr io.Writer) (status int) {
+	for s, err := range f.launcher.List(ctx) {
+		if err == nil && s.State == launcher.StateGone {
+			continue
+		}
+		if err == nil {
+			var pod *launcher.Pod
+			if pod, err = f.launcher.Attach(ctx, s.Name); err == nil {
+				err = pod.Stop(ctx)
+			}
+		}
+		if err != nil {
+			fmt.Fprintf(stderr, "fleet: %s: %v\n", s.Name, err)
+			status = failed
+			continue
+		}
+		fmt.Fprintf(f.out, "%s is stopped\n", s.Name)
 	}
 	return status
 }
@@ -116,14 +158,17 @@ func (f *fleet) place(on string) error {
 	return nil
 }
 
-// baseDir is dir, or else a new one that remove removes.
-func baseDir(dir string) (base string, remove func(), err error) {
-	if dir != "" {
-		base, err = filepath.Abs(dir)
-		return base, func() {}, err
+// baseDir is dir, or else one in the user's cache: always the same, so that what a run
+// has left can be found again.
+func baseDir(dir string) (string, error) {
+	if dir == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return "", fmt.Errorf("%w: say with -dir where the pods' directories are to be", err)
+		}
+		dir = filepath.Join(cache, "podlaunch-fleet")
 	}
-	base, err = os.MkdirTemp("", "fleet")
-	return base, func() { os.RemoveAll(base) }, err
+	return filepath.Abs(dir)
 }
 
 func isTerminal(w io.Writer) bool {

@@ -67,7 +67,7 @@ type phase struct {
 	end          func(times) time.Duration
 }
 
-// phases follow each other. The colours are told apart by those who see few.
+// phases follow each other. Those who see few colours can tell them apart.
 var phases = []phase{
 	{"resolve", "#56b4e9", func(t times) time.Duration { return t.Resolved }},
 	{"start", "#0072b2", func(t times) time.Duration { return t.Started }},

@@ -42,8 +42,8 @@ github.com/hashicorp/nomad/api v0.0.0-20240306004928-3e7191ccb702/go.mod h1:z71g
 // ErrNotBuilt says that there is no agent yet.
 var ErrNotBuilt = errors.New(`the Nomad agent is not built; build it, which takes minutes the first time, with "go run ./agent" in examples/nomad`)
 
-// Path returns where the agent is, in Go's build cache, so that whatever keeps
-// that keeps the agent; the error wraps [ErrNotBuilt] if it is not there.
+// Path returns where the agent is: in Go's build cache, so that a cache that is kept keeps
+// the agent. The error wraps [ErrNotBuilt] if it is not there.
 func Path(ctx context.Context) (string, error) {
 	path, err := target(ctx)
 	if err != nil {

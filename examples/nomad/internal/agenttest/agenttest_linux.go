@@ -114,8 +114,7 @@ func (a *Agent) Kill() {
 	<-a.pod.Done()
 }
 
-// Restart launches one in the place of one that was killed. It may be called from
-// any goroutine.
+// Restart launches an agent in the place of a killed one. Any goroutine may call it.
 func (a *Agent) Restart() {
 	if err := a.launch(); err != nil {
 		a.t.Error(err)

@@ -6,7 +6,6 @@ package fakeengine
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -41,6 +40,14 @@ type Engine struct {
 	CutLogs  int    // each stream ends after so many bytes; 0: none does
 	MuteLogs bool   // streams that are followed bring heartbeats only
 	Calm     bool   // they bring none
+	Away     bool   // no node is known
+
+	// Forbid has calls that are not allowed, as handler has them.
+	Forbid map[string]bool
+
+	// Late is an engine that takes one way alone to say what becomes of a pod whose
+	// node is out of reach.
+	Late bool
 
 	// Host is where it listens, and its programs do: an address of its own.
 	Host string
@@ -51,9 +58,13 @@ type Engine struct {
 	changed chan struct{} // closed at the next change
 	index   uint64
 	jobs    map[string]*Task // by the job's id, those that are registered
+	bodies  map[string]*body // of those
+	vars    map[string]*variable
 	allocs  map[string]*Task // by the allocation's id, all that ever were
 	calls   map[string]int
 	streams int // that are open
+	conns   int // connections
+	most    int // of them at a time
 	server  *http.Server
 	socket  net.Listener
 	tasks   sync.WaitGroup
@@ -66,8 +77,8 @@ type Task struct {
 	Args    []string
 	Env     map[string]string
 
-	// Signals brings what is sent, but for SIGKILL, which ends the task. It has
-	// room for some.
+	// Signals brings the signals that the task gets, except SIGKILL, which ends it. It
+	// has room for some.
 	Signals chan string
 
 	// Done is closed when the task has ended.
@@ -76,6 +87,9 @@ type Task struct {
 	e       *Engine
 	alloc   string
 	ports   []string
+	node    string
+	desired string // run, stop
+	migrate bool
 	state   string // pending, running, dead
 	status  string // of the allocation
 	created uint64
@@ -87,7 +101,7 @@ type Task struct {
 
 // New returns an Engine that listens, and stops with the test.
 func New(t *testing.T) *Engine {
-	e := &Engine{t: t, changed: make(chan struct{}), index: 1, jobs: map[string]*Task{}, allocs: map[string]*Task{}, calls: map[string]int{}}
+	e := &Engine{t: t, changed: make(chan struct{}), index: 1, jobs: map[string]*Task{}, bodies: map[string]*body{}, vars: map[string]*variable{}, allocs: map[string]*Task{}, calls: map[string]int{}}
 	e.Host = loopback.Address()
 	e.address = net.JoinHostPort(e.Host, "0")
 	e.Up()
@@ -109,14 +123,33 @@ func (e *Engine) Up() {
 		e.t.Error(err)
 		return
 	}
-	server := &http.Server{Handler: e.handler(), ReadHeaderTimeout: time.Minute}
+	server := &http.Server{Handler: e.handler(), ReadHeaderTimeout: time.Minute, ConnState: e.connState}
 	e.mu.Lock()
 	e.address, e.server, e.socket = listener.Addr().String(), server, listener
 	e.mu.Unlock()
 	go server.Serve(listener) // ends with Down
 }
 
-// Down is the agent's death: whoever is connected is cut off.
+func (e *Engine) connState(_ net.Conn, state http.ConnState) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch state {
+	case http.StateNew:
+		e.conns++
+		e.most = max(e.most, e.conns)
+	case http.StateClosed, http.StateHijacked:
+		e.conns--
+	}
+}
+
+// MostConns is how many connections there were at a time.
+func (e *Engine) MostConns() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.most
+}
+
+// Down is the agent's death: it cuts off all connections.
 func (e *Engine) Down() {
 	e.mu.Lock()
 	server, socket := e.server, e.socket
@@ -132,6 +165,7 @@ func (e *Engine) Forget() {
 	}
 	e.Change(func() {
 		clear(e.jobs)
+		clear(e.bodies)
 		clear(e.allocs)
 		e.index = 1
 	})
@@ -145,7 +179,7 @@ func (e *Engine) Change(f func()) {
 	e.change(nil)
 }
 
-// change wakes whoever waits; the caller holds mu. t is what was changed.
+// change wakes the waiting requests. The caller holds mu. t is what was changed.
 func (e *Engine) change(t *Task) {
 	e.index++
 	if t != nil {
@@ -154,7 +188,7 @@ func (e *Engine) change(t *Task) {
 	e.wake()
 }
 
-// wake wakes whoever waits; the caller holds mu.
+// wake wakes the waiting requests. The caller holds mu.
 func (e *Engine) wake() {
 	close(e.changed)
 	e.changed = make(chan struct{})
@@ -215,12 +249,66 @@ func (t *Task) Say(format string, args ...any) {
 // Exit ends the task.
 func (t *Task) Exit(code int) { t.end(code, 0) }
 
-// Lose makes its node one that does not answer.
-func (t *Task) Lose() {
+// Lose lets its node not answer any more: the allocation is lost, or unknown
+// to an engine that waits for it.
+func (t *Task) Lose(status string) { t.set(func() { t.status = status }) }
+
+// Back makes its node answer again, with the program as it was.
+func (t *Task) Back() { t.set(func() { t.status = "running" }) }
+
+func (t *Task) set(f func()) {
 	t.e.mu.Lock()
 	defer t.e.mu.Unlock()
-	t.status = "lost"
+	f()
 	t.e.change(t)
+}
+
+// Drain has the engine end it so that its node gets empty.
+func (t *Task) Drain() {
+	t.set(func() { t.migrate, t.desired = true, "stop" })
+	t.sent("SIGTERM")
+}
+
+// Move has the engine make another allocation of its job, on another node.
+func (t *Task) Move() *Task {
+	t.e.mu.Lock()
+	defer t.e.mu.Unlock()
+	other := t.e.add(t.Job)
+	other.node = "there"
+	return other
+}
+
+// Kill ends it without word from its executor: the node reports status 0.
+func (t *Task) Kill() {
+	t.e.mu.Lock()
+	if t.state == "running" {
+		t.events = append(t.events, map[string]any{"Type": "Terminated", "ExitCode": 0, "Signal": 0, "Details": map[string]string{"exit_message": "executor: error waiting on process: rpc error: code = Unavailable"}})
+		t.state, t.status = "dead", "complete"
+		close(t.Done)
+		t.e.change(t)
+	}
+	t.e.mu.Unlock()
+}
+
+// Pinned returns the node to which a job is bound; empty if it is to none.
+func (e *Engine) Pinned(job string) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if b := e.bodies[job]; b != nil {
+		for _, c := range b.Constraints {
+			if c.LTarget == "${node.unique.id}" && c.Operand == "=" {
+				return c.RTarget
+			}
+		}
+	}
+	return ""
+}
+
+// Body returns what was registered of a job last.
+func (e *Engine) Body(job string) map[string]any {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.bodies[job].whole
 }
 
 // start starts the program; the caller holds mu.
@@ -261,7 +349,7 @@ func (t *Task) end(code int, signal syscall.Signal) {
 		t.events = append(t.events, map[string]any{"Type": "Terminated", "ExitCode": code, "Signal": int(signal)})
 	}
 	t.state = "dead"
-	if t.status != "lost" {
+	if t.status != "lost" && t.status != "unknown" {
 		t.status = "failed"
 		if code == 0 {
 			t.status = "complete"
@@ -283,7 +371,7 @@ func (e *Engine) add(job string) *Task {
 	e.index++
 	t := &Task{
 		Job: job, Signals: make(chan string, 16), Done: make(chan struct{}),
-		e: e, state: "pending", status: "pending", created: e.index, logs: map[string][]byte{},
+		e: e, node: "here", desired: "run", state: "pending", status: "pending", created: e.index, logs: map[string][]byte{},
 	}
 	t.alloc = fmt.Sprintf("%08d-0000-0000-0000-000000000000", e.index)
 	e.jobs[job], e.allocs[t.alloc] = t, t
@@ -317,6 +405,12 @@ func (e *Engine) handler() http.Handler {
 		"GET /v1/job/{id}/allocations":          e.allocations,
 		"GET /v1/evaluation/{id}":               e.evaluation,
 		"GET /v1/allocation/{id}":               e.allocation,
+		"GET /v1/allocations":                   e.list,
+		"GET /v1/event/stream":                  e.events,
+		"GET /v1/node/{id}":                     e.node,
+		"GET /v1/var/{path...}":                 e.variable,
+		"PUT /v1/var/{path...}":                 e.setVariable,
+		"DELETE /v1/var/{path...}":              e.deleteVariable,
 		"GET /v1/client/fs/logs/{id}":           e.log,
 		"PUT /v1/client/allocation/{id}/signal": e.signal,
 	} {
@@ -324,12 +418,14 @@ func (e *Engine) handler() http.Handler {
 			e.mu.Lock()
 			e.calls[pattern]++
 			e.wake()
-			hang, election, busy := e.Hang, e.Election, e.Busy
+			hang, election, busy, forbid := e.Hang, e.Election, e.Busy, e.Forbid[pattern]
 			e.mu.Unlock()
 			switch {
 			case hang:
 				io.Copy(io.Discard, r.Body) // only then the end of the connection is seen
 				<-r.Context().Done()
+			case forbid:
+				http.Error(w, "Permission denied", http.StatusForbidden)
 			case busy:
 				http.Error(w, "", http.StatusTooManyRequests)
 			case election:
@@ -342,32 +438,62 @@ func (e *Engine) handler() http.Handler {
 	return mux
 }
 
-func (e *Engine) register(w http.ResponseWriter, r *http.Request) {
-	var body struct {
-		Job struct {
-			ID         string
-			TaskGroups []struct {
-				Networks []struct {
-					DynamicPorts []struct{ Label string }
-				}
-				Tasks []struct {
-					Config struct {
-						Command string
-						Args    []string
-					}
-					Env map[string]string
-				}
+// A body is a job as it was registered.
+type body struct {
+	ID          string
+	Constraints []struct{ LTarget, RTarget, Operand string }
+	TaskGroups  []struct {
+		MaxClientDisconnect time.Duration
+		Disconnect          *struct{ LostAfter time.Duration }
+		Networks            []struct {
+			DynamicPorts []struct{ Label string }
+		}
+		Tasks []struct {
+			Config struct {
+				Command string
+				Args    []string
 			}
+			Env map[string]string
 		}
 	}
-	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+	whole map[string]any
+	index uint64
+}
+
+// decode reads the job that is to be registered, and on which condition.
+func decode(r *http.Request) (j *body, enforce bool, index uint64, err error) {
+	var request struct {
+		Job            json.RawMessage
+		EnforceIndex   bool
+		JobModifyIndex uint64
+	}
+	j = new(body)
+	err = json.NewDecoder(r.Body).Decode(&request)
+	if err == nil {
+		err = json.Unmarshal(request.Job, j)
+	}
+	if err == nil {
+		err = json.Unmarshal(request.Job, &j.whole)
+	}
+	return j, request.EnforceIndex, request.JobModifyIndex, err
+}
+
+func (e *Engine) register(w http.ResponseWriter, r *http.Request) {
+	j, enforce, index, err := decode(r)
+	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	j := body.Job
-	switch {
+	before := e.bodies[j.ID]
+	switch group := j.TaskGroups[0]; {
+	case e.Late && group.MaxClientDisconnect != 0 && group.Disconnect != nil:
+		http.Error(w, "1 error occurred: using both lost_after and max_client_disconnect is not allowed", http.StatusInternalServerError)
+		return
+	case enforce && (before == nil || before.index != index):
+		http.Error(w, "Enforcing job modify index: job exists with conflicting job modify index", http.StatusInternalServerError)
+		return
 	case e.Refuse != "":
 		http.Error(w, e.Refuse, http.StatusInternalServerError)
 		return
@@ -393,7 +519,9 @@ func (e *Engine) register(w http.ResponseWriter, r *http.Request) {
 			e.change(t)
 		}
 	}
-	answer(w, e.index, map[string]any{"EvalID": "placed"})
+	j.index = e.index
+	e.bodies[j.ID] = j
+	answer(w, e.index, map[string]any{"EvalID": "placed", "JobModifyIndex": j.index})
 }
 
 func (e *Engine) job(w http.ResponseWriter, r *http.Request) {
@@ -403,13 +531,22 @@ func (e *Engine) job(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "job not found", http.StatusNotFound)
 		return
 	}
-	answer(w, 1, map[string]any{"ID": r.PathValue("id")})
+	whole := map[string]any{"ID": r.PathValue("id")}
+	if b := e.bodies[r.PathValue("id")]; b != nil {
+		whole = b.whole
+		whole["JobModifyIndex"] = b.index
+	}
+	answer(w, 1, whole)
 }
 
 func (e *Engine) deregister(w http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()
 	t, ok := e.jobs[r.PathValue("id")]
 	delete(e.jobs, r.PathValue("id"))
+	delete(e.bodies, r.PathValue("id"))
+	if t != nil {
+		t.desired = "stop"
+	}
 	e.change(t)
 	pending := t != nil && t.state == "pending"
 	answer(w, e.index, map[string]any{"EvalID": map[bool]string{true: "ended"}[ok]})
@@ -455,49 +592,142 @@ func (e *Engine) signal(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// wait waits as a question with an index wants it; latest is called with mu held.
-func (e *Engine) wait(r *http.Request, latest func() uint64) {
-	index, _ := strconv.ParseUint(r.FormValue("index"), 10, 64)
-	patience, err := time.ParseDuration(r.FormValue("wait"))
-	if index == 0 || err != nil {
+func (e *Engine) allocations(w http.ResponseWriter, r *http.Request) {
+	e.answerAll(w, func(t *Task) bool { return t.Job == r.PathValue("id") })
+}
+
+func (e *Engine) list(w http.ResponseWriter, r *http.Request) {
+	e.answerAll(w, func(t *Task) bool { return true })
+}
+
+func (e *Engine) answerAll(w http.ResponseWriter, wanted func(*Task) bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all := []map[string]any{}
+	for _, t := range e.allocs {
+		if wanted(t) {
+			all = append(all, t.allocation())
+		}
+	}
+	answer(w, e.index, all)
+}
+
+func (e *Engine) node(w http.ResponseWriter, r *http.Request) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.Away {
+		http.Error(w, "node not found", http.StatusNotFound)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), patience)
-	defer cancel()
-	for {
-		e.mu.Lock()
-		changed, now := e.changed, latest()
-		e.mu.Unlock()
-		if now > index {
-			return
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return
-		}
+	answer(w, 1, map[string]any{"ID": r.PathValue("id")})
+}
+
+// A variable is one of the engine's.
+type variable struct {
+	Path        string
+	ModifyIndex uint64
+	Items       map[string]string
+}
+
+// Variables returns what is in each, by its path.
+func (e *Engine) Variables() map[string]map[string]string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all := map[string]map[string]string{}
+	for path, v := range e.vars {
+		all[path] = maps.Clone(v.Items)
+	}
+	return all
+}
+
+// SetVariable is somebody else who sets one.
+func (e *Engine) SetVariable(path string, items map[string]string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.change(nil)
+	e.vars[path] = &variable{path, e.index, items}
+}
+
+func (e *Engine) variable(w http.ResponseWriter, r *http.Request) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	v := e.vars[r.PathValue("path")]
+	if v == nil {
+		http.Error(w, "variable not found", http.StatusNotFound)
+		return
+	}
+	answer(w, v.ModifyIndex, v)
+}
+
+// isAt reports whether the variable was last written when the request says; the caller
+// holds mu.
+func (e *Engine) isAt(w http.ResponseWriter, r *http.Request) bool {
+	index, err := strconv.ParseUint(r.FormValue("cas"), 10, 64)
+	v := e.vars[r.PathValue("path")]
+	if err != nil || v == nil && index != 0 || v != nil && v.ModifyIndex != index {
+		w.WriteHeader(http.StatusConflict)
+		return false
+	}
+	return true
+}
+
+func (e *Engine) setVariable(w http.ResponseWriter, r *http.Request) {
+	v := &variable{Path: r.PathValue("path")}
+	if err := json.NewDecoder(r.Body).Decode(v); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.isAt(w, r) {
+		e.change(nil)
+		v.ModifyIndex = e.index
+		e.vars[v.Path] = v
+		answer(w, e.index, v)
 	}
 }
 
-func (e *Engine) allocations(w http.ResponseWriter, r *http.Request) {
-	of := func() (all []*Task, latest uint64) {
-		for _, t := range e.allocs {
-			if t.Job == r.PathValue("id") {
-				all = append(all, t)
-				latest = max(latest, t.index)
-			}
-		}
-		return all, max(latest, 1)
-	}
-	e.wait(r, func() uint64 { _, latest := of(); return latest })
+func (e *Engine) deleteVariable(w http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	all, latest := of()
-	stubs := []map[string]any{}
-	for _, t := range all {
-		stubs = append(stubs, map[string]any{"ID": t.alloc, "CreateIndex": t.created, "ClientStatus": t.status})
+	if e.isAt(w, r) {
+		delete(e.vars, r.PathValue("path"))
+		e.change(nil)
+		w.WriteHeader(http.StatusNoContent)
 	}
-	answer(w, latest, stubs)
+}
+
+// events tells of each task that has changed since the stream began.
+func (e *Engine) events(w http.ResponseWriter, r *http.Request) {
+	e.mu.Lock()
+	told := e.index
+	e.mu.Unlock()
+	stream := json.NewEncoder(w)
+	stream.Encode(struct{}{})
+	http.NewResponseController(w).Flush()
+	for {
+		e.mu.Lock()
+		changed := e.changed
+		var events []map[string]any
+		for _, t := range e.allocs {
+			if t.index > told {
+				events = append(events, map[string]any{"Topic": "Allocation", "Payload": map[string]any{"Allocation": t.allocation()}})
+			}
+		}
+		told = e.index
+		e.mu.Unlock()
+		if len(events) > 0 {
+			if stream.Encode(map[string]any{"Index": told, "Events": events}) != nil {
+				return
+			}
+			http.NewResponseController(w).Flush()
+		}
+		select {
+		case <-changed:
+		case <-r.Context().Done():
+			return
+		}
+	}
 }
 
 func (e *Engine) evaluation(w http.ResponseWriter, r *http.Request) {
@@ -519,18 +749,14 @@ func (e *Engine) allocation(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "alloc not found", http.StatusNotFound)
 		return
 	}
-	e.wait(r, func() uint64 {
-		if e.allocs[t.alloc] == nil {
-			return ^uint64(0)
-		}
-		return t.index
-	})
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.allocs[t.alloc] == nil {
-		http.Error(w, "alloc not found", http.StatusNotFound)
-		return
-	}
+	answer(w, t.index, t.allocation())
+}
+
+// allocation is what the engine knows; the caller holds mu.
+func (t *Task) allocation() map[string]any {
+	e := t.e
 	var ports []map[string]any
 	for i, label := range t.ports {
 		ports = append(ports, map[string]any{"Label": label, "HostIP": e.Host, "Value": 20000 + i})
@@ -540,11 +766,13 @@ func (e *Engine) allocation(w http.ResponseWriter, r *http.Request) {
 		number, _ := strconv.Atoi(port)
 		ports = []map[string]any{{"Label": "pod", "HostIP": host, "Value": number}}
 	}
-	answer(w, t.index, map[string]any{
-		"ID": t.alloc, "NodeID": "node-1", "NodeName": "here", "ClientStatus": t.status, "CreateIndex": t.created,
-		"TaskStates":         map[string]any{"pod": map[string]any{"State": t.state, "StartedAt": t.started, "Events": t.events}},
+	return map[string]any{
+		"ID": t.alloc, "JobID": t.Job, "TaskGroup": "pod", "NodeID": "node-" + t.node, "NodeName": t.node,
+		"ClientStatus": t.status, "DesiredStatus": t.desired, "DesiredTransition": map[string]any{"Migrate": t.migrate},
+		"CreateIndex": t.created, "ModifyIndex": t.index,
+		"TaskStates":         map[string]any{"pod": map[string]any{"State": t.state, "StartedAt": t.started, "Events": slices.Clone(t.events)}},
 		"AllocatedResources": map[string]any{"Shared": map[string]any{"Ports": ports}},
-	})
+	}
 }
 
 // heartbeat is how often a stream that is followed has something to say.

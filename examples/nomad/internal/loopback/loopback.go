@@ -1,6 +1,6 @@
-// Package loopback has addresses of this machine for tests: ports of one that is
-// given up and taken again a moment later, or that are to stay free, are not
-// somebody else's in the meantime.
+// Package loopback has addresses of this machine for tests. A test can give up a port of
+// such an address and take it again a moment later, or keep it free, and no other test
+// takes it in the meantime.
 package loopback
 
 import (
@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 )
 
-// Address is one that nobody else has who is there at the same time: on Linux all
+// Address returns an address that no other process uses at the same time: on Linux all
 // of 127.0.0.0/8 is this machine's. Elsewhere it is 127.0.0.1.
 func Address() string {
 	if runtime.GOOS != "linux" {
