@@ -1,5 +1,5 @@
-// Command customprobe swaps one strategy: its pod is a web server that knows of
-// no ready line, and is ready once it answers GET /healthz with 200.
+// Command customprobe replaces one strategy: its pod is a web server that writes no ready
+// line, and is ready once it answers GET /healthz with 200.
 package main
 
 import (

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"syscall"
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/readiness"
@@ -20,7 +19,6 @@ var chromium = daemon{
 	launch:   launchChromium,
 	request:  browserVersion,
 	answer:   `^GET /json/version: \S*Chrom\S*/\d+`,
-	signal:   syscall.SIGTERM,
 	exit:     "exit status 0",
 	faults: []fault{{
 		what: "its profile is locked by another machine, as after a copy or in a new container",
@@ -35,13 +33,11 @@ var chromium = daemon{
 	}},
 	ready: "With `--remote-debugging-port=0` it chooses a port, and the line tells the address. It then takes a " +
 		"while until it answers there. It falls back to ::1 if it must, so take the host from the line too.",
-	stops: "SIGTERM has the browser end its other processes and exit with status 0. `Pod.Stop` sends it to all of them " +
-		"at once, and the browser, which loses its children while it closes, then crashes every few times (`signal: " +
-		"illegal instruction`). So send it to the pod's process alone, as is done here, wait for `Pod.Done`, and call " +
-		"`Pod.Stop` for what may be left. Two crash handlers are in sessions of their own, where no signal to the " +
-		"pod's group reaches them; they end by themselves a moment after the browser, and until then may write to " +
-		"`$HOME`: wait for them before you remove that. (Do not turn them off with `--disable-crashpad-for-testing`: " +
-		"the network service then crashes, again and again.)",
+	stops: "SIGTERM has the browser end its other processes and exit with status 0. With the zero `KillMode` all of them " +
+		"get it at once, and the browser, which loses its children while it closes, then crashes every few times " +
+		"(`signal: illegal instruction`): hence `KillMixed`. Two crash handlers in sessions of their own end by " +
+		"themselves a moment after the browser; `Pod.Stop` waits for them. (Do not turn them off with " +
+		"`--disable-crashpad-for-testing`: the network service then crashes, again and again.)",
 	notes: "Its standard error is full of complaints about D-Bus and graphics, which mean nothing. `--no-sandbox` is " +
 		"there because root and most containers cannot have the sandbox: leave it out if yours can, and never show " +
 		"such a browser a page that you do not trust. `HOME` and `TMPDIR` keep what it writes beside its profile in one place.",
@@ -58,8 +54,9 @@ func launchChromium(p *place) (launcher.Launcher, launcher.Spec) {
 				readiness.HTTP{URL: "/json/version"},
 			},
 		}, launcher.Spec{
-			Name: "chromium",
-			Env:  append(os.Environ(), "HOME="+p.data, "TMPDIR="+p.data),
+			Name:     "chromium",
+			Env:      append(os.Environ(), "HOME="+p.data, "TMPDIR="+p.data),
+			KillMode: launcher.KillMixed,
 		}
 }
 

@@ -27,13 +27,13 @@ var dnsmasq = daemon{
 		},
 		complaint: `failed to create listening socket for 127\.0\.0\.1: Address already in use`,
 	}},
-	ready: "The line says that this dnsmasq has its ports; a port alone would not, for nobody can tell who answers on " +
-		"one. It does not say which port that is, so the port is chosen beforehand, dialled after the line, and " +
-		"becomes the endpoint. Somebody who answers on it already, before the start, is an error.",
+	ready: "The line says that this dnsmasq has its ports. An open port alone would not prove that, because the system " +
+		"cannot prove who answers on it. The line does not name the port, so the recipe chooses it beforehand; the " +
+		"probe dials it after the line, and it becomes the endpoint. An answer on it before the start is an error.",
 	stops: "It exits with status 0 on SIGTERM, at once. It keeps no state that could be lost.",
 	notes: "Without `--keep-in-foreground` the process that was launched hands over to a grandchild in a session of its " +
-		"own, and exits with status 0: the launch fails with `ErrExitedEarly`, or succeeds with a pod that is gone a " +
-		"moment later, and the grandchild lives on where nobody of the launch reaches it. Every daemon that can go to " +
+		"own, and exits with status 0: the launch fails with `ErrExitedEarly`, and " +
+		"ends the grandchild. Every daemon that can go to " +
 		"the background has such a flag; look for it first. `--conf-file=/dev/null` keeps the system's configuration " +
 		"out, `--log-facility=-` has it log to its standard error instead of syslog, and `--user` is set because as " +
 		"root it would become another user. `LC_ALL` is set because it speaks the user's language.",

@@ -11,7 +11,7 @@ import (
 
 var haproxy = daemon{
 	name:     "haproxy",
-	about:    "tells systemd when it is ready, or whoever else listens on $NOTIFY_SOCKET",
+	about:    "sends READY=1 to $NOTIFY_SOCKET when it is ready, as for systemd",
 	pkg:      "haproxy",
 	programs: []string{"haproxy"},
 	setup:    haproxyConf,
@@ -26,14 +26,14 @@ var haproxy = daemon{
 		},
 		complaint: `parsing \[haproxy\.cfg:\d+\] : unknown keyword 'bindd' in 'frontend' section`,
 	}},
-	ready: "`-Ws` makes it one process that watches over the workers and sends `READY=1` on `$NOTIFY_SOCKET` once " +
-		"they serve; the launcher is at the other end. The socket is dialled after it, and becomes the endpoint.",
-	stops: "SIGTERM ends it at once, with the connections it has. To let these come to their end send SIGUSR1 to the " +
-		"process and wait for `Pod.Done`. It exits with status 0 either way, and leaves its socket, which the next " +
-		"one replaces. It says that it is ready a few system calls before it handles SIGTERM; one that comes between " +
-		"ends it by `signal: terminated`, which does no harm.",
-	notes: "Debian builds it with sd_notify; `haproxy -vv | grep SYSTEMD` tells. Others that speak it, some when told " +
-		"to: mosquitto, unbound (`use-systemd: yes`), PostgreSQL, redis (`--supervised systemd`).",
+	ready: "With `-Ws` one process watches over the workers and sends `READY=1` on `$NOTIFY_SOCKET` once they serve; the " +
+		"launcher is at the other end. Then the probe dials the socket, which becomes the endpoint.",
+	stops: "SIGTERM ends it at once, with its open connections. To let these finish, send SIGUSR1 to the process and " +
+		"wait for `Pod.Done`. It exits with status 0 either way, and leaves its socket, which the next haproxy " +
+		"replaces. It says that it is ready a few system calls before it handles SIGTERM; a SIGTERM in between ends " +
+		"it by `signal: terminated`, which does no harm.",
+	notes: "Debian builds it with sd_notify; `haproxy -vv | grep SYSTEMD` shows that. Others that speak it, some with " +
+		"an option: mosquitto, unbound (`use-systemd: yes`), PostgreSQL, redis (`--supervised systemd`).",
 }
 
 const haproxyConfig = `

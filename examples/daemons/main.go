@@ -1,14 +1,15 @@
-// Command daemons launches programs that nobody wrote to be pods, each in its
-// own way, asks each something, and stops it. What it knows about them is a
-// table; docs/recipes.md tells it to people.
+// Command daemons launches programs that were not written to be pods, each in its
+// own way, asks each something, and stops it. A table holds what it knows about
+// them; docs/recipes.md is generated from it.
 //
 //	go run ./examples/daemons                     lists them
 //	go run ./examples/daemons redis nginx         launches these
 //	go run ./examples/daemons -broken redis       launches it as it cannot work
+//	go run ./examples/daemons -table FILE         finds out what daemons really do
+//	go run ./examples/daemons -surprises FILE     confirms what guides get wrong
 //
-// The exit status is 0 if all went as it should, 1 if not, 2 if it was called
-// wrongly, and 3 if all went as it should but for a program that is not
-// installed.
+// The exit status is 0 if all went well, 1 if not, and 2 for wrong arguments. It
+// is 3 if all went well except that a program is not installed.
 package main
 
 import (
@@ -45,8 +46,16 @@ func run(ctx context.Context, stdout, stderr io.Writer, args []string) int {
 	flags := flag.NewFlagSet("daemons", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	broken := flags.Bool("broken", false, "launch each as it cannot work, and show what the launch says")
+	table := flags.String("table", "", "launch the daemons of the big table in every way, or those that are named, and write to this `file` what they do")
+	surprising := flags.String("surprises", "", "confirm what guides get wrong, and write to this `file` what was seen")
 	if err := flags.Parse(args); err != nil {
 		return misused
+	}
+	if *surprising != "" {
+		return confirm(ctx, stdout, stderr, *surprising, flags.Args())
+	}
+	if *table != "" {
+		return survey(ctx, stdout, stderr, *table, flags.Args())
 	}
 	if flags.NArg() == 0 {
 		list(stdout)
@@ -187,35 +196,10 @@ func (d daemon) prepare(ctx context.Context, p *place, t *steps) (l launcher.Lau
 
 // stop ends the daemon in the way that suits it.
 func (d daemon) stop(ctx context.Context, pod *launcher.Pod) (launcher.Exit, error) {
-	if d.signal != nil {
-		if err := d.quit(ctx, pod); err != nil {
-			return launcher.Exit{}, err
-		}
-	}
 	if err := pod.Stop(ctx); err != nil {
 		return launcher.Exit{}, err
 	}
 	return pod.Wait(ctx)
-}
-
-// quit sends d.signal to the process itself, not to its group as Pod.Stop does,
-// and waits until it is gone. Pod.Stop comes after, for one that does not go.
-func (d daemon) quit(ctx context.Context, pod *launcher.Pod) error {
-	process, err := os.FindProcess(pod.PID())
-	if err != nil {
-		return err
-	}
-	defer process.Release()
-	if err := process.Signal(d.signal); err != nil {
-		return fmt.Errorf("send %v: %w", d.signal, err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, launcher.DefaultGrace)
-	defer cancel()
-	select {
-	case <-pod.Done():
-	case <-ctx.Done():
-	}
-	return nil
 }
 
 // steps prints what happens, each step with the time since the one before.

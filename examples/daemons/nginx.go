@@ -19,7 +19,6 @@ var nginx = daemon{
 	launch:   launchNginx,
 	request:  getRoot,
 	answer:   `^GET /: hello from nginx$`,
-	signal:   syscall.SIGQUIT,
 	exit:     "exit status 0",
 	faults: []fault{{
 		what: "a directive is misspelt",
@@ -28,15 +27,14 @@ var nginx = daemon{
 		},
 		complaint: `\[emerg\] .*unknown directive "lissten" in .*/nginx\.conf:\d+`,
 	}},
-	ready: "It writes nothing that would tell, so its socket is dialled until it answers, and it must be the pod " +
-		"who has opened it. The first process opens it before it starts the workers; a connection waits in the queue " +
+	ready: "It writes no line when it is ready, so the probe dials its socket until it answers, and checks that the " +
+		"pod has opened it. The first process opens it before it starts the workers; a connection waits in the queue " +
 		"until one of them takes it.",
-	stops: "SIGTERM is its fast shutdown, which drops the connections; SIGQUIT, sent to the first process alone as " +
-		"is done here, lets requests come to their end. Either way it removes its socket, and exits with status 0. " +
-		"After SIGKILL the socket stays, and the next start fails with \"bind() to unix:… failed (98: Address already " +
-		"in use)\": remove the socket before launching again.",
+	stops: "SIGTERM is its fast shutdown, which drops the connections; SIGQUIT, for the first process alone " +
+		"(`KillMixed`), lets requests come to their end. Either way it removes its socket, and exits with status 0. " +
+		"After SIGKILL the socket stays; the next launch removes it (`readiness.Unix`).",
 	notes: "`daemon off` keeps it in the foreground: without it the process that was launched exits at once, " +
-		"and what it has started is nobody's (see dnsmasq). `-e stderr` is for what it says before it has read its configuration. The " +
+		"and the launch fails (see dnsmasq). `-e stderr` is for its output before it has read its configuration. The " +
 		"`*_temp_path` directives keep it out of directories of the system, which only root may write.",
 }
 
@@ -68,7 +66,9 @@ func launchNginx(p *place) (launcher.Launcher, launcher.Spec) {
 			Command: launcher.Exec(find("nginx"), "-e", "stderr", "-p", p.data, "-c", "nginx.conf"),
 			Ready:   readiness.Unix{Path: "sock"}, // in the pod's runtime directory
 		}, launcher.Spec{
-			Name: "nginx",
-			Dir:  p.data,
+			Name:       "nginx",
+			Dir:        p.data,
+			StopSignal: syscall.SIGQUIT,
+			KillMode:   launcher.KillMixed,
 		}
 }

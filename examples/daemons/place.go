@@ -90,6 +90,18 @@ func (p *place) takeUDP() error {
 	return err
 }
 
+// takeUnix listens at path until the place is removed.
+func (p *place) takeUnix(path string) error {
+	l, err := net.Listen("unix", path)
+	if err == nil {
+		p.closers = append(p.closers, l)
+	}
+	return err
+}
+
+// takeSock listens on the socket that most daemons of the table use.
+func takeSock(p *place) error { return p.takeUnix(filepath.Join(p.run, "sock")) }
+
 // write writes a file for the daemon.
 func (p *place) write(name, text string) error {
 	return os.WriteFile(filepath.Join(p.data, name), []byte(text), 0o600)

@@ -26,7 +26,6 @@ var postgres = daemon{
 	launch:   launchPostgres,
 	request:  query,
 	answer:   `^SELECT 6 \* 7: 42$`,
-	signal:   syscall.SIGINT,
 	exit:     "exit status 0",
 	faults: []fault{{
 		what: "its data directory is missing",
@@ -42,26 +41,24 @@ var postgres = daemon{
 		},
 		complaint: `FATAL:  invalid value for parameter "max_connections": "lots"`,
 	}},
-	ready: "The socket is there before the database is: whoever connects during recovery is told \"the database " +
-		"system is starting up\". So the line is waited for, and the socket then dialled to make sure that it is " +
-		"this server who answers. A recovery after a crash takes time; raise `Launcher.Timeout` for a big database.",
-	stops: "SIGTERM, which `Pod.Stop` sends, is its smart shutdown: it waits until every client has gone by " +
-		"itself, and whoever holds a connection open runs into `Launcher.Grace` and SIGKILL (the next start then " +
-		"recovers). Close your own connections first, or do as is done here: send SIGINT to the process, the fast " +
-		"shutdown, which disconnects the clients, wait for `Pod.Done` and call `Pod.Stop` for what may be left. Its " +
-		"processes are in sessions of their own, where no signal to the pod's group reaches them; they end when the " +
-		"first one does, also if that is killed.",
-	notes: "As root it is run as the user `postgres`, by setpriv(1), which replaces itself, so that the pid stays the " +
-		"pod's. That user cannot enter the pod's runtime directory, so cluster and socket are in a directory of its " +
-		"own, and the probe accepts the pod's process whoever it runs as. `LC_ALL` is set because the server speaks " +
-		"the user's language, and the line would then be another one.",
+	ready: "The socket exists before the database is ready: during recovery a client gets the answer \"the database " +
+		"system is starting up\". So the probe waits for the line, and then dials the socket to make sure that " +
+		"this server answers. A recovery after a crash takes time; raise `Launcher.Timeout` for a big database.",
+	stops: "With `KillMixed` the server alone gets the signal, and ends its backends. SIGINT is its fast shutdown, which " +
+		"disconnects the clients. SIGTERM is the smart one: it waits until all clients have disconnected, and if one " +
+		"keeps its connection open, `Launcher.Grace` ends, and SIGKILL follows (the next start then recovers). With " +
+		"the zero `KillMode` the backends get SIGTERM too, which disconnects the clients.",
+	notes: "If we are root, setpriv(1) runs it as the user `postgres`. setpriv replaces itself, so the pid stays the " +
+		"pod's. That user cannot enter the pod's runtime directory, so cluster and socket are in a separate directory, " +
+		"and the probe accepts the pod's process as any user. `LC_ALL` is set because the server speaks the user's " +
+		"language, and the line would then be different.",
 }
 
 // cluster is where the databases are.
 func cluster(p *place) string { return filepath.Join(p.data, "cluster") }
 
-// initdb makes a cluster of one superuser, who needs no password: its socket is
-// for one user of the system alone.
+// initdb makes a cluster with one superuser, who needs no password: only one user
+// of the system can open its socket.
 func initdb(ctx context.Context, p *place) error {
 	if os.Geteuid() == 0 {
 		if err := giveTo("postgres", p.data); err != nil {
@@ -82,14 +79,16 @@ func launchPostgres(p *place) (launcher.Launcher, launcher.Spec) {
 				readiness.Unix{Path: filepath.Join(p.data, ".s.PGSQL.5432"), Peer: theProcess},
 			},
 		}, launcher.Spec{
-			Name: "postgres",
-			Dir:  p.data,
-			Env:  append(os.Environ(), "LC_ALL=C"), // the words that are waited for
+			Name:       "postgres",
+			Dir:        p.data,
+			Env:        append(os.Environ(), "LC_ALL=C"), // the words that are waited for
+			StopSignal: syscall.SIGINT,
+			KillMode:   launcher.KillMixed,
 		}
 }
 
-// asPostgres returns what has to stand in front of a command so that it runs as
-// the user postgres; nothing, if we are not root.
+// asPostgres returns the prefix that runs a command as the user postgres. It is
+// nil if we are not root.
 func asPostgres() []string {
 	if os.Geteuid() != 0 {
 		return nil
@@ -108,7 +107,7 @@ func giveTo(name, dir string) error {
 	return errors.Join(uidErr, gidErr, os.Chown(dir, uid, gid))
 }
 
-// theProcess accepts the pod's process, whoever it runs as.
+// theProcess accepts the pod's process, no matter which user it runs as.
 func theProcess(p readiness.Peer, t readiness.Target) error {
 	if p.PID != t.PID {
 		return fmt.Errorf("%w: pid %d, which is not the pod's, %d", readiness.ErrForeignPeer, p.PID, t.PID)

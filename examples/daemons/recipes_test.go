@@ -23,14 +23,20 @@ import (
 func TestRecipes(t *testing.T) {
 	const path = "../../docs/recipes.md"
 	source := parse(t)
-	page := template.New("recipes.md.tmpl").Funcs(template.FuncMap{"wrap": wrap})
+	page := template.New("recipes.md.tmpl").Funcs(template.FuncMap{"wrap": wrap, "wrapItem": wrapItem, "cell": cell, "code": code, "exit": exit, "notified": notified, "join": strings.Join})
 	template.Must(page.ParseFiles("testdata/recipes.md.tmpl"))
-	var recipes []recipe
-	for _, d := range daemons {
-		recipes = append(recipes, newRecipe(t, source, d))
+	var content struct {
+		Recipes   []recipe
+		Observed  []observed
+		Confirmed []confirmation
 	}
+	for _, d := range daemons {
+		content.Recipes = append(content.Recipes, newRecipe(t, source, d))
+	}
+	content.Observed = observations(t, source)
+	content.Confirmed = confirmations(t)
 	var want bytes.Buffer
-	if err := page.Execute(&want, recipes); err != nil {
+	if err := page.Execute(&want, content); err != nil {
 		t.Fatal(err)
 	}
 	if *update {
@@ -41,7 +47,7 @@ func TestRecipes(t *testing.T) {
 	}
 }
 
-// A recipe is what the template is told of a daemon.
+// A recipe is the template's data for one daemon.
 type recipe struct {
 	Name, Anchor, About, Package, Program string
 
@@ -98,14 +104,15 @@ func wrap(paragraph string) string {
 
 // A program is the source of this one.
 type program struct {
-	files *token.FileSet
-	text  map[string]string   // of each file
-	decls map[string]ast.Decl // by what they declare at the top level
+	files  *token.FileSet
+	text   map[string]string   // of each file
+	decls  map[string]ast.Decl // by what they declare at the top level
+	syntax []*ast.File
 }
 
 func parse(t *testing.T) program {
 	t.Helper()
-	p := program{token.NewFileSet(), make(map[string]string), make(map[string]ast.Decl)}
+	p := program{files: token.NewFileSet(), text: make(map[string]string), decls: make(map[string]ast.Decl)}
 	paths, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
@@ -116,6 +123,7 @@ func parse(t *testing.T) program {
 		if err != nil {
 			t.Fatal(err)
 		}
+		p.syntax = append(p.syntax, file)
 		for _, decl := range file.Decls {
 			for _, name := range declared(decl) {
 				p.decls[name] = decl

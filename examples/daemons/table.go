@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"os"
 	"slices"
 
 	"github.com/podlaunch/podlaunch/launcher"
@@ -12,25 +11,21 @@ import (
 type daemon struct {
 	name     string   // on the command line, and the pod's
 	about    string   // what is special about it, in a line
-	pkg      string   // in which Debian has it
-	programs []string // one of which must be installed; see find
+	pkg      string   // the Debian package
+	programs []string // at least one must be installed; see find
 
-	// setup puts in place what has to be there before the start. Nil means
-	// that nothing has.
+	// setup prepares what the program needs before the start. Nil means
+	// nothing.
 	setup func(ctx context.Context, p *place) error
 
-	// launch returns how it is launched in p.
+	// launch returns the Launcher and the Spec that launch it in p.
 	launch func(p *place) (launcher.Launcher, launcher.Spec)
 
-	// request asks the running daemon something, and returns what it did and
-	// what the answer was.
+	// request asks the running daemon something, and returns the question and
+	// the answer.
 	request func(ctx context.Context, pod *launcher.Pod) (string, error)
 	answer  string // a regular expression for what request returns
-
-	// signal ends it, sent to its process alone. Nil means that Pod.Stop does,
-	// which sends SIGTERM to the whole group.
-	signal os.Signal
-	exit   string // how it has ended then, a regular expression
+	exit    string // how it has ended then, a regular expression
 
 	faults []fault
 

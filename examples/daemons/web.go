@@ -17,7 +17,7 @@ func getRoot(ctx context.Context, pod *launcher.Pod) (string, error) {
 	return "GET /: " + strings.TrimSpace(body), err
 }
 
-// get asks for a page over the pod's endpoint, whatever network that is of.
+// get asks for a page over the pod's endpoint, of any network.
 func get(ctx context.Context, pod *launcher.Pod, path string) (body string, err error) {
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return pod.Dial(ctx) },

@@ -1,6 +1,6 @@
-// Package grpchealth is a probe for pods that serve the health checking protocol
-// of gRPC (grpc.health.v1.Health). It is a probe as anybody may write one: a
-// check, and [readiness.Poll] around it.
+// Package grpchealth is a probe for pods that serve the health checking protocol of gRPC
+// (grpc.health.v1.Health). It is built like any probe of your own: a check, and
+// [readiness.Poll] around it.
 //
 //	launcher.Launcher{Ready: readiness.Sequence{
 //		readiness.Unix{},
@@ -29,33 +29,34 @@ import (
 )
 
 // A Probe asks a server for the health of a service until it is SERVING. Each
-// attempt has a connection of its own, which is closed again, and no proxy is
-// used. The zero value asks for that of the whole server, at the endpoint that an
-// earlier probe learned: a port, or a unix socket.
+// attempt opens its own connection and closes it again, without a proxy. The zero
+// value asks for the health of the whole server, at the endpoint that an earlier
+// probe learned: a port, or a unix socket.
 //
 // It tries again while the server cannot be reached, is NOT_SERVING, or does not
 // know the service: many servers register their services one by one once they
-// listen, so NOT_FOUND may get better. Final, unless Schedule.Final says
-// otherwise, are a server without the protocol (UNIMPLEMENTED), one that refuses
-// us (UNAUTHENTICATED, PERMISSION_DENIED), and a certificate that is not good.
+// listen, so NOT_FOUND may get better. These errors are final, unless
+// Schedule.Final says otherwise: the server does not know the protocol
+// (UNIMPLEMENTED), the server refuses us (UNAUTHENTICATED, PERMISSION_DENIED), the
+// certificate is not valid.
 type Probe struct {
-	// Service is whose health is asked for. Empty means the whole server's.
+	// Service is the service whose health the probe asks for. Empty means the whole
+	// server.
 	Service string
 
-	// Address is host:port. Empty means the endpoint that an earlier probe
-	// learned. Who answers there before the pod is started makes the launch fail,
-	// as with [readiness.TCP].
+	// Address is host:port. Empty means the endpoint that an earlier probe learned. If a
+	// process answers there before the pod starts, the launch fails, as with
+	// [readiness.TCP].
 	Address string
 
-	// Shared allows that somebody answers on Address before the pod is started.
+	// Shared allows another process to answer on Address before the pod starts.
 	Shared bool
 
-	// TLS is how to speak TLS. It is not changed. Nil means in plain text.
+	// TLS configures TLS. The probe does not change it. Nil means plain text.
 	TLS *tls.Config
 
-	// Schedule of the attempts. If it does not say otherwise, one takes two
-	// seconds at most, the second is made after about 10 ms, and they come ever
-	// more rarely, up to every 250 ms.
+	// Schedule of the attempts. By default an attempt takes two seconds at most. The
+	// first pause is about 10 ms, and pauses grow up to 250 ms.
 	readiness.Schedule
 }
 
@@ -64,7 +65,7 @@ var (
 	_ readiness.Preparer = Probe{}
 )
 
-// Prepare implements [readiness.Preparer]: it makes sure that nobody answers on
+// Prepare implements [readiness.Preparer]: it makes sure that no process answers on
 // Address.
 func (p Probe) Prepare(ctx context.Context, s *readiness.Setup) (readiness.Probe, error) {
 	if p.Address == "" {
@@ -143,7 +144,7 @@ func (p Probe) check(ctx context.Context, at readiness.Endpoint) error {
 	return nil
 }
 
-// final reports whether asking will not get better after err.
+// final reports whether err will not get better by asking again.
 func final(err error) bool {
 	switch status.Code(err) {
 	case codes.Unimplemented, codes.Unauthenticated, codes.PermissionDenied:

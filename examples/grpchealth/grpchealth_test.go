@@ -159,8 +159,8 @@ func TestAgain(t *testing.T) {
 	}
 }
 
-// What will not get better is final: a server that does not know the protocol,
-// one that does not know us, a certificate that is not good.
+// Errors that will not get better are final: the server does not know the protocol,
+// the server refuses us, the certificate is not valid.
 func TestFinal(t *testing.T) {
 	guard := func(code codes.Code) grpc.ServerOption {
 		return grpc.UnaryInterceptor(func(context.Context, any, *grpc.UnaryServerInfo, grpc.UnaryHandler) (any, error) {

@@ -1,7 +1,7 @@
-// Command hclog hands all that a pod writes to the logger of the program that
-// launched it, each line with the level that the pod gave it, from the pod's
-// first word to its last. It needs nothing but Go, for it is its own pod: it
-// starts itself again, and pod.go is what it does then.
+// Command hclog passes all that a pod writes to the logger of the program that launched
+// it, from the first line to the last, each with the level that the pod gave it. It needs
+// only Go, because it is its own pod: it starts itself again, and pod.go is what it does
+// then.
 package main
 
 import (

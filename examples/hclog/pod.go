@@ -13,8 +13,8 @@ import (
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
-// pod is what this program does as a pod: it is one of many parts, each of which
-// logs in its own way.
+// pod is what this program does as a pod. It plays a program of many parts that
+// each log in their own way.
 func pod(ctx context.Context) error {
 	dir, err := runtimedir.User{}.RuntimeDir(ctx, name)
 	if err != nil {

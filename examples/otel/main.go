@@ -1,10 +1,9 @@
 // Command otel shows launches as spans and metrics, with OpenTelemetry. It
-// writes them to stdout and so needs no collector; with another exporter in
-// place of that, the rest stays as it is. It is its own pod, and observer.go is
-// what it is about.
+// writes them to stdout and so needs no collector; another exporter changes
+// nothing else. It is its own pod. The interesting file is observer.go.
 //
 //	go run .          a pod that becomes ready
-//	go run . -fail    one that does not
+//	go run . -fail    a pod that does not
 package main
 
 import (

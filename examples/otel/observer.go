@@ -25,8 +25,9 @@ var seconds = metric.WithExplicitBucketBoundaries(.0001, .001, .01, .1, .5, 1, 2
 // newObserver makes spans and metrics of launches. It may be shared by any
 // number of Launchers.
 //
-// A launch is a span, a child of the one that the caller's context holds, and
-// each step is a child of that. So is what a strategy makes of its own context.
+// A launch is a span, a child of the span in the caller's context. Each step is a
+// child of the launch's span, and so is a span that a strategy makes from its own
+// context.
 func newObserver(tracers trace.TracerProvider, meters metric.MeterProvider) (*launcher.Observer, error) {
 	tracer, meter := tracers.Tracer(scope), meters.Meter(scope)
 	launches, err1 := meter.Float64Histogram("podlaunch.launch.duration", seconds, metric.WithUnit("s"),
@@ -88,7 +89,7 @@ func outcome(err error) string {
 	return "failed"
 }
 
-// about is what is worth knowing of a launch that has ended.
+// about returns the attributes of a launch that has ended.
 func about(e launcher.EndInfo) []attribute.KeyValue {
 	all := []attribute.KeyValue{attribute.String("pod.launch.outcome", outcome(e.Err))}
 	if e.Pod != nil {
@@ -104,8 +105,8 @@ func about(e launcher.EndInfo) []attribute.KeyValue {
 	return all
 }
 
-// traced hands the span of the launch on to the pod, as the value of
-// $TRACEPARENT: a pod that looks there can make its own spans children of it.
+// traced passes the span of the launch to the pod, as the value of $TRACEPARENT. A pod
+// that reads it can make its own spans children of that span.
 type traced struct{ launcher.CommandResolver }
 
 func (t traced) ResolveCommand(ctx context.Context, req launcher.Request) (launcher.Command, error) {

@@ -85,8 +85,8 @@ func (m *lab) launch(ctx context.Context, fails bool) error {
 	return nil
 }
 
-// tree returns the names of all spans, in the order of their beginning and each
-// as far to the right as it has ancestors; "!" marks one that has failed.
+// tree returns the names of all spans in the order of their beginning, each indented
+// by the number of its ancestors; "!" marks a span that has failed.
 func (m *lab) tree() []string {
 	spans := m.spans.GetSpans()
 	slices.SortStableFunc(spans, func(a, b tracetest.SpanStub) int { return a.StartTime.Compare(b.StartTime) })
@@ -109,7 +109,7 @@ func (m *lab) tree() []string {
 	return list
 }
 
-// span returns the one that is called name.
+// span returns the span called name.
 func (m *lab) span(name string) tracetest.SpanStub {
 	m.t.Helper()
 	for _, s := range m.spans.GetSpans() {
@@ -182,7 +182,7 @@ func attributesOf(s tracetest.SpanStub) map[string]string {
 
 // A pod that becomes ready: its launch is a child of the caller's span, the
 // steps are children of the launch and lie within it, a strategy can add its
-// own, and the pod is told of the launch's span.
+// own spans, and the pod receives the launch's span.
 func TestReadyPod(t *testing.T) {
 	m := newLab(t)
 	inner := readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{}}
@@ -276,7 +276,7 @@ func TestCancelledLaunch(t *testing.T) {
 	}
 }
 
-// An outcome is one of a few words, whatever an error says.
+// An outcome is one of a few words, no matter what the error says.
 func TestOutcome(t *testing.T) {
 	for want, err := range map[string]error{
 		"ready":     nil,

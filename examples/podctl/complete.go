@@ -2,17 +2,18 @@ package main
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/podlaunch/podlaunch/launcher"
 )
 
-// completeNames completes one argument, the name of a pod in one of states, or
-// in any. The state is the description that some shells show.
+// completeNames completes the name of a pod in one of states, or in any, that was
+// not given yet. The state is the description that some shells show.
 func (c *cli) completeNames(states ...launcher.State) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		if len(args) > 0 {
+		if len(args) > 0 && !strings.Contains(cmd.Use, "NAME...") {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		l, err := c.launcher()
@@ -21,7 +22,7 @@ func (c *cli) completeNames(states ...launcher.State) cobra.CompletionFunc {
 		}
 		var names []cobra.Completion
 		for s, err := range l.List(cmd.Context()) {
-			if err == nil && (len(states) == 0 || slices.Contains(states, s.State)) {
+			if err == nil && !slices.Contains(args, s.Name) && (len(states) == 0 || slices.Contains(states, s.State)) {
 				names = append(names, cobra.CompletionWithDesc(s.Name, string(s.State)))
 			}
 		}

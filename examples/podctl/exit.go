@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -25,32 +24,11 @@ const (
 	exitRunning     = 6
 	exitNotReady    = 7
 	exitNotOurs     = 8
-	exitInterrupted = 130 // 128 and the number of SIGINT, as shells have it
+	exitNotYet      = 9
+	exitSignal      = 128 // and the number of the signal, as shells have it
+	exitInterrupted = exitSignal + 2
+	exitTerminated  = exitSignal + 15
 )
-
-func exitCodesTopic() *cobra.Command {
-	return &cobra.Command{
-		Use:   "exit-codes",
-		Short: "What the exit codes mean",
-		Long: fmt.Sprintf(`  %3d  done; of status: the pod is ready
-  %3d  something else went wrong
-  %3d  the command line is wrong: a flag, the name of a pod, an overlay
-  %3d  the pod is not running
-  %3d  somebody else is launching the pod, or its name is still held by processes
-       that an earlier pod has left behind
-  %3d  the pod is running and does not answer
-  %3d  start: the pod is running already
-  %3d  start, ensure: the pod did not become ready; nothing of it is left but the
-       log
-  %3d  another process has the pod's pid or answers on its socket; it was left
-       alone
-  %3d  interrupted by a signal
-
-stop, of a pod that is not running, is done.`,
-			exitDone, exitFailure, exitUsage, exitNotRunning, exitHeld, exitUnreachable,
-			exitRunning, exitNotReady, exitNotOurs, exitInterrupted),
-	}
-}
 
 // A codedError is an error that has an exit code of its own.
 type codedError struct {
@@ -74,15 +52,31 @@ func usageError(cmd *cobra.Command, err error) error {
 
 // notRunning is the error of a command that needs the pod called name.
 func notRunning(name string) error {
-	return &codedError{exitNotRunning, fmt.Errorf("%s is not running: %w", shown(name), fs.ErrNotExist)}
+	return &codedError{exitNotRunning, &podError{name, "is not running; podctl ls lists what is", fs.ErrNotExist}}
 }
+
+// A podError is about one pod.
+type podError struct {
+	name string
+	text string
+	err  error // for errors.Is
+}
+
+func (e *podError) Error() string { return shown(e.name) + " " + e.text }
+func (e *podError) Unwrap() error { return e.err }
 
 // exitCode is what the program exits with after err.
 func exitCode(err error) int {
 	var coded *codedError
+	var several severalErrors
+	var interrupt *interruptError
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &interrupt):
+		return interrupt.exitCode()
+	case errors.As(err, &several):
+		return exitCode(several[0])
 	case errors.As(err, &coded):
 		return coded.code
 	case errors.Is(err, context.Canceled):
@@ -104,12 +98,4 @@ func exitCode(err error) int {
 func atStage(err error, stage launcher.Stage) bool {
 	var e *launcher.Error
 	return errors.As(err, &e) && e.Stage == stage
-}
-
-// errorMessage is err in one line; empty if there is nothing to say.
-func errorMessage(err error) string {
-	if err == nil {
-		return ""
-	}
-	return strings.ReplaceAll(err.Error(), "\n", "; ")
 }

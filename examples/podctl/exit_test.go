@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"syscall"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -41,6 +42,10 @@ func TestExitCodes(t *testing.T) {
 		{at(launcher.StageOwn, launcher.ErrNotOurs), 8},
 		{at(launcher.StageOwn, launcher.ErrHeld, context.Canceled), 130},
 		{at(launcher.StageReady, context.Canceled), 130},
+		{at(launcher.StageReady, context.Canceled, &interruptError{syscall.SIGINT}), 130},
+		{at(launcher.StageReady, context.Canceled, &interruptError{syscall.SIGTERM}), 143},
+		{&interruptError{syscall.SIGHUP}, 129},
+		{severalErrors{notRunning("alice"), at(launcher.StageOwn, launcher.ErrRunning)}, 3},
 	} {
 		if got := exitCode(row.err); got != row.want {
 			t.Errorf("exit code %d, want %d: %v", got, row.want, row.err)

@@ -4,6 +4,9 @@
 //     should write again: flags before and after arguments, help with examples
 //     for every command, and completion for four shells that asks this program
 //     for the names of pods.
+//   - golang.org/x/term knows on each system whether a stream is a terminal, and how
+//     wide it is. It is of the Go project, and needs nothing but x/sys, which the
+//     library has already.
 //   - go-internal has testscript, which runs the tests; the command does without.
 module github.com/podlaunch/podlaunch/examples/podctl
 
@@ -14,6 +17,8 @@ require (
 	github.com/podlaunch/podlaunch v0.1.0
 	github.com/rogpeppe/go-internal v1.14.1
 	github.com/spf13/cobra v1.10.2
+	github.com/spf13/pflag v1.0.9
+	golang.org/x/term v0.43.0
 )
 
 require (
@@ -24,7 +29,6 @@ require (
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/mattn/go-colorable v0.1.12 // indirect
 	github.com/mattn/go-isatty v0.0.14 // indirect
-	github.com/spf13/pflag v1.0.9 // indirect
 	golang.org/x/sys v0.44.0 // indirect
 	golang.org/x/tools v0.26.0 // indirect
 )

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -17,10 +16,10 @@ import (
 )
 
 func newLs(c *cli) *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:   "ls",
-		Short: "List pods",
+	return &cobra.Command{
+		Use:     "ls",
+		Aliases: []string{"list", "ps"},
+		Short:   "List pods",
 		Long: `List all pods, running or not. Each that runs is dialled once. Its state is
 
   ready        it runs, and answers
@@ -36,7 +35,7 @@ func newLs(c *cli) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if asJSON {
+			if c.json {
 				err = printJSON(c.out, described(pods))
 			} else {
 				err = printTable(c.out, pods)
@@ -47,8 +46,6 @@ func newLs(c *cli) *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON array")
-	return cmd
 }
 
 // list returns what there is. What cannot be told of one pod is said on stderr,
@@ -65,7 +62,7 @@ func (c *cli) list(ctx context.Context) (pods []launcher.Status, failed bool, er
 		case s.Name == "":
 			return nil, false, err
 		default:
-			fmt.Fprintf(c.err, "podctl: %s: %s\n", shown(s.Name), errorMessage(err))
+			c.tell(&podError{s.Name, "is not listed: " + errorMessage(err), err})
 			failed = true
 		}
 	}
@@ -123,6 +120,7 @@ type description struct {
 	Started    time.Time      `json:"started,omitzero"`
 	RuntimeDir string         `json:"runtimeDir,omitempty"`
 	Log        string         `json:"log,omitempty"`
+	Notes      []string       `json:"notes,omitempty"`
 }
 
 func describe(s launcher.Status) description {
@@ -139,6 +137,7 @@ func describe(s launcher.Status) description {
 		Started:    s.Started,
 		RuntimeDir: s.RuntimeDir,
 		Log:        s.LogPath,
+		Notes:      s.Notes,
 	}
 }
 
@@ -159,39 +158,51 @@ func printJSON(w io.Writer, v any) error {
 }
 
 func newStatus(c *cli) *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:   "status NAME",
-		Short: "Tell what is known of a pod",
-		Long: fmt.Sprintf(`Tell what is known of a pod. The exit code says its state:
+	return &cobra.Command{
+		Use:     "status NAME...",
+		Aliases: []string{"show", "info"},
+		Short:   "Tell what is known of pods",
+		Long: fmt.Sprintf(`Tell what is known of pods. The exit code says the state, of several that of the
+first that is not ready:
 
   %d  it is ready
   %d  it is not running
   %d  it is being launched
   %d  it is running and does not answer`, exitDone, exitNotRunning, exitHeld, exitUnreachable),
-		Example: `  podctl status alice
-  podctl status alice >/dev/null || podctl start alice
-  podctl status --json alice | jq .pid`,
-		Args:              oneName,
+		Example: `  podctl status redis
+  podctl status redis >/dev/null || podctl restart redis
+  podctl status --json redis | jq .pid`,
+		Args:              someNames,
 		ValidArgsFunction: c.completeNames(),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := c.find(cmd.Context(), args[0])
-			if err != nil {
-				return err
+			var errs []error
+			for i, name := range args {
+				errs = append(errs, c.status(cmd.Context(), name, i > 0))
 			}
-			if asJSON {
-				err = printJSON(c.out, describe(s))
-			} else {
-				err = printStatus(c.out, s)
-			}
-			if err != nil {
-				return err
-			}
-			return stateError(s.State)
+			return together(errs)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
-	return cmd
+}
+
+// status prints what is known of the pod called name, after an empty line if it is
+// not the first. The error says which state it is in.
+func (c *cli) status(ctx context.Context, name string, further bool) error {
+	s, err := c.find(ctx, name)
+	if err != nil {
+		return err
+	}
+	if c.json {
+		err = printJSON(c.out, describe(s))
+	} else {
+		if further {
+			fmt.Fprintln(c.out)
+		}
+		err = printStatus(c.out, s)
+	}
+	if err != nil {
+		return err
+	}
+	return stateError(s.State)
 }
 
 // stateError makes a state the exit code.
@@ -228,17 +239,16 @@ func printStatus(w io.Writer, s launcher.Status) error {
 	}
 	fmt.Fprintf(table, "started\t%s\n", started(s))
 	if len(s.Command) > 0 {
-		words := make([]string, len(s.Command))
-		for i, word := range s.Command {
-			words[i] = shown(word)
-		}
-		fmt.Fprintf(table, "command\t%s\n", strings.Join(words, " "))
+		fmt.Fprintf(table, "command\t%s\n", commandLine(s.Command))
 	}
 	if s.RuntimeDir != "" {
 		fmt.Fprintf(table, "directory\t%s\n", shown(s.RuntimeDir))
 	}
 	if s.LogPath != "" {
 		fmt.Fprintf(table, "log\t%s\n", shown(s.LogPath))
+	}
+	for _, note := range s.Notes {
+		fmt.Fprintf(table, "note\t%s\n", shown(note))
 	}
 	return table.Flush()
 }

@@ -128,6 +128,34 @@ func comeUp(name string) net.Listener {
 	return l
 }
 
+// ordinary is a program that knows nothing of pods: it says on standard output what
+// its arguments are, and on standard error where it could be reached.
+func ordinary() {
+	for _, arg := range os.Args[1:] {
+		fmt.Println("argument " + arg)
+	}
+	fmt.Fprintln(os.Stderr, "asked for: /there")
+	select {}
+}
+
+// serve is a server: serve NETWORK ADDRESS listens there, and serve notify tells its
+// service manager that it is ready. It exits with 3 at SIGUSR1.
+func serve() {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGUSR1)
+	if os.Args[1] == "notify" {
+		conn, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET"))
+		check(err)
+		_, err = io.WriteString(conn, "READY=1")
+		check(err)
+	} else {
+		_, err := net.Listen(os.Args[1], os.Args[2])
+		check(err)
+	}
+	<-stop
+	os.Exit(3)
+}
+
 func check(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "fatal:", err)

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 
 	"github.com/spf13/cobra"
@@ -27,61 +29,83 @@ type cli struct {
 	streams
 	runtimeDir string
 	app        string
+	json       bool
+	printing   sync.Mutex // held while a result is printed
 }
 
 // run is the whole command. It returns the exit code.
 func run(ctx context.Context, args []string, s streams) int {
-	root := newRoot(s)
+	c := &cli{streams: s}
+	root := newRoot(c)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	if message := errorMessage(err); message != "" {
-		fmt.Fprintln(s.err, "podctl: "+message)
-	}
+	c.tell(err)
 	return exitCode(err)
 }
 
-func newRoot(s streams) *cobra.Command {
-	c := &cli{streams: s}
+func newRoot(c *cli) *cobra.Command {
 	root := &cobra.Command{
-		Use:   "podctl",
-		Short: "Start, list, talk to and stop pods",
-		Long: `podctl starts, lists, talks to and stops pods: long-lived programs that say on
-their standard error when they are ready, and answer on a unix socket.
-
-A pod that is ready goes on running when podctl has ended. There is one pod of a
-name, whoever asks for it.`,
-		Example: `  podctl start alice --overlay alice.toml -- ./my-pod
-  podctl ls
-  echo hello | podctl dial alice
-  podctl logs -f alice
-  podctl stop alice`,
+		Use:                   "podctl",
+		Short:                 "Run programs and keep hold of them",
+		Long:                  rootLong,
+		Example:               fiveExamples,
+		Version:               version(),
 		SilenceErrors:         true, // run tells them
 		SilenceUsage:          true,
 		DisableFlagsInUseLine: true,
 		Args:                  cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usageError(cmd, fmt.Errorf("unknown command %q", args[0]))
+				return usageError(cmd, fmt.Errorf("there is no command %q%s", args[0], suggestion(cmd, args[0])))
 			}
 			return cmd.Help()
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	root.SetIn(s.in)
-	root.SetOut(s.out)
-	root.SetErr(s.err)
+	root.SetIn(c.in)
+	root.SetOut(c.out)
+	root.SetErr(c.err)
 	root.SetFlagErrorFunc(usageError)
-	root.PersistentFlags().StringVar(&c.runtimeDir, "runtime-dir", "", "keep pods below this directory, `D`, instead of where the environment says")
-	root.PersistentFlags().StringVar(&c.app, "app", defaultApp, "`name` of the application whose pods these are")
+	root.SetVersionTemplate("podctl {{.Version}}\n")
+	root.SetUsageTemplate(usageTemplate(root.UsageTemplate()))
+	cobra.AddTemplateFunc("wrapped", wrappedFlags)
+	flags := root.PersistentFlags()
+	flags.StringVar(&c.runtimeDir, "runtime-dir", "", "keep pods below this directory, `D`, instead of where the environment says")
+	flags.StringVar(&c.app, "app", defaultApp, "`name` of the application whose pods these are")
+	flags.BoolVar(&c.json, "json", false, "print results and errors as JSON")
 	root.MarkPersistentFlagDirname("runtime-dir")
 	root.RegisterFlagCompletionFunc("app", cobra.NoFileCompletions)
 	root.AddCommand(
-		newStart(c), newEnsure(c), newStop(c), newRm(c),
-		newLs(c), newStatus(c),
-		newLogs(c), newDial(c),
-		exitCodesTopic(), environmentTopic(),
+		newRun(c), newStart(c), newEnsure(c), newRestart(c),
+		newLs(c), newStatus(c), newLogs(c), newTimeline(c), newDial(c),
+		newSignal(c), newWait(c), newStop(c), newRm(c), newPrune(c),
+		exitCodesTopic(), environmentTopic(), readyTopic(), jsonTopic(),
 	)
 	return root
+}
+
+// suggestion names the commands that are written like word.
+func suggestion(cmd *cobra.Command, word string) string {
+	cmd.SuggestionsMinimumDistance = 2
+	if found := cmd.SuggestionsFor(word); len(found) > 0 {
+		return "; did you mean " + strings.Join(found, " or ") + "?"
+	}
+	return ""
+}
+
+// version is what is known of this build.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "of an unknown build"
+	}
+	text := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && !strings.Contains(text, s.Value[:min(12, len(s.Value))]) {
+			text += " " + s.Value
+		}
+	}
+	return strings.TrimSpace(text + " " + info.GoVersion)
 }
 
 // defaultApp is the application that the library itself has in mind.
@@ -97,7 +121,7 @@ func (c *cli) launcher() (launcher.Launcher, error) {
 		}
 		l.Command = launcher.PodCommand{Env: c.variable("POD_COMMAND")}
 		l.Dir = runtimedir.User{App: c.app}
-		l.Ready = readiness.Sequence{readiness.ReadyLine{Prefix: c.prefix() + "-READY"}, readiness.Socket{}}
+		l.Ready = readiness.Sequence{c.readyLine(), readiness.Socket{}}
 	}
 	if c.runtimeDir != "" {
 		dir, err := filepath.Abs(c.runtimeDir)
@@ -107,6 +131,29 @@ func (c *cli) launcher() (launcher.Launcher, error) {
 		l.Dir = runtimedir.Dir(dir)
 	}
 	return l, nil
+}
+
+// podDir is where the pod called name has its runtime directory, whether it is
+// there or not.
+func (c *cli) podDir(ctx context.Context, name string) (string, error) {
+	l, err := c.launcher()
+	if err != nil {
+		return "", err
+	}
+	var base runtimedir.Baser = runtimedir.User{}
+	if b, ok := l.Dir.(runtimedir.Baser); ok {
+		base = b
+	}
+	dir, err := base.Base(ctx)
+	return filepath.Join(dir, name), err
+}
+
+// readyLine is the ready line of the application's pods.
+func (c *cli) readyLine() readiness.ReadyLine {
+	if c.app == defaultApp {
+		return readiness.ReadyLine{}
+	}
+	return readiness.ReadyLine{Prefix: c.prefix() + "-READY"}
 }
 
 // prefix is what the application's variables begin with, as [runtimedir.User]
@@ -125,20 +172,28 @@ func (c *cli) prefix() string {
 
 func (c *cli) variable(name string) string { return c.prefix() + "_" + name }
 
-// oneName makes sure that a command has one argument, the name of a pod.
-func oneName(cmd *cobra.Command, args []string) error {
-	if err := cobra.ExactArgs(1)(cmd, args); err != nil {
-		return usageError(cmd, fmt.Errorf("name one pod, not %d", len(args)))
+// say prints a result: v with --json, else text. It may be called from any number
+// of goroutines.
+func (c *cli) say(text string, v any) error {
+	c.printing.Lock()
+	defer c.printing.Unlock()
+	if c.json {
+		return printJSON(c.out, v)
 	}
-	return runtimedir.ValidateName(args[0])
+	_, err := fmt.Fprintln(c.out, text)
+	return err
 }
 
-// noArgs makes sure that a command has no arguments.
-func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usageError(cmd, fmt.Errorf("unexpected argument %q", args[0]))
+// warn says on standard error what is no failure.
+func (c *cli) warn(format string, args ...any) {
+	c.printing.Lock()
+	defer c.printing.Unlock()
+	text := fmt.Sprintf(format, args...)
+	if c.json {
+		printJSON(c.err, map[string]string{"warning": text})
+		return
 	}
-	return nil
+	fmt.Fprintln(c.err, "podctl: "+text)
 }
 
 // shown is s as one word that can be printed anywhere: quoted if it is empty, or
@@ -151,7 +206,7 @@ func shown(s string) string {
 }
 
 // printable is a line of a pod's with everything escaped that is not meant to
-// be seen, lest it clear the terminal or forge a line of ours.
+// be seen: it could clear the terminal or forge a line of ours.
 func printable(line string) string {
 	var b strings.Builder
 	for _, r := range line { // what is not UTF-8 becomes a replacement character
@@ -163,27 +218,4 @@ func printable(line string) string {
 		}
 	}
 	return b.String()
-}
-
-func environmentTopic() *cobra.Command {
-	return &cobra.Command{
-		Use:   "environment",
-		Short: "Which variables matter",
-		Long: `Pods are kept below the first of these that is set:
-
-  $INSOMNIA_RUNTIME_DIR
-  $INSOMNIA_HOME/run
-  $XDG_RUNTIME_DIR/insomnia
-  $HOME/.insomnia/run
-
-A pod that is started without a program of its own runs $INSOMNIA_POD_COMMAND,
-else pod on $PATH.
-
-A pod has to find the same directory, and to know its name; podctl passes it
-neither as an argument. With --runtime-dir D a pod that is started gets
-$INSOMNIA_RUNTIME_DIR set to D.
-
-With --app yoi it is YOI in place of INSOMNIA and yoi in place of insomnia, and
-the line with which a pod says that it is ready begins with YOI-READY.`,
-	}
 }

@@ -26,9 +26,11 @@ var update = flag.Bool("update", false, "write the expected output in the script
 func TestMain(m *testing.M) {
 	os.Setenv("GORACE", "atexit_sleep_ms=0") // or every command under -race takes a second
 	testscript.Main(m, map[string]func(){
-		"podctl":  main,
-		"echopod": echoPod,
-		"badpod":  badPod,
+		"podctl":   main,
+		"echopod":  echoPod,
+		"badpod":   badPod,
+		"ordinary": ordinary,
+		"serve":    serve,
 	})
 }
 
@@ -140,6 +142,7 @@ func scrub(ts *testscript.TestScript, neg bool, args []string) {
 		{`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`, "UUID"},
 		{`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`, "TIME"},
 		{`after [0-9.]+(µs|ms|s)`, "after DURATION"},
+		{`("seconds": )[0-9.e-]+`, "${1}SECONDS"},
 		{`(pid(":)? +)\d+`, "${1}PID"},
 		{`(?m)^(\w+ +(ready|unreachable|starting) +)\d+`, "${1}PID"}, // in the table
 		{`(\S) {2,}`, "$1  "},                                        // columns are as wide as what was replaced

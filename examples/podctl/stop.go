@@ -13,61 +13,73 @@ import (
 )
 
 func newStop(c *cli) *cobra.Command {
+	var all bool
 	cmd := &cobra.Command{
-		Use:   "stop NAME",
-		Short: "Stop a pod and wait until it is gone",
-		Long: `Stop a pod and wait until it is gone. All processes of its group get SIGTERM; if
-the pod is still there after the grace, they get SIGKILL. Then processes that the
-pod has left behind, and that still hold its name, are ended in the same way.
+		Use:     "stop NAME... | --all",
+		Aliases: []string{"down"},
+		Short:   "Stop pods and wait until they are gone",
+		Long: `Stop pods and wait until they are gone, several at the same time. All that
+belongs to a pod gets SIGTERM, or its --stop-signal; what is still there after
+the grace gets SIGKILL. Then processes that the pod has left behind, and that
+still hold its name, are ended in the same way.
 
 A pod that is being launched is waited for, and then stopped. To stop a pod that
-is not running is no error.`,
-		Example: `  podctl stop alice
-  podctl stop --grace 1m alice
-  podctl stop --grace 0 alice   # SIGKILL at once`,
-		Args:              oneName,
-		ValidArgsFunction: c.completeNames(launcher.StateReady, launcher.StateUnreachable, launcher.StateStarting),
+is not running is no error. How a pod ended is unknown where the kernel tells
+that to the parent alone, for podctl stop is not.`,
+		Example: `  podctl stop redis nginx
+  podctl stop --all
+  podctl stop --grace 1m postgres
+  podctl stop --grace 0 worker   # SIGKILL at once`,
+		DisableFlagsInUseLine: true,
+		ValidArgsFunction:     c.completeNames(launcher.StateReady, launcher.StateUnreachable, launcher.StateStarting),
 	}
-	c.ends(cmd, func(ctx context.Context, l *launcher.Launcher, name string) error {
-		said, err := stop(ctx, l, name)
-		if err == nil {
-			err = l.Stop(ctx, name)
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		switch {
+		case !all:
+			return someNames(cmd, args)
+		case len(args) > 0:
+			return usageError(cmd, fmt.Errorf("--all and the name %q: it is one or the other", args[0]))
 		}
-		if err == nil {
-			fmt.Fprintf(c.out, "%s %s\n", shown(name), said)
+		return nil
+	}
+	c.ends(cmd, c.stop, []option{{"all", "a", &all, "stop all pods that run", nil}}, func(ctx context.Context, l *launcher.Launcher, args []string) ([]string, error) {
+		if all {
+			return running(ctx, l)
 		}
-		return err
+		return args, nil
 	})
 	return cmd
 }
 
 func newRm(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "rm NAME",
-		Short: "Stop a pod and remove all that is kept of it",
-		Long: `Stop a pod, as podctl stop does, and remove all that is kept of it: its runtime
-directory with the log in it, its record, and the locks of its name. A pod that
-never was is no error.`,
-		Example: `  podctl rm alice
-  podctl ls --json | jq -r '.[] | select(.state == "gone") | .name' | xargs -rn1 podctl rm`,
-		Args:              oneName,
+		Use:     "rm NAME...",
+		Aliases: []string{"remove"},
+		Short:   "Stop pods and remove all that is kept of them",
+		Long: `Stop pods, as podctl stop does, and remove all that is kept of them: their
+runtime directories with the logs in them, their records, and the locks of their
+names. A pod that never was is no error. podctl prune removes all those that are
+gone.`,
+		Example: `  podctl rm redis nginx
+  podctl rm --grace 0 worker`,
+		Args:              someNames,
 		ValidArgsFunction: c.completeNames(),
 	}
-	c.ends(cmd, func(ctx context.Context, l *launcher.Launcher, name string) error {
-		if err := l.Remove(ctx, name); err != nil {
-			return err
-		}
-		fmt.Fprintf(c.out, "%s is removed\n", shown(name))
-		return nil
-	})
+	c.ends(cmd, c.remove, nil, func(_ context.Context, _ *launcher.Launcher, args []string) ([]string, error) { return args, nil })
 	return cmd
 }
 
-// ends makes cmd a command that ends a pod by end, with a grace.
-func (c *cli) ends(cmd *cobra.Command, end func(context.Context, *launcher.Launcher, string) error) {
-	var grace time.Duration
-	cmd.Flags().DurationVar(&grace, "grace", launcher.DefaultGrace, "how long between SIGTERM and SIGKILL; 0 means SIGKILL at once")
-	cmd.RegisterFlagCompletionFunc("grace", cobra.NoFileCompletions)
+// graceFlag is the row of --grace.
+func graceFlag(grace *time.Duration) option {
+	return option{"grace", "", grace, "how long between the stop signal and SIGKILL; 0 means SIGKILL at once", nil}
+}
+
+// ends makes cmd a command that ends pods, each by end, with a grace. which says
+// who they are.
+func (c *cli) ends(cmd *cobra.Command, end func(context.Context, *launcher.Launcher, string) error, more []option,
+	which func(context.Context, *launcher.Launcher, []string) ([]string, error)) {
+	grace := launcher.DefaultGrace
+	addFlags(cmd, append(more, graceFlag(&grace)))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		l, err := c.launcher()
 		if err != nil {
@@ -76,25 +88,47 @@ func (c *cli) ends(cmd *cobra.Command, end func(context.Context, *launcher.Launc
 		if l.Grace, err = duration("grace", grace, cmd); err != nil {
 			return err
 		}
-		return end(cmd.Context(), &l, args[0])
+		names, unknown := which(cmd.Context(), &l, args)
+		err = each(cmd.Context(), names, func(ctx context.Context, name string) error { return end(ctx, &l, name) })
+		return together([]error{unknown, err})
 	}
 }
 
-// stop stops the pod that runs, and says what came of it.
-func stop(ctx context.Context, l *launcher.Launcher, name string) (said string, err error) {
+// remove stops and removes the pod called name.
+func (c *cli) remove(ctx context.Context, l *launcher.Launcher, name string) error {
+	if err := l.Remove(ctx, name); err != nil {
+		return err
+	}
+	return c.sayEnd(name, "is removed", nil)
+}
+
+// stop stops the pod called name, and says what came of it.
+func (c *cli) stop(ctx context.Context, l *launcher.Launcher, name string) error {
+	outcome, exit, err := stopPod(ctx, l, name)
+	if err == nil {
+		err = l.Stop(ctx, name) // what it has left behind
+	}
+	if err != nil {
+		return err
+	}
+	return c.sayEnd(name, outcome, exit)
+}
+
+// stopPod stops the pod that runs. exit is nil if nobody can tell how it ended.
+func stopPod(ctx context.Context, l *launcher.Launcher, name string) (outcome string, exit *launcher.Exit, err error) {
 	pod, err := l.Attach(ctx, name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "was not running", nil
-	case errors.Is(err, launcher.ErrHeld): // its record is missing: nobody can tell how it ends
-		return "is stopped", nil
+		return "was not running", nil, nil
+	case errors.Is(err, launcher.ErrHeld): // its record is missing
+		return "is stopped", nil, nil
 	case err != nil:
-		return "", err
+		return "", nil, err
 	}
 	defer pod.Release()
 	if err := pod.Stop(ctx); err != nil {
-		return "", err
+		return "", nil, err
 	}
-	exit, err := pod.Wait(ctx)
-	return "is stopped: " + exit.String(), err
+	how, err := pod.Wait(ctx)
+	return "is stopped", &how, err
 }

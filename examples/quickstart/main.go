@@ -1,10 +1,10 @@
 // Command quickstart does the whole job once: it launches a pod, waits until
-// it is ready, asks it something over its socket, and stops it. It needs
-// nothing but Go, for it is its own pod: it starts itself again, and pod.go is
-// what it does then.
+// it is ready, asks it something over its socket, and stops it. It needs only
+// Go, because it is its own pod: it starts itself again, and pod.go is what it
+// does then.
 //
 //	go run ./examples/quickstart          a pod that becomes ready
-//	go run ./examples/quickstart -fail    one that does not, and its error
+//	go run ./examples/quickstart -fail    a pod that does not, and its error
 package main
 
 import (
@@ -29,8 +29,8 @@ const name = "alice"
 
 func main() {
 	// Self, below, starts this program with the word pod. The zero Launcher
-	// starts whatever $INSOMNIA_POD_COMMAND names with --overlay, and that may
-	// be this program too.
+	// starts the program that $INSOMNIA_POD_COMMAND names, with --overlay, and
+	// that may be this program too.
 	if len(os.Args) > 1 && (os.Args[1] == "pod" || os.Args[1] == "--overlay") {
 		podMain(os.Args[1:])
 		return
@@ -53,14 +53,16 @@ func run(ctx context.Context, fail bool) error {
 	}
 	defer os.RemoveAll(base)
 
-	// The zero Launcher would do. This one has the default in each slot, but
-	// for the command, and around each something that prints what it did.
+	// The zero Launcher would do. This Launcher has the default in each slot,
+	// except the command, and wraps each to print what it did. (On Windows it has
+	// another probe, too: see place_windows.go.)
 	t := newTable(os.Stdout)
 	l := launcher.Launcher{
 		Command: command{launcher.Self{Args: []string{"pod"}}, t},
 		Dir:     dir{runtimedir.Dir(base), t},
 		Log:     source{logsource.File{}, t},
 		Starter: starter{launcher.Local{}, t},
+		Ready:   ready,
 	}
 	spec := launcher.Spec{
 		Name:     name,
@@ -82,7 +84,7 @@ func working(ctx context.Context, t *table, l *launcher.Launcher, spec launcher.
 	if err != nil {
 		return err
 	}
-	// The pod would live on without us. This one shall not, whatever happens.
+	// A pod outlives its launcher. This pod must end in any case.
 	defer pod.Stop(context.WithoutCancel(ctx))
 	took := time.Since(began)
 	t.step("ready", pod.Endpoint().String())
@@ -153,7 +155,7 @@ func tempDir() (string, error) {
 		}
 		resolved, err := filepath.EvalSymlinks(base)
 		if err == nil {
-			err = runtimedir.CheckSocketPath(filepath.Join(resolved, name, "sock"))
+			err = checkPlace(filepath.Join(resolved, name))
 		}
 		if err == nil {
 			return resolved, nil

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main_test
 
 import (
@@ -19,7 +21,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// Both modes say what they are meant to say, and leave nothing behind.
+// Both modes print the expected output, and leave nothing behind.
 func TestOutput(t *testing.T) {
 	bin := exampletest.Build(t, ".")
 	for golden, args := range map[string][]string{
@@ -32,9 +34,8 @@ func TestOutput(t *testing.T) {
 	}
 }
 
-// It needs nothing of the environment: neither a variable that the launcher or
-// the pod looks at, nor a TMPDIR that is there, or short enough for the path of
-// a socket.
+// It needs nothing from the environment: no variable that the launcher or the pod reads,
+// and no TMPDIR that exists or is short enough for the path of a socket.
 func TestEnvironment(t *testing.T) {
 	bin := exampletest.Build(t, ".")
 	long := filepath.Join(t.TempDir(), strings.Repeat("long", 30))
@@ -58,7 +59,7 @@ func TestEnvironment(t *testing.T) {
 			// The directory need not have been in the TMPDIR that Run looks at.
 			dir := regexp.MustCompile(`dir .* ms +(/\S+)/alice\n`).FindStringSubmatch(r.Stdout)
 			if dir == nil {
-				t.Fatalf("no directory is told:\n%s", r.Stdout)
+				t.Fatalf("it names no directory:\n%s", r.Stdout)
 			}
 			if _, err := os.Stat(dir[1]); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("%s was left behind: %v", dir[1], err)
@@ -89,8 +90,8 @@ func check(t *testing.T, golden string, r exampletest.Result) {
 	}
 }
 
-// The pod takes its socket away when it is ended, also while somebody connects:
-// then Accept may return with a connection, and not because of the end.
+// The pod removes its socket when it is ended, even while a client connects. Accept may
+// then return with a connection, and not because of the end.
 func TestSocketIsRemoved(t *testing.T) {
 	bin := exampletest.Build(t, ".")
 	base, err := os.MkdirTemp("", "run") // not t.TempDir, whose path is too long for a socket

@@ -9,16 +9,14 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 
-	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
 // podMain is what this program does as a pod. A pod knows nothing of package
 // launcher: it gets its configuration in --overlay, writes what it does to
-// stderr, says when it is ready, and stops at SIGTERM.
+// stderr, says when it is ready, and stops at SIGTERM. On Windows that is CTRL_C.
 func podMain(args []string) {
 	if args[0] == "pod" {
 		args = args[1:]
@@ -29,7 +27,7 @@ func podMain(args []string) {
 	fail := flags.Bool("fail", false, "do not become ready")
 	flags.Parse(args)
 
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := serve(ctx, *overlay, *fail); err != nil {
 		fmt.Fprintln(os.Stderr, "fatal:", err)
@@ -37,7 +35,7 @@ func podMain(args []string) {
 	}
 }
 
-// serve answers on the pod's socket until ctx is done.
+// serve answers where the pod listens until ctx is done.
 func serve(ctx context.Context, overlay string, fail bool) error {
 	var name string
 	if _, err := fmt.Sscanf(overlay, "name = %q", &name); err != nil {
@@ -53,16 +51,14 @@ func serve(ctx context.Context, overlay string, fail bool) error {
 	if err != nil {
 		return err
 	}
-	socket := filepath.Join(dir, "sock")
-	os.Remove(socket) // of an earlier pod that had no chance to
-	l, err := net.Listen("unix", socket)
+	l, err := listen(dir)
 	if err != nil {
 		return err
 	}
 	defer l.Close()                              // removes the socket, or waits until it has been
 	context.AfterFunc(ctx, func() { l.Close() }) // ends Accept
 	fmt.Fprintln(os.Stderr, "listening")
-	if err := readiness.Announce(os.Stderr, name, socket); err != nil {
+	if err := announce(os.Stderr, name, l); err != nil {
 		return err
 	}
 	for {

@@ -51,7 +51,7 @@ type command struct {
 func (c command) ResolveCommand(ctx context.Context, req launcher.Request) (launcher.Command, error) {
 	cmd, err := c.Self.ResolveCommand(ctx, req)
 	if err == nil {
-		c.t.step("resolve", filepath.Base(cmd.Path)+" "+shell(cmd.Args))
+		c.t.step("resolve", strings.TrimSuffix(filepath.Base(cmd.Path), ".exe")+" "+shell(cmd.Args))
 	}
 	return cmd, err
 }

@@ -1,6 +1,5 @@
-// Command redis launches a program that nobody wrote to be a pod: it starts
-// redis-server on a unix socket, waits until it answers, pings it, and stops
-// it.
+// Command redis launches a program that was not written to be a pod. It starts
+// redis-server on a unix socket, waits until it answers, pings it, and stops it.
 //
 //	go run ./examples/redis
 package main

@@ -8,12 +8,11 @@ import (
 	"testing"
 )
 
-// What Run looks for it must find: a process that was started with its mark,
-// one that only has its directory in its arguments, and a file. A process is
-// looked for once it has spoken: Start returns when execve has closed the
-// descriptors, which is a moment before the kernel says where in the new memory
-// the arguments and the environment are (fs/exec.c, begin_new_exec; 11 of 6,000
-// processes were seen without any).
+// Run must find a process that was started with its mark, a process that only has
+// its directory in its arguments, and a file. The test looks for a process only
+// after it has written a line: Start returns when execve has closed the descriptors,
+// and the kernel shows the new arguments and environment a moment later (fs/exec.c,
+// begin_new_exec; 11 of 6,000 processes were seen without any).
 func TestLeftBehind(t *testing.T) {
 	home := t.TempDir()
 	const speak = "echo here; read line"
