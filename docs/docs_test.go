@@ -94,14 +94,14 @@ func taken(t *testing.T, output string) string {
 	return "an error of its own: " + err.Error()
 }
 
-// Every test that a document names exists, and so does the subtest. A document
-// may also show the test itself.
+// Every test and subtest that a document names exists. A document may also show the
+// test itself.
 func TestNamedTestsExist(t *testing.T) {
 	source := sources(t)
 	named := regexp.MustCompile(`(?:^|[^.\w])((?:Test|Fuzz|Benchmark|Example)[A-Z]\w*)(?:/(\w+))?`)
 	// A case has a name that begins so; go test -run takes that for enough.
 	opens := func(text, name string) bool { return strings.Contains(text, `"`+strings.ReplaceAll(name, "_", " ")) }
-	for _, pattern := range []string{"*.md", "decisions/*.md"} {
+	for _, pattern := range []string{"*.md", "internals/*.md", "internals/*/*.md"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || files == nil {
 			t.Fatalf("no documents in %s: %v", pattern, err)

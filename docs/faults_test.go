@@ -10,7 +10,7 @@ import (
 	"text/template"
 )
 
-var update = flag.Bool("update", false, "write docs/faults.md")
+var update = flag.Bool("update", false, "write docs/internals/faults.md")
 
 // A fault is one row of the catalogue.
 type fault struct {
@@ -25,7 +25,7 @@ type part struct {
 	Faults []fault
 }
 
-// docs/faults.md is what the catalogue and the suite make of its template: it
+// docs/internals/faults.md is what the catalogue and the suite make of its template: it
 // names no test that does not exist, and is not silent about a fault without one.
 func TestFaults(t *testing.T) {
 	proofs := readSuite(t)
@@ -46,15 +46,16 @@ func TestFaults(t *testing.T) {
 			t.Errorf("%s say that they are about %s, which the catalogue does not have", tests, number)
 		}
 	}
-	generated(t, "faults.md", parts)
+	generated(t, "internals/faults.md", parts)
 }
 
 // generated fails the test unless the document is what data makes of the
 // template of its name, or, with -update, writes it.
 func generated(t *testing.T, file string, data any) {
 	t.Helper()
-	doc := template.Must(template.New(file + ".tmpl").Funcs(template.FuncMap{"join": strings.Join, "code": code}).
-		ParseFiles(filepath.Join("testdata", file+".tmpl")))
+	name := filepath.Base(file) + ".tmpl"
+	doc := template.Must(template.New(name).Funcs(template.FuncMap{"join": strings.Join, "code": code}).
+		ParseFiles(filepath.Join("testdata", name)))
 	var want bytes.Buffer
 	if err := doc.Execute(&want, data); err != nil {
 		t.Fatal(err)

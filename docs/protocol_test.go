@@ -141,8 +141,8 @@ func stop(t *testing.T, pod *launcher.Pod) {
 	}
 }
 
-// onlyPlace makes variable the only one that leads to a runtime directory, and
-// returns its value: a directory with a path short enough for a socket.
+// onlyPlace sets variable, and clears the other variables that lead to a runtime
+// directory. It returns the value: a directory with a path short enough for a socket.
 func onlyPlace(t *testing.T, variable string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "pod")

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -25,11 +26,12 @@ func TestReferencesPointDown(t *testing.T) {
 		"launcher",
 		"launcher/internal/crashpoint",
 		"launcher/internal/fakepod",
+		"launcher/internal/keeper",
 		"launcher/internal/leaktest",
 		"launcher/internal/ownership",
 		"launcher/internal/podrig",
 		"launcher/internal/program",
-		"launcher/internal/unixproc",
+		"launcher/internal/osproc",
 		"launcher/launchertest",
 		"logsource",
 		"logsource/logsourcetest",
@@ -39,8 +41,11 @@ func TestReferencesPointDown(t *testing.T) {
 		"runtimedir/conformance",
 		"runtimedir/runtimedirtest",
 	}
-	for _, system := range []string{"linux", "darwin"} {
+	for _, system := range []string{"linux", "darwin", "windows"} {
 		t.Run(system, func(t *testing.T) {
+			if testing.Short() && system != runtime.GOOS {
+				t.Skip("skipped with -short: it reads the sources once more, as another system has them")
+			}
 			source := readSource(t, system)
 			for _, dir := range packages {
 				p := source.listed["github.com/podlaunch/podlaunch/"+dir]
@@ -80,7 +85,7 @@ func readSource(t *testing.T, system string) *source {
 	t.Helper()
 	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-e", "-json=ImportPath,Dir,GoFiles,ImportMap", "./...")
 	list.Dir = ".."
-	list.Env = append(os.Environ(), "GOOS="+system, "CGO_ENABLED=0")
+	list.Env = append(os.Environ(), "GOOS="+system, "GOARCH=amd64", "CGO_ENABLED=0")
 	out, err := list.Output()
 	if err != nil {
 		t.Fatalf("%v: %v", list, err)

@@ -31,15 +31,19 @@ type client struct {
 
 // startWorker starts this program again, as the worker of one peer.
 func startWorker(p peer, base string) (*client, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
+	program, name := p.program, ourName
+	if program == "" {
+		var err error
+		if program, err = os.Executable(); err != nil {
+			return nil, err
+		}
+		name = p.name
 	}
 	root, err := os.MkdirTemp(base, "b")
 	if err != nil {
 		return nil, err
 	}
-	c := &client{peer: p, root: root, cmd: exec.Command(self, "-worker", p.name, "-base", root)}
+	c := &client{peer: p, root: root, cmd: exec.Command(program, "-worker", name, "-base", root)}
 	if p.name != "go-plugin" { // yamux complains of each pod that is killed
 		c.cmd.Stderr = os.Stderr
 	}

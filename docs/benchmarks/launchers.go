@@ -47,15 +47,20 @@ type peer struct {
 	// returns when it is reaped.
 	start func(j job) (end func() error, err error)
 
-	slow   bool // it polls: fewer samples
-	wakes  bool // what it costs grows with the square of the lines: no floods
-	listed string
+	program string // that is its worker; "": this one
+	slow    bool   // it polls: fewer samples
+	wakes   bool   // what it costs grows with the square of the lines: no floods
+	listed  string
 }
 
 const (
 	ourName = "podlaunch"
+	another = "podlaunch, another build"
 	floor   = "pipe" // the peer that all others are compared with
 )
+
+// isOurs reports whether p is podlaunch, of this build or of another.
+func (p peer) isOurs() bool { return p.name == ourName || p.name == another }
 
 // peers returns all of them, ours first.
 func peers() []peer {
@@ -70,6 +75,12 @@ func peers() []peer {
 		{name: "fsnotify-each", style: "ready", start: watched, listed: "os/exec, stderr a file, an fsnotify watcher for each launch, one dial"},
 		{name: "by-hand", style: "ready", start: byHand, slow: true, listed: "os/exec, stderr a file, read as a whole every 50 ms, one dial"},
 	}
+}
+
+// other is the podlaunch of another build of this program: that of an earlier commit, for
+// instance. Its worker must take the same orders.
+func other(program string) peer {
+	return peer{name: another, program: program, listed: "the same as `podlaunch`, in the program of -beside"}
 }
 
 func ours(j job) (func() error, error) {

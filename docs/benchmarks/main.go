@@ -62,6 +62,7 @@ func run() error {
 	worker := flag.String("worker", "", "be the worker of this peer (for the program's own use)")
 	only := flag.String("only", "", "parts to run, separated by commas, of "+strings.Join(names, ", ")+" (default all)")
 	with := flag.String("with", "", "peers to measure, separated by commas; the floor, "+floor+", is always there (default all)")
+	beside := flag.String("beside", "", "another build of this program, an absolute path, whose podlaunch is measured, too")
 	out := flag.String("out", "results", "the directory for tables, samples and pictures")
 	hold := flag.Int64("hold", 8, "how many GB the launcher holds in the part hold")
 	flag.BoolVar(&b.short, "short", false, "fewer samples and smaller sizes: a minute or two")
@@ -94,6 +95,9 @@ func run() error {
 		if *with == "" || p.name == floor || slices.Contains(strings.Split(*with, ","), p.name) {
 			b.peers = append(b.peers, p)
 		}
+	}
+	if *beside != "" {
+		b.peers = append(b.peers, other(*beside))
 	}
 	dir, err := os.MkdirTemp("", "benchmarks")
 	if err != nil {
@@ -143,8 +147,8 @@ func keepDescriptors() error {
 	return nil
 }
 
-// raiseLimit raises the limit on descriptors, which the workers inherit, as far
-// as that is allowed.
+// raiseLimit raises the limit on descriptors up to what the system allows. The
+// workers inherit it.
 func raiseLimit() error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {

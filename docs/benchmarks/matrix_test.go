@@ -224,7 +224,7 @@ func (f *matrixFault) command(r *rival, m matchPlan) (launcher.Command, error) {
 
 func quote(s string) string { return `"` + s + `"` }
 
-// A matchPlan is what the process is told that launches.
+// A matchPlan is the order for the process that launches.
 type matchPlan struct{ Rival, Fault, Base, Addr string }
 
 // A matchResult is what came of it.
@@ -252,8 +252,8 @@ func init() {
 	os.Exit(0)
 }
 
-// playMatch launches, tells what came of it, and stops the pod when it is told
-// to.
+// playMatch launches, reports the result, and stops the pod when the test asks for
+// it.
 func playMatch(text string) error {
 	var m matchPlan
 	if err := json.Unmarshal([]byte(text), &m); err != nil {
@@ -337,7 +337,7 @@ func tryFault(t *testing.T, r *rival, f *matrixFault) string {
 	return strings.NewReplacer(m.Addr, "ADDRESS", m.Base, "").Replace(m.play())
 }
 
-// freeAddress is one that nobody listens on at the moment.
+// freeAddress returns an address that has no listener at the moment.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -615,7 +615,7 @@ launching program lives, and if afterwards, or when the pod was stopped in the
 launcher's own way, no process of the pod and no zombie is left. A launcher that is
 killed has to leave the pod running.
 
-The numbers are those of [the catalogue](../faults.md). A dash: it does not apply.
+The numbers are those of [the catalogue](../internals/faults.md). A dash: it does not apply.
 Written by a run, and by nobody:
 
     cd docs/benchmarks && go test -run TestMatrix -update-matrix -timeout 30m

@@ -49,9 +49,9 @@ func (b *bench) pick(full, short int) int {
 	return full
 }
 
-// attempt gives an order. A peer that does not end within the limit is given up for
-// the rest of the part, and so is one that fails, unless it is what the others are
-// measured for or against: that is a result, too.
+// attempt gives an order. If a peer does not finish within the limit, or fails, the
+// bench skips it for the rest of the part. Exception: if podlaunch or the floor
+// fails, attempt returns the error.
 func (b *bench) attempt(c *client, part string, o order) (answer, bool, error) {
 	if c.givenUp {
 		return answer{}, false, nil
@@ -64,7 +64,7 @@ func (b *bench) attempt(c *client, part string, o order) (answer, bool, error) {
 	switch {
 	case errors.Is(err, errHung):
 		what = fmt.Sprintf("did not end within %v", hangs)
-	case c.peer.name == ourName || c.peer.name == floor:
+	case c.peer.isOurs() || c.peer.name == floor:
 		return a, false, err
 	}
 	c.givenUp = true
@@ -124,7 +124,7 @@ func rotated(n, round int) []int {
 
 var concurrencies = []int{1, 2, 16, 64, 256}
 
-// What the report's tables, and columns, are called that its goals are about.
+// What tables of the report, and columns, are called.
 const (
 	tableRate      = "launches per second"
 	tableCPU       = "processor time of the launcher per launch, µs"
@@ -261,9 +261,9 @@ func (b *bench) many() error {
 	if err != nil {
 		return err
 	}
-	// The hungriest takes 5 each while a pod is pending, and some are the
+	// The hungriest takes 6 each while a pod is pending, and some are the
 	// launcher's own.
-	pods := min(b.pods, (limit-500)/5)
+	pods := min(b.pods, (limit-500)/6)
 	if pods < b.pods {
 		b.report.note("many", fmt.Sprintf("%d pods at most, and not %d: the limit on descriptors is %d.", pods, b.pods, limit))
 	}
@@ -321,14 +321,14 @@ func (b *bench) manyOf(p peer, n int) error {
 	if err := b.each(c, "ready", key, n+quick.Count, before.State); err != nil {
 		return err
 	}
-	// Whatever lingers has time to end before idleness counts.
+	// Leftover work gets time to end before idleness counts.
 	time.Sleep(time.Second)
 	first, err := c.do(order{Op: "snapshot"})
 	if err != nil {
 		return err
 	}
 	idle := b.idle
-	if n < b.pods/10 || p.name != ourName {
+	if n < b.pods/10 || !p.isOurs() {
 		idle = min(idle, 2*time.Second)
 	}
 	time.Sleep(idle)
@@ -402,7 +402,7 @@ func (b *bench) holding() error {
 // dirs measures launches beside other runtime directories.
 func (b *bench) dirs() error {
 	for n := 1; n <= b.pick(10_000, 1000); n *= 10 {
-		workers, end, err := b.workers(func(p peer) bool { return p.name == ourName || p.name == floor })
+		workers, end, err := b.workers(func(p peer) bool { return p.isOurs() || p.name == floor })
 		if err != nil {
 			return err
 		}

@@ -224,12 +224,11 @@ func (r *report) markdown() string {
 		b.WriteString("\nThis is the short form: few samples, small sizes.\n")
 	}
 	fmt.Fprintf(&b, "\nEvery cell says first how it compares with the floor, `%s`, in the same run, and\nthen the figure itself. Cells are medians over rounds in which the launchers took\nturns, unless the title says otherwise. Runtime directories: `%s`.\n\n", floor, r.Base)
-	for _, p := range peers() {
+	for _, p := range append(peers(), other("")) {
 		if slices.Contains(r.Peers, p.name) {
 			fmt.Fprintf(&b, "- `%s`: %s\n", p.name, p.listed)
 		}
 	}
-	r.goals(&b)
 	for _, picture := range pictureNames(r.pictures()) {
 		fmt.Fprintf(&b, "\n![%s](%s)\n", strings.TrimSuffix(picture, ".svg"), picture)
 	}

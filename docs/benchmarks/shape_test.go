@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"testing"
 	"time"
@@ -25,10 +26,9 @@ func TestMain(m *testing.M) {
 // anything is, no test here asks.
 
 // budget is how many system calls a launch may make, its child's until the pod
-// runs included: 55 of them restore what the Go runtime has made of signals, and
-// about as many close what the launcher has open, a descriptor for each of the
-// pods that the test keeps. Whoever makes more writes down here why.
-const budget = 220
+// runs included: 55 of them restore what the Go runtime has made of signals. Who makes
+// more writes down here why.
+const budget = 168
 
 func newWorker(t *testing.T) (*client, podOptions) {
 	t.Helper()
@@ -118,16 +118,47 @@ func TestMemoryAndOutput(t *testing.T) {
 // A launch makes no more system calls than are recorded.
 func TestSystemCallBudget(t *testing.T) {
 	c, pod := newWorker(t)
-	counts, err := countSyscalls(c, pod.Program, 50)
-	if err != nil {
-		t.Fatal(err)
+	var counts map[string]float64
+	total := math.Inf(1)
+	for range 3 { // beside other tests a launch waits in more steps: the fewest count
+		seen, err := countSyscalls(c, pod.Program, 50)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := asked(seen); n < total {
+			counts, total = seen, n
+		}
 	}
-	total := asked(counts)
 	t.Logf("%.1f system calls per launch", total)
 	switch {
 	case total > budget:
 		t.Errorf("%.1f system calls per launch, %d are allowed: %v", total, budget, counts)
 	case total < budget/2:
 		t.Errorf("%.1f system calls per launch, far less than %d: were they counted?", total, budget)
+	}
+}
+
+// allocations is how many times a launch may allocate. A launch alone allocates 405 times;
+// beside other tests up to 548 were seen, in all launches of one program alike, and why is
+// not known yet. 352 were enough before the record had digests, and before a probe could
+// find facts. As with budget, a change that allocates more says here why.
+const allocations = 600
+
+// A launch allocates no more often than is recorded. On a busy machine a launch looks more
+// often at what it waits for, so the fewest of many count.
+func TestAllocationBudget(t *testing.T) {
+	c, pod := newWorker(t)
+	const count = 5
+	fewest := math.Inf(1)
+	for range 40 {
+		a := mustDo(t, c, order{Op: "launch", Count: count, Pod: pod})
+		fewest = min(fewest, float64(a.Mallocs)/count)
+	}
+	t.Logf("%.1f allocations per launch", fewest)
+	switch {
+	case fewest > allocations:
+		t.Errorf("%.1f allocations per launch, %d are allowed", fewest, allocations)
+	case fewest < allocations/3:
+		t.Errorf("%.1f allocations per launch, far less than %d: were they counted?", fewest, allocations)
 	}
 }
