@@ -614,13 +614,13 @@ func (e *ending) kill(f family) error {
 	p.life.mu.Lock()
 	p.life.phase = killing
 	p.life.mu.Unlock()
-	var group []osproc.Identity
+	var group, others []osproc.Identity
 	send := func(ctx context.Context, sig syscall.Signal) error { return p.proc.Signal(ctx, sig) }
 	if e.mode == KillFirst {
 		send = func(ctx context.Context, sig syscall.Signal) error { return p.sendFirst(ctx, sig) }
 	} else {
 		var err error
-		if group, _, err = f.split(); err != nil { // before the tree falls apart
+		if group, others, err = f.split(); err != nil { // before the tree falls apart
 			return err
 		}
 	}
@@ -629,10 +629,12 @@ func (e *ending) kill(f family) error {
 	}
 	var end time.Time
 	var refused error
-	for delay := time.Millisecond; ; delay = min(2*delay, 50*time.Millisecond) {
+	// A process that is alone ends in a moment, and then there is one look fewer.
+	alone := len(group)+len(others) <= 1
+	for delay := time.Millisecond; ; delay, alone = min(2*delay, 50*time.Millisecond), false {
 		ended := p.hasEnded()
 		var left []osproc.Identity
-		if e.mode != KillFirst {
+		if e.mode != KillFirst && (ended || !alone) {
 			at := time.Now()
 			var err error
 			if left, err = f.kill(); err != nil && len(left) == 0 {
@@ -652,7 +654,7 @@ func (e *ending) kill(f family) error {
 			end = time.Now().Add(killPatience)
 		case ended && time.Now().After(end):
 			return errors.Join(stillThere(left), refused)
-		case !ended && len(left) <= 1: // the first one alone: there is an event for it
+		case !ended && !alone && len(left) <= 1: // the first one alone: there is an event for it
 			look = nil
 		}
 		if ended {

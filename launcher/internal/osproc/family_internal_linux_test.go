@@ -17,9 +17,12 @@ func TestFamilyOfNobody(t *testing.T) {
 		}
 	}
 	l := &look{
-		stats: map[int]Stat{7: {Parent: 0, Group: 0, Session: 0}, 8: {Parent: 7, Group: 7, Session: 0}, 9: {Parent: 0, Group: 9, Session: 0}},
-		ids:   map[int]Identity{7: {PID: 7}, 8: {PID: 8}, 9: {PID: 9}},
-		in:    make(map[int]bool),
+		snapshot: newSnapshot([]*member{
+			{id: Identity{PID: 7}, Stat: Stat{Parent: 0, Group: 0, Session: 0}},
+			{id: Identity{PID: 8}, Stat: Stat{Parent: 7, Group: 7, Session: 0}},
+			{id: Identity{PID: 9}, Stat: Stat{Parent: 0, Group: 9, Session: 0}},
+		}),
+		in: make(map[int]bool),
 	}
 	f.seed(l, true)
 	l.close(lockPlace{})

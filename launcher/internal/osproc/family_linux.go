@@ -70,28 +70,31 @@ func (f *Family) SetLock(path string, fd int) {
 	}
 }
 
-// look holds the processes of one moment.
+// A look is a snapshot, and who in it belongs to the family.
 type look struct {
-	stats map[int]Stat
-	ids   map[int]Identity
-	other map[int]bool // has another mark
+	*snapshot
 	in    map[int]bool // belongs to the family
+	other map[int]bool // has another mark, or another pod's lock
 }
 
 // Left returns the processes of the family that have not ended, the first process at the
 // front if it is among them. pinned says that the number of its group is its own: the
 // first process lives, or is a zombie that nobody can reap meanwhile.
 func (f *Family) Left(ctx context.Context, pinned bool) ([]Identity, error) {
-	l, err := f.read(ctx)
+	s, err := snapshots.take(ctx)
 	if err != nil {
+		return nil, err
+	}
+	l := &look{snapshot: s, in: make(map[int]bool), other: make(map[int]bool)}
+	if err := f.ask(ctx, l); err != nil {
 		return nil, err
 	}
 	f.seed(l, pinned)
 	l.close(f.lock)
 	var left []Identity
 	for pid := range l.in {
-		left = append(left, l.ids[pid])
-		f.known[l.ids[pid]] = true
+		left = append(left, l.byPID[pid].id)
+		f.known[l.byPID[pid].id] = true
 	}
 	slices.SortFunc(left, func(a, b Identity) int {
 		if (a == f.first) != (b == f.first) {
@@ -105,46 +108,29 @@ func (f *Family) Left(ctx context.Context, pinned bool) ([]Identity, error) {
 	return left, nil
 }
 
-// read reads which processes there are.
-func (f *Family) read(ctx context.Context) (*look, error) {
+// ask asks the processes that may be of the family for the mark, and whether they are heirs.
+func (f *Family) ask(ctx context.Context, l *look) error {
 	h, err := place()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	boot, namespace, err := here()
-	if err != nil {
-		return nil, err
-	}
-	pids, err := All()
-	if err != nil {
-		return nil, err
-	}
-	l := &look{stats: make(map[int]Stat), ids: make(map[int]Identity), other: make(map[int]bool), in: make(map[int]bool)}
-	never := lineage()
 	name, _, _ := bytes.Cut([]byte(f.mark), []byte("="))
 	buf := make([]byte, 64<<10)
-	// The youngest first, for these change most: see variable.
-	for _, pid := range slices.Backward(pids) {
+	for _, m := range l.all {
+		if h.isBefore(m.Stat, f.since) {
+			break // as are all that come after
+		}
 		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
-		st, err := ReadStat(pid)
-		if err != nil || st.Dead() || never[pid] {
-			continue
-		}
-		l.stats[pid] = st
-		l.ids[pid] = Identity{PID: pid, Start: h.startOf(st), Boot: boot, PIDNamespace: namespace}
-		if h.isBefore(st, f.since) {
-			continue
-		}
-		switch mark := variable(pid, name, &buf); {
-		case mark == nil && f.heir != nil && f.heir(l.ids[pid]), mark != nil && string(mark) == f.mark:
-			l.in[pid] = true
+		switch mark := m.variableOf(name, &buf); {
+		case mark == nil && f.heir != nil && f.heir(m.id), mark != nil && string(mark) == f.mark:
+			l.in[m.id.PID] = true
 		case mark != nil:
-			l.other[pid] = true
+			l.other[m.id.PID] = true
 		}
 	}
-	return l, nil
+	return nil
 }
 
 // isBefore reports whether the process of st started before the one with the Identity. A tick
@@ -155,13 +141,20 @@ func (h *herePlace) isBefore(st Stat, id Identity) bool {
 
 // seed adds the processes that belong to the family regardless of others.
 func (f *Family) seed(l *look, pinned bool) {
-	for pid, st := range l.stats {
-		id := l.ids[pid]
-		if l.other[pid] && id != f.first {
-			continue
+	add := func(id Identity) {
+		if m := l.byPID[id.PID]; m != nil && m.id == id && (!l.other[id.PID] || id == f.first) {
+			l.in[id.PID] = true
 		}
-		if id == f.first || f.known[id] || pinned && f.first.PID > 1 && (st.Group == f.first.PID || st.Session == f.first.PID) {
-			l.in[pid] = true
+	}
+	add(f.first)
+	for id := range f.known {
+		add(id)
+	}
+	if pinned && f.first.PID > 1 {
+		for _, m := range l.kinOf(f.first.PID) {
+			if m.Group == f.first.PID || m.Session == f.first.PID {
+				add(m.id)
+			}
 		}
 	}
 }
@@ -170,21 +163,18 @@ func (f *Family) seed(l *look, pinned bool) {
 // and sessions, until there are no more. It adds no process that has the lock of another
 // pod at own.
 func (l *look) close(own lockPlace) {
-	for grown := true; grown; {
-		grown = false
-		for pid, st := range l.stats {
-			if l.in[pid] || l.other[pid] {
-				continue
+	for todo := slices.Collect(maps.Keys(l.in)); len(todo) > 0; {
+		pid := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		for _, m := range l.kinOf(pid) {
+			switch kin := m.id.PID; {
+			case l.in[kin] || l.other[kin]:
+			case own.isAnothers(kin):
+				l.other[kin] = true
+			default:
+				l.in[kin] = true
+				todo = append(todo, kin)
 			}
-			if !l.in[st.Parent] && !l.in[st.Group] && !l.in[st.Session] {
-				continue
-			}
-			if own.isAnothers(pid) {
-				l.other[pid] = true
-				continue
-			}
-			l.in[pid] = true
-			grown = true
 		}
 	}
 }

@@ -85,49 +85,62 @@ func confirmedStat(pid int, read func(int) (Stat, error), ended func(int) (bool,
 
 // readStatOnce reads a Stat, and takes it for what it looks like.
 func readStatOnce(pid int) (Stat, error) {
-	path := "/proc/" + strconv.Itoa(pid) + "/stat"
 	var buf [1024]byte // what is wanted stands in the first half of that
+	path := "/proc/" + strconv.Itoa(pid) + "/stat"
 	n, err := readShort(path, buf[:])
 	if err != nil {
 		return Stat{}, err
 	}
-	data := buf[:n]
-	// The command name, in brackets, may hold anything, brackets included.
-	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
-	if len(fields) < 20 {
-		return Stat{}, fmt.Errorf("%s: %d fields after the name, too few", path, len(fields))
-	}
-	st := Stat{State: fields[0][0]}
-	for _, f := range []struct {
-		index int
-		into  *int
-	}{{1, &st.Parent}, {2, &st.Group}, {3, &st.Session}, {17, &st.Threads}} {
-		if *f.into, err = strconv.Atoi(string(fields[f.index])); err != nil {
-			return Stat{}, fmt.Errorf("%s: %w", path, err)
-		}
-	}
-	flags, err := strconv.ParseUint(string(fields[6]), 10, 64)
+	st, err := parseStat(buf[:n])
 	if err != nil {
 		return Stat{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return st, nil
+}
+
+// parseStat parses what /proc/PID/stat holds. It allocates nothing: each Stop reads that of
+// every process of the machine.
+func parseStat(data []byte) (st Stat, err error) {
+	var flags, pending uint64
+	fields := 0 // those after the command name, which may hold anything, brackets included
+	rest := bytes.TrimSpace(data[bytes.LastIndexByte(data, ')')+1:])
+	for len(rest) > 0 {
+		var field []byte
+		field, rest, _ = bytes.Cut(rest, []byte(" "))
+		var err error
+		switch fields {
+		case 0:
+			st.State = field[0]
+		case 1:
+			st.Parent, err = strconv.Atoi(string(field))
+		case 2:
+			st.Group, err = strconv.Atoi(string(field))
+		case 3:
+			st.Session, err = strconv.Atoi(string(field))
+		case 6:
+			flags, err = strconv.ParseUint(string(field), 10, 64)
+		case 17:
+			st.Threads, err = strconv.Atoi(string(field))
+		case 19:
+			st.Start, err = strconv.ParseUint(string(field), 10, 64)
+		case 28:
+			pending, err = strconv.ParseUint(string(field), 10, 64)
+		case 49:
+			st.code, _ = strconv.Atoi(string(field))
+		}
+		if err != nil {
+			return Stat{}, err
+		}
+		fields++
+	}
+	if fields < 20 {
+		return Stat{}, fmt.Errorf("%d fields after the name, too few", fields)
 	}
 	const exiting, forkNoExec = 0x4, 0x40 // PF_… in include/linux/sched.h
 	st.Forked = flags&forkNoExec != 0
 	// A signal that ends a process becomes a SIGKILL for each of its threads
 	// (complete_signal in kernel/signal.c), pending until the thread has noticed.
-	st.Ending = flags&exiting != 0 && st.Threads <= 1
-	if len(fields) > 28 {
-		pending, err := strconv.ParseUint(string(fields[28]), 10, 64)
-		if err != nil {
-			return Stat{}, fmt.Errorf("%s: %w", path, err)
-		}
-		st.Ending = st.Ending || pending&(1<<(unix.SIGKILL-1)) != 0
-	}
-	if st.Start, err = strconv.ParseUint(string(fields[19]), 10, 64); err != nil {
-		return Stat{}, fmt.Errorf("%s: %w", path, err)
-	}
-	if len(fields) > 49 {
-		st.code, _ = strconv.Atoi(string(fields[49]))
-	}
+	st.Ending = flags&exiting != 0 && st.Threads <= 1 || pending&(1<<(unix.SIGKILL-1)) != 0
 	return st, nil
 }
 

@@ -1,0 +1,112 @@
+package osproc
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+)
+
+// A gate is the reading of a sharing, which waits until the test lets it go on.
+type gate struct {
+	sharing
+	readings int
+	open     chan error
+}
+
+func newGate() *gate {
+	g := &gate{open: make(chan error)}
+	g.read = func() (*snapshot, error) {
+		g.readings++
+		if err := <-g.open; err != nil {
+			return nil, err
+		}
+		return newSnapshot(nil), nil
+	}
+	return g
+}
+
+// A taken is what take has returned.
+type taken struct {
+	snapshot *snapshot
+	err      error
+}
+
+// begin takes a snapshot, and returns once that waits.
+func (g *gate) begin(ctx context.Context) <-chan taken {
+	got := make(chan taken, 1)
+	go func() {
+		snapshot, err := g.take(ctx)
+		got <- taken{snapshot, err}
+	}()
+	synctest.Wait()
+	return got
+}
+
+// Who comes while a snapshot is read gets a later one, and shares it with all others who do.
+func TestSnapshotIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		first := g.begin(t.Context())
+		var later []<-chan taken
+		for range 100 {
+			later = append(later, g.begin(t.Context()))
+		}
+		g.open <- nil
+		g.open <- nil
+		one, two := <-first, <-later[0]
+		if one.snapshot == nil || two.snapshot == nil || one == two {
+			t.Errorf("the first is %v, and the second %v", one, two)
+		}
+		for _, l := range later[1:] {
+			if got := <-l; got != two {
+				t.Errorf("%v, want %v", got, two)
+			}
+		}
+		if g.readings != 2 {
+			t.Errorf("%d readings, want 2", g.readings)
+		}
+	})
+}
+
+// The error of a reading goes to all who wait for it, and the next one is read anew.
+func TestSnapshotFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		want := errors.New("no /proc")
+		for _, err := range []error{nil, want, nil} {
+			got := g.begin(t.Context())
+			g.open <- err
+			if got := <-got; got.err != err || (got.snapshot == nil) != (err != nil) {
+				t.Errorf("%v, want %v", got, err)
+			}
+		}
+	})
+}
+
+// Who does not wait any more leaves the turn to the next one who comes, even if nobody
+// waits when the turn is passed on.
+func TestSnapshotIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		first := g.begin(t.Context())
+		ctx, cancel := context.WithCancel(t.Context())
+		second := g.begin(ctx)
+		cancel()
+		if got := <-second; !errors.Is(got.err, context.Canceled) {
+			t.Errorf("%v, want that it is cancelled", got)
+		}
+		g.open <- nil
+		<-first
+		synctest.Wait()
+		third := g.begin(t.Context())
+		g.open <- nil
+		if got := <-third; got.snapshot == nil || g.readings != 2 {
+			t.Errorf("%v, after %d readings, want 2", got, g.readings)
+		}
+		synctest.Wait()
+		if g.busy || g.next != nil {
+			t.Errorf("busy %v, next %v, although nobody waits", g.busy, g.next)
+		}
+	})
+}

@@ -1,0 +1,152 @@
+package osproc
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+)
+
+// A snapshot holds the processes of one moment that have not ended, apart from this program,
+// its ancestors and pid 1. Any number of goroutines may use it.
+type snapshot struct {
+	all   []*member       // the youngest first
+	byPID map[int]*member // the same
+	kin   map[int][]*member
+}
+
+// A member is a process in a snapshot.
+type member struct {
+	Stat
+	id Identity
+
+	mu       sync.Mutex
+	name     string // of the variable that is known; "": none
+	variable []byte // NAME=VALUE; nil if the process has none, or if that is not ours to see
+}
+
+// newSnapshot returns the snapshot of members.
+func newSnapshot(all []*member) *snapshot {
+	s := &snapshot{all: all, byPID: make(map[int]*member, len(all)), kin: make(map[int][]*member, len(all))}
+	slices.SortStableFunc(all, func(a, b *member) int { return cmp.Compare(b.id.Start, a.id.Start) })
+	for _, m := range all {
+		s.byPID[m.id.PID] = m
+		s.kin[m.Parent] = append(s.kin[m.Parent], m)
+		if m.Group != m.Parent {
+			s.kin[m.Group] = append(s.kin[m.Group], m)
+		}
+		if m.Session != m.Parent && m.Session != m.Group {
+			s.kin[m.Session] = append(s.kin[m.Session], m)
+		}
+	}
+	return s
+}
+
+// kinOf returns the processes whose parent, group or session is pid.
+func (s *snapshot) kinOf(pid int) []*member { return s.kin[pid] }
+
+// readSnapshot reads which processes there are.
+func readSnapshot() (*snapshot, error) {
+	h, err := place()
+	if err != nil {
+		return nil, err
+	}
+	pids, err := All()
+	if err != nil {
+		return nil, err
+	}
+	never := lineage()
+	var all []*member
+	// The youngest first, for these change most.
+	for _, pid := range slices.Backward(pids) {
+		st, err := ReadStat(pid)
+		if err != nil || st.Dead() || never[pid] {
+			continue
+		}
+		all = append(all, &member{Stat: st, id: Identity{PID: pid, Start: h.startOf(st), Boot: h.boot, PIDNamespace: h.namespace}})
+	}
+	return newSnapshot(all), nil
+}
+
+// variableOf is variable, and remembers the answer: who looks for another family in the same
+// snapshot asks for the same variable. By then the process may have ended, and its number be
+// another's. Whoever signals the process finds that out.
+func (m *member) variableOf(name []byte, buf *[]byte) []byte {
+	if len(name) == 0 {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.name != string(name) {
+		m.name, m.variable = string(name), bytes.Clone(variable(m.id.PID, name, buf))
+	}
+	return m.variable
+}
+
+// snapshots are those that are taken for everybody in this program.
+var snapshots = sharing{read: readSnapshot}
+
+// A sharing has all who want a snapshot at the same time wait for the same one. To read the
+// processes takes as long as there are many, and to stop a thousand pods at once, each of
+// which needs two snapshots, would take two thousand readings of a thousand processes.
+type sharing struct {
+	read func() (*snapshot, error)
+
+	mu   sync.Mutex
+	next *reading // which has not begun; nil: nobody waits for one
+	busy bool     // somebody reads, or has the turn
+}
+
+// A reading is a snapshot that is to be read.
+type reading struct {
+	turn chan struct{} // who receives from it reads
+	done chan struct{} // closed when snapshot or err is set
+
+	snapshot *snapshot
+	err      error
+}
+
+// take returns a snapshot of which nothing was read before the call. One of those who wait
+// for it reads it. The error is ctx's cause, or says why there is none.
+func (s *sharing) take(ctx context.Context) (*snapshot, error) {
+	s.mu.Lock()
+	if s.next == nil {
+		s.next = &reading{turn: make(chan struct{}, 1), done: make(chan struct{})}
+		if !s.busy {
+			s.passTurn()
+		}
+	}
+	r := s.next
+	s.mu.Unlock()
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-r.turn:
+		s.readNow(r)
+	}
+	return r.snapshot, r.err
+}
+
+// readNow reads r, whose turn it is.
+func (s *sharing) readNow(r *reading) {
+	s.mu.Lock()
+	s.next = nil // who comes from now on wants a later one
+	s.mu.Unlock()
+	defer func() {
+		close(r.done)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.passTurn()
+	}()
+	r.snapshot, r.err = s.read()
+}
+
+// passTurn lets one of those read who wait. If nobody does any more, because all their
+// contexts are done, the next one who comes reads.
+func (s *sharing) passTurn() {
+	if s.busy = s.next != nil; s.busy {
+		s.next.turn <- struct{}{}
+	}
+}
