@@ -45,6 +45,7 @@ var parts = []struct {
 }{
 	{"detect", (*bench).detect},
 	{"throughput", (*bench).throughput},
+	{"ends", (*bench).ends},
 	{"noise", (*bench).noise},
 	{"flood", (*bench).flood},
 	{"many", (*bench).many},

@@ -167,6 +167,40 @@ func (b *bench) throughput() error {
 	return nil
 }
 
+// ends measures how long it takes to end pods, all of them or one after the other, and the
+// launcher's processor time. Podlaunch ends with a pod all that has come of it, and looks
+// for that among all processes of the machine. The others signal the pod's group.
+func (b *bench) ends() error {
+	workers, end, err := b.workers(func(p peer) bool { return !p.slow })
+	if err != nil {
+		return err
+	}
+	defer end()
+	count := b.pick(300, 60)
+	for _, concurrency := range []int{1, 16, count} {
+		for round := range b.pick(7, 2) {
+			for _, i := range rotated(len(workers), round) {
+				c := workers[i]
+				_, ok, err := b.attempt(c, "ends", order{Op: "launch", Count: count, Concurrency: 16, Keep: true, Pod: podOptions{Program: b.cPod}})
+				if err != nil {
+					return err
+				}
+				a, ended, err := b.attempt(c, "ends", order{Op: "kill", Count: count, Concurrency: concurrency})
+				if err != nil {
+					return err
+				}
+				if !ok || !ended {
+					continue
+				}
+				key := fmt.Sprintf("%d at a time", concurrency)
+				b.report.value("time for each pod that is ended, µs", key, c.peer.name, float64(a.Elapsed)/float64(count)/1e3)
+				b.report.value("processor time of the launcher for each pod that is ended, µs", key, c.peer.name, float64(a.CPU)/float64(count)/1e3)
+			}
+		}
+	}
+	return nil
+}
+
 // noise measures a pod that writes many lines, one write each, before it is
 // ready.
 func (b *bench) noise() error {

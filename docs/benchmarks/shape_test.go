@@ -162,3 +162,18 @@ func TestAllocationBudget(t *testing.T) {
 		t.Errorf("%.1f allocations per launch, far less than %d: were they counted?", fewest, allocations)
 	}
 }
+
+// Who stops many pods at once looks at the processes of the machine together: a pod takes a
+// fraction of the processor time that it takes if they are stopped one after the other.
+func TestEndsTogether(t *testing.T) {
+	const pods = 100
+	c, pod := newWorker(t)
+	each := func(atOnce int) int64 {
+		mustDo(t, c, order{Op: "launch", Count: pods, Concurrency: 16, Keep: true, Pod: pod})
+		return mustDo(t, c, order{Op: "kill", Concurrency: atOnce}).CPU / pods
+	}
+	alone, together := each(1), each(pods)
+	if together > alone/2 {
+		t.Errorf("to stop a pod takes %d us of processor time, and beside %d others %d us, more than half of that", alone/1000, pods-1, together/1000)
+	}
+}

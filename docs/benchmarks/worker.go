@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ type order struct {
 	Count int
 	Pod   podOptions
 
-	Concurrency int   // of launch; 0: one at a time
+	Concurrency int   // of launch: 0 is one at a time; of kill: 0 is endsAtOnce
 	Keep        bool  // launch leaves the pods running
 	Bytes       int64 // of hold
 }
@@ -49,7 +50,7 @@ type podOptions struct {
 type answer struct {
 	Error   string   `json:",omitempty"`
 	Samples []sample `json:",omitempty"`
-	Elapsed int64    // all launches together
+	Elapsed int64    // all launches together, or all ends
 	CPU     int64    // of the worker in that time
 	Mallocs uint64   // of the worker in that time
 	Malloc  uint64   // bytes
@@ -161,9 +162,11 @@ func (w *worker) do(o order) (a answer, err error) {
 	case "open":
 		return w.open()
 	case "kill":
-		if err := w.killAll(); err != nil {
+		cpu, began := processorTime(), now()
+		if err := w.endLast(len(w.ends), cmp.Or(o.Concurrency, endsAtOnce)); err != nil {
 			return a, err
 		}
+		a.Elapsed, a.CPU = now()-began, processorTime()-cpu
 		return a, w.nextBatch()
 	case "snapshot":
 		return answer{State: snapshot()}, nil
@@ -213,7 +216,7 @@ func (w *worker) launchMany(o order) (a answer, err error) {
 	if w.failed != nil || o.Keep {
 		return a, w.failed
 	}
-	return a, errors.Join(w.endLast(o.Count), w.tidy())
+	return a, errors.Join(w.endLast(o.Count, endsAtOnce), w.tidy())
 }
 
 // tidy begins another batch if nothing runs.
@@ -306,14 +309,17 @@ func (w *worker) open() (answer, error) {
 	return a, w.failed
 }
 
-func (w *worker) killAll() error { return w.endLast(len(w.ends)) }
+// endsAtOnce is how many pods are ended at a time where nothing else is said.
+const endsAtOnce = 16
 
-// endLast ends the pods that were launched last.
-func (w *worker) endLast(count int) error {
+func (w *worker) killAll() error { return w.endLast(len(w.ends), endsAtOnce) }
+
+// endLast ends the pods that were launched last, so many at a time.
+func (w *worker) endLast(count, atOnce int) error {
 	ends := w.ends[len(w.ends)-count:]
 	w.ends = w.ends[:len(w.ends)-count]
 	errs := make(chan error, count)
-	limit := make(chan struct{}, 16)
+	limit := make(chan struct{}, atOnce)
 	for _, end := range ends {
 		limit <- struct{}{}
 		go func() {

@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -177,60 +175,6 @@ func (l *look) close(own lockPlace) {
 			}
 		}
 	}
-}
-
-// lineage returns this program, its parent, the parent of that, and so on, to pid 1. A
-// number of 0 stands for a parent, a group or a session that is of another pid namespace,
-// and so for any number of processes that have nothing in common.
-func lineage() map[int]bool {
-	all := map[int]bool{0: true, 1: true}
-	for pid := os.Getpid(); !all[pid]; {
-		all[pid] = true
-		st, err := ReadStat(pid)
-		if err != nil {
-			break
-		}
-		pid = st.Parent
-	}
-	return all
-}
-
-// variable returns the variable called name of the environment that a process was
-// executed with, as NAME=VALUE; nil if it has none, or if that is not ours to see
-// (proc_pid_environ(5)). buf is for its use, and grows.
-func variable(pid int, name []byte, buf *[]byte) []byte {
-	if len(name) == 0 {
-		return nil
-	}
-	environ, err := readEnviron(pid, buf)
-	if err != nil {
-		return nil
-	}
-	for entry := range bytes.SplitSeq(environ, []byte{0}) {
-		if bytes.HasPrefix(entry, name) && len(entry) > len(name) && entry[len(name)] == '=' {
-			return entry
-		}
-	}
-	return nil
-}
-
-// readEnviron returns the environment that a process was executed with. buf is for its
-// use, and grows; what it returns is in there.
-func readEnviron(pid int, buf *[]byte) ([]byte, error) {
-	path := "/proc/" + strconv.Itoa(pid) + "/environ"
-	n, err := readShort(path, *buf)
-	for err == nil && n == len(*buf) {
-		*buf = make([]byte, 2*n)
-		n, err = readShort(path, *buf)
-	}
-	return (*buf)[:n], err
-}
-
-// HasVariable reports whether the variable called name has value in the environment that
-// a process was executed with. It reports false if this program may not see that.
-func HasVariable(pid int, name, value string) bool {
-	buf := make([]byte, 64<<10)
-	return string(variable(pid, []byte(name), &buf)) == name+"="+value
 }
 
 // SignalEach sends sig to each of the processes. A process that is gone is no error. If

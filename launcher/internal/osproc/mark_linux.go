@@ -98,3 +98,41 @@ func hasMarkNow(pid int, mark string, buf *[]byte) (bool, error) {
 	}
 	return false, nil
 }
+
+// variable returns the variable called name of the environment that a process was
+// executed with, as NAME=VALUE; nil if it has none, or if that is not ours to see
+// (proc_pid_environ(5)). buf is for its use, and grows.
+func variable(pid int, name []byte, buf *[]byte) []byte {
+	if len(name) == 0 {
+		return nil
+	}
+	environ, err := readEnviron(pid, buf)
+	if err != nil {
+		return nil
+	}
+	for entry := range bytes.SplitSeq(environ, []byte{0}) {
+		if bytes.HasPrefix(entry, name) && len(entry) > len(name) && entry[len(name)] == '=' {
+			return entry
+		}
+	}
+	return nil
+}
+
+// readEnviron returns the environment that a process was executed with. buf is for its
+// use, and grows; what it returns is in there.
+func readEnviron(pid int, buf *[]byte) ([]byte, error) {
+	path := "/proc/" + strconv.Itoa(pid) + "/environ"
+	n, err := readShort(path, *buf)
+	for err == nil && n == len(*buf) {
+		*buf = make([]byte, 2*n)
+		n, err = readShort(path, *buf)
+	}
+	return (*buf)[:n], err
+}
+
+// HasVariable reports whether the variable called name has value in the environment that
+// a process was executed with. It reports false if this program may not see that.
+func HasVariable(pid int, name, value string) bool {
+	buf := make([]byte, 64<<10)
+	return string(variable(pid, []byte(name), &buf)) == name+"="+value
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"os"
 	"slices"
 	"sync"
 )
@@ -67,6 +68,22 @@ func readSnapshot() (*snapshot, error) {
 		all = append(all, &member{Stat: st, id: Identity{PID: pid, Start: h.startOf(st), Boot: h.boot, PIDNamespace: h.namespace}})
 	}
 	return newSnapshot(all), nil
+}
+
+// lineage returns this program, its parent, the parent of that, and so on, to pid 1. A
+// number of 0 stands for a parent, a group or a session that is of another pid namespace,
+// and so for any number of processes that have nothing in common.
+func lineage() map[int]bool {
+	all := map[int]bool{0: true, 1: true}
+	for pid := os.Getpid(); !all[pid]; {
+		all[pid] = true
+		st, err := ReadStat(pid)
+		if err != nil {
+			break
+		}
+		pid = st.Parent
+	}
+	return all
 }
 
 // variableOf is variable, and remembers the answer: who looks for another family in the same
