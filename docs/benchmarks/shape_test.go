@@ -26,9 +26,8 @@ func TestMain(m *testing.M) {
 // anything is, no test here asks.
 
 // budget is how many system calls a launch may make, its child's until the pod
-// runs included: 55 of them restore what the Go runtime has made of signals. Who makes
-// more writes down here why.
-const budget = 168
+// runs included. Who makes more writes down here why.
+const budget = 110
 
 func newWorker(t *testing.T) (*client, podOptions) {
 	t.Helper()

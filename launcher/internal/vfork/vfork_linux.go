@@ -17,11 +17,10 @@ import (
 	"github.com/podlaunch/podlaunch/launcher/internal/nofile"
 )
 
-// vfork is clone(2) with the stack of the caller, which goes on in the child, and in the
-// parent once the child has executed a program or has ended. errno is 0 in both.
-//
-//go:noescape
-func vfork(flags uintptr, pidfd *int32) (pid, errno uintptr)
+// vfork makes a call of clone(2) or clone3(2) with the stack of the caller, which goes on in
+// the child, and in the parent once the child has executed a program or has ended. errno is 0
+// in both.
+func vfork(call, a1, a2, a3 uintptr) (pid, errno uintptr)
 
 // What package runtime does around a fork. It keeps the names for programs outside of
 // the standard library (golang.org/issue/67401).
@@ -45,11 +44,21 @@ type child struct {
 	setsid    bool
 	files     []int
 	limit     *unix.Rlimit // on descriptors; nil: the parent's
+	handlers  bool         // it has to restore what is to be done at signals: the kernel does not
+	mask      uint64       // of signals; only if not handlers
+	args      cloneArgs    // only if not handlers
+	probe     bool         // it has to find out whether there is clone3(2)
 
-	pidfd int32         // set by the kernel
-	ran   bool          // it has shared the memory
-	did   deed          // that it has come to
-	errno syscall.Errno // of that; 0: the child has executed a program, or has died
+	clone3 syscall.Errno // what it has found out; EINVAL: there is
+	pidfd  int32         // set by the kernel
+	ran    bool          // it has shared the memory
+	did    deed          // that it has come to
+	errno  syscall.Errno // of that; 0: the child has executed a program, or has died
+}
+
+// cloneArgs are the arguments of clone3(2), those of Linux 5.3.
+type cloneArgs struct {
+	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls uint64
 }
 
 // A deed is something that a child does. It says so before: it may die of it.
@@ -62,12 +71,24 @@ const (
 	moveFiles
 	closeOthers
 	setLimit
+	tryClone3
 	execute
 )
 
 // refused says that the kernel, or a filter, has refused something that every child
 // needs. It will do so again.
 var refused atomic.Bool
+
+// clearing says whether the kernel can forget the handlers of signals for a child: clone3(2)
+// with CLONE_CLEAR_SIGHAND, of Linux 5.5. Filters of containers refuse clone3, and a filter may
+// end who calls it. So the first child tries it out, and not this program.
+var clearing atomic.Int32
+
+const (
+	clearingUnknown = iota
+	clearingWorks
+	clearingRefused
+)
 
 func start(p *Program) (pid, pidfd int, err error) {
 	if refused.Load() {
@@ -78,8 +99,13 @@ func start(p *Program) (pid, pidfd int, err error) {
 		return 0, -1, err
 	}
 	n, errno := fork(c)
-	runtime.KeepAlive(c)
 	pid, pidfd = int(n), int(c.pidfd)
+	if c.probe && c.did >= tryClone3 {
+		clearing.Store(clearingRefused)
+		if c.clone3 == syscall.EINVAL { // it has no arguments
+			clearing.Store(clearingWorks)
+		}
+	}
 	switch {
 	case isShort(errno):
 		return 0, -1, errno
@@ -94,6 +120,8 @@ func start(p *Program) (pid, pidfd int, err error) {
 	}
 	reap(pid, pidfd)
 	switch {
+	case c.did == tryClone3: // a filter has ended it
+		return start(p)
 	case c.did == closeOthers && c.errno == 0: // a filter has ended it, which it will do again
 		return 0, -1, unsupported("close_range", syscall.ENOSYS)
 	case c.did == closeOthers && !isShort(c.errno): // before Linux 5.9
@@ -178,9 +206,37 @@ func newChild(p *Program) (c *child, err error) {
 
 // fork forks c and returns its pid, after the exec, and the error of clone(2).
 //
-// The child must not touch a frame of the parent's stack that is used later. So the
-// parent goes on here, and the child in beChild's frame, which is dead by then.
+// The Go runtime has a handler for 55 signals, which must not run in the child: it shares the
+// memory. The kernel forgets them for the child (CLONE_CLEAR_SIGHAND), or the child has to, one
+// by one. What is ignored stays ignored in both ways. The mask is that of this thread.
 func fork(c *child) (pid uintptr, errno syscall.Errno) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer runtime.KeepAlive(c)
+	now := clearing.Load()
+	c.probe, c.handlers = now == clearingUnknown, now != clearingWorks
+	if !c.handlers {
+		// It cannot fail: the arguments are good (rt_sigprocmask(2)).
+		syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_BLOCK, 0, uintptr(unsafe.Pointer(&c.mask)), unsafe.Sizeof(c.mask), 0, 0)
+		c.args = cloneArgs{
+			flags:      unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_PIDFD | unix.CLONE_CLEAR_SIGHAND,
+			pidfd:      uint64(uintptr(unsafe.Pointer(&c.pidfd))),
+			exitSignal: uint64(unix.SIGCHLD),
+		}
+		if pid, errno = forkNow(c); errno == 0 || isShort(errno) {
+			return pid, errno
+		}
+		clearing.Store(clearingRefused) // before Linux 5.5
+		c.handlers = true
+	}
+	return forkNow(c)
+}
+
+// forkNow is fork, by the one call or the other.
+//
+// The child must not touch a frame of the parent's stack that is used later. So the
+// parent goes on here, and the child in forkChild's frame, which is dead by then.
+func forkNow(c *child) (pid uintptr, errno syscall.Errno) {
 	pid, errno = forkChild(c)
 	runtimeAfterFork()
 	return pid, errno
@@ -202,7 +258,11 @@ func forkChild(c *child) (pid uintptr, errno syscall.Errno) {
 		count       = len(c.files)
 	)
 	runtimeBeforeFork()
-	pid, e = vfork(unix.CLONE_VM|unix.CLONE_VFORK|unix.CLONE_PIDFD|uintptr(unix.SIGCHLD), &c.pidfd)
+	if c.handlers {
+		pid, e = vfork(unix.SYS_CLONE, unix.CLONE_VM|unix.CLONE_VFORK|unix.CLONE_PIDFD|uintptr(unix.SIGCHLD), 0, uintptr(unsafe.Pointer(&c.pidfd)))
+	} else {
+		pid, e = vfork(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&c.args)), unsafe.Sizeof(c.args), 0)
+	}
 	if e != 0 || pid != 0 {
 		return pid, syscall.Errno(e)
 	}
@@ -213,7 +273,11 @@ func forkChild(c *child) (pid uintptr, errno syscall.Errno) {
 			goto failed
 		}
 	}
-	runtimeAfterForkInChild()
+	if c.handlers {
+		runtimeAfterForkInChild()
+	} else {
+		syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&c.mask)), 0, unsafe.Sizeof(c.mask), 0, 0)
+	}
 	if c.dir != nil {
 		c.did = changeDirectory
 		if _, _, errno = syscall.RawSyscall(unix.SYS_CHDIR, uintptr(unsafe.Pointer(c.dir)), 0, 0); errno != 0 {
@@ -263,6 +327,10 @@ func forkChild(c *child) (pid uintptr, errno syscall.Errno) {
 		if _, _, errno = syscall.RawSyscall6(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_NOFILE, uintptr(unsafe.Pointer(c.limit)), 0, 0, 0); errno != 0 {
 			goto failed
 		}
+	}
+	if c.probe {
+		c.did = tryClone3
+		_, _, c.clone3 = syscall.RawSyscall(unix.SYS_CLONE3, 0, 0, 0)
 	}
 	c.did = execute
 	_, _, errno = syscall.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(c.path)), uintptr(unsafe.Pointer(&c.argv[0])), uintptr(unsafe.Pointer(&c.env[0])))

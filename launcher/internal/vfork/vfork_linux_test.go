@@ -50,6 +50,16 @@ func output(t *testing.T, p Program, script string, given ...int) string {
 	return string(out)
 }
 
+// bothWays runs f as the kernel lets it, and with children that forget the handlers of signals
+// themselves.
+func bothWays(t *testing.T, f func(t *testing.T)) {
+	defer clearing.Store(clearing.Load())
+	for name, way := range map[string]int32{"as the kernel lets it": clearingUnknown, "without clone3": clearingRefused} {
+		clearing.Store(way)
+		t.Run(name, f)
+	}
+}
+
 // A child has the descriptors that it was given, each in its place, and no other one,
 // however high.
 func TestFiles(t *testing.T) {
@@ -148,7 +158,9 @@ func TestFilesTradePlaces(t *testing.T) {
 }
 
 // In all that /proc tells, a child is as one of package os/exec is.
-func TestLikeExec(t *testing.T) {
+func TestLikeExec(t *testing.T) { bothWays(t, testLikeExec) }
+
+func testLikeExec(t *testing.T) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, unix.SIGUSR1)
 	defer signal.Stop(c)
@@ -259,7 +271,9 @@ func descriptors(t *testing.T) string {
 }
 
 // Many goroutines fork at once, and meanwhile grow their stacks, allocate and collect.
-func TestMany(t *testing.T) {
+func TestMany(t *testing.T) { bothWays(t, testMany) }
+
+func testMany(t *testing.T) {
 	const goroutines, rounds = 16, 40
 	stop := make(chan struct{})
 	var busy, wg sync.WaitGroup
@@ -307,7 +321,9 @@ func deep(n int, data []byte) int {
 
 // A child shares no memory with the parent once it has executed, and the parent's
 // handlers of signals are not called in it: those that come meanwhile are the parent's.
-func TestSignalsMeanwhile(t *testing.T) {
+func TestSignalsMeanwhile(t *testing.T) { bothWays(t, testSignalsMeanwhile) }
+
+func testSignalsMeanwhile(t *testing.T) {
 	c := make(chan os.Signal, 1000)
 	signal.Notify(c, unix.SIGUSR1)
 	defer signal.Stop(c)
