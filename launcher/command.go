@@ -181,13 +181,19 @@ func (e execCommand) ResolveCommand(_ context.Context, req Request) (Command, er
 // fillIn returns args with what the words in braces stand for. What it puts in is not
 // looked at again: a name may hold braces.
 func fillIn(args []string, req Request) []string {
-	words := strings.NewReplacer(
-		"{name}", req.Spec.Name,
-		"{dir}", req.RuntimeDir,
-		"{sock}", filepath.Join(req.RuntimeDir, "sock"),
-	)
+	var words *strings.Replacer // takes as long to make as several system calls
 	filled := make([]string, len(args))
 	for i, arg := range args {
+		if filled[i] = arg; !strings.Contains(arg, "{") {
+			continue
+		}
+		if words == nil {
+			words = strings.NewReplacer(
+				"{name}", req.Spec.Name,
+				"{dir}", req.RuntimeDir,
+				"{sock}", filepath.Join(req.RuntimeDir, "sock"),
+			)
+		}
 		filled[i] = words.Replace(arg)
 	}
 	return filled

@@ -227,6 +227,13 @@ func decodeText(s string) (string, error) {
 // shorten returns the command as it is if it takes no more than maxCommand of a
 // record, else its first arguments, and how much is left out.
 func shorten(command []string) []string {
+	most := 0
+	for _, arg := range command {
+		most += 6*len(arg) + len(`"base64:====",`) // a byte takes six at most, as <, which is \u003c
+	}
+	if most <= maxCommand {
+		return command
+	}
 	room := maxCommand
 	for i, arg := range command {
 		if room -= len(arg) + len(`"",`); room >= 0 {
