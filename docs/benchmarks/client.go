@@ -118,6 +118,11 @@ func build(dir string) (cPod, goPod string, err error) {
 	return cPod, goPod, nil
 }
 
+// settle waits until the programs that were built just now count as unchanged. Until then
+// podlaunch reads the build id of its program at each launch: another change could leave the
+// time of the file as it is.
+func settle() { time.Sleep(3 * time.Second) }
+
 // moduleDir is where this module's source is.
 func moduleDir() (string, error) {
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/podlaunch/podlaunch/docs/benchmarks").Output()

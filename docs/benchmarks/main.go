@@ -108,6 +108,7 @@ func run() error {
 	if b.cPod, b.goPod, err = build(dir); err != nil {
 		return err
 	}
+	settle()
 	b.report = newReport(b)
 	for _, p := range parts {
 		if *only != "" && !slices.Contains(strings.Split(*only, ","), p.name) {
