@@ -298,7 +298,7 @@ func (p *Pod) useFamilyBy(ctx context.Context) (f family, giveBack func(), err e
 	}
 	if p.proc.PID() != 0 && p.life.family == nil {
 		p.life.family = osproc.NewFamily(p.first, launchVariable+"="+p.id.String())
-		p.life.family.SetSince(p.since())
+		p.life.family.SetSince(p.since(), p.forked)
 		lock, _, _ := p.heirs.Lock()
 		p.life.family.SetLock(lock, lockDescriptor)
 	}

@@ -18,7 +18,7 @@ func NewFamily(Identity, string) *Family { return nil }
 func (*Family) Add([]Identity) {}
 
 // SetSince does nothing.
-func (*Family) SetSince(Identity) {}
+func (*Family) SetSince(Identity, bool) {}
 
 // SetHeirs does nothing.
 func (*Family) SetHeirs(func(Identity) bool) {}

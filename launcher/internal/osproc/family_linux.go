@@ -32,6 +32,7 @@ type Family struct {
 	first Identity
 	mark  string // NAME=VALUE; "": none
 	since Identity
+	ours  bool // all descend from first, which this program has forked
 	lock  lockPlace
 	heir  func(Identity) bool
 	known map[Identity]bool
@@ -53,7 +54,11 @@ func (f *Family) Add(ids []Identity) {
 // SetSince says that no process of the family is older than the one with the Identity, except
 // those that Add adds. Whether it started before takes three calls to find out, and who has
 // the mark, or is an heir, dozens. Without SetSince all processes are asked.
-func (f *Family) SetSince(id Identity) { f.since = id }
+//
+// forked says that this program has forked the first process, and that all of the family
+// descend from it. As long as that one is in a session, so are they, and who is in none is not
+// looked at: the threads of the kernel.
+func (f *Family) SetSince(id Identity, forked bool) { f.since, f.ours = id, forked }
 
 // SetHeirs says how to tell a process that has something from the family. Left asks about
 // those that have no mark, and that may be of the family.
@@ -82,6 +87,9 @@ func (f *Family) Left(ctx context.Context, pinned bool) ([]Identity, error) {
 	s, err := snapshots.take(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if !f.ours || !pinned || !isInSession(f.first.PID) {
+		s = s.whole()
 	}
 	l := &look{snapshot: s, in: make(map[int]bool), other: make(map[int]bool)}
 	if err := f.ask(ctx, l); err != nil {

@@ -24,7 +24,7 @@ func TestFamilySince(t *testing.T) {
 	for ticks, want := range []int{1, 1, 0} { // 0: none, for a tick is no difference
 		since := id
 		since.Start += uint64(ticks)
-		f.SetSince(since)
+		f.SetSince(since, false)
 		if left, err := f.Left(t.Context(), false); err != nil || len(left) != want {
 			t.Errorf("since %d ticks after it started: %v, %v, want %d", ticks, left, err, want)
 		}

@@ -23,7 +23,7 @@ func NewFamily(first Identity, mark string) *Family { return &Family{first, mark
 func (*Family) Add([]Identity) {}
 
 // SetSince does nothing: nobody is asked for the mark.
-func (*Family) SetSince(Identity) {}
+func (*Family) SetSince(Identity, bool) {}
 
 // SetHeirs does nothing: the job knows its members.
 func (*Family) SetHeirs(func(Identity) bool) {}

@@ -3,6 +3,7 @@ package osproc
 import (
 	"context"
 	"errors"
+	"os"
 	"testing"
 	"testing/synctest"
 )
@@ -109,4 +110,43 @@ func TestSnapshotIsGivenUp(t *testing.T) {
 			t.Errorf("busy %v, next %v, although nobody waits", g.busy, g.next)
 		}
 	})
+}
+
+// The threads of the kernel are looked at only for a family that has not been forked by this
+// program, or whose first process is in no session. In another pid namespace than the first
+// they are not there, and all processes are looked at.
+func TestSnapshotApart(t *testing.T) {
+	h, err := place()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := readSnapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first := h.namespace == firstPIDNamespace; first == (len(s.apart) == 0) {
+		t.Errorf("in the first pid namespace: %v, and %d processes are apart", first, len(s.apart))
+	}
+	for _, m := range s.all {
+		if h.namespace == firstPIDNamespace && m.Session == 0 {
+			t.Errorf("%+v is in no session, and not apart", m)
+		}
+	}
+	whole := s.whole()
+	for _, pid := range s.apart {
+		m := whole.byPID[pid]
+		if _, err := ReadStat(pid); err == nil && (m == nil || m.Session != 0) {
+			t.Errorf("pid %d is apart: %+v", pid, m)
+		}
+		if s.byPID[pid] != nil {
+			t.Errorf("pid %d is apart, and it is not", pid)
+		}
+	}
+	if len(whole.all) < len(s.all) || s.whole() != whole {
+		t.Errorf("%d of %d, and then %p after %p", len(s.all), len(whole.all), s.whole(), whole)
+	}
+	const nobody = 1 << 22 // no pid is as high: PID_MAX_LIMIT
+	if isInSession(nobody) || isInNoSession(nobody) || !isInSession(os.Getpid()) && !isInNoSession(os.Getpid()) {
+		t.Error("who is not there is in a session or in none, or we are in neither")
+	}
 }

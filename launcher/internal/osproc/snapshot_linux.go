@@ -7,14 +7,20 @@ import (
 	"os"
 	"slices"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // A snapshot holds the processes of one moment that have not ended, apart from this program,
-// its ancestors and pid 1. Any number of goroutines may use it.
+// its ancestors, pid 1 and most of the kernel's threads. Any number of goroutines may use it.
 type snapshot struct {
 	all   []*member       // the youngest first
 	byPID map[int]*member // the same
 	kin   map[int][]*member
+
+	apart  []int // those that whole adds
+	adding sync.Once
+	added  *snapshot
 }
 
 // A member is a process in a snapshot.
@@ -59,15 +65,67 @@ func readSnapshot() (*snapshot, error) {
 	}
 	never := lineage()
 	var all []*member
+	var apart []int
+	sorts := h.namespace == firstPIDNamespace
 	// The youngest first, for these change most.
 	for _, pid := range slices.Backward(pids) {
-		st, err := ReadStat(pid)
-		if err != nil || st.Dead() || never[pid] {
-			continue
+		switch {
+		case never[pid]:
+		case sorts && isInNoSession(pid):
+			apart = append(apart, pid)
+		default:
+			all = h.appendMember(all, pid)
 		}
-		all = append(all, &member{Stat: st, id: Identity{PID: pid, Start: h.startOf(st), Boot: h.boot, PIDNamespace: h.namespace}})
 	}
-	return newSnapshot(all), nil
+	s := newSnapshot(all)
+	s.apart = apart
+	return s, nil
+}
+
+// firstPIDNamespace is the pid namespace that the kernel has begun with: it always has the
+// same number (PROC_PID_INIT_INO in include/linux/proc_ns.h).
+const firstPIDNamespace = "pid:[4026531836]"
+
+// isInNoSession reports whether the process is in no session. A thread of the kernel is in none,
+// nor is what init has started before anybody called setsid(2). In another pid namespace than
+// the first a session may be of a process that has no number there, and looks like none.
+func isInNoSession(pid int) bool {
+	session, err := unix.Getsid(pid)
+	return err == nil && session == 0
+}
+
+// isInSession reports whether the process is in a session. Who is in one stays in one, and so
+// do his descendants.
+func isInSession(pid int) bool {
+	session, err := unix.Getsid(pid)
+	return err == nil && session != 0
+}
+
+// appendMember appends the process, if it has not ended.
+func (h *herePlace) appendMember(all []*member, pid int) []*member {
+	st, err := ReadStat(pid)
+	if err != nil || st.Dead() {
+		return all
+	}
+	return append(all, &member{Stat: st, id: Identity{PID: pid, Start: h.startOf(st), Boot: h.boot, PIDNamespace: h.namespace}})
+}
+
+// whole returns the snapshot with the processes that are in no session. On a machine that
+// starts few programs most of all processes are threads of the kernel, and to ask for their
+// session takes a fiftieth of what it takes to read what they are.
+func (s *snapshot) whole() *snapshot {
+	s.adding.Do(func() {
+		h, err := place()
+		if s.added = s; err != nil || len(s.apart) == 0 {
+			return // place cannot fail: it was known when s was read
+		}
+		all := slices.Clone(s.all)
+		for _, pid := range s.apart {
+			all = h.appendMember(all, pid)
+		}
+		s.added = newSnapshot(all)
+	})
+	return s.added
 }
 
 // lineage returns this program, its parent, the parent of that, and so on, to pid 1. A
