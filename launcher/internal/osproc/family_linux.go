@@ -32,7 +32,7 @@ type Family struct {
 	first Identity
 	mark  string // NAME=VALUE; "": none
 	since Identity
-	ours  bool // all descend from first, which this program has forked
+	ours  bool // this program has forked first
 	lock  lockPlace
 	heir  func(Identity) bool
 	known map[Identity]bool
@@ -55,9 +55,9 @@ func (f *Family) Add(ids []Identity) {
 // those that Add adds. Whether it started before takes three calls to find out, and who has
 // the mark, or is an heir, dozens. Without SetSince all processes are asked.
 //
-// forked says that this program has forked the first process, and that all of the family
-// descend from it. As long as that one is in a session, so are they, and who is in none is not
-// looked at: the threads of the kernel.
+// forked says that this program has forked the first process. As long as that one is in a
+// session, so is everybody of the family, and who is in none is not looked at: the threads of
+// the kernel.
 func (f *Family) SetSince(id Identity, forked bool) { f.since, f.ours = id, forked }
 
 // SetHeirs says how to tell a process that has something from the family. Left asks about
