@@ -324,7 +324,7 @@ func TestPodOfAPodStays(t *testing.T) {
 	syscall.Kill(other[0], syscall.SIGKILL)
 }
 
-// ways are eleven ways to get away.
+// ways are twelve ways to get away.
 var ways = []struct {
 	name, script string
 	n            int
@@ -340,11 +340,15 @@ var ways = []struct {
 	{"ignored signals", `setsid sh -c 'trap "" TERM HUP INT; echo $$ >>"$OUT/pids"; while :; do sleep 1000; done' &`, 1, false},
 	{"stopped", `setsid sh -c 'echo $$ >>"$OUT/pids"; kill -STOP $$; exec sleep 1000' &`, 1, false},
 	{"200 forks", `setsid sh -c 'for i in $(seq 200); do setsid sh -c "echo \$\$ >>$OUT/pids; exec sleep 1000" & done; wait' &`, 200, false},
+	{"exec after exec", `perl -e '` + strings.Replace(strings.ReplaceAll(daemon, "PIDS", "$ENV{OUT}/pids"), "sleep 1000", again, 1) + `'`, 1, false},
 	{"daemon without environment", `out=$OUT; env -i perl -e '` + strings.ReplaceAll(daemon, `"PIDS"`, `shift`) + `' "$out/pids"`, 1, true},
 }
 
 // daemon is a program that leaves its parent, group, session and descriptors.
 const daemon = `use POSIX; POSIX::close($_) for 3..255; fork and exit; setsid; fork and exit; open F, ">>", "PIDS"; print F "$$\n"; close F; sleep 1000`
+
+// again does nothing but execute itself, and ignores SIGTERM.
+const again = `$SIG{TERM} = "IGNORE"; $ENV{AGAIN} = q{exec $^X, "-e", $ENV{AGAIN}}; exec $^X, "-e", $ENV{AGAIN}`
 
 // Where there is no cgroup, what has neither parent, group, session, lock nor
 // environment of the pod is not found: docs/lifecycle.md says so.

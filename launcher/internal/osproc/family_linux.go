@@ -36,12 +36,13 @@ type Family struct {
 	lock  lockPlace
 	heir  func(Identity) bool
 	known map[Identity]bool
+	mute  map[Identity]bool // do not show their environment
 }
 
 // NewFamily returns the Family of the process with the Identity. The processes that it
 // starts have mark, NAME=VALUE, in their environment; "" means that there is no mark.
 func NewFamily(first Identity, mark string) *Family {
-	return &Family{first: first, mark: mark, known: make(map[Identity]bool)}
+	return &Family{first: first, mark: mark, known: make(map[Identity]bool), mute: make(map[Identity]bool)}
 }
 
 // Add adds processes that belong to the family.
@@ -114,7 +115,9 @@ func (f *Family) Left(ctx context.Context, pinned bool) ([]Identity, error) {
 	return left, nil
 }
 
-// ask asks the processes that may be of the family for the mark, and whether they are heirs.
+// ask asks the processes that may be of the family for the mark, and whether they are heirs. It
+// waits for those that are between two programs. Who does not show his environment in the end
+// is not asked again.
 func (f *Family) ask(ctx context.Context, l *look) error {
 	h, err := place()
 	if err != nil {
@@ -122,6 +125,7 @@ func (f *Family) ask(ctx context.Context, l *look) error {
 	}
 	name, _, _ := bytes.Cut([]byte(f.mark), []byte("="))
 	buf := make([]byte, 64<<10)
+	var untold []*member
 	for _, m := range l.all {
 		if h.isBefore(m.Stat, f.since) {
 			break // as are all that come after
@@ -129,14 +133,39 @@ func (f *Family) ask(ctx context.Context, l *look) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		switch mark := m.variableOf(name, &buf); {
-		case mark == nil && f.heir != nil && f.heir(m.id), mark != nil && string(mark) == f.mark:
-			l.in[m.id.PID] = true
-		case mark != nil:
-			l.other[m.id.PID] = true
+		if err := f.askOne(l, m, name, &buf); isUntold(err) && !f.mute[m.id] {
+			untold = append(untold, m)
 		}
 	}
+	if len(untold) == 0 {
+		return nil
+	}
+	_ = untilTold(func() (err error) { // the others are not of the family, as far as can be told
+		untold = slices.DeleteFunc(untold, func(m *member) bool {
+			own := f.askOne(l, m, name, &buf)
+			if err != errExecuting && isUntold(own) {
+				err = own
+			}
+			return !isUntold(own)
+		})
+		return err
+	})
+	for _, m := range untold {
+		f.mute[m.id] = true
+	}
 	return nil
+}
+
+// askOne asks one of them. The error is that of environOf.
+func (f *Family) askOne(l *look, m *member, name []byte, buf *[]byte) error {
+	mark, err := m.variableOf(name, buf)
+	switch {
+	case mark == nil && f.heir != nil && f.heir(m.id), mark != nil && string(mark) == f.mark:
+		l.in[m.id.PID] = true
+	case mark != nil:
+		l.other[m.id.PID] = true
+	}
+	return err
 }
 
 // isBefore reports whether the process of st started before the one with the Identity. A tick

@@ -55,61 +55,82 @@ func HasMark(ctx context.Context, mark string, launcher Identity) (bool, error) 
 	return false, nil
 }
 
-// hasMark is HasMark for one process. A process that is gone has no mark.
-//
-// In the middle of an execve(2) nobody may read the environment but root: the new memory
-// is not dumpable yet. So hasMark asks a process of our user again, for a moment.
+// hasMark is HasMark for one process. A process that is gone has no mark. It asks again while
+// the process is between two programs.
 func hasMark(pid int, mark string, buf *[]byte) (has bool, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-	defer cancel()
-	until(ctx, func() bool {
-		has, err = hasMarkNow(pid, mark, buf)
-		return !errors.Is(err, syscall.EACCES)
+	err = untilTold(func() (err error) {
+		environ, err := environOf(pid, buf)
+		has = bytes.Contains(append([]byte{0}, environ...), []byte("\x00"+mark+"\x00"))
+		return err
 	})
 	return has, err
 }
 
-// hasMarkNow is hasMark, and asks once. The error is EACCES if the process is of our user,
-// and its environment may not be read.
-func hasMarkNow(pid int, mark string, buf *[]byte) (bool, error) {
+// errExecuting says that a process is in the middle of execve(2): it has the memory of the
+// new program, and the kernel does not know yet where in that the environment is.
+var errExecuting = errors.New("it begins to execute a program just now")
+
+// How long is waited for what a process does not show. It is between two programs for less
+// than a millisecond, if it is not kept from working: who is not dumpable (PR_SET_DUMPABLE)
+// looks alike to all but root, and never shows anything.
+const (
+	unreadablePatience = 50 * time.Millisecond
+	executingPatience  = time.Second
+)
+
+// untilTold calls ask until it can tell, and no longer than that makes sense. It returns the
+// last error of ask.
+func untilTold(ask func() error) (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), executingPatience)
+	defer cancel()
+	began := time.Now()
+	until(ctx, func() bool {
+		err = ask()
+		return !isUntold(err) || err != errExecuting && time.Since(began) > unreadablePatience
+	})
+	return err
+}
+
+// isUntold reports whether the error of environOf says that it may be told in a moment.
+func isUntold(err error) bool { return err == errExecuting || errors.Is(err, syscall.EACCES) }
+
+// environOf returns the environment that a process was executed with; nil if that is not ours
+// to see (proc_pid_environ(5)), or if the process is gone. The error is errExecuting, or
+// EACCES if the process is of our user, and its environment may not be read: in the middle of
+// an execve(2) nobody may read it but root. buf is for its use, and grows; what it returns is
+// in there.
+func environOf(pid int, buf *[]byte) ([]byte, error) {
 	environ, err := readEnviron(pid, buf)
 	switch {
+	case err == nil && len(environ) == 0 && !isWithoutVariables(pid):
+		return nil, errExecuting
 	case err == nil:
-		return bytes.Contains(append([]byte{0}, environ...), []byte("\x00"+mark+"\x00")), nil
+		return environ, nil
 	case isGone(err):
-		return false, nil
+		return nil, nil
 	case !errors.Is(err, os.ErrPermission):
-		return false, err
+		return nil, err
 	}
 	// The owner of its files in /proc is root where it cannot be dumped.
 	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	if isGone(err) {
-		return false, nil
+		return nil, nil
 	}
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	uids := numbersOf(string(status), "Uid:")
 	if len(uids) < 4 {
-		return false, fmt.Errorf("/proc/%d/status has no line for its user", pid)
+		return nil, fmt.Errorf("/proc/%d/status has no line for its user", pid)
 	}
 	if slices.Contains(uids, os.Geteuid()) {
-		return false, fmt.Errorf("the environment of pid %d (%s) may not be read: %w", pid, CommandName(pid), syscall.EACCES)
+		return nil, fmt.Errorf("the environment of pid %d (%s) may not be read: %w", pid, CommandName(pid), syscall.EACCES)
 	}
-	return false, nil
+	return nil, nil
 }
 
-// variable returns the variable called name of the environment that a process was
-// executed with, as NAME=VALUE; nil if it has none, or if that is not ours to see
-// (proc_pid_environ(5)). buf is for its use, and grows.
-func variable(pid int, name []byte, buf *[]byte) []byte {
-	if len(name) == 0 {
-		return nil
-	}
-	environ, err := readEnviron(pid, buf)
-	if err != nil {
-		return nil
-	}
+// variable returns the variable called name in environ, as NAME=VALUE; nil if it is not there.
+func variable(environ, name []byte) []byte {
 	for entry := range bytes.SplitSeq(environ, []byte{0}) {
 		if bytes.HasPrefix(entry, name) && len(entry) > len(name) && entry[len(name)] == '=' {
 			return entry
@@ -134,5 +155,11 @@ func readEnviron(pid int, buf *[]byte) ([]byte, error) {
 // a process was executed with. It reports false if this program may not see that.
 func HasVariable(pid int, name, value string) bool {
 	buf := make([]byte, 64<<10)
-	return string(variable(pid, []byte(name), &buf)) == name+"="+value
+	has := false
+	_ = untilTold(func() error {
+		environ, err := environOf(pid, &buf)
+		has = string(variable(environ, []byte(name))) == name+"="+value
+		return err
+	})
+	return has
 }

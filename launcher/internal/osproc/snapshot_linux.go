@@ -144,19 +144,26 @@ func lineage() map[int]bool {
 	return all
 }
 
-// variableOf is variable, and remembers the answer: who looks for another family in the same
-// snapshot asks for the same variable. By then the process may have ended, and its number be
-// another's. Whoever signals the process finds that out.
-func (m *member) variableOf(name []byte, buf *[]byte) []byte {
+// variableOf returns the variable called name of the environment that m was executed with, as
+// NAME=VALUE; nil if it has none, or if that is not ours to see. The error is that of environOf.
+//
+// It remembers the answer: who looks for another family in the same snapshot asks for the same
+// variable. By then the process may have ended, and its number be another's. Whoever signals
+// the process finds that out.
+func (m *member) variableOf(name []byte, buf *[]byte) ([]byte, error) {
 	if len(name) == 0 {
-		return nil
+		return nil, nil
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.name != string(name) {
-		m.name, m.variable = string(name), bytes.Clone(variable(m.id.PID, name, buf))
+		environ, err := environOf(m.id.PID, buf)
+		if err != nil {
+			return nil, err
+		}
+		m.name, m.variable = string(name), bytes.Clone(variable(environ, name))
 	}
-	return m.variable
+	return m.variable, nil
 }
 
 // snapshots are those that are taken for everybody in this program.
