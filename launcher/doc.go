@@ -44,7 +44,8 @@
 // Launch returns a pod that is ready even if the deadline passes in the same instant. A
 // pod that goes to the background at that moment is not ready. So if the process has not
 // itself said that it is ready, Launch watches it until it sleeps and has no children,
-// for 50 ms at most.
+// for 50 ms at most. A line that [readiness.Pattern] looks for may be a child's: then Launch
+// watches a process that has children.
 //
 // # One pod per name
 //

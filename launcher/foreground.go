@@ -2,7 +2,6 @@ package launcher
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/podlaunch/podlaunch/readiness"
@@ -23,26 +22,26 @@ const backgroundNote = "it may have gone to the background: a pod has to stay in
 // stays reports whether the process of pod is still there and is not about to go, after
 // the probe has found it ready.
 //
-// If the pod itself has said that it is ready, stays looks once and takes no time.
-// Otherwise it waits for a process that is ending. It watches a process that is at work,
-// or has children, until the process is at rest without any, for settling at most. A
-// server waits for its clients by now and is not held up. stays does not detect a program
-// that takes longer to go; then Pod.Done reports its end, and Pod.Stop ends what it has
-// left behind.
-func stays(ctx context.Context, speaks bool, pod *Pod) bool {
+// If the process itself has said that it is ready, stays looks once and takes no time. A line
+// may be a child's: the process counts as who has said it if it has no children. Otherwise stays
+// waits for a process that is ending. It watches a process that is at work, or has children,
+// until the process is at rest without any, for settling at most. A server waits for its clients
+// by now and is not held up. stays does not detect a program that takes longer to go; then
+// Pod.Done reports its end, and Pod.Stop ends what it has left behind.
+func stays(ctx context.Context, said word, pod *Pod) bool {
 	if pod.hasExited() {
 		return false
 	}
 	c, ours := pod.proc.(child)
-	if !ours || pod.origin != nil || speaks { // what was adopted has gone there already
+	if !ours || pod.origin != nil || said == ownWord { // what was adopted has gone there already
 		return true
 	}
 	settled := time.NewTimer(settling)
 	defer settled.Stop()
 	enough := false
 	for delay := 200 * time.Microsecond; ; delay = min(2*delay, 5*time.Millisecond) {
-		atRest, ending := c.Outlook()
-		if !ending && (atRest || enough) {
+		runs, ending := c.Outlook()
+		if !ending && (enough || (said == aLine || !runs) && !c.HasChildren()) {
 			return !pod.hasExited()
 		}
 		select {
@@ -73,18 +72,36 @@ func (p *Pod) remember() <-chan outcome[struct{}] {
 	return p.remembered
 }
 
-// speaks reports whether p does not end before the pod itself has said that it is ready.
-// A socket that answers says nothing: the kernel answers for a program that listens.
-func speaks(p readiness.Probe) bool {
+// A word is how a pod has said that it is ready, from the least to the most.
+type word int
+
+const (
+	noWord  word = iota // not at all: the kernel answers for a program that listens
+	aLine               // by a line, or a byte, that any process of the pod may have written
+	ownWord             // by the protocol for pods, or sd_notify(3), which tells who has said it
+)
+
+// wordOf returns what a pod has said at least when p has ended.
+func wordOf(p readiness.Probe) word {
 	if first, ok := p.(readiness.Any); ok {
-		return !slices.ContainsFunc(first, func(part readiness.Probe) bool { return !speaks(part) })
+		least := ownWord
+		for _, part := range first {
+			least = min(least, wordOf(part))
+		}
+		return least
 	}
 	if c, ok := p.(readiness.Composite); ok {
-		return slices.ContainsFunc(c.Probes(), speaks)
+		most := noWord
+		for _, part := range c.Probes() {
+			most = max(most, wordOf(part))
+		}
+		return most
 	}
 	switch p.(type) {
-	case readiness.LineOwner, readiness.Pattern, readiness.NotifySocket, readiness.NotifyFD:
-		return true
+	case readiness.LineOwner, readiness.NotifySocket:
+		return ownWord
+	case readiness.Pattern, readiness.NotifyFD:
+		return aLine
 	}
-	return false
+	return noWord
 }

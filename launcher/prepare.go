@@ -21,7 +21,8 @@ type prepared struct {
 	setup    readiness.Setup
 	progress *progress // gets setup.Status
 
-	adopts, speaks bool // see newSuccession and stays
+	adopts bool // see newSuccession
+	word   word // see stays
 }
 
 // close frees what the probe has put in place.
@@ -45,7 +46,7 @@ type plan struct {
 
 // prepareProbe puts in place what the probe needs before the process starts.
 func (n *attempt) prepareProbe(ctx context.Context, dir string) (*prepared, error) {
-	p := &prepared{progress: newProgress(n.spec.Progress), adopts: readiness.Adopts(n.Ready), speaks: speaks(n.Ready)}
+	p := &prepared{progress: newProgress(n.spec.Progress), adopts: readiness.Adopts(n.Ready), word: wordOf(n.Ready)}
 	p.setup.Name, p.setup.RuntimeDir = n.spec.Name, dir
 	p.setup.Status = p.progress.status
 	p.setup.Extend = func(d time.Duration) {

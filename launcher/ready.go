@@ -138,7 +138,7 @@ func (n *attempt) judge(ctx context.Context, p *plan, w *waited) error {
 		ready = ready && w.err == nil
 		w.vacant = w.vacant && !ready
 	}
-	ready = ready && stays(ctx, p.probe.speaks, w.pod)
+	ready = ready && stays(ctx, p.probe.word, w.pod)
 	w.exited = !w.vacant && (w.pod.hasEnded() || !ready && w.pod.hasExited())
 	ready = ready && !w.exited
 	w.output.finish(ready, w.exited)

@@ -5,6 +5,8 @@ package ending_test
 import (
 	"context"
 	"errors"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/podlaunch/podlaunch/launcher"
@@ -14,6 +16,10 @@ import (
 
 // silent is a probe that ends when somebody of our user listens at sock.
 var silent = readiness.Unix{Peer: readiness.SameUser}
+
+// childSays is a daemon whose child says on the descriptor FD that it is ready, and then tells
+// its parent to go.
+const childSays = `pipe my $r, my $w; if (fork) { close $w; <$r>; exit 0 } close $r; open my $fd, ">&=", FD; syswrite $fd, "ready\n"; select undef, undef, undef, 0.002; close $w; sleep 1000`
 
 // W3: a program that goes to the background in the moment in which it becomes ready is
 // not ready: its process is gone, or about to go. What it has started is ended.
@@ -29,6 +35,8 @@ func TestGoesToTheBackground(t *testing.T) {
 		{"session", `setsid "$0" "$@" & while [ ! -e "$POD_RUNTIME_DIR/sock" ]; do :; done; exit 0`, podrig.Serve, silent},
 		{"socket, then fork", `exec perl -e '` + bind + `fork and exit 0; sleep 1000'`, nil, readiness.Unix{}},
 		{"waits for its child", `exec perl -e '` + bind + `pipe my $r, my $w; if (fork) { close $w; <$r>; exit 0 } close $r; select undef, undef, undef, 0.01; close $w; sleep 1000'`, nil, readiness.Unix{}},
+		{"its child says ready", `exec perl -e '` + strings.Replace(childSays, "FD", "2", 1) + `'`, nil, readiness.Pattern{Regexp: regexp.MustCompile("^ready$")}},
+		{"its child says ready on a descriptor", `exec perl -e '` + strings.Replace(childSays, "FD", "3", 1) + `'`, nil, readiness.NotifyFD{Match: regexp.MustCompile("^ready$")}},
 	} {
 		t.Run(way.name, func(t *testing.T) {
 			for range podrig.Size(t, 2, 5, 50) {

@@ -5,24 +5,22 @@ import (
 	"strconv"
 )
 
-// Outlook returns what the process, which has not been reaped, is about to do. It is at
-// rest if it sleeps, or is stopped, and has no children. It is ending if it has begun to
-// end, or a signal is about to end it. A process also counts as ending for a moment if
-// another thread than its first calls exec. If Outlook cannot read the process's state,
-// the process is at rest, and not ending.
-func (p *Process) Outlook() (atRest, ending bool) {
+// Outlook returns what the process, which has not been reaped, is about to do. It runs unless
+// it sleeps, or is stopped. It is ending if it has begun to end, or a signal is about to end
+// it. A process also counts as ending for a moment if another thread than its first calls
+// exec. If Outlook cannot read the process's state, it does not run, and is not ending.
+func (p *Process) Outlook() (runs, ending bool) {
 	st, err := ReadStat(p.pid)
 	if err != nil {
-		return true, false
+		return false, false
 	}
-	runs := st.State == 'R' || st.State == 'D'
-	return !runs && !hasChildren(p.pid), st.Ending || st.Dead()
+	return st.State == 'R' || st.State == 'D', st.Ending || st.Dead()
 }
 
-// hasChildren reports whether a process has children. It reports false if the kernel does
-// not list them (CONFIG_PROC_CHILDREN).
-func hasChildren(pid int) bool {
-	tasks := "/proc/" + strconv.Itoa(pid) + "/task"
+// HasChildren reports whether the process, which has not been reaped, has children. It reports
+// false if the kernel does not list them (CONFIG_PROC_CHILDREN).
+func (p *Process) HasChildren() bool {
+	tasks := "/proc/" + strconv.Itoa(p.pid) + "/task"
 	threads, _ := os.ReadDir(tasks)
 	var one [1]byte
 	for _, t := range threads {

@@ -126,8 +126,11 @@ func (p *Process) Reap(context.Context) error { return nil }
 // Release has nothing to do: the goroutine goes on waiting.
 func (p *Process) Release() {}
 
-// Outlook cannot tell, and says that it stays as it is.
-func (p *Process) Outlook() (atRest, ending bool) { return true, false }
+// Outlook and HasChildren cannot tell, and say that it stays as it is.
+func (p *Process) Outlook() (runs, ending bool) { return false, false }
+
+// HasChildren is as Outlook.
+func (p *Process) HasChildren() bool { return false }
 
 // Notes returns nothing: no system but Linux tells what would explain that the
 // process does nothing.

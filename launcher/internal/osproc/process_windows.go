@@ -363,8 +363,11 @@ func awaitEmpty(ctx context.Context, job windows.Handle) error {
 	return fmt.Errorf("processes %v of its job are still there: %w", left, context.Cause(ctx))
 }
 
-// Outlook cannot tell, and says that it stays as it is.
-func (p *Process) Outlook() (atRest, ending bool) { return true, false }
+// Outlook and HasChildren cannot tell, and say that it stays as it is.
+func (p *Process) Outlook() (runs, ending bool) { return false, false }
+
+// HasChildren is as Outlook.
+func (p *Process) HasChildren() bool { return false }
 
 // Notes returns nothing: this system does not tell what would explain that the process does
 // nothing.

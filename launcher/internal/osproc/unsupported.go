@@ -69,8 +69,11 @@ func (*Process) Reap(context.Context) error { return errors.ErrUnsupported }
 // Release does nothing.
 func (*Process) Release() {}
 
-// Outlook cannot tell, and says that it stays as it is.
-func (*Process) Outlook() (atRest, ending bool) { return true, false }
+// Outlook and HasChildren cannot tell, and say that it stays as it is.
+func (*Process) Outlook() (runs, ending bool) { return false, false }
+
+// HasChildren is as Outlook.
+func (*Process) HasChildren() bool { return false }
 
 // Notes returns nothing.
 func (*Process) Notes() []string { return nil }
