@@ -29,9 +29,9 @@ type causeRule struct {
 // Several rules need these.
 const (
 	// fatalLevel and fatalWords mark a line as fatal, errorLevel and errorWords as an error.
-	fatalLevel = `\[(?:emerg|alert|crit|fatal|EMERG|ALERT|CRIT|FATAL|CRITICAL)\]|\b(?:FATAL|PANIC|CRITICAL|EMERGENCY)\b|"(?:level|severity)":"(?i:fatal|panic|dpanic|critical|emerg|alert)"|\b(?:level|lvl|severity)=(?i:fatal|panic|critical)\b`
+	fatalLevel = `\[(?:emerg|alert|crit|fatal|EMERG|ALERT|CRIT|FATAL|CRITICAL|F)\]|^<[0-2]>|^F\d{4} \d\d:\d\d:|\b(?:FATAL|PANIC|CRITICAL|EMERGENCY)\b|"(?:level|severity)":"(?i:fatal|panic|dpanic|critical|emerg|alert)"|\b(?:level|lvl|severity)=(?i:fatal|panic|critical)\b`
 	fatalWords = `(?i)\bfatal(?: error)? ?: `
-	errorLevel = `\[(?:error|ERROR|ERR|err)\]|"(?:level|severity)":"(?i:error|err)"|\b(?:level|lvl|severity)=(?i:error|err)\b|^E\d{4} \d\d:\d\d:`
+	errorLevel = `\[(?:error|ERROR|ERR|err|E)\]|^<3>|^ERROR:|\bERR! |^\S*\d[-\d:.,TZ ]* \[?(?:\S+ )?ERROR\b|"(?:level|severity)":"(?i:error|err)"|\b(?:level|lvl|severity)=(?i:error|err)\b|^E\d{4} \d\d:\d\d:`
 	errorWords = `(?i)(?:^|[\s\]:(])(?:error|err)(?: in [^:]*| on line \d+| \d+)?: \S`
 
 	// anArgument is about an argument that the program does not know.
@@ -61,9 +61,10 @@ var causeRules = []causeRule{
 	{kind: "a Rust program that panics", after: `^thread '.*' (\(\d+\) )?panicked at `, line: `\S`},
 	{kind: "Python", after: `^Traceback \(most recent call last\):`, line: `^[A-Za-z_][\w.]*(:|$)`, last: true},
 	{kind: "Java, of a chain of exceptions", line: `^Caused by: `, last: true},
+	{kind: "Node, of a chain of errors", line: `^\s*\[cause\]: `, last: true},
 	{kind: "Java", line: `^Exception in thread "`},
 	{kind: "C++", after: `^terminate called after throwing an instance of `, line: `^\s+what\(\): `},
-	{kind: "the dynamic loader", line: `: error while loading shared libraries: |: symbol lookup error: |: version .* not found \(required by `},
+	{kind: "the dynamic loader", line: `: error while loading shared libraries: |: symbol lookup error: |: undefined symbol: |: version .* not found \(required by `},
 	{kind: "Ruby", line: `: .*\((?:[A-Z]\w*::)*[A-Z]\w*(?:Error|Exception)\)$|\(Errno::E[A-Z0-9]+\)$`},
 	{kind: "Elixir", line: `^\*\* \([A-Z]\w*`},
 	{kind: "Erlang", line: `^(?:Crash dump is being written|init terminating|Runtime terminating|\{"init terminating)|terminating in do_boot`},
@@ -74,7 +75,7 @@ var causeRules = []causeRule{
 	{kind: "a sanitizer", line: `^==\d+==ERROR: `},
 	{kind: "an address that is taken, just before the program gives up", line: `(?i)\baddress already in use\b|\bcannot assign requested address\b`, then: givesUp},
 	{kind: "an argument that is not understood, just before the program gives up", line: anArgument, then: givesUp},
-	{kind: "JavaScript, and programs that say it themselves", line: `^(?:Uncaught )?(?:[A-Z]\w*)?(?:Error|Exception)(?: \[\w+\])?: `},
+	{kind: "JavaScript, and programs that say it themselves", line: `^(?:Uncaught )?(?:[\w$]+\.)*(?:[A-Z]\w*)?(?:Error|Exception)(?: \[\w+\])?: `},
 
 	{kind: "a level, as servers mark it", line: fatalLevel},
 	{kind: "fatal, in words", line: fatalWords},
@@ -84,8 +85,8 @@ var causeRules = []causeRule{
 
 	{kind: "a level of error", line: errorLevel},
 	{kind: "error, in words", line: errorWords},
-	{kind: "the system's words", line: `(?:Address already in use|Cannot assign requested address|Permission denied|No such file or directory|Connection refused|No space left on device|Read-only file system|Is a directory|Not a directory|Operation not permitted|Too many open files|Cannot allocate memory|Name or service not known|Exec format error|Protocol not supported|File exists|address already in use|permission denied|no such file or directory|connection refused)`},
-	{kind: "a failure, in words", line: `^Error (?:opening|reading|loading|parsing|creating|starting|binding|connecting|writing)\b|(?i)\b(?:cannot|can't|could not|couldn't|unable to|failed to|refusing to|failed:|must not|refuses to)\s+\S|\bis not (?:permitted|allowed|supported)\b|^\S+: \*\*\* `},
+	{kind: "the system's words", line: `(?:Address already in use|Cannot assign requested address|Permission denied|No such file or directory|Connection refused|No space left on device|Read-only file system|Is a directory|Not a directory|Operation not permitted|Too many open files|Cannot allocate memory|Name or service not known|Exec format error|Protocol not supported|File exists|address already in use|permission denied|no such file or directory|connection refused|already in use|i/o timeout|timed out|no such host|x509: |Segmentation fault|Bus error|Illegal instruction|No route to host|Network is unreachable)`},
+	{kind: "a failure, in words", line: `^Error (?:opening|reading|loading|parsing|creating|starting|binding|connecting|writing)\b|(?i)\b(?:cannot|can't|could not|couldn't|unable to|failed to|refusing to|failed:|must not|refuses to)\s+\S|\bis not (?:permitted|allowed|supported)\b|\bsyntax error\b|^(?:missing|invalid|malformed)\s+\S|^\S+: \*\*\* `},
 }
 
 // notACause is what a line says that has the word for an error in it and tells of none.

@@ -47,6 +47,22 @@ func TestNoCause(t *testing.T) {
 	}
 }
 
+// The lines of many loggers and runtimes are causes, also if much comes after them.
+func TestCauseOfManyKinds(t *testing.T) {
+	for _, line := range []string{
+		"ERROR:root:database is locked", "2026-01-01 00:00:00 ERROR app: port 80 taken", "2026-01-01T00:00:00.123Z ERROR port 80 taken",
+		"2026-01-01 00:00:00,123 [main] ERROR com.example.App - port 80 taken", "12:00:00 [ERROR] port 80 taken", "[E] port 80 taken", "<3>port 80 taken", "<2>port 80 taken",
+		"F0101 12:00:00.000001       1 main.go:10] port 80 taken", "java.lang.OutOfMemoryError: Java heap space", "Segmentation fault (core dumped)",
+		"Port 80 is already in use", "dial tcp 10.0.0.1:5432: i/o timeout", "x509: certificate signed by unknown authority", "/usr/bin/x: /lib/libfoo.so: undefined symbol: bar",
+		"syntax error near unexpected token", "Missing required argument: config", "invalid configuration in /etc/x.conf", "npm ERR! code ENOENT", "  [cause]: Error: connect ECONNREFUSED 10.0.0.1:5432",
+	} {
+		later := slices.Repeat([]string{"goes on for a while"}, 20)
+		if got := causeIn(append([]string{"begins", line}, later...), later); got != line {
+			t.Errorf("the cause is %q, want %q", got, line)
+		}
+	}
+}
+
 // The first line of a rule counts, or the last one, in all that is kept.
 func TestCauseIn(t *testing.T) {
 	for _, c := range []struct {

@@ -27,6 +27,11 @@ import (
 // that is open goes on with the file that it has. If a log has no path, and its source is
 // no Refollower, Follow fails with [errors.ErrUnsupported].
 //
+// What counts as the log is the file to which the path led when the pod became ready, or
+// when Attach was called. If somebody has moved the log before that and made another file
+// in its place, as logrotate does without copytruncate, the reader gets that file, to which
+// the pod writes nothing.
+//
 // The log of a private pod is removed with its directory, if it is in there. A reader
 // that is open by then still gets all of it.
 //

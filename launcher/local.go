@@ -46,9 +46,10 @@ type Local struct {
 	// NoSession starts the process in this program's session and group. It is for a
 	// program that calls setsid(2) itself and treats a refusal as fatal: the system
 	// refuses it to the leader of a group. Once the program has called it, everything is
-	// as without NoSession. Until then, or for ever if it never does, signals go to the
-	// process alone and not to its children. The process also gets the signals that a
-	// terminal sends to this program's group, as for Ctrl-C.
+	// as without NoSession. Until then, or for ever if it never does, it leads no group: the
+	// launcher finds its children by descent and by their environment, and signals each
+	// alone. The process also gets the signals that a terminal sends to this program's
+	// group, as for Ctrl-C.
 	NoSession bool
 
 	// Cgroup is the directory of cgroup v2, absolute, or [OwnCgroup], below which each

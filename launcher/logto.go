@@ -24,8 +24,8 @@ import (
 //     the message. What else is in the object goes to logger as keys and values,
 //     in the same order and with numbers as they are written. Each @ at the beginning
 //     of a key is taken off: hclog puts it before its own keys, and so a pod's cannot
-//     take the place of those. If the line has that key without @ as well, or the
-//     logger has it (logger.With), the pod's gets a number: "port" becomes "port_2".
+//     take the place of those. If the line has that key without @ as well, or twice, or
+//     the logger has it (logger.With), the pod's gets a number: "port" becomes "port_2".
 //   - logfmt, key=value, as slog and others write it: the same keys count. A
 //     line that only begins so has the level it names, and is the message.
 //   - [WARN] at the beginning, or after nothing but a time, as hclog and others
@@ -81,19 +81,18 @@ func renamed(fields, taken []any) []any {
 	return fields
 }
 
-// withoutAt returns fields without the @ at the beginning of their keys. If that makes
-// two keys the same, the key that had an @ gets a number.
+// withoutAt returns fields without the @ at the beginning of their keys, and each key once. A
+// key that had an @ gets a number if there is the same one without, and so does a key that
+// comes a second time.
 func withoutAt(fields []any) []any {
-	used := make(map[string]bool)
-	for key := range keysOf(fields) {
-		if !strings.HasPrefix(key, "@") {
-			used[key] = true
-		}
-	}
+	used := keysOf(fields)
+	seen := make(map[string]bool)
 	for i := 0; i < len(fields); i += 2 {
-		if key := fields[i].(string); strings.HasPrefix(key, "@") {
-			fields[i] = unused(strings.TrimLeft(key, "@"), used)
+		key := fields[i].(string)
+		if bare := strings.TrimLeft(key, "@"); bare != key || seen[key] {
+			fields[i] = unused(bare, used)
 		}
+		seen[key] = true
 	}
 	return fields
 }

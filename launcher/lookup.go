@@ -136,5 +136,8 @@ func (e *NotFoundError) add(place string, err error) {
 	if errors.As(err, &pathErr) {
 		err = pathErr.Err
 	}
+	if fi, statErr := os.Stat(place); errors.Is(err, fs.ErrPermission) && statErr == nil && fi.Mode().IsRegular() && fi.Mode()&0o111 != 0 {
+		err = fmt.Errorf("%w: its mode is %v, so it is executable for others alone, or its filesystem is mounted noexec", err, fi.Mode())
+	}
 	e.Tried = append(e.Tried, exec.Error{Name: place, Err: err})
 }

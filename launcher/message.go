@@ -15,10 +15,11 @@ const (
 	// maxMessage is how long a message is at most, in bytes: 12 lines of 160 characters.
 	maxMessage = 12 * 160
 
-	// shownLines is how many of a pod's last lines a message shows at most, and maxShown
-	// how long each is there. Where they are fewer each has more, and the cause has the
-	// room of two.
+	// shownLines is how many of a pod's lines a message shows at most, without the cause, and
+	// maxShown how long each is there. Where they are fewer each has more, and the cause has
+	// the room of two. Without a cause firstLines of them are its first ones.
 	shownLines = 8
+	firstLines = 2
 	maxShown   = 160
 
 	// What else has a part of a message. What one part does not need the next ones have.
@@ -36,7 +37,7 @@ const afterReadyNote = "it ended after it had announced that it is ready"
 
 // Error says it in one line that a person can act on, at most 12 times 160 bytes long.
 // Control characters are escaped. Of what the pod has written it shows Cause and the last 8
-// lines.
+// lines; without a Cause, the first 2 and the last 6.
 func (e *Error) Error() string {
 	head := fmt.Sprintf("%s %s: ", cmp.Or(e.Op, opLaunch), fit(e.Name, maxName))
 	end := " (" + strings.Join(e.circumstances(), ", ") + ")"
@@ -98,21 +99,25 @@ func (e *Error) introduce(exited bool) (before string, lines []string) {
 const elided = "…"
 
 // excerpt returns the lines of a message, in order: all if there are few, else the cause
-// and the last ones. Without a cause, and before a program's usage, the first line has its
-// place: there it says what it does not understand.
+// and the last ones. Without a cause the first ones have its place: many programs say there
+// what is wrong, and go on for long.
 func (e *Error) excerpt() []string {
 	all := slices.DeleteFunc(slices.Clone(e.Tail), isBlank)
-	last := all[max(0, len(all)-shownLines):]
-	first := e.Cause
-	if first == "" && len(all) > shownLines && slices.ContainsFunc(all, isUsage) && len(e.Head) > 0 {
-		first = e.Head[max(0, slices.IndexFunc(e.Head, isNotBlank))]
+	first, shown := []string{e.Cause}, shownLines
+	if e.Cause == "" && len(all) > shownLines {
+		first = slices.DeleteFunc(slices.Clone(e.Head), isBlank)
+		first = first[:min(firstLines, len(first))]
+		shown -= firstLines
 	}
+	last := all[max(0, len(all)-shown):]
 	var lines []string
-	if !isBlank(first) && !slices.Contains(last, first) {
-		lines = append(lines, fit(first, 2*maxShown))
-		if len(last) > 0 {
-			lines = append(lines, elided)
+	for _, line := range first {
+		if !isBlank(line) && !slices.Contains(last, line) {
+			lines = append(lines, fit(line, 2*maxShown))
 		}
+	}
+	if len(lines) > 0 && len(last) > 0 {
+		lines = append(lines, elided)
 	}
 	for _, line := range last {
 		most := shownLines * maxShown / len(last)
@@ -124,14 +129,7 @@ func (e *Error) excerpt() []string {
 	return lines
 }
 
-func isBlank(line string) bool    { return strings.TrimSpace(line) == "" }
-func isNotBlank(line string) bool { return !isBlank(line) }
-
-// isUsage reports whether line is of a program's usage: its beginning, or an option.
-func isUsage(line string) bool {
-	text := strings.TrimSpace(line)
-	return len(text) > 5 && strings.EqualFold(text[:5], "usage") || len(text) > 1 && text[0] == '-' && text != line
-}
+func isBlank(line string) bool { return strings.TrimSpace(line) == "" }
 
 // wantedRoom is how much of a message is kept free for the pod's lines.
 func (e *Error) wantedRoom() int {

@@ -97,24 +97,23 @@ func surroundings(probe readiness.Probe, t readiness.Target) []string {
 // mayNeedDirectory reports whether a pod that probe waits for may have to reach something in
 // its runtime directory. A probe with NotifySocket.Public is for a pod that cannot enter it.
 func mayNeedDirectory(probe readiness.Probe) bool {
-	public := false
 	for leaf := range readiness.Leaves(probe) {
+		needs := false
 		switch p := leaf.(type) {
+		case readiness.LineOwner, readiness.Socket:
+			needs = true // the socket that is announced may be there
 		case readiness.NotifySocket:
-			public = public || p.Public
+			needs = !p.Public
 		case readiness.Unix:
-			if !filepath.IsAbs(p.Path) && !strings.HasPrefix(p.Path, "@") {
-				return true
-			}
+			needs = !filepath.IsAbs(p.Path) && !strings.HasPrefix(p.Path, "@")
 		case readiness.File:
-			if !filepath.IsAbs(p.Path) {
-				return true
-			}
+			needs = !filepath.IsAbs(p.Path)
 		case readiness.PIDFile:
-			if !filepath.IsAbs(p.Path) {
-				return true
-			}
+			needs = !filepath.IsAbs(p.Path)
+		}
+		if needs {
+			return true
 		}
 	}
-	return !public
+	return false
 }

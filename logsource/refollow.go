@@ -99,7 +99,7 @@ func (p Past) mustBe(file *os.File) error {
 	}
 	now, err := identifyOpen(file)
 	if err == nil && now != p.File {
-		err = &fs.PathError{Op: "follow", Path: p.Path, Err: fmt.Errorf("it is another pod's log by now: %w", fs.ErrNotExist)}
+		err = &fs.PathError{Op: "follow", Path: p.Path, Err: fmt.Errorf("another file has the place of the pod's log, which was moved or deleted: %w", fs.ErrNotExist)}
 	}
 	return err
 }

@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // explainStart says what err means for the program of c, whose highest descriptor is
@@ -27,6 +29,8 @@ func explainStart(err error, c Command, last int) error {
 		return fmt.Errorf("%w: the working directory %q cannot be entered any more", err, c.Dir)
 	case errors.Is(err, syscall.ENOENT) && statErr == nil:
 		return fmt.Errorf("%w: the program is there, %s is not", err, interpreter(path))
+	case errors.Is(err, syscall.EACCES) && statErr == nil && isScript(path) && unix.Access(path, unix.X_OK) == nil:
+		return fmt.Errorf("%w: the program may be executed, %s may not: it is not executable for us, or its filesystem is mounted noexec", err, interpreter(path))
 	case errors.Is(err, syscall.EACCES) && statErr == nil:
 		return fmt.Errorf("%w: it is not executable for us (mode %v), or its filesystem is mounted noexec", err, fi.Mode())
 	case errors.Is(err, syscall.ENOEXEC) && statErr == nil && fi.Size() == 0:
@@ -51,16 +55,27 @@ func explainStart(err error, c Command, last int) error {
 
 // interpreter names what a program that exists needs in order to run.
 func interpreter(path string) string {
+	script, ok := strings.CutPrefix(firstLine(path), "#!")
+	switch {
+	case !ok:
+		return "its dynamic loader"
+	case strings.HasSuffix(script, "\r"):
+		return fmt.Sprintf("its interpreter %q, with the carriage return of a Windows line end (CRLF),", strings.Trim(script, " \t"))
+	}
+	return fmt.Sprintf("its interpreter %q", strings.TrimSpace(script))
+}
+
+func isScript(path string) bool { return strings.HasPrefix(firstLine(path), "#!") }
+
+// firstLine returns the beginning of the first line of a file; "#!" if that cannot be read.
+func firstLine(path string) string {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return "its interpreter"
+		return "#!"
 	}
 	defer f.Close()
 	head := make([]byte, 256)
 	n, _ := f.Read(head)
 	line, _, _ := strings.Cut(string(head[:n]), "\n")
-	if script, ok := strings.CutPrefix(line, "#!"); ok {
-		return fmt.Sprintf("its interpreter %q", strings.TrimSpace(script))
-	}
-	return "its dynamic loader"
+	return line
 }

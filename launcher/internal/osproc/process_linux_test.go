@@ -193,6 +193,8 @@ func TestStartFails(t *testing.T) {
 	}{
 		{osproc.Command{Path: filepath.Join(dir, "nowhere")}, syscall.ENOENT, "no such file"},
 		{osproc.Command{Path: file("script", "#! /no/such/shell\n", 0o700)}, syscall.ENOENT, `its interpreter "/no/such/shell" is not`},
+		{osproc.Command{Path: file("crlf", "#!/bin/sh\r\n", 0o700)}, syscall.ENOENT, `its interpreter "/bin/sh\r", with the carriage return of a Windows line end (CRLF), is not`},
+		{osproc.Command{Path: file("dir", "#!"+dir+"\n", 0o700)}, syscall.EACCES, `the program may be executed, its interpreter "` + dir + `" may not`},
 		{osproc.Command{Path: file("plain", "#!/bin/sh\n", 0o600)}, syscall.EACCES, "not executable for us (mode -rw-------)"},
 		{osproc.Command{Path: file("empty", "", 0o700)}, syscall.ENOEXEC, "the file is empty"},
 		{osproc.Command{Path: file("text", "hello\n", 0o700)}, syscall.ENOEXEC, "nor a script with a #! line"},

@@ -170,8 +170,8 @@ func (m *member) variableOf(name []byte, buf *[]byte) ([]byte, error) {
 var snapshots = sharing{read: readSnapshot}
 
 // A sharing has all who want a snapshot at the same time wait for the same one. To read the
-// processes takes as long as there are many, and to stop a thousand pods at once, each of
-// which needs two snapshots, would take two thousand readings of a thousand processes.
+// processes takes as long as there are many. A thousand pods that are stopped at once need two
+// snapshots each: that would be two thousand readings of a thousand processes.
 type sharing struct {
 	read func() (*snapshot, error)
 
