@@ -37,7 +37,7 @@ func c01(t *testing.T) {
 func c02(t *testing.T) {
 	r := newRig(t, "repeat 12 line %d", "exit 3")
 	e := r.exitEarly(exited(3), numbered("line", 12), strings.Split(strings.TrimSuffix(numbered("line", 12), "\n"), "\n")...)
-	podrig.MustSay(t, e, "before becoming ready: line 4 | line 5 | line 6 | line 7 | line 8 | line 9 | line 10 | line 11 (exit status 3")
+	podrig.MustSay(t, e, "before becoming ready: line 0 | line 1 | … | line 6 | line 7 | line 8 | line 9 | line 10 | line 11 (exit status 3")
 	r.Relaunch("alice")
 }
 

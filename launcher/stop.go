@@ -13,6 +13,7 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
+	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
 // Stop ends the pod and all processes that belong to it, as [Spec.KillMode] says. It
@@ -121,7 +122,13 @@ func (p *Pod) end(ctx context.Context, now bool) error {
 	if p.origin != nil && p.origin.hasExited() {
 		receive(p.origin.ended, killPatience) // it is being reaped
 	}
-	return errors.Join(e.err, p.stopped())
+	err := errors.Join(e.err, p.stopped())
+	if err == nil && p.mode != KillFirst && p.base != "" && p.private == nil && p.PID() != 0 {
+		// Who was started between the looks and the end, and has nothing but the lock, was not
+		// found: once the first process has ended, another pod may own it (useFamilyBy).
+		err = p.endHolders(ctx, grace)
+	}
+	return err
 }
 
 // lastSignal names the last signal that was sent to end p.
@@ -173,8 +180,8 @@ func (p *Pod) stopGone(ctx context.Context, now bool) error {
 // endHolders ends those of a Pod that is gone who hold its lock.
 func (p *Pod) endHolders(ctx context.Context, grace time.Duration) error {
 	place, err := ownership.Open(p.base, p.name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // the base was removed, and the lock with it
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, runtimedir.ErrInsecure) {
+		return nil // the base was removed, or replaced by something else, and the lock with it
 	}
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
+	"github.com/podlaunch/podlaunch/readiness"
 )
 
 // closed is a program that closes its descriptors, and tells its pid.
@@ -342,6 +343,44 @@ var ways = []struct {
 	{"200 forks", `setsid sh -c 'for i in $(seq 200); do setsid sh -c "echo \$\$ >>$OUT/pids; exec sleep 1000" & done; wait' &`, 200, false},
 	{"exec after exec", `perl -e '` + strings.Replace(strings.ReplaceAll(daemon, "PIDS", "$ENV{OUT}/pids"), "sleep 1000", again, 1) + `'`, 1, false},
 	{"daemon without environment", `out=$OUT; env -i perl -e '` + strings.ReplaceAll(daemon, `"PIDS"`, `shift`) + `' "$out/pids"`, 1, true},
+}
+
+// lateHeir is a pod's server that, once it gets SIGTERM, starts a process with nothing of its
+// own but the lock, and ends when that executes.
+const lateHeir = `use POSIX; $SIG{TERM} = sub { pipe my $r, my $w; if (fork) { close $w; <$r>; exit 0 } close $r; setsid; open F, ">>", "$ENV{OUT}/pids"; print F "$$\n"; close F; %ENV = (); exec "sleep", "1000" }; ` +
+	`print STDERR "INSOMNIA-READY\t$ENV{POD_NAME}\t/nowhere\n"; sleep 1000`
+
+// A process that has nothing of the pod but its lock is found also if it was started after the
+// first look, when the first process has ended.
+func TestLateHeirs(t *testing.T) {
+	for _, mode := range []launcher.KillMode{launcher.KillAll, launcher.KillMixed} {
+		r := newRig(t)
+		r.L.Ready, r.L.Grace = readiness.ReadyLine{}, 300*time.Millisecond // it has SIGTERM blocked
+		r.shell(`exec perl -e '` + lateHeir + `'`)
+		pod := r.Launch(launcher.Spec{Name: "alice", KillMode: mode})
+		if err := pod.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+		r.mustBeGone(r.await(1))
+	}
+}
+
+// doubleFork is a program that leaves a process in the background when it gets SIGTERM.
+const doubleFork = `trap 'setsid sh -c "sleep 1000 & exit" & exit' TERM
+printf 'INSOMNIA-READY\t%s\t/nowhere\n' "$POD_NAME" >&2; while :; do sleep 0.01; done`
+
+// A process whose parents come and go while a Stop looks is found.
+func TestDoubleForkDuringStop(t *testing.T) {
+	for range podrig.Size(t, 10, 40, 400) {
+		r := newRig(t)
+		r.L.Ready = readiness.ReadyLine{}
+		r.shell(doubleFork)
+		pod := r.Launch(podrig.Alice)
+		if err := pod.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+		r.nobodyIsLeft()
+	}
 }
 
 // daemon is a program that leaves its parent, group, session and descriptors.

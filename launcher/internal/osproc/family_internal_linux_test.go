@@ -53,7 +53,10 @@ func TestFamilySparesUs(t *testing.T) {
 			t.Errorf("pid %d belongs to it", id.PID)
 		}
 	}
-	all := lineage()
+	all, err := lineage()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, pid := range []int{0, 1, os.Getpid(), os.Getppid()} {
 		if !all[pid] {
 			t.Errorf("pid %d is not of our lineage", pid)

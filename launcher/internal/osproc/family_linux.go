@@ -1,13 +1,13 @@
 package osproc
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -36,13 +36,13 @@ type Family struct {
 	lock  lockPlace
 	heir  func(Identity) bool
 	known map[Identity]bool
-	mute  map[Identity]bool // do not show their environment
+	dead  map[Identity]bool // have ended, by an earlier look
 }
 
 // NewFamily returns the Family of the process with the Identity. The processes that it
 // starts have mark, NAME=VALUE, in their environment; "" means that there is no mark.
 func NewFamily(first Identity, mark string) *Family {
-	return &Family{first: first, mark: mark, known: make(map[Identity]bool), mute: make(map[Identity]bool)}
+	return &Family{first: first, mark: mark, known: make(map[Identity]bool), dead: make(map[Identity]bool)}
 }
 
 // Add adds processes that belong to the family.
@@ -77,28 +77,57 @@ func (f *Family) SetLock(path string, fd int) {
 // A look is a snapshot, and who in it belongs to the family.
 type look struct {
 	*snapshot
-	in    map[int]bool // belongs to the family
-	other map[int]bool // has another mark, or another pod's lock
+	in     map[int]bool // belongs to the family
+	missed bool         // somebody may belong, and has ended since
+	other  map[int]bool // has another mark, or another pod's lock
 }
+
+// mostLooks is how many looks Left takes at most until it believes one in which nobody is
+// left: as many generations of processes may each start the next one and end meanwhile. On a
+// machine that starts programs all the time no look may be sure.
+const mostLooks = 5
 
 // Left returns the processes of the family that have not ended, the first process at the
 // front if it is among them. pinned says that the number of its group is its own: the
 // first process lives, or is a zombie that nobody can reap meanwhile.
-func (f *Family) Left(ctx context.Context, pinned bool) ([]Identity, error) {
-	s, err := snapshots.take(ctx)
-	if err != nil {
-		return nil, err
+func (f *Family) Left(ctx context.Context, pinned bool) (left []Identity, err error) {
+	for sure, looks := false, 0; !sure && looks < mostLooks; looks++ {
+		left, sure, err = f.look(ctx, pinned)
+		if len(left) > 0 || err != nil {
+			return left, err
+		}
 	}
-	if !f.ours || !pinned || !isInSession(f.first.PID) {
-		s = s.whole()
+	return nil, nil
+}
+
+// look takes one look. sure says that nobody of the family can have been missed because he was
+// started, or ended, meanwhile.
+func (f *Family) look(ctx context.Context, pinned bool) (left []Identity, sure bool, err error) {
+	h, err := place()
+	if err != nil {
+		return nil, false, err
+	}
+	name, _, _ := strings.Cut(f.mark, "=")
+	var q question
+	if name != "" {
+		q.names = []string{name}
+	}
+	if f.since.Boot == h.boot {
+		q.since = f.since.Start
+	}
+	s, err := snapshots.take(ctx, q)
+	if err == nil && (!f.ours || !pinned || !isInSession(f.first.PID)) {
+		s, err = s.whole()
+	}
+	if err != nil {
+		return nil, false, err
 	}
 	l := &look{snapshot: s, in: make(map[int]bool), other: make(map[int]bool)}
-	if err := f.ask(ctx, l); err != nil {
-		return nil, err
+	if err := f.ask(ctx, h, l, name); err != nil {
+		return nil, false, err
 	}
 	f.seed(l, pinned)
 	l.close(f.lock)
-	var left []Identity
 	for pid := range l.in {
 		left = append(left, l.byPID[pid].id)
 		f.known[l.byPID[pid].id] = true
@@ -112,20 +141,24 @@ func (f *Family) Left(ctx context.Context, pinned bool) ([]Identity, error) {
 		}
 		return a.PID - b.PID
 	})
-	return left, nil
+	return left, f.sure(l), nil
 }
 
-// ask asks the processes that may be of the family for the mark, and whether they are heirs. It
-// waits for those that are between two programs. Who does not show his environment in the end
-// is not asked again.
-func (f *Family) ask(ctx context.Context, l *look) error {
-	h, err := place()
-	if err != nil {
-		return err
+// sure reports whether no process that may be of the family has ended while the snapshot was
+// read. Who had ended in an earlier look has not.
+func (f *Family) sure(l *look) bool {
+	sure := !l.vanished && !l.missed
+	for _, id := range l.dead {
+		if id != f.first && id.Start+1 >= f.since.Start && !f.dead[id] {
+			f.dead[id] = true
+			sure = false
+		}
 	}
-	name, _, _ := bytes.Cut([]byte(f.mark), []byte("="))
-	buf := make([]byte, 64<<10)
-	var untold []*member
+	return sure
+}
+
+// ask finds those that have the mark, and the heirs.
+func (f *Family) ask(ctx context.Context, h *herePlace, l *look, name string) error {
 	for _, m := range l.all {
 		if h.isBefore(m.Stat, f.since) {
 			break // as are all that come after
@@ -133,39 +166,16 @@ func (f *Family) ask(ctx context.Context, l *look) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err := f.askOne(l, m, name, &buf); isUntold(err) && !f.mute[m.id] {
-			untold = append(untold, m)
+		switch mark := m.marks[name]; {
+		case mark == nil && f.heir != nil && f.heir(m.id), mark != nil && string(mark) == f.mark:
+			l.in[m.id.PID] = true
+		case mark != nil:
+			l.other[m.id.PID] = true
+		case f.heir != nil:
+			l.missed = l.missed || vanished(m.id.PID) // and may have been one
 		}
 	}
-	if len(untold) == 0 {
-		return nil
-	}
-	_ = untilTold(func() (err error) { // the others are not of the family, as far as can be told
-		untold = slices.DeleteFunc(untold, func(m *member) bool {
-			own := f.askOne(l, m, name, &buf)
-			if err != errExecuting && isUntold(own) {
-				err = own
-			}
-			return !isUntold(own)
-		})
-		return err
-	})
-	for _, m := range untold {
-		f.mute[m.id] = true
-	}
 	return nil
-}
-
-// askOne asks one of them. The error is that of environOf.
-func (f *Family) askOne(l *look, m *member, name []byte, buf *[]byte) error {
-	mark, err := m.variableOf(name, buf)
-	switch {
-	case mark == nil && f.heir != nil && f.heir(m.id), mark != nil && string(mark) == f.mark:
-		l.in[m.id.PID] = true
-	case mark != nil:
-		l.other[m.id.PID] = true
-	}
-	return err
 }
 
 // isBefore reports whether the process of st started before the one with the Identity. A tick

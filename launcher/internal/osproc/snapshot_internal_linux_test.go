@@ -17,7 +17,7 @@ type gate struct {
 
 func newGate() *gate {
 	g := &gate{open: make(chan error)}
-	g.read = func() (*snapshot, error) {
+	g.read = func(question) (*snapshot, error) {
 		g.readings++
 		if err := <-g.open; err != nil {
 			return nil, err
@@ -37,7 +37,7 @@ type taken struct {
 func (g *gate) begin(ctx context.Context) <-chan taken {
 	got := make(chan taken, 1)
 	go func() {
-		snapshot, err := g.take(ctx)
+		snapshot, err := g.take(ctx, question{})
 		got <- taken{snapshot, err}
 	}()
 	synctest.Wait()
@@ -120,7 +120,7 @@ func TestSnapshotApart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := readSnapshot()
+	s, err := readSnapshot(question{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,10 @@ func TestSnapshotApart(t *testing.T) {
 			t.Errorf("%+v is in no session, and not apart", m)
 		}
 	}
-	whole := s.whole()
+	whole, err := s.whole()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, pid := range s.apart {
 		m := whole.byPID[pid]
 		if _, err := ReadStat(pid); err == nil && (m == nil || m.Session != 0) {
@@ -142,8 +145,8 @@ func TestSnapshotApart(t *testing.T) {
 			t.Errorf("pid %d is apart, and it is not", pid)
 		}
 	}
-	if len(whole.all) < len(s.all) || s.whole() != whole {
-		t.Errorf("%d of %d, and then %p after %p", len(s.all), len(whole.all), s.whole(), whole)
+	if again, err := s.whole(); len(whole.all) < len(s.all) || again != whole || err != nil {
+		t.Errorf("%d of %d, and then %p after %p, %v", len(s.all), len(whole.all), again, whole, err)
 	}
 	const nobody = 1 << 22 // no pid is as high: PID_MAX_LIMIT
 	if isInSession(nobody) || isInNoSession(nobody) || !isInSession(os.Getpid()) && !isInNoSession(os.Getpid()) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"os"
 	"slices"
 	"sync"
@@ -13,24 +14,49 @@ import (
 
 // A snapshot holds the processes of one moment that have not ended, apart from this program,
 // its ancestors, pid 1 and most of the kernel's threads. Any number of goroutines may use it.
+//
+// It takes time to read, and processes come and go meanwhile. If a process starts another one
+// and ends, neither of the two may be in it. So who concludes from it that somebody is not
+// there has to look at what went missing: see sure.
 type snapshot struct {
 	all   []*member       // the youngest first
 	byPID map[int]*member // the same
 	kin   map[int][]*member
 
+	dead     []Identity // those that had ended by the time they were looked at
+	vanished bool       // one was there at first, and then not even dead; or some came meanwhile
+
 	apart  []int // those that whole adds
+	asked  question
 	adding sync.Once
 	added  *snapshot
+	err    error // of adding
 }
 
 // A member is a process in a snapshot.
 type member struct {
 	Stat
-	id Identity
+	id     Identity
+	marks  map[string][]byte // the variables that were asked for: NAME=VALUE
+	untold error             // why there is nothing in marks; nil: it is not there, or not ours to see
+}
 
-	mu       sync.Mutex
-	name     string // of the variable that is known; "": none
-	variable []byte // NAME=VALUE; nil if the process has none, or if that is not ours to see
+// A question is what a snapshot tells of its processes besides. The zero value is nothing.
+type question struct {
+	names []string // of variables in the environment
+	since uint64   // who started before that is not asked, as in Identity
+}
+
+// add asks q, too.
+func (a *question) add(q question) {
+	if len(q.names) > 0 && (len(a.names) == 0 || q.since < a.since) {
+		a.since = q.since
+	}
+	for _, name := range q.names {
+		if !slices.Contains(a.names, name) {
+			a.names = append(a.names, name)
+		}
+	}
 }
 
 // newSnapshot returns the snapshot of members.
@@ -53,33 +79,141 @@ func newSnapshot(all []*member) *snapshot {
 // kinOf returns the processes whose parent, group or session is pid.
 func (s *snapshot) kinOf(pid int) []*member { return s.kin[pid] }
 
-// readSnapshot reads which processes there are.
-func readSnapshot() (*snapshot, error) {
+// A reader reads a snapshot.
+type reader struct {
+	*herePlace
+	question
+	buf      []byte
+	all      []*member
+	dead     []Identity
+	vanished bool
+	untold   []*member
+}
+
+// readSnapshot reads which processes there are, and asks q of each.
+func readSnapshot(q question) (*snapshot, error) {
 	h, err := place()
 	if err != nil {
 		return nil, err
 	}
+	never, err := lineage()
+	if err != nil {
+		return nil, err
+	}
+	before := lastPID()
 	pids, err := All()
 	if err != nil {
 		return nil, err
 	}
-	never := lineage()
-	var all []*member
+	r := &reader{herePlace: h, question: q, buf: make([]byte, 64<<10), vanished: lastPID() != before}
 	var apart []int
-	sorts := h.namespace == firstPIDNamespace
 	// The youngest first, for these change most.
 	for _, pid := range slices.Backward(pids) {
 		switch {
 		case never[pid]:
-		case sorts && isInNoSession(pid):
+		case h.namespace == firstPIDNamespace && isInNoSession(pid):
 			apart = append(apart, pid)
 		default:
-			all = h.appendMember(all, pid)
+			if err := r.read(pid); err != nil {
+				return nil, err
+			}
 		}
 	}
-	s := newSnapshot(all)
-	s.apart = apart
+	r.wait()
+	s := newSnapshot(r.all)
+	s.dead, s.vanished, s.apart, s.asked = r.dead, r.vanished, apart, q
 	return s, nil
+}
+
+// read adds a process. It reads the environment at once: a process that ends before that
+// cannot be told from one that has nothing in there.
+func (r *reader) read(pid int) error {
+	st, err := ReadStat(pid)
+	if err != nil {
+		if r.vanished = true; isGone(err) {
+			return nil
+		}
+		return err // as where there is no descriptor left
+	}
+	m := &member{Stat: st, id: Identity{PID: pid, Start: r.startOf(st), Boot: r.boot, PIDNamespace: r.namespace}}
+	if st.Dead() {
+		r.dead = append(r.dead, m.id)
+		return nil
+	}
+	r.all = append(r.all, m)
+	if len(r.names) == 0 || m.id.Start+1 < r.since { // a tick is no difference, see findOffset
+		return nil
+	}
+	if r.ask(m); isUntold(m.untold) {
+		r.untold = append(r.untold, m)
+		return nil
+	}
+	return m.untold
+}
+
+// ask reads the variables of m.
+func (r *reader) ask(m *member) {
+	var environ []byte
+	if environ, m.untold = environOf(m.id.PID, &r.buf); m.untold != nil {
+		return
+	}
+	m.marks = make(map[string][]byte, len(r.names))
+	for _, name := range r.names {
+		if v := variable(environ, []byte(name)); v != nil {
+			m.marks[name] = bytes.Clone(v)
+		}
+	}
+	if len(environ) > 0 {
+		return
+	}
+	if st, err := ReadStat(m.id.PID); err != nil || st.Dead() || st.Ending || r.startOf(st) != m.id.Start {
+		r.vanished = true // and had an environment before
+	}
+}
+
+// mute are the processes that have not shown their environment in the end.
+var mute struct {
+	sync.Mutex
+	ids map[Identity]bool
+}
+
+// wait asks those again that were between two programs. Who does not show his environment in
+// the end is not waited for any more.
+func (r *reader) wait() {
+	mute.Lock()
+	defer mute.Unlock()
+	patient := slices.DeleteFunc(slices.Clone(r.untold), func(m *member) bool { return mute.ids[m.id] })
+	if len(patient) > 0 {
+		_ = untilTold(func() (err error) {
+			patient = slices.DeleteFunc(patient, func(m *member) bool {
+				r.ask(m)
+				if err != errExecuting && isUntold(m.untold) {
+					err = m.untold
+				}
+				return !isUntold(m.untold)
+			})
+			return err
+		})
+	}
+	now := make(map[Identity]bool)
+	for _, m := range r.all {
+		if isUntold(m.untold) || m.marks == nil && mute.ids[m.id] {
+			now[m.id] = true
+		}
+	}
+	mute.ids = now
+}
+
+// lastPID returns the number of the process or thread that was started last in our pid
+// namespace, as /proc/loadavg has it; "" if that is not there.
+func lastPID() string {
+	var buf [128]byte
+	n, err := readShort("/proc/loadavg", buf[:])
+	if err != nil {
+		return ""
+	}
+	text := bytes.TrimSpace(buf[:n])
+	return string(text[bytes.LastIndexByte(text, ' ')+1:])
 }
 
 // firstPIDNamespace is the pid namespace that the kernel has begun with: it always has the
@@ -101,69 +235,42 @@ func isInSession(pid int) bool {
 	return err == nil && session != 0
 }
 
-// appendMember appends the process, if it has not ended.
-func (h *herePlace) appendMember(all []*member, pid int) []*member {
-	st, err := ReadStat(pid)
-	if err != nil || st.Dead() {
-		return all
-	}
-	return append(all, &member{Stat: st, id: Identity{PID: pid, Start: h.startOf(st), Boot: h.boot, PIDNamespace: h.namespace}})
-}
-
 // whole returns the snapshot with the processes that are in no session. On a machine that
 // starts few programs most of all processes are threads of the kernel, and to ask for their
 // session takes a fiftieth of what it takes to read what they are.
-func (s *snapshot) whole() *snapshot {
+func (s *snapshot) whole() (*snapshot, error) {
 	s.adding.Do(func() {
 		h, err := place()
-		if s.added = s; err != nil || len(s.apart) == 0 {
-			return // place cannot fail: it was known when s was read
+		if err != nil {
+			s.err = err
+			return
 		}
-		all := slices.Clone(s.all)
+		r := &reader{herePlace: h, question: s.asked, buf: make([]byte, 64<<10), all: slices.Clone(s.all), dead: slices.Clone(s.dead), vanished: s.vanished}
 		for _, pid := range s.apart {
-			all = h.appendMember(all, pid)
+			if s.err = r.read(pid); s.err != nil {
+				return
+			}
 		}
-		s.added = newSnapshot(all)
+		s.added = newSnapshot(r.all)
+		s.added.dead, s.added.vanished = r.dead, r.vanished
 	})
-	return s.added
+	return s.added, s.err
 }
 
 // lineage returns this program, its parent, the parent of that, and so on, to pid 1. A
 // number of 0 stands for a parent, a group or a session that is of another pid namespace,
 // and so for any number of processes that have nothing in common.
-func lineage() map[int]bool {
+func lineage() (map[int]bool, error) {
 	all := map[int]bool{0: true, 1: true}
 	for pid := os.Getpid(); !all[pid]; {
 		all[pid] = true
 		st, err := ReadStat(pid)
-		if err != nil {
-			break
-		}
-		pid = st.Parent
-	}
-	return all
-}
-
-// variableOf returns the variable called name of the environment that m was executed with, as
-// NAME=VALUE; nil if it has none, or if that is not ours to see. The error is that of environOf.
-//
-// It remembers the answer: who looks for another family in the same snapshot asks for the same
-// variable. By then the process may have ended, and its number be another's. Whoever signals
-// the process finds that out.
-func (m *member) variableOf(name []byte, buf *[]byte) ([]byte, error) {
-	if len(name) == 0 {
-		return nil, nil
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.name != string(name) {
-		environ, err := environOf(m.id.PID, buf)
-		if err != nil {
+		if err != nil && !isGone(err) {
 			return nil, err
 		}
-		m.name, m.variable = string(name), bytes.Clone(variable(environ, name))
+		pid = st.Parent // 0 if it is gone
 	}
-	return m.variable, nil
+	return all, nil
 }
 
 // snapshots are those that are taken for everybody in this program.
@@ -173,7 +280,7 @@ var snapshots = sharing{read: readSnapshot}
 // processes takes as long as there are many. A thousand pods that are stopped at once need two
 // snapshots each: that would be two thousand readings of a thousand processes.
 type sharing struct {
-	read func() (*snapshot, error)
+	read func(question) (*snapshot, error)
 
 	mu   sync.Mutex
 	next *reading // which has not begun; nil: nobody waits for one
@@ -182,6 +289,7 @@ type sharing struct {
 
 // A reading is a snapshot that is to be read.
 type reading struct {
+	ask  question      // of all who wait for it
 	turn chan struct{} // who receives from it reads
 	done chan struct{} // closed when snapshot or err is set
 
@@ -189,9 +297,13 @@ type reading struct {
 	err      error
 }
 
-// take returns a snapshot of which nothing was read before the call. One of those who wait
-// for it reads it. The error is ctx's cause, or says why there is none.
-func (s *sharing) take(ctx context.Context) (*snapshot, error) {
+// errNotRead is the error of a reading that has panicked.
+var errNotRead = errors.New("the processes were not read, for the reading has panicked")
+
+// take returns a snapshot of which nothing was read before the call, and for which q was
+// asked. One of those who wait for it reads it. The error is ctx's cause, or says why there is
+// none.
+func (s *sharing) take(ctx context.Context, q question) (*snapshot, error) {
 	s.mu.Lock()
 	if s.next == nil {
 		s.next = &reading{turn: make(chan struct{}, 1), done: make(chan struct{})}
@@ -200,6 +312,7 @@ func (s *sharing) take(ctx context.Context) (*snapshot, error) {
 		}
 	}
 	r := s.next
+	r.ask.add(q)
 	s.mu.Unlock()
 	select {
 	case <-r.done:
@@ -216,13 +329,14 @@ func (s *sharing) readNow(r *reading) {
 	s.mu.Lock()
 	s.next = nil // who comes from now on wants a later one
 	s.mu.Unlock()
+	r.err = errNotRead // unless it is
 	defer func() {
 		close(r.done)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.passTurn()
 	}()
-	r.snapshot, r.err = s.read()
+	r.snapshot, r.err = s.read(r.ask)
 }
 
 // passTurn lets one of those read who wait. If nobody does any more, because all their
