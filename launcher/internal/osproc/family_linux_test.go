@@ -1,8 +1,11 @@
 package osproc_test
 
 import (
+	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
@@ -44,7 +47,7 @@ func TestFamilyInExec(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
-	_, hides := os.Stat("/proc/1")
+	_, hides := os.Stat("/proc/1/stat")
 	for looks, hidden := 500, 0; looks > 0; looks-- {
 		f := osproc.NewFamily(osproc.Identity{}, "MARK=exec")
 		if left, err := f.Left(t.Context(), false); err != nil || len(left) != 1 || left[0].PID != cmd.Process.Pid {
@@ -52,6 +55,36 @@ func TestFamilyInExec(t *testing.T) {
 				continue
 			}
 			t.Fatalf("%v, %v, want pid %d", left, err, cmd.Process.Pid)
+		}
+	}
+}
+
+// Where /proc keeps a user from the processes of others, these are nobody's, and his own are
+// found.
+func TestFamilyWithHidepid(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can mount /proc with hidepid")
+	}
+	lookPerl(t)
+	dir, err := os.MkdirTemp("", "hidepid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	self := filepath.Join(dir, "test")
+	program, err := os.ReadFile("/proc/self/exe")
+	if err := errors.Join(err, os.Chmod(dir, 0o755), os.WriteFile(self, program, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	for _, option := range []string{"noaccess", "invisible"} {
+		mount := exec.Command("unshare", "-m", "mount", "-t", "proc", "-o", "hidepid="+option, "proc", "/proc")
+		if out, err := mount.CombinedOutput(); err != nil {
+			t.Skipf("/proc cannot be mounted with hidepid here: %v: %s", err, out)
+		}
+		cmd := exec.Command("unshare", "-m", "sh", "-c", "mount -t proc -o hidepid="+option+` proc /proc && exec setpriv --reuid=65534 --regid=65534 --clear-groups "$0" -test.v -test.run='^TestFamilyInExec$'`, self)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestFamilyInExec") {
+			t.Errorf("%s: %v\n%s", option, err, out)
 		}
 	}
 }

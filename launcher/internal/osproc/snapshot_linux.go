@@ -129,11 +129,14 @@ func readSnapshot(q question) (*snapshot, error) {
 // cannot be told from one that has nothing in there.
 func (r *reader) read(pid int) error {
 	st, err := ReadStat(pid)
-	if err != nil {
-		if r.vanished = true; isGone(err) {
-			return nil
-		}
-		return err // as where there is no descriptor left
+	switch {
+	case isGone(err):
+		r.vanished = true
+		return nil
+	case errors.Is(err, os.ErrPermission): // another user's, with hidepid=noaccess
+		return nil
+	case err != nil: // as where there is no descriptor left
+		return err
 	}
 	m := &member{Stat: st, id: Identity{PID: pid, Start: r.startOf(st), Boot: r.boot, PIDNamespace: r.namespace}}
 	if st.Dead() {
@@ -265,10 +268,10 @@ func lineage() (map[int]bool, error) {
 	for pid := os.Getpid(); !all[pid]; {
 		all[pid] = true
 		st, err := ReadStat(pid)
-		if err != nil && !isGone(err) {
+		if err != nil && !isGone(err) && !errors.Is(err, os.ErrPermission) {
 			return nil, err
 		}
-		pid = st.Parent // 0 if it is gone
+		pid = st.Parent // 0 if it cannot be seen
 	}
 	return all, nil
 }
