@@ -126,7 +126,9 @@ func (p *Pod) end(ctx context.Context, now bool) error {
 	if err == nil && p.mode != KillFirst && p.base != "" && p.private == nil && p.PID() != 0 {
 		// Who was started between the looks and the end, and has nothing but the lock, was not
 		// found: once the first process has ended, another pod may own it (useFamilyBy).
-		err = p.endHolders(ctx, grace)
+		if held, heldErr := ownership.IsHeld(p.base, p.name); held || heldErr != nil {
+			err = p.endHolders(ctx, grace)
+		}
 	}
 	return err
 }

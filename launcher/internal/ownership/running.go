@@ -152,6 +152,17 @@ func (s Sight) unsure() bool {
 	return s.Err != nil && !s.Launching && (notReady || s.Unclear != nil)
 }
 
+// IsHeld reports whether anybody has the pod lock of name below base. It takes none but that,
+// and for a moment: who lists pods does not see it, as it would a Claim.
+func IsHeld(base, name string) (bool, error) {
+	p, err := Open(base, name)
+	if err != nil {
+		return false, err
+	}
+	defer p.Close()
+	return isLocked(p.base, p.podName())
+}
+
 // Launching reports whether somebody is launching the pod, or ending what is
 // left of it. It makes no file, and those who only ask do not see each other.
 func (p *Place) Launching() (bool, error) {
