@@ -162,11 +162,16 @@ func (s *succession) whyNot(id osproc.Identity) string {
 		return "it is the program that launches the pod, or the parent of that"
 	}
 	why := "it is neither in the group or session of the started process, nor descends from it by parents that live; it has not the pod's lock, nor its " + launchVariable
-	if c, ours := s.started.proc.(child); ours && c.cgroup != nil {
+	c, ours := s.started.proc.(child)
+	held := ours && c.cgroup != nil
+	if held {
 		why = fmt.Sprintf("it is not in the pod's cgroup %q", c.cgroup.Path())
 	}
-	if first := s.started.first; first.PID != 0 && id.Start < first.Start {
+	switch first := s.started.first; {
+	case first.PID != 0 && id.Start < first.Start:
 		why += "; it started before the pod"
+	case !held:
+		why += "; it goes on running: if it is the pod's, end it, and set Local.Cgroup"
 	}
 	return why
 }

@@ -254,7 +254,9 @@ func TestRefusesToAdoptAnotherPod(t *testing.T) {
 	r.shell(fmt.Sprintf(`echo %d >"$OUT/pid"; exit 0`, other.PID()))
 	podrig.MustBe(t, r.Fail(t.Context(), podrig.Alice), readiness.ErrUnproven)
 	r.shell(`POD_LAUNCH_ID=another setsid perl -MPOSIX -e 'POSIX::close(20); exec @ARGV' sh -c 'echo $$ >"$OUT/pid"; exec sleep 1000' & exit 0`)
-	podrig.MustBe(t, r.Fail(t.Context(), podrig.Alice), readiness.ErrUnproven)
+	err := r.Fail(t.Context(), podrig.Alice)
+	podrig.MustBe(t, err, readiness.ErrUnproven)
+	podrig.MustSay(t, err, "it goes on running", "set Local.Cgroup")
 	nested := r.pidIn("pid")
 	if !lives(nested) {
 		t.Error("a pod that the pod has launched was ended")
