@@ -48,7 +48,11 @@ func TestFamilyInExec(t *testing.T) {
 	}
 	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
 	_, hides := os.Stat("/proc/1/stat")
-	for looks, hidden := 500, 0; looks > 0; looks-- {
+	looks := 300
+	if testing.Short() {
+		looks = 100
+	}
+	for hidden := 0; looks > 0; looks-- {
 		f := osproc.NewFamily(osproc.Identity{}, "MARK=exec")
 		if left, err := f.Left(t.Context(), false); err != nil || len(left) != 1 || left[0].PID != cmd.Process.Pid {
 			if hidden++; hides != nil && err == nil && len(left) == 0 && hidden < 20 {
@@ -81,7 +85,7 @@ func TestFamilyWithHidepid(t *testing.T) {
 		if out, err := mount.CombinedOutput(); err != nil {
 			t.Skipf("/proc cannot be mounted with hidepid here: %v: %s", err, out)
 		}
-		cmd := exec.Command("unshare", "-m", "sh", "-c", "mount -t proc -o hidepid="+option+` proc /proc && exec setpriv --reuid=65534 --regid=65534 --clear-groups "$0" -test.v -test.run='^TestFamilyInExec$'`, self)
+		cmd := exec.Command("unshare", "-m", "sh", "-c", "mount -t proc -o hidepid="+option+` proc /proc && exec setpriv --reuid=65534 --regid=65534 --clear-groups "$0" -test.v -test.short -test.run='^TestFamilyInExec$'`, self)
 		cmd.Dir = dir
 		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestFamilyInExec") {
 			t.Errorf("%s: %v\n%s", option, err, out)
