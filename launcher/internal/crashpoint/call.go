@@ -3,6 +3,7 @@
 package crashpoint
 
 import (
+	"encoding/binary"
 	"os"
 	"strconv"
 	"strings"
@@ -89,15 +90,27 @@ func descriptorLink(pid int, fd uint64) string {
 	return "/proc/" + strconv.Itoa(pid) + "/fd/" + strconv.Itoa(int(int32(fd)))
 }
 
+// made returns what a clone with flags makes.
+func made(flags uint64) string {
+	if flags&unix.CLONE_THREAD != 0 {
+		return "thread"
+	}
+	return "process"
+}
+
 // on returns what a call is about. For a call with a descriptor, that is the kind of file
 // behind the descriptor; for clone, "thread" or "process"; for a question to /proc (see
 // isOfProc), "proc".
 func on(pid int, info *syscallInfo) string {
-	if info.number == unix.SYS_CLONE {
-		if info.args[0]&unix.CLONE_THREAD != 0 {
-			return "thread"
+	switch info.number {
+	case unix.SYS_CLONE:
+		return made(info.args[0])
+	case unix.SYS_CLONE3: // its arguments are in memory, and the flags come first
+		var flags [8]byte
+		if n, err := unix.PtracePeekData(pid, uintptr(info.args[0]), flags[:]); err != nil || n < len(flags) {
+			return "" // there are none
 		}
-		return "process"
+		return made(binary.NativeEndian.Uint64(flags[:]))
 	}
 	if isOfProc(pid, info) {
 		return "proc"

@@ -21,6 +21,7 @@ var names = map[uint64]string{
 	unix.SYS_BIND:              "bind",
 	unix.SYS_CHDIR:             "chdir",
 	unix.SYS_CLOCK_GETTIME:     "clock_gettime", // where the vDSO cannot tell the time
+	unix.SYS_CAPGET:            "capget",
 	unix.SYS_CLONE3:            "clone3",
 	unix.SYS_CLONE:             "clone",
 	unix.SYS_CLOSE:             "close",

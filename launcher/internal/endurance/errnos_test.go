@@ -30,6 +30,9 @@ var errnos = map[string][]syscall.Errno{
 	"bind":              slices.Concat(lookup, closed, []syscall.Errno{unix.EADDRINUSE, unix.EADDRNOTAVAIL, unix.EINVAL, unix.ENOTSOCK, unix.EROFS}),
 	"chdir":             lookup,
 	"clone process":     {unix.EAGAIN, unix.EINVAL, unix.ENOMEM, unix.ENOSPC, unix.EPERM, unix.EUSERS},
+	"clone3 process":    {unix.EAGAIN, unix.EINVAL, unix.ENOMEM, unix.ENOSPC, unix.ENOSYS, unix.EPERM, unix.EUSERS},
+	"clone3":            append([]syscall.Errno{unix.EINVAL}, absent...), // without arguments: vfork tries the call out
+	"capget":            {unix.EINVAL, unix.EPERM, unix.ESRCH},           // package syscall asks where faccessat2 is refused
 	"close":             {unix.EBADF, unix.EDQUOT, unix.EINTR, unix.EIO, unix.ENOSPC},
 	"close_range":       append([]syscall.Errno{unix.EINVAL, unix.EMFILE, unix.ENOMEM}, absent...),
 	"connect":           {unix.EACCES, unix.EADDRINUSE, unix.EADDRNOTAVAIL, unix.EAFNOSUPPORT, unix.EAGAIN, unix.EALREADY, unix.EBADF, unix.ECONNREFUSED, unix.EINPROGRESS, unix.EINTR, unix.EISCONN, unix.ELOOP, unix.ENETUNREACH, unix.ENOENT, unix.ENOTDIR, unix.ENOTSOCK, unix.EPERM, unix.EPROTOTYPE, unix.ETIMEDOUT},
@@ -86,7 +89,7 @@ var errnos = map[string][]syscall.Errno{
 // neither list fails the test.
 var spared = map[string]string{
 	"clone thread":      "threads are the Go runtime's, which ends the program if it cannot have one: newosproc; libc's, with cgo, does the same",
-	"clone3":            "as clone thread: libc makes threads by it",
+	"clone3 thread":     "as clone thread: libc makes threads by it",
 	"epoll_create1":     "the Go runtime ends a program that cannot poll: netpollinit",
 	"epoll_ctl eventfd": "as epoll_create1",
 	"eventfd2":          "as epoll_create1",
