@@ -127,6 +127,9 @@ func (p *Pod) end(ctx context.Context, now bool) error {
 		// Who was started between the looks and the end, and has nothing but the lock, was not
 		// found: once the first process has ended, another pod may own it (useFamilyBy).
 		if held, heldErr := ownership.IsHeld(p.base, p.name); held || heldErr != nil {
+			if p.mode == KillMixed {
+				grace = -1 // the first process has had it
+			}
 			err = p.endHolders(ctx, grace)
 		}
 	}

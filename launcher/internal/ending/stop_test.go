@@ -159,6 +159,7 @@ func TestWhatIsLeftByKillMode(t *testing.T) {
 func TestStopEndsWhoHasTheLock(t *testing.T) {
 	for _, mode := range []launcher.KillMode{launcher.KillAll, launcher.KillMixed} {
 		r := newRig(t)
+		r.L.Grace = 300 * time.Millisecond
 		r.shell(`setsid env -u POD_LAUNCH_ID sh -c 'echo $$ >>"$OUT/pids"; exec sleep 1000' & exec "$0" "$@"`, podrig.Serve...)
 		pod := r.Launch(launcher.Spec{Name: "alice", KillMode: mode})
 		worker := r.await(1)
