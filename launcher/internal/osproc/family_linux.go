@@ -123,7 +123,7 @@ func (f *Family) look(ctx context.Context, pinned bool) (left []Identity, sure b
 		return nil, false, err
 	}
 	l := &look{snapshot: s, in: make(map[int]bool), other: make(map[int]bool)}
-	if err := f.ask(ctx, h, l, name); err != nil {
+	if err := f.ask(ctx, l, name, q.since); err != nil {
 		return nil, false, err
 	}
 	f.seed(l, pinned)
@@ -141,15 +141,15 @@ func (f *Family) look(ctx context.Context, pinned bool) (left []Identity, sure b
 		}
 		return a.PID - b.PID
 	})
-	return left, f.sure(l), nil
+	return left, f.sure(l, q.since), nil
 }
 
 // sure reports whether no process that may be of the family has ended while the snapshot was
 // read. Who had ended in an earlier look has not.
-func (f *Family) sure(l *look) bool {
+func (f *Family) sure(l *look, since uint64) bool {
 	sure := !l.vanished && !l.missed
 	for _, id := range l.dead {
-		if id != f.first && id.Start+1 >= f.since.Start && !f.dead[id] {
+		if id != f.first && !isBefore(id, since) && !f.dead[id] {
 			f.dead[id] = true
 			sure = false
 		}
@@ -158,9 +158,9 @@ func (f *Family) sure(l *look) bool {
 }
 
 // ask finds those that have the mark, and the heirs.
-func (f *Family) ask(ctx context.Context, h *herePlace, l *look, name string) error {
+func (f *Family) ask(ctx context.Context, l *look, name string, since uint64) error {
 	for _, m := range l.all {
-		if h.isBefore(m.Stat, f.since) {
+		if isBefore(m.id, since) {
 			break // as are all that come after
 		}
 		if ctx.Err() != nil {
@@ -178,12 +178,6 @@ func (f *Family) ask(ctx context.Context, h *herePlace, l *look, name string) er
 	return nil
 }
 
-// isBefore reports whether the process of st started before the one with the Identity. A tick
-// is no difference, see findOffset.
-func (h *herePlace) isBefore(st Stat, id Identity) bool {
-	return id.Boot == h.boot && h.startOf(st)+1 < id.Start
-}
-
 // seed adds the processes that belong to the family regardless of others.
 func (f *Family) seed(l *look, pinned bool) {
 	add := func(id Identity) {
@@ -196,7 +190,7 @@ func (f *Family) seed(l *look, pinned bool) {
 		add(id)
 	}
 	if pinned && f.first.PID > 1 {
-		for _, m := range l.kinOf(f.first.PID) {
+		for _, m := range l.kin[f.first.PID] {
 			if m.Group == f.first.PID || m.Session == f.first.PID {
 				add(m.id)
 			}
@@ -211,7 +205,7 @@ func (l *look) close(own lockPlace) {
 	for todo := slices.Collect(maps.Keys(l.in)); len(todo) > 0; {
 		pid := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		for _, m := range l.kinOf(pid) {
+		for _, m := range l.kin[pid] {
 			switch kin := m.id.PID; {
 			case l.in[kin] || l.other[kin]:
 			case own.isAnothers(kin):

@@ -19,9 +19,9 @@ import (
 // and ends, neither of the two may be in it. So who concludes from it that somebody is not
 // there has to look at what went missing: see sure.
 type snapshot struct {
-	all   []*member       // the youngest first
-	byPID map[int]*member // the same
-	kin   map[int][]*member
+	all   []*member         // the youngest first
+	byPID map[int]*member   // the same
+	kin   map[int][]*member // by the number of a parent, a group or a session: its processes
 
 	dead     []Identity // those that had ended by the time they were looked at
 	vanished bool       // one was there at first, and then not even dead; or some came meanwhile
@@ -75,9 +75,6 @@ func newSnapshot(all []*member) *snapshot {
 	}
 	return s
 }
-
-// kinOf returns the processes whose parent, group or session is pid.
-func (s *snapshot) kinOf(pid int) []*member { return s.kin[pid] }
 
 // A reader reads a snapshot.
 type reader struct {
@@ -144,7 +141,7 @@ func (r *reader) read(pid int) error {
 		return nil
 	}
 	r.all = append(r.all, m)
-	if len(r.names) == 0 || m.id.Start+1 < r.since { // a tick is no difference, see findOffset
+	if len(r.names) == 0 || isBefore(m.id, r.since) {
 		return nil
 	}
 	if r.ask(m); isUntold(m.untold) {
@@ -153,6 +150,10 @@ func (r *reader) read(pid int) error {
 	}
 	return m.untold
 }
+
+// isBefore reports whether the process with the Identity started before since. A tick is no
+// difference, see findOffset.
+func isBefore(id Identity, since uint64) bool { return id.Start+1 < since }
 
 // ask reads the variables of m.
 func (r *reader) ask(m *member) {
@@ -303,8 +304,7 @@ type reading struct {
 // errNotRead is the error of a reading that has panicked.
 var errNotRead = errors.New("the processes were not read, for the reading has panicked")
 
-// take returns a snapshot of which nothing was read before the call, and for which q was
-// asked. One of those who wait for it reads it. The error is ctx's cause, or says why there is
+// take returns a snapshot. Nothing of it was read before the call, and q was asked for it. One of those who wait for it reads it. The error is ctx's cause, or says why there is
 // none.
 func (s *sharing) take(ctx context.Context, q question) (*snapshot, error) {
 	s.mu.Lock()
