@@ -304,8 +304,8 @@ type reading struct {
 // errNotRead is the error of a reading that has panicked.
 var errNotRead = errors.New("the processes were not read, for the reading has panicked")
 
-// take returns a snapshot. Nothing of it was read before the call, and q was asked for it. One of those who wait for it reads it. The error is ctx's cause, or says why there is
-// none.
+// take returns a snapshot. Nothing of it was read before the call, and q was asked for it. One
+// of those who wait for it reads it. The error is ctx's cause, or says why there is none.
 func (s *sharing) take(ctx context.Context, q question) (*snapshot, error) {
 	s.mu.Lock()
 	if s.next == nil {
