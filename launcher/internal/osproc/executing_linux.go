@@ -1,7 +1,6 @@
 package osproc
 
 import (
-	"bytes"
 	"slices"
 	"strconv"
 
@@ -55,43 +54,13 @@ func isOurFile(pid int) bool {
 		ours.Dev == other.Dev && ours.Ino == other.Ino
 }
 
-// hasNoEnvironment reports whether a process of a program has memory whose environment
-// the kernel does not know yet. A program without any variable has an
-// environment all the same: an empty one at a known place. It is false if that is not
-// ours to see.
+// hasNoEnvironment reports whether a process is in the middle of execve(2): it has the memory
+// of the new program, and the kernel does not know the environment yet. It is false if that is
+// not ours to see.
 func hasNoEnvironment(pid int) bool {
-	var buf [1]byte
-	if n, err := readShort("/proc/"+strconv.Itoa(pid)+"/environ", buf[:]); err != nil || n > 0 {
-		return false
-	}
-	_, end, memory := environPlace(pid)
-	return memory && end == "0"
-}
-
-// isWithoutVariables reports whether a process, whose environment has just been read as empty,
-// may well have an empty one: the kernel knows where it begins and ends, and that is the
-// same place; or it has no memory, as it is about to end.
-func isWithoutVariables(pid int) bool {
-	start, end, memory := environPlace(pid)
-	return !memory || start == end && end != "0"
-}
-
-// environPlace returns where the environment of a process begins and ends; 0 if the kernel
-// does not know that, or if it is not ours to see. memory is false if the process is gone, or
-// ending, or a thread of the kernel.
-func environPlace(pid int) (start, end string, memory bool) {
-	var buf [1 << 10]byte
-	n, err := readShort("/proc/"+strconv.Itoa(pid)+"/stat", buf[:])
-	if err != nil {
-		return "", "", false
-	}
-	fields := bytes.Fields(buf[bytes.LastIndexByte(buf[:n], ')')+1 : n])
-	if len(fields) < 49 {
-		return "", "", false
-	}
-	flags, err := strconv.ParseUint(string(fields[6]), 10, 64)
-	const exiting, kernelThread = 0x4, 0x00200000 // PF_… in include/linux/sched.h
-	return string(fields[47]), string(fields[48]), err == nil && flags&(exiting|kernelThread) == 0
+	buf := make([]byte, 4<<10)
+	_, err := environOf(pid, &buf)
+	return err == errExecuting
 }
 
 // IsThere reports whether the process with the Identity is there: it lives, or is a

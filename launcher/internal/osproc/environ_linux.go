@@ -1,0 +1,137 @@
+package osproc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// errExecuting says that a process is in the middle of execve(2): it has the memory of the
+// new program, and the kernel does not know yet where in that the environment is.
+var errExecuting = errors.New("it begins to execute a program just now")
+
+// How long is waited for what a process does not show. It is between two programs for less
+// than a millisecond, if it is not kept from working: who is not dumpable (PR_SET_DUMPABLE)
+// looks alike to all but root, and never shows anything.
+const (
+	unreadablePatience = 50 * time.Millisecond
+	executingPatience  = time.Second
+)
+
+// untilTold calls ask until it can tell, and no longer than that makes sense. It returns the
+// last error of ask.
+func untilTold(ask func() error) (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), executingPatience)
+	defer cancel()
+	began := time.Now()
+	until(ctx, func() bool {
+		err = ask()
+		return !isUntold(err) || err != errExecuting && time.Since(began) > unreadablePatience
+	})
+	return err
+}
+
+// isUntold reports whether the error of environOf says that it may be told in a moment.
+func isUntold(err error) bool { return err == errExecuting || errors.Is(err, syscall.EACCES) }
+
+// environOf returns the environment that a process was executed with; nil if that is not ours
+// to see (proc_pid_environ(5)), or if the process is gone. The error is errExecuting, or
+// EACCES if the process is of our user, and its environment may not be read: in the middle of
+// execve(2) nobody may but root, as long as the program has no code. buf is for the use of
+// environOf, and grows; what it returns is in there.
+func environOf(pid int, buf *[]byte) ([]byte, error) {
+	environ, err := readEnviron(pid, buf)
+	switch {
+	case err == nil && len(environ) == 0 && !isWithoutVariables(pid):
+		return nil, errExecuting
+	case err == nil:
+		return environ, nil
+	case isGone(err):
+		return nil, nil
+	case !errors.Is(err, os.ErrPermission):
+		return nil, err
+	}
+	// The owner of its files in /proc is root where it cannot be dumped.
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if isGone(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	uids := numbersOf(string(status), "Uid:")
+	if len(uids) < 4 {
+		return nil, fmt.Errorf("/proc/%d/status has no line for its user", pid)
+	}
+	switch {
+	case !slices.Contains(uids, os.Geteuid()):
+		return nil, nil
+	case bytes.Contains(status, []byte("\nVmExe:\t       0 kB\n")): // no code yet
+		return nil, errExecuting
+	}
+	return nil, fmt.Errorf("the environment of pid %d (%s) may not be read: %w", pid, CommandName(pid), syscall.EACCES)
+}
+
+// isWithoutVariables reports whether a process, whose environment has just been read as empty,
+// may well have an empty one: where it begins it ends, too. Or the process has no memory, as it is
+// about to end, or a thread of the kernel.
+//
+// While execve counts the variables the environment ends where it begins, too. The kernel sets
+// where the code of the program is only when that is over (load_elf_binary in fs/binfmt_elf.c,
+// which calls create_elf_tables). All that one read of /proc/PID/stat tells is of one program.
+func isWithoutVariables(pid int) bool {
+	var buf [1 << 10]byte
+	n, err := readShort("/proc/"+strconv.Itoa(pid)+"/stat", buf[:])
+	if err != nil {
+		return true
+	}
+	fields := bytes.Fields(buf[bytes.LastIndexByte(buf[:n], ')')+1 : n])
+	if len(fields) < 49 {
+		return true
+	}
+	flags, err := strconv.ParseUint(string(fields[6]), 10, 64)
+	code, start, end := string(fields[23]), string(fields[47]), string(fields[48])
+	const exiting, kernelThread = 0x4, 0x00200000 // PF_… in include/linux/sched.h
+	return err != nil || flags&(exiting|kernelThread) != 0 || code != "0" && end != "0" && start == end
+}
+
+// variable returns the variable called name in environ, as NAME=VALUE; nil if it is not there.
+func variable(environ, name []byte) []byte {
+	for entry := range bytes.SplitSeq(environ, []byte{0}) {
+		if bytes.HasPrefix(entry, name) && len(entry) > len(name) && entry[len(name)] == '=' {
+			return entry
+		}
+	}
+	return nil
+}
+
+// readEnviron returns the environment that a process was executed with. buf is for its
+// use, and grows; what it returns is in there.
+func readEnviron(pid int, buf *[]byte) ([]byte, error) {
+	path := "/proc/" + strconv.Itoa(pid) + "/environ"
+	n, err := readShort(path, *buf)
+	for err == nil && n == len(*buf) {
+		*buf = make([]byte, 2*n)
+		n, err = readShort(path, *buf)
+	}
+	return (*buf)[:n], err
+}
+
+// HasVariable reports whether the variable called name has value in the environment that
+// a process was executed with. It reports false if this program may not see that.
+func HasVariable(pid int, name, value string) bool {
+	buf := make([]byte, 64<<10)
+	has := false
+	_ = untilTold(func() error {
+		environ, err := environOf(pid, &buf)
+		has = string(variable(environ, []byte(name))) == name+"="+value
+		return err
+	})
+	return has
+}
