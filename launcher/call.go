@@ -88,6 +88,20 @@ func work(tasks <-chan func()) {
 	}
 }
 
+// growStack gives a goroutine that has just begun a stack of 8 KiB, for frames of 1, or of 16
+// KiB, for frames of 2. It would begin with 2 KiB, and the runtime double that several times,
+// each time with all that is on it to be moved: that took a twentieth of a launch's processor
+// time, and takes half of it now.
+//
+//go:noinline
+func growStack(frames int) byte {
+	var room [4 << 10]byte // with what the frame needs besides, two of them are more than 8 KiB
+	if frames > 1 {
+		room[frames] = growStack(frames - 1)
+	}
+	return room[frames]
+}
+
 // leave lets the goroutine of w end, with what it is doing. More work has another one.
 func (w *worker) leave() {
 	if w.tasks != nil {

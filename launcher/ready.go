@@ -48,10 +48,12 @@ func (n *attempt) awaitReady(ctx context.Context, p *plan, started *Pod) (*Pod, 
 	joined := w // the worker's, and w is the caller's
 	n.worker.leave()
 	running := spawnOn(&n.worker, func() (*Pod, error) {
+		growStack(1) // more when it has to judge: this takes all the memory of a pod that is not ready
 		joined.endpoint, joined.err = p.probe.Wait(probeCtx, target)
 		if joined.joined = true; judged.Swap(true) {
 			return nil, joined.err // nobody waits for it any more
 		}
+		growStack(2)
 		if err := n.judge(ctx, p, &joined); err != nil {
 			return nil, err
 		}
