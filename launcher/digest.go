@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -69,16 +70,32 @@ func (n *attempt) digestsOfSpec(ctx context.Context, dir string, id uuid.UUID) (
 	if err != nil {
 		return nil, fmt.Errorf("resolve the command: %w", err)
 	}
-	return n.digests(id, workDir, cmd)
+	digests, err := n.digests(id, workDir, cmd)
+	return digests(), err
 }
 
-// digests returns those of a launch with id of cmd, in workDir. They are of what was
-// asked for: what a probe or the launcher adds to it is left out. The error says
-// that the program's file is there and cannot be seen; the other digests are good.
+// digests returns what makes those of a launch with id of cmd, in workDir, as these things are
+// now. They are of what was asked for: what a probe or the launcher adds to it is left out. The
+// error says that the program's file is there and cannot be seen; the other digests are good.
+// For a launch that is no error: starting the program is what tells.
 //
 // The text of the overlay, or the path of its file, is taken out of arguments and
 // environment.
-func (n *attempt) digests(id uuid.UUID, workDir string, cmd resolved) (*ownership.Digests, error) {
+func (n *attempt) digests(id uuid.UUID, workDir string, cmd resolved) (func() *ownership.Digests, error) {
+	env := cmd.Env
+	if env == nil {
+		env = os.Environ()
+	}
+	file, err := program.Identify(cmd.Path)
+	if errors.Is(err, fs.ErrNotExist) { // a Starter may start it on another machine
+		err = nil
+	}
+	return func() *ownership.Digests { return n.digestsOf(id, workDir, cmd, env, file) }, err
+}
+
+// digestsOf is digests, once the environment and the program's file are known. The zero file
+// is none.
+func (n *attempt) digestsOf(id uuid.UUID, workDir string, cmd resolved, env []string, file program.ID) *ownership.Digests {
 	d := &digester{id: id, hash: sha256.New()}
 	overlay := n.spec.Overlay
 	if cmd.overlayPath != "" {
@@ -92,21 +109,17 @@ func (n *attempt) digests(id uuid.UUID, workDir string, cmd resolved) (*ownershi
 		Command:     d.text("command", cmd.Path),
 		Arguments:   d.list("arguments", args, overlay),
 		Overlay:     d.text("overlay", n.spec.Overlay),
-		Environment: d.list("environment", askedEnviron(cmd.Env), overlay),
+		Environment: d.list("environment", askedEnviron(env), overlay),
 		Directory:   d.text("directory", workDir),
 	}
-	file, err := program.Identify(cmd.Path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist): // a Starter may start it on another machine
-		return digests, nil
-	case err != nil:
-		return digests, err
+	if file.Modified.IsZero() {
+		return digests
 	}
 	digests.File = d.text("file", fmt.Sprintf("%d bytes, %s", file.Size, file.Modified.UTC().Format(time.RFC3339Nano)))
 	if file.Build != "" {
 		digests.Build = d.text("build", file.Build)
 	}
-	return digests, nil
+	return digests
 }
 
 // A digester makes digests of what comes after the id of a launch. So they do not show

@@ -57,16 +57,10 @@ var callersVariables = []string{
 	nameVariable, "POD_RUNTIME_DIR", launchVariable,
 }
 
-// askedEnviron returns what was asked for of the environment that a pod gets by env,
-// which is nil for the caller's: the last value of each variable, in the order of their
-// names.
+// askedEnviron returns what was asked for of the environment env of a pod: the last value of
+// each variable, in the order of their names.
 func askedEnviron(env []string) []string {
-	if env == nil {
-		env = os.Environ()
-	} else {
-		env = slices.Clone(env)
-	}
-	env = slices.DeleteFunc(env, func(e string) bool {
+	env = slices.DeleteFunc(slices.Clone(env), func(e string) bool {
 		name, _, _ := strings.Cut(e, "=")
 		return slices.Contains(callersVariables, name) || isManagers(e)
 	})

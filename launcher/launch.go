@@ -157,10 +157,11 @@ func (n *attempt) whole(ctx context.Context) (*Pod, error) {
 // of Launch's caller. That also saves a goroutine for each pod that is not ready yet.
 func (n *attempt) line(ctx context.Context) (*Pod, error) {
 	var p plan
-	if _, err := n.watched(ctx, func() (*Pod, error) { return nil, n.begin(ctx, &p) }); err != nil {
+	var s starting
+	if _, err := n.watched(ctx, func() (*Pod, error) { return nil, n.begin(ctx, &p, &s) }); err != nil {
 		return nil, err
 	}
-	pod, err := runStep(n, stepProcess, func() (*Pod, error) { return n.start(ctx, &p) })
+	pod, err := n.start(ctx, &p, &s)
 	if err != nil {
 		return nil, err
 	}
@@ -169,11 +170,13 @@ func (n *attempt) line(ctx context.Context) (*Pod, error) {
 }
 
 // begin takes the steps before the process, each once, each with what those
-// before it have made, and completes p. What a step makes it adds to n.made.
+// before it have made, and completes p. It begins that of the process, up to the fork, and
+// makes s for start. What a step makes it adds to n.made.
 //
 // What can be refused is refused before anything is made: the command is
 // resolved before the directory is there.
-func (n *attempt) begin(ctx context.Context, p *plan) (err error) {
+func (n *attempt) begin(ctx context.Context, p *plan, s *starting) (err error) {
+	growStack(2)
 	if p.workDir, err = runStep(n, stepWorkDir, n.spec.workDir); err != nil {
 		return err
 	}
@@ -200,6 +203,14 @@ func (n *attempt) begin(ctx context.Context, p *plan) (err error) {
 	if _, err = runStep(n, stepLog, func() (struct{}, error) { return struct{}{}, n.openOutput(ctx, dir, p) }); err != nil {
 		return err
 	}
-	p.probe, err = runStep(n, stepPrepare, func() (*prepared, error) { return n.prepareProbe(ctx, p.dir) })
+	if p.probe, err = runStep(n, stepPrepare, func() (*prepared, error) { return n.prepareProbe(ctx, p.dir) }); err != nil {
+		return err
+	}
+	if s.began, err = n.enter(stepProcess); err != nil {
+		return err
+	}
+	if err = n.prepareStart(ctx, p, s); err != nil {
+		n.leave(stepProcess, s.began, err)
+	}
 	return err
 }

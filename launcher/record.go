@@ -13,27 +13,26 @@ import (
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
-// intent is what is written down before the process is started. That the program's
-// file cannot be seen is no error here: starting it is what tells. If it is replaced
-// before it is started, the earlier one is written down.
-func (n *attempt) intent(p *plan) ownership.Intent {
+// intent is what is written down before the process is started. The digests are there only
+// if nothing is written down after that, else they can wait until the process is on its way.
+func (n *attempt) intent(p *plan, digests func() *ownership.Digests) ownership.Intent {
 	command := redact(p.cmd.Command, n.spec.Overlay)
-	digests, _ := n.digests(n.id, p.workDir, p.cmd)
-	_, elsewhere := n.Starter.(Finder)
-	return ownership.Intent{
+	i := ownership.Intent{
 		Launch:     n.id,
 		Session:    n.spec.Session,
 		Command:    append([]string{command.Path}, command.Args...),
 		Dir:        p.dir,
 		Log:        p.log.Path,
 		Started:    time.Now().UTC(), // what the local time is, the first launch would have to read from a file
-		Elsewhere:  elsewhere,
 		KillMode:   int(n.spec.KillMode),
 		StopSignal: int(n.spec.StopSignal),
 		Lifetime:   int(n.spec.Lifetime),
-		Digests:    digests,
 		Cgroup:     p.cgroup.Path(),
 	}
+	if _, i.Elsewhere = n.Starter.(Finder); i.Elsewhere {
+		i.Digests = digests()
+	}
+	return i
 }
 
 // recordStart records the identity of pod's process, which was just started. If the
@@ -59,7 +58,7 @@ func (c *claimed) recordStart(pod *Pod) error {
 		return nil // somebody else may have reaped it, and the pid be a stranger's
 	}
 	pod.first = id
-	if err := c.Claim.Start(id); err != nil {
+	if err := c.Claim.Start(id, pod.digests); err != nil {
 		return fmt.Errorf("record pid %d: %w", id.PID, err)
 	}
 	return nil

@@ -9,36 +9,39 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 )
 
-// start starts the process and records it. If the process is a child of ours, start forks
+// start starts the process of s, which begin has prepared, and records it. If the process is a child of ours, start forks
 // in this goroutine, on the thread of Launch's caller, as os/exec does. If the caller's
 // goroutine is locked to a thread, the process gets that thread's namespaces, rights and
 // filters. A watchdog watches what may hang in a filesystem before and after the fork,
 // and a Starter that is not ours. start closes the log's Sink and the probe's files: a
 // process that was started has its own.
-func (n *attempt) start(ctx context.Context, p *plan) (*Pod, error) {
-	var s starting
-	if _, err := n.watched(ctx, func() (*Pod, error) { return nil, n.prepareStart(ctx, p, &s) }); err != nil {
-		return nil, err
-	}
+func (n *attempt) start(ctx context.Context, p *plan, s *starting) (*Pod, error) {
 	if s.local != nil {
 		forked, err := s.local.Fork(ctx)
 		s.process, s.err = asChild(forked, p.cgroup, err)
 	}
-	return n.watched(ctx, func() (*Pod, error) { return n.finishStart(ctx, p, &s) })
+	pod, err := n.watched(ctx, func() (*Pod, error) { return n.finishStart(ctx, p, s) })
+	if _, hangs := err.(stuckError); !hangs {
+		n.leave(stepProcess, s.began, err)
+	}
+	return pod, err
 }
 
 // A starting is a process that is about to be started, and then how that went.
 type starting struct {
+	began   time.Time
 	request StartRequest
 	overlay *os.File         // nil, or what the process inherits
 	stdin   *os.File         // nil, or what was made for Spec.StdinOpen
 	local   *osproc.Starting // nil: a Starter starts it that is not ours
 	intent  ownership.Intent
+	digests func() *ownership.Digests // of what is started
 
 	process Process
 	err     error
@@ -52,7 +55,7 @@ func (s *starting) close() {
 	}
 	s.overlay.Close() // also of nil
 	s.stdin.Close()
-	s.local, s.request, s.intent = nil, StartRequest{}, ownership.Intent{}
+	s.local, s.request, s.intent, s.digests = nil, StartRequest{}, ownership.Intent{}, nil
 }
 
 // prepareStart makes s, and records that there will be a process.
@@ -85,7 +88,8 @@ func (n *attempt) prepareStart(ctx context.Context, p *plan, s *starting) (err e
 	if err := n.keepProcess(ctx, p.name, p.cgroup); err != nil {
 		return err
 	}
-	s.intent = n.intent(p)
+	s.digests, _ = n.digests(n.id, p.workDir, p.cmd)
+	s.intent = n.intent(p, s.digests)
 	if err := p.name.Intend(s.intent); err != nil {
 		return fmt.Errorf("record launch %v: %w", n.id, err)
 	}
@@ -123,6 +127,7 @@ func (n *attempt) finishStart(ctx context.Context, p *plan, s *starting) (*Pod, 
 		return nil, errors.New("the starter returned neither a process nor an error")
 	}
 	s.process = n.countMemory(p, s.process)
+	s.intent.Digests = s.digests()
 	config := n.podConfig(n.spec.Name, s.intent)
 	config.base, config.heirs = p.name.Base(), p.name.Heirs()
 	config.grace = cmp.Or(n.spec.Grace, n.Grace)

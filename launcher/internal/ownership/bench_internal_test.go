@@ -40,7 +40,7 @@ func BenchmarkRecord(b *testing.B) {
 	defer c.Settle()
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := errors.Join(c.Intend(whole().Intent), c.Start(whole().Identity)); err != nil {
+		if err := errors.Join(c.Intend(whole().Intent), c.Start(whole().Identity, whole().Digests)); err != nil {
 			b.Fatal(err)
 		}
 	}

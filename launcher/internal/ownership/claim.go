@@ -367,10 +367,10 @@ func (c *Claim) Intend(i Intent) error {
 	return err
 }
 
-// Start adds to the record which process was started.
-func (c *Claim) Start(id osproc.Identity) error {
-	c.record.Identity = id
-	return c.add(id)
+// Start adds to the record which process was started, and the digests, which may be nil.
+func (c *Claim) Start(id osproc.Identity, d *Digests) error {
+	c.record.Identity, c.record.Digests = id, d
+	return c.add(started{id, d})
 }
 
 // Ready adds to the record that the pod is ready.

@@ -39,7 +39,7 @@ func TestDescriptorsAreClosed(t *testing.T) {
 		"a record that was deleted": func() error {
 			c := free.mustClaim()
 			err := errors.Join(c.Intend(intent()), os.Remove(free.path(".json")),
-				c.Start(osproc.Identity{PID: 2, Boot: "before"}), c.Ready(ownership.Answer{Ready: true}))
+				c.Start(osproc.Identity{PID: 2, Boot: "before"}, nil), c.Ready(ownership.Answer{Ready: true}))
 			settle(c)
 			return err
 		},

@@ -117,7 +117,7 @@ func launch(base, name string) {
 	must(c.Intend(intent()))
 	id, err := osproc.Identify(os.Getpid())
 	must(err)
-	must(c.Start(id))
+	must(c.Start(id, nil))
 	must(os.Chdir("."))
 	must(c.Ready(ownership.Answer{Ready: true, Network: "unix", Address: "/alice/sock"}))
 	c.Settle()
@@ -168,7 +168,7 @@ func (s *scene) hold(suffix string) *os.File {
 func (s *scene) record(r ownership.Record) {
 	s.t.Helper()
 	c := s.mustClaim()
-	err := errors.Join(c.Intend(r.Intent), c.Start(r.Identity))
+	err := errors.Join(c.Intend(r.Intent), c.Start(r.Identity, r.Digests))
 	if r.Ready {
 		err = errors.Join(err, c.Ready(r.Answer))
 	}

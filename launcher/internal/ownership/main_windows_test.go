@@ -98,7 +98,7 @@ func launchHalf(base string) {
 	if os.Getenv(nameVariable) != "" {
 		id, err := osproc.Identify(pod.Process.Pid)
 		must(err)
-		must(c.Start(id))
+		must(c.Start(id, nil))
 	}
 	select {} // until it is killed
 }

@@ -34,8 +34,8 @@ const versionElsewhere = 2
 // nor the environment, only digests of them.
 //
 // Its file has up to three lines. Each is a JSON object, and is written at once: the
-// Intent before there is a process, the Identity of the process after its start, and
-// the Answer once the pod is ready. A reader ignores a line that is torn.
+// Intent before there is a process, the Identity of the process after its start with the
+// Digests, and the Answer once the pod is ready. A reader ignores a line that is torn.
 type Record struct {
 	Intent
 	osproc.Identity // zero until the process was started
@@ -72,7 +72,14 @@ type Intent struct {
 	Overlay bool `json:"overlay,omitempty"`
 
 	// Digests are those of what is launched; nil in a record of an earlier version
-	// of this library.
+	// of this library, and as long as no process was started. In the file they stand
+	// beside the Identity of the process; without one, or in an earlier record, here.
+	Digests *Digests `json:"digests,omitempty"`
+}
+
+// A started is what is added to the record of a pod whose process was started.
+type started struct {
+	osproc.Identity
 	Digests *Digests `json:"digests,omitempty"`
 }
 
@@ -163,11 +170,11 @@ func parseRecord(data []byte, name string) (r Record, err error) {
 // Identity of the process if it is not in the first. Nothing else can be added.
 func (r *Record) readMore(objects *json.Decoder) {
 	if r.Version >= 3 && !r.started() {
-		var id osproc.Identity
-		if objects.Decode(&id) != nil {
+		s := started{Digests: r.Digests}
+		if objects.Decode(&s) != nil {
 			return
 		}
-		r.Identity = id
+		r.Identity, r.Digests = s.Identity, s.Digests
 	}
 	if answer := r.Answer; objects.Decode(&answer) == nil {
 		r.Answer = answer
@@ -258,9 +265,10 @@ func (r Record) lines() ([]byte, error) {
 	if err := r.eachText(encodeText); err != nil {
 		return nil, err
 	}
-	objects := []any{r.Intent}
+	objects := []any{&r.Intent}
 	if r.PID != 0 {
-		objects = append(objects, r.Identity)
+		objects = append(objects, started{r.Identity, r.Digests})
+		r.Digests = nil
 	}
 	if r.Ready {
 		objects = append(objects, r.Answer)

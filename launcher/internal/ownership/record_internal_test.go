@@ -316,6 +316,17 @@ func TestRecordWithoutDigests(t *testing.T) {
 	}
 }
 
+// A record of version 3 that has its digests in the first object is read.
+func TestRecordWithDigestsFirst(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("testdata", "record-v3-digests-first.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := parseRecord(data, "alice"); !reflect.DeepEqual(got, whole()) || err != nil {
+		t.Errorf("read %+v, %v; want %+v", got, err, whole())
+	}
+}
+
 // A record of version 1 is read as it was: one object, and what was added to it.
 func TestRecordOfVersion1(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join("testdata", "record-v1.json"))

@@ -179,7 +179,7 @@ func (s *scene) pod(role string, ready bool) (*child, ownership.Record) {
 		s.t.Fatal(err)
 	}
 	r := ownership.Record{Intent: intent(), Identity: id}
-	if err := errors.Join(c.Intend(r.Intent), c.Start(id)); err != nil {
+	if err := errors.Join(c.Intend(r.Intent), c.Start(id, nil)); err != nil {
 		s.t.Fatal(err)
 	}
 	if ready {

@@ -25,7 +25,7 @@ func TestSucceed(t *testing.T) {
 		}
 		first := us
 		first.PID++
-		err = errors.Join(c.Intend(Intent{Launch: uuid.New(), Dir: "/run/\xff"}), c.Start(first), os.WriteFile(record+".new", []byte("{"), 0o600))
+		err = errors.Join(c.Intend(Intent{Launch: uuid.New(), Dir: "/run/\xff"}), c.Start(first, nil), os.WriteFile(record+".new", []byte("{"), 0o600))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,7 +62,7 @@ func TestSucceedAsksBefore(t *testing.T) {
 	}
 	first := us
 	first.PID++
-	if err := errors.Join(c.Intend(Intent{Launch: uuid.New()}), c.Start(first)); err != nil {
+	if err := errors.Join(c.Intend(Intent{Launch: uuid.New()}), c.Start(first, nil)); err != nil {
 		t.Fatal(err)
 	}
 	before, err := os.ReadFile(record)

@@ -76,7 +76,7 @@ func beingLaunched(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(first.Intend(intent()), first.Start(id)); err != nil {
+	if err := errors.Join(first.Intend(intent()), first.Start(id, nil)); err != nil {
 		t.Fatal(err)
 	}
 	s.mustBeHeld(awhile(t), true)
@@ -718,7 +718,7 @@ func TestLockFilesDeleted(t *testing.T) {
 	if err := c.Intend(intent()); err == nil {
 		t.Error("the record was written")
 	}
-	if err := c.Start(osproc.Identity{PID: 2}); err == nil {
+	if err := c.Start(osproc.Identity{PID: 2}, nil); err == nil {
 		t.Error("it was written afterwards")
 	}
 	const others = "another's record"
@@ -750,7 +750,7 @@ func TestTwoClaims(t *testing.T) {
 	if _, err := next.Abandon(t.Context(), false); err != nil {
 		t.Error(err)
 	}
-	if err := errors.Join(c.Start(osproc.Identity{PID: 2, Boot: "before"}), c.Ready(ownership.Answer{Ready: true})); err != nil {
+	if err := errors.Join(c.Start(osproc.Identity{PID: 2, Boot: "before"}, nil), c.Ready(ownership.Answer{Ready: true})); err != nil {
 		t.Error(err)
 	}
 	settle(c)
@@ -830,7 +830,7 @@ func TestUmask(t *testing.T) {
 	old := syscall.Umask(0o777)
 	c, err := s.claim(t.Context())
 	if err == nil {
-		err = errors.Join(c.Intend(intent()), c.Start(id))
+		err = errors.Join(c.Intend(intent()), c.Start(id, nil))
 	}
 	syscall.Umask(old)
 	if err != nil {
@@ -862,7 +862,7 @@ func TestRecordReadyAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 			c, r := s.mustClaim(), ownership.Record{Intent: intent(), Identity: id}
-			if err := errors.Join(c.Intend(r.Intent), c.Start(id), change(s.path(".json"))); err != nil {
+			if err := errors.Join(c.Intend(r.Intent), c.Start(id, nil), change(s.path(".json"))); err != nil {
 				t.Fatal(err)
 			}
 			r.Answer = ownership.Answer{Ready: true, Network: "unix", Address: "/alice/sock"}
