@@ -116,7 +116,7 @@ func (f *Family) look(ctx context.Context, pinned bool) (left []Identity, sure b
 		q.since = f.since.Start
 	}
 	s, err := snapshots.take(ctx, q)
-	if err == nil && (!f.ours || !pinned || !isInSession(f.first.PID)) {
+	if err == nil && (!f.ours || !pinned || sessionOf(f.first.PID) <= 0) {
 		s, err = s.whole()
 	}
 	if err != nil {

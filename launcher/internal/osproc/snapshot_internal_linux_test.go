@@ -153,7 +153,7 @@ func TestSnapshotApart(t *testing.T) {
 		t.Errorf("%d of %d, and then %p after %p, %v", len(s.all), len(whole.all), again, whole, err)
 	}
 	const nobody = 1 << 22 // no pid is as high: PID_MAX_LIMIT
-	if isInSession(nobody) || isInNoSession(nobody) || !isInSession(os.Getpid()) && !isInNoSession(os.Getpid()) {
-		t.Error("who is not there is in a session or in none, or we are in neither")
+	if sessionOf(nobody) != -1 || sessionOf(os.Getpid()) < 0 {
+		t.Errorf("who is not there is in session %d, and we are in %d", sessionOf(nobody), sessionOf(os.Getpid()))
 	}
 }

@@ -108,7 +108,7 @@ func readSnapshot(q question) (*snapshot, error) {
 	for _, pid := range slices.Backward(pids) {
 		switch {
 		case never[pid]:
-		case h.namespace == firstPIDNamespace && isInNoSession(pid):
+		case h.namespace == firstPIDNamespace && sessionOf(pid) == 0:
 			apart = append(apart, pid)
 		default:
 			if err := r.read(pid); err != nil {
@@ -116,10 +116,17 @@ func readSnapshot(q question) (*snapshot, error) {
 			}
 		}
 	}
+	s := r.snapshot()
+	s.apart = apart
+	return s, nil
+}
+
+// snapshot returns what was read.
+func (r *reader) snapshot() *snapshot {
 	r.wait()
 	s := newSnapshot(r.all)
-	s.dead, s.vanished, s.apart, s.asked = r.dead, r.vanished, apart, q
-	return s, nil
+	s.dead, s.vanished, s.asked = r.dead, r.vanished, r.question
+	return s
 }
 
 // read adds a process. It reads the environment at once: a process that ends before that
@@ -224,19 +231,16 @@ func lastPID() string {
 // same number (PROC_PID_INIT_INO in include/linux/proc_ns.h).
 const firstPIDNamespace = "pid:[4026531836]"
 
-// isInNoSession reports whether the process is in no session. A thread of the kernel is in none,
+// sessionOf returns the session of the process: 0 if it is in none, and -1 if that cannot be told.
+// Who is in a session stays in one, and so do his descendants. A thread of the kernel is in none,
 // nor is what init has started before anybody called setsid(2). In another pid namespace than
 // the first a session may be of a process that has no number there, and looks like none.
-func isInNoSession(pid int) bool {
+func sessionOf(pid int) int {
 	session, err := unix.Getsid(pid)
-	return err == nil && session == 0
-}
-
-// isInSession reports whether the process is in a session. Who is in one stays in one, and so
-// do his descendants.
-func isInSession(pid int) bool {
-	session, err := unix.Getsid(pid)
-	return err == nil && session != 0
+	if err != nil {
+		return -1
+	}
+	return session
 }
 
 // whole returns the snapshot with the processes that are in no session. On a machine that
@@ -255,8 +259,7 @@ func (s *snapshot) whole() (*snapshot, error) {
 				return
 			}
 		}
-		s.added = newSnapshot(r.all)
-		s.added.dead, s.added.vanished = r.dead, r.vanished
+		s.added = r.snapshot()
 	})
 	return s.added, s.err
 }
