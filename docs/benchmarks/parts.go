@@ -295,9 +295,9 @@ func (b *bench) many() error {
 	if err != nil {
 		return err
 	}
-	// The hungriest takes 6 each while a pod is pending, and some are the
+	// The hungriest takes 5 each while a pod is pending, and some are the
 	// launcher's own.
-	pods := min(b.pods, (limit-500)/6)
+	pods := min(b.pods, (limit-500)/5)
 	if pods < b.pods {
 		b.report.note("many", fmt.Sprintf("%d pods at most, and not %d: the limit on descriptors is %d.", pods, b.pods, limit))
 	}

@@ -54,6 +54,35 @@ func TestDescriptorsAreClosed(t *testing.T) {
 	}
 }
 
+// All who work in the same directory have one descriptor for it, until the last of them is done;
+// another one that takes its place has its own.
+func TestDirectoryIsShared(t *testing.T) {
+	s := newScene(t)
+	first := s.open()
+	before := openDescriptors(t)
+	second := s.open()
+	if after := openDescriptors(t); after != before {
+		t.Errorf("the second use takes %d descriptors more", after-before)
+	}
+	first.Close()
+	if _, err := second.Launching(); err != nil {
+		t.Errorf("after the first use has ended: %v", err)
+	}
+	base := second.Base()
+	if err := errors.Join(os.Rename(base, base+".old"), os.Mkdir(base, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	third := s.open()
+	if after := openDescriptors(t); after != before+1 {
+		t.Errorf("the use of another directory takes %d descriptors, want 1", after-before)
+	}
+	third.Close()
+	second.Close()
+	if after := openDescriptors(t); after != before-1 {
+		t.Errorf("%d descriptors are still open", after-before+1)
+	}
+}
+
 // openDescriptors returns how many descriptors are open.
 func openDescriptors(t *testing.T) int {
 	t.Helper()

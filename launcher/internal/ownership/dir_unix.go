@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -23,6 +24,26 @@ import (
 type dir struct {
 	path string
 	fd   int // -1 once it is closed
+	at   location
+}
+
+// A location is where an open directory is.
+type location struct {
+	path     string // the same file may be in several filesystems, one of them read-only
+	dev, ino uint64
+}
+
+// directories are those that are open. All who have opened the same one have one descriptor:
+// each pod that is not ready yet would have one of its own, and each fork copies and closes
+// them all.
+var directories struct {
+	sync.Mutex
+	open map[location]*sharedDirectory
+}
+
+type sharedDirectory struct {
+	fd    int
+	users int
 }
 
 // openDirectory opens the directory at path. A symbolic link in its place is
@@ -32,13 +53,45 @@ func openDirectory(path string) (*dir, status, error) {
 	if err != nil {
 		return nil, status{}, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	d := &dir{path: path, fd: fd}
 	s, err := statusOf(fd)
 	if err != nil {
-		d.close()
+		unix.Close(fd)
 		return nil, status{}, &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
+	d := &dir{path: path, at: location{path, s.dev, s.ino}}
+	if d.fd = share(d.at, fd); d.fd != fd {
+		unix.Close(fd)
+	}
 	return d, s, nil
+}
+
+// share returns the descriptor that everybody uses who has opened the directory at the location:
+// fd if there is no other. Its caller calls unshare.
+func share(at location, fd int) int {
+	directories.Lock()
+	defer directories.Unlock()
+	if directories.open == nil {
+		directories.open = make(map[location]*sharedDirectory)
+	}
+	d := directories.open[at]
+	if d == nil {
+		d = &sharedDirectory{fd: fd}
+		directories.open[at] = d
+	}
+	d.users++
+	return d.fd
+}
+
+// unshare ends a use, and reports whether it was the last one.
+func unshare(at location) (last bool) {
+	directories.Lock()
+	defer directories.Unlock()
+	d := directories.open[at]
+	if d.users--; d.users > 0 {
+		return false
+	}
+	delete(directories.open, at)
+	return true
 }
 
 // anywhere is where paths that are absolute begin.
@@ -46,7 +99,9 @@ var anywhere = &dir{fd: unix.AT_FDCWD}
 
 func (d *dir) close() {
 	if d.fd >= 0 {
-		unix.Close(d.fd)
+		if unshare(d.at) {
+			unix.Close(d.fd)
+		}
 		d.fd = -1
 	}
 }
