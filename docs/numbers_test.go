@@ -92,7 +92,11 @@ func ratios(t *testing.T, page, begins string) (found []float64) {
 }
 
 func span(ratios []float64) string {
-	return fmt.Sprintf("%.1f to %.1f", slices.Min(ratios), slices.Max(ratios))
+	least, most := fmt.Sprintf("%.1f", slices.Min(ratios)), fmt.Sprintf("%.1f", slices.Max(ratios))
+	if least == most {
+		return least
+	}
+	return least + " to " + most
 }
 
 // survived is the README's row of the faults, made of the last row of the matrix.
