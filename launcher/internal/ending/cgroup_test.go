@@ -90,7 +90,7 @@ func TestGetAwayFromACgroup(t *testing.T) {
 // A launch that fails ends all that is in the cgroup, and removes it.
 func TestFailedLaunchInACgroup(t *testing.T) {
 	r := newRig(t)
-	r.L.Timeout = podrig.Short
+	r.failWith(1)
 	r.L.Starter = &launcher.Local{Cgroup: newCgroup(t)}
 	r.shell(ways[len(ways)-1].script + "\nsleep 1000")
 	e := r.Fail(t.Context(), podrig.Alice)
@@ -167,10 +167,14 @@ const freeze = `dir=$(sed -n 's,^0::,,p' /proc/self/cgroup); echo 1 >"$CGROUP/${
 func TestFailedLaunchOfAFrozenPod(t *testing.T) {
 	r := newRig(t)
 	cgroup := newCgroup(t)
-	r.L.Timeout = podrig.Short
 	r.L.Starter = launcher.Local{Cgroup: cgroup}
 	r.shell("CGROUP="+cgroup+"; "+freeze+`; exec "$0" "$@"`, podrig.Serve...)
-	e := r.Fail(t.Context(), podrig.Alice)
+	var e *launcher.Error
+	for r.L.Timeout = podrig.Short; r.L.Timeout < podrig.Ample; r.L.Timeout *= 2 { // until it comes to that
+		if e = r.Fail(t.Context(), podrig.Alice); strings.Contains(e.Error(), "frozen") {
+			break
+		}
+	}
 	podrig.MustSay(t, e, "is frozen, by its own cgroup.freeze")
 	if e.Leftover != nil {
 		t.Error(e.Leftover)

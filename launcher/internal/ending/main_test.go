@@ -4,6 +4,7 @@ package ending_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
+	"github.com/podlaunch/podlaunch/readiness"
 )
 
 func TestMain(m *testing.M) { podrig.Main(m) }
@@ -63,6 +65,14 @@ func (r *rig) await(n int) (pids []int) {
 	}
 	r.T.Fatalf("there are not %d pids", n)
 	return nil
+}
+
+// failWith has a launch fail once n pids are in the file.
+func (r *rig) failWith(n int) {
+	r.L.Ready = readiness.ProbeFunc(func(context.Context, readiness.Target) (readiness.Endpoint, error) {
+		r.await(n)
+		return readiness.Endpoint{}, errors.New("it is not to become ready")
+	})
 }
 
 // lives reports whether a process has not ended.

@@ -422,7 +422,7 @@ func TestGetAway(t *testing.T) {
 // and is named.
 func TestFailedLaunchEndsAll(t *testing.T) {
 	r := newRig(t)
-	r.L.Timeout = podrig.Short
+	r.failWith(2)
 	r.shell(`setsid ` + closed + ` &
 perl -e 'setpgrp; open F, ">>", "$ENV{OUT}/pids"; print F "$$\n"; close F; sleep 1000' & sleep 1000`)
 	e := r.Fail(t.Context(), podrig.Alice)
