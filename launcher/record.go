@@ -13,11 +13,11 @@ import (
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
-// intent is what is written down before the process is started. The digests are there only
-// if nothing is written down after that, else they can wait until the process is on its way.
-func (n *attempt) intent(p *plan, digests func() *ownership.Digests) ownership.Intent {
+// intent is what is written down before the process is started, without the digests.
+func (n *attempt) intent(p *plan) ownership.Intent {
 	command := redact(p.cmd.Command, n.spec.Overlay)
-	i := ownership.Intent{
+	_, elsewhere := n.Starter.(Finder)
+	return ownership.Intent{
 		Launch:     n.id,
 		Session:    n.spec.Session,
 		Command:    append([]string{command.Path}, command.Args...),
@@ -27,12 +27,9 @@ func (n *attempt) intent(p *plan, digests func() *ownership.Digests) ownership.I
 		KillMode:   int(n.spec.KillMode),
 		StopSignal: int(n.spec.StopSignal),
 		Lifetime:   int(n.spec.Lifetime),
+		Elsewhere:  elsewhere,
 		Cgroup:     p.cgroup.Path(),
 	}
-	if _, i.Elsewhere = n.Starter.(Finder); i.Elsewhere {
-		i.Digests = digests()
-	}
-	return i
 }
 
 // recordStart records the identity of pod's process, which was just started. If the
@@ -72,7 +69,7 @@ func (c *claimed) recordReady(pod *Pod, e readiness.Endpoint) (err error) {
 	answer := ownership.Answer{Ready: true, Network: e.Network, Address: e.Address}
 	switch {
 	case pod.origin != nil:
-		err = c.Succeed(pod.first, answer)
+		err = c.Succeed(pod.first, pod.digests, answer)
 	case c.Started(): // else nobody can be given it
 		err = c.Ready(answer)
 	}

@@ -89,7 +89,10 @@ func (n *attempt) prepareStart(ctx context.Context, p *plan, s *starting) (err e
 		return err
 	}
 	s.digests, _ = n.digests(n.id, p.workDir, p.cmd)
-	s.intent = n.intent(p, s.digests)
+	s.intent = n.intent(p)
+	if s.local == nil { // it gets what they are of, and may change that
+		s.intent.Digests = s.digests()
+	}
 	if err := p.name.Intend(s.intent); err != nil {
 		return fmt.Errorf("record launch %v: %w", n.id, err)
 	}
@@ -127,7 +130,9 @@ func (n *attempt) finishStart(ctx context.Context, p *plan, s *starting) (*Pod, 
 		return nil, errors.New("the starter returned neither a process nor an error")
 	}
 	s.process = n.countMemory(p, s.process)
-	s.intent.Digests = s.digests()
+	if s.local != nil { // the program is being loaded meanwhile
+		s.intent.Digests = s.digests()
+	}
 	config := n.podConfig(n.spec.Name, s.intent)
 	config.base, config.heirs = p.name.Base(), p.name.Heirs()
 	config.grace = cmp.Or(n.spec.Grace, n.Grace)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -114,4 +115,48 @@ func TestSubreaperAdopts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A program that attaches to a daemon can tell what it was launched with, also if the process that
+// was started had ended before that could be recorded.
+func TestDigestsOfAQuickDaemon(t *testing.T) {
+	r := newRig(t)
+	r.shell(`setsid "$0" "$@" & echo $! >"$OUT/pid"; exit 0`, serveQuietly...)
+	r.L.Ready = readiness.Sequence{readiness.PIDFile{Path: r.path("pid")}, readiness.Unix{}}
+	r.L.OverlayTransport = launcher.OverlayAsFile
+	spec := podrig.Alice
+	spec.Overlay = strings.Repeat("x", 8<<20) // its digest takes longer than the process
+	inner := r.L.Command
+	r.L.Command = launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
+		cmd, err := inner.ResolveCommand(ctx, req)
+		cmd.Env = append(cmd.Env, "OVERLAY="+req.OverlayPath)
+		return cmd, err
+	})
+	pod := r.Launch(spec)
+	attached := r.MustAttach(pod)
+	defer attached.Release()
+	if parts, err := attached.Differs(spec); len(parts) > 0 || err != nil {
+		t.Errorf("it differs in %v, %v", parts, err)
+	}
+	r.stop(pod)
+}
+
+// A vain Starter writes into the arguments that it was given, once they are used.
+type vain struct{ launcher.Local }
+
+func (v vain) Start(ctx context.Context, req launcher.StartRequest) (launcher.Process, error) {
+	process, err := v.Local.Start(ctx, req)
+	req.Command.Args[len(req.Command.Args)-1] = "[hidden]"
+	return process, err
+}
+
+func TestDigestsAreOfWhatWasAskedFor(t *testing.T) {
+	r := newRig(t)
+	r.shell(`exec "$0" "$@"`, serveQuietly...)
+	r.L.Ready, r.L.Starter = readiness.Unix{}, vain{}
+	pod := r.Launch(podrig.Alice)
+	if parts, err := pod.Differs(podrig.Alice); len(parts) > 0 || err != nil {
+		t.Errorf("it differs in %v, %v", parts, err)
+	}
+	r.stop(pod)
 }

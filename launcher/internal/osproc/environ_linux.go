@@ -46,14 +46,12 @@ func isUntold(err error) bool { return err == errExecuting || errors.Is(err, sys
 // execve(2) nobody may but root, as long as the program has no code. buf is for the use of
 // environOf, and grows; what it returns is in there.
 func environOf(pid int, buf *[]byte) ([]byte, error) {
-	environ, err := readEnviron(pid, buf)
+	environ, err := readEnviron("/proc/"+strconv.Itoa(pid)+"/environ", buf)
 	switch {
-	case err == nil && len(environ) == 0 && !isWithoutVariables(pid):
-		return nil, errExecuting
-	case err == nil:
+	case err == nil && len(environ) > 0:
 		return environ, nil
-	case isGone(err):
-		return nil, nil
+	case err == nil || isGone(err): // so it is since Linux 6.16 of a thread without memory
+		return emptyEnvironOf(pid, buf)
 	case !errors.Is(err, os.ErrPermission):
 		return nil, err
 	}
@@ -72,33 +70,62 @@ func environOf(pid int, buf *[]byte) ([]byte, error) {
 	switch {
 	case !slices.Contains(uids, os.Geteuid()):
 		return nil, nil
-	case bytes.Contains(status, []byte("\nVmExe:\t       0 kB\n")): // no code yet
-		return nil, errExecuting
+	case bytes.Contains(status, []byte("\nVmSize:")) && !bytes.Contains(status, []byte("\nVmExe:\t       0 kB\n")):
+		return nil, fmt.Errorf("the environment of pid %d (%s) may not be read: %w", pid, CommandName(pid), syscall.EACCES)
 	}
-	return nil, fmt.Errorf("the environment of pid %d (%s) may not be read: %w", pid, CommandName(pid), syscall.EACCES)
+	return emptyEnvironOf(pid, buf) // there is no memory, or no code in it
 }
 
-// isWithoutVariables reports whether a process, whose environment has just been read as empty,
-// may well have an empty one: where it begins it ends, too. Or the process has no memory, as it is
-// about to end, or a thread of the kernel.
+// emptyEnvironOf is environOf for a process of which nothing could be read, and tells why. All
+// that one read of /proc/PID/stat tells is of one program:
 //
-// While execve counts the variables the environment ends where it begins, too. The kernel sets
-// where the code of the program is only when that is over (load_elf_binary in fs/binfmt_elf.c,
-// which calls create_elf_tables). All that one read of /proc/PID/stat tells is of one program.
-func isWithoutVariables(pid int) bool {
-	var buf [1 << 10]byte
-	n, err := readShort("/proc/"+strconv.Itoa(pid)+"/stat", buf[:])
+//   - The first thread has no memory, for it has ended, and others go on: that may be so for as
+//     long as the process lives, or until another thread has executed a program (de_thread in
+//     fs/exec.c). What they have is read.
+//   - So too with no others: the process is about to end. The kernel's threads have no memory
+//     either.
+//   - The process was executed without any variable: the environment ends where it begins.
+//   - It is in the middle of execve(2). While the kernel counts the variables the environment ends
+//     where it begins, too; it sets where the code is only after that (load_elf_binary in
+//     fs/binfmt_elf.c, which calls create_elf_tables).
+func emptyEnvironOf(pid int, buf *[]byte) ([]byte, error) {
+	var stat [1 << 10]byte
+	n, err := readShort("/proc/"+strconv.Itoa(pid)+"/stat", stat[:])
 	if err != nil {
-		return true
+		return nil, nil
 	}
-	fields := bytes.Fields(buf[bytes.LastIndexByte(buf[:n], ')')+1 : n])
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat[:n], ')')+1 : n])
 	if len(fields) < 49 {
-		return true
+		return nil, nil
 	}
 	flags, err := strconv.ParseUint(string(fields[6]), 10, 64)
-	code, start, end := string(fields[23]), string(fields[47]), string(fields[48])
+	threads, code, start, end := string(fields[17]), string(fields[23]), string(fields[47]), string(fields[48])
 	const exiting, kernelThread = 0x4, 0x00200000 // PF_… in include/linux/sched.h
-	return err != nil || flags&(exiting|kernelThread) != 0 || code != "0" && end != "0" && start == end
+	switch {
+	case flags&exiting != 0 && threads != "0" && threads != "1":
+		return environOfThreads(pid, buf)
+	case err != nil || flags&(exiting|kernelThread) != 0 || code != "0" && end != "0" && start == end:
+		return nil, nil
+	}
+	return nil, errExecuting
+}
+
+// environOfThreads is environOf for a process whose first thread has ended.
+func environOfThreads(pid int, buf *[]byte) ([]byte, error) {
+	of := "/proc/" + strconv.Itoa(pid) + "/task/"
+	threads, err := os.ReadDir(of)
+	if isGone(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, thread := range threads {
+		if environ, err := readEnviron(of+thread.Name()+"/environ", buf); err == nil && len(environ) > 0 {
+			return environ, nil
+		}
+	}
+	return nil, errExecuting // or without variables: who waits finds the same
 }
 
 // variable returns the variable called name in environ, as NAME=VALUE; nil if it is not there.
@@ -111,10 +138,9 @@ func variable(environ, name []byte) []byte {
 	return nil
 }
 
-// readEnviron returns the environment that a process was executed with. buf is for its
-// use, and grows; what it returns is in there.
-func readEnviron(pid int, buf *[]byte) ([]byte, error) {
-	path := "/proc/" + strconv.Itoa(pid) + "/environ"
+// readEnviron returns the environment in a file of /proc. buf is for its use, and grows; what it
+// returns is in there.
+func readEnviron(path string, buf *[]byte) ([]byte, error) {
 	n, err := readShort(path, *buf)
 	for err == nil && n == len(*buf) {
 		*buf = make([]byte, 2*n)

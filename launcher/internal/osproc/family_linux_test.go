@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -71,6 +72,32 @@ func TestFamilyInExec(t *testing.T) {
 			}
 		}
 		end() // who has ended makes each look unsure
+	}
+}
+
+// A process has the mark if its main thread has ended, and also while another one executes a
+// program, for which the main one has to end first.
+func TestFamilyWithoutMainThread(t *testing.T) {
+	headless := start(t, "headless")
+	for st, err := osproc.ReadStat(headless.Process.Pid); st.State != 'Z'; st, err = osproc.ReadStat(headless.Process.Pid) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		runtime.Gosched()
+	}
+	reexec := exec.Command("/proc/self/exe")
+	reexec.Env = append(os.Environ(), roleVariable+"=reexec", timesVariable+"=1000000")
+	if err := reexec.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = reexec.Process.Kill(); _ = reexec.Wait() }()
+	for range 100 {
+		for role, pid := range map[string]int{"headless": headless.Process.Pid, "reexec": reexec.Process.Pid} {
+			f := osproc.NewFamily(osproc.Identity{}, roleVariable+"="+role)
+			if left, err := f.Left(t.Context(), false); err != nil || len(left) != 1 || left[0].PID != pid {
+				t.Fatalf("%s: %v, %v, want pid %d", role, left, err, pid)
+			}
+		}
 	}
 }
 

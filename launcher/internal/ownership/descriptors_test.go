@@ -5,6 +5,7 @@ package ownership_test
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"runtime/debug"
 	"testing"
 
@@ -81,6 +82,28 @@ func TestDirectoryIsShared(t *testing.T) {
 	if after := openDescriptors(t); after != before-1 {
 		t.Errorf("%d descriptors are still open", after-before+1)
 	}
+}
+
+// Who opens the base where it is mounted for writing does not work where it is not.
+func TestDirectoryOfAnotherMount(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can mount")
+	}
+	s := newScene(t)
+	base := s.open().Base()
+	if out, err := exec.Command("sh", "-c", `mount --bind "$0" "$0" && mount -o remount,ro,bind "$0"`, base).CombinedOutput(); err != nil {
+		t.Skipf("it cannot be mounted here: %v: %s", err, out)
+	}
+	reading := s.open()
+	if out, err := exec.Command("umount", "-l", base).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	c, err := s.claim(once())
+	if err != nil {
+		t.Fatal(err)
+	}
+	settle(c)
+	reading.Close()
 }
 
 // openDescriptors returns how many descriptors are open.

@@ -27,10 +27,11 @@ type dir struct {
 	at   location
 }
 
-// A location is where an open directory is.
+// A location is where an open directory is. The same one may be mounted twice, and once only for
+// reading; so the mount counts, too.
 type location struct {
-	path     string // the same file may be in several filesystems, one of them read-only
-	dev, ino uint64
+	mount, dev, ino uint64
+	alone           int // 0, or the descriptor, if the mount cannot be told: nobody else has it
 }
 
 // directories are those that are open. All who have opened the same one have one descriptor:
@@ -58,7 +59,12 @@ func openDirectory(path string) (*dir, status, error) {
 		unix.Close(fd)
 		return nil, status{}, &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
-	d := &dir{path: path, at: location{path, s.dev, s.ino}}
+	d := &dir{path: path, at: location{dev: s.dev, ino: s.ino}}
+	if mount, told := mountOf(fd); told {
+		d.at.mount = mount
+	} else {
+		d.at.alone = fd
+	}
 	if d.fd = share(d.at, fd); d.fd != fd {
 		unix.Close(fd)
 	}

@@ -34,12 +34,12 @@ func TestSucceed(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := c.Succeed(us, Answer{Ready: true, Network: "unix", Address: "/run/\xff/sock"}); err != nil {
+		if err := c.Succeed(us, &Digests{Command: "c"}, Answer{Ready: true, Network: "unix", Address: "/run/\xff/sock"}); err != nil {
 			t.Fatal(err)
 		}
 		c.Settle()
 		r, err := p.Running()
-		if err != nil || r.Identity != us || r.Address != "/run/\xff/sock" || r.Dir != "/run/\xff" || !r.Ready {
+		if err != nil || r.Identity != us || r.Address != "/run/\xff/sock" || r.Dir != "/run/\xff" || !r.Ready || r.Digests == nil || *r.Digests != (Digests{Command: "c"}) {
 			t.Errorf("the record is %+v, %v", r, err)
 		}
 		if _, err := os.Lstat(record + ".new"); !deleted && !isMissing(err) {
@@ -71,7 +71,7 @@ func TestSucceedAsksBefore(t *testing.T) {
 	}
 	givenUp := errors.New("given up on")
 	c.AskBefore(func() error { return givenUp })
-	if err := c.Succeed(us, Answer{Ready: true}); !errors.Is(err, givenUp) {
+	if err := c.Succeed(us, nil, Answer{Ready: true}); !errors.Is(err, givenUp) {
 		t.Errorf("Succeed returned %v", err)
 	}
 	if after, err := os.ReadFile(record); string(after) != string(before) || err != nil {
