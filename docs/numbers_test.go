@@ -39,7 +39,8 @@ func TestNumbersAreMedians(t *testing.T) {
 		"launches a second, 16 at a time", "launches a second, 64 at a time", "launches a second, 256 at a time",
 		"launches a second on ext4, 16 at a time", "launches a second on ext4, 64 at a time", "launches a second on ext4, 256 at a time",
 		"the launcher's processor time, 16 at a time", "the launcher's processor time, 64 at a time", "the launcher's processor time, 256 at a time",
-		"allocations of a launch", "bytes that it allocates",
+		"allocations of a launch", "bytes that it allocates", "system calls of the launcher's threads",
+		"Go's memory for each of 300 pods", "a launch among 300 pods",
 	} {
 		row := rowOf(read(t, "internals/performance.md"), begins)
 		before, now, _ := strings.Cut(row, " | ")
