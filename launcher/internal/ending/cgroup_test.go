@@ -191,9 +191,16 @@ func TestStopOfAFrozenPod(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(below(t, cgroup)[0], "cgroup.freeze"), []byte("1"), 0); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), podrig.Short)
-	defer cancel()
-	err := pod.Stop(ctx)
+	d := podrig.NewDeadline()
+	go func() { // until the signal is pending
+		const none = "ShdPnd:\t0000000000000000\n"
+		for text := none; strings.Contains(text, none); time.Sleep(time.Millisecond) {
+			status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pod.PID()))
+			text = string(status)
+		}
+		d.Pass()
+	}()
+	err := pod.Stop(d)
 	podrig.MustBe(t, err, context.DeadlineExceeded)
 	podrig.MustSay(t, err, "SIGTERM", "is frozen, by its own cgroup.freeze")
 	if err := pod.Kill(t.Context()); err != nil {
