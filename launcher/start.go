@@ -15,11 +15,11 @@ import (
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 )
 
-// start starts the process of s, which begin has prepared, and records it. If the process is a child of ours, start forks
-// in this goroutine, on the thread of Launch's caller, as os/exec does. If the caller's
-// goroutine is locked to a thread, the process gets that thread's namespaces, rights and
-// filters. A watchdog watches what may hang in a filesystem before and after the fork,
-// and a Starter that is not ours. start closes the log's Sink and the probe's files: a
+// start starts the process of s, which begin has prepared, and records it. If the process is
+// a child of ours, start forks in this goroutine, on the thread of Launch's caller, as os/exec
+// does. If the caller's goroutine is locked to a thread, the process gets that thread's
+// namespaces, rights and filters. A watchdog watches what may hang in a filesystem after the
+// fork, and a Starter that is not ours. start closes the log's Sink and the probe's files: a
 // process that was started has its own.
 func (n *attempt) start(ctx context.Context, p *plan, s *starting) (*Pod, error) {
 	if s.local != nil {
@@ -27,9 +27,7 @@ func (n *attempt) start(ctx context.Context, p *plan, s *starting) (*Pod, error)
 		s.process, s.err = asChild(forked, p.cgroup, err)
 	}
 	pod, err := n.watched(ctx, func() (*Pod, error) { return n.finishStart(ctx, p, s) })
-	if _, hangs := err.(stuckError); !hangs {
-		n.leave(stepProcess, s.began, err)
-	}
+	n.leave(stepProcess, s.began, err)
 	return pod, err
 }
 

@@ -143,9 +143,6 @@ func runStep[T any](n *attempt, at int32, f func() (T, error)) (v T, err error) 
 		return v, err
 	}
 	v, err = f()
-	if _, hangs := err.(stuckError); hangs {
-		return v, err // it has not ended
-	}
 	n.leave(at, began, err)
 	return v, err
 }
@@ -162,8 +159,11 @@ func (n *attempt) enter(at int32) (began time.Time, err error) {
 	return time.Now(), nil
 }
 
-// leave tells Observer and Logger that a step has ended, with err.
+// leave tells Observer and Logger that a step has ended, with err. A step that hangs has not.
 func (n *attempt) leave(at int32, began time.Time, err error) {
+	if _, hangs := err.(stuckError); hangs {
+		return
+	}
 	stage, why := stepTable[at].stage, err
 	if own, ok := err.(ownError); ok {
 		stage, why = own.e.Stage, own.e.Err
