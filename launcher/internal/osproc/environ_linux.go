@@ -76,8 +76,8 @@ func environOf(pid int, buf *[]byte) ([]byte, error) {
 	return emptyEnvironOf(pid, buf) // there is no memory, or no code in it
 }
 
-// emptyEnvironOf is environOf for a process of which nothing could be read, and tells why. All
-// that one read of /proc/PID/stat tells is of one program:
+// emptyEnvironOf is environOf for a process that has shown nothing. It finds the reason in one
+// read of /proc/PID/stat, so all of that is about one program:
 //
 //   - The first thread has no memory, for it has ended, and others go on: that may be so for as
 //     long as the process lives, or until another thread has executed a program (de_thread in

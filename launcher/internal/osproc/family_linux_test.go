@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -78,13 +77,7 @@ func TestFamilyInExec(t *testing.T) {
 // A process has the mark if its main thread has ended, and also while another one executes a
 // program, for which the main one has to end first.
 func TestFamilyWithoutMainThread(t *testing.T) {
-	headless := start(t, "headless")
-	for st, err := osproc.ReadStat(headless.Process.Pid); st.State != 'Z'; st, err = osproc.ReadStat(headless.Process.Pid) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		runtime.Gosched()
-	}
+	headless := startHeadless(t)
 	reexec := exec.Command("/proc/self/exe")
 	reexec.Env = append(os.Environ(), roleVariable+"=reexec", timesVariable+"=1000000")
 	if err := reexec.Start(); err != nil {

@@ -224,18 +224,25 @@ func TestIdentityOfAnother(t *testing.T) {
 	}
 }
 
-// A process whose main thread has ended looks like a zombie, and lives, and still
-// serves its sockets: a group that was killed is only gone when its threads are.
-func TestIdentityWithoutMainThread(t *testing.T) {
+// startHeadless starts a process, and returns it once its main thread has ended.
+func startHeadless(t *testing.T) child {
+	t.Helper()
 	c := start(t, "headless")
-	pid := c.Process.Pid
 	// The threads end and start as they like; the state is that of the main one.
-	for st, err := osproc.ReadStat(pid); st.State != 'Z'; st, err = osproc.ReadStat(pid) {
+	for st, err := osproc.ReadStat(c.Process.Pid); st.State != 'Z'; st, err = osproc.ReadStat(c.Process.Pid) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		runtime.Gosched()
 	}
+	return c
+}
+
+// A process whose main thread has ended looks like a zombie, and lives, and still
+// serves its sockets: a group that was killed is only gone when its threads are.
+func TestIdentityWithoutMainThread(t *testing.T) {
+	c := startHeadless(t)
+	pid := c.Process.Pid
 	id := identify(t, pid)
 	if err := id.Check(); err != nil {
 		t.Errorf("Check returned %v of a process that lives", err)
