@@ -24,10 +24,10 @@ func (n *attempt) intent(p *plan) ownership.Intent {
 		Dir:        p.dir,
 		Log:        p.log.Path,
 		Started:    time.Now().UTC(), // what the local time is, the first launch would have to read from a file
+		Elsewhere:  elsewhere,
 		KillMode:   int(n.spec.KillMode),
 		StopSignal: int(n.spec.StopSignal),
 		Lifetime:   int(n.spec.Lifetime),
-		Elsewhere:  elsewhere,
 		Cgroup:     p.cgroup.Path(),
 	}
 }

@@ -384,8 +384,8 @@ func (c *Claim) Ready(a Answer) error {
 }
 
 // Succeed records that the pod is ready, that its process is the one with the Identity, and
-// the digests, which may be nil. That takes the place of what Start has added. A reader finds the record as it
-// was before, or all of the new one.
+// the digests, which may be nil. That takes the place of what Start has added. A reader finds
+// the record as it was before, or all of the new one.
 func (c *Claim) Succeed(id osproc.Identity, d *Digests, a Answer) error {
 	c.record.Identity, c.record.Digests, c.record.Answer = id, d, a
 	if c.place.private {

@@ -265,10 +265,11 @@ func (r Record) lines() ([]byte, error) {
 	if err := r.eachText(encodeText); err != nil {
 		return nil, err
 	}
-	objects := []any{&r.Intent}
+	objects := []any{r.Intent}
 	if r.PID != 0 {
-		objects = append(objects, started{r.Identity, r.Digests})
-		r.Digests = nil
+		first := r.Intent
+		first.Digests = nil
+		objects = []any{first, started{r.Identity, r.Digests}}
 	}
 	if r.Ready {
 		objects = append(objects, r.Answer)
