@@ -175,7 +175,7 @@ func TestFailedLaunchOfAFrozenPod(t *testing.T) {
 			break
 		}
 	}
-	podrig.MustSay(t, e, "is frozen, by its own cgroup.freeze")
+	podrig.MustSay(t, e, "frozen, by its own cgroup.freeze")
 	if e.Leftover != nil {
 		t.Error(e.Leftover)
 	}
@@ -202,7 +202,7 @@ func TestStopOfAFrozenPod(t *testing.T) {
 	}()
 	err := pod.Stop(d)
 	podrig.MustBe(t, err, context.DeadlineExceeded)
-	podrig.MustSay(t, err, "SIGTERM", "is frozen, by its own cgroup.freeze")
+	podrig.MustSay(t, err, "SIGTERM", "frozen, by its own cgroup.freeze")
 	if err := pod.Kill(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -120,6 +120,8 @@ func TestCgroupNotes(t *testing.T) {
 	expect("is frozen, by a cgroup above it", "3 of its processes")
 	say("cgroup.freeze", "1\n")
 	expect("is frozen, by its own cgroup.freeze", "3 of its processes")
+	say("cgroup.events", "populated 1\nfrozen 0\n")
+	expect("is being frozen, by its own cgroup.freeze", "3 of its processes")
 }
 
 // A kernel before 5.14 has no cgroup.kill: the processes are ended one by one.

@@ -426,16 +426,23 @@ func (c *Cgroup) Notes() (notes []string) {
 	return notes
 }
 
-// frozenNote says that it is frozen, and by what; "" if it is not.
+// frozenNote says that it is frozen, or about to be, and by what; "" if neither. The kernel
+// calls a cgroup frozen when all its processes are (cgroups(7), cgroup.events). A process
+// that waits for a disk, or for a processor, holds that up.
 func (c *Cgroup) frozenNote() string {
-	if c.value("cgroup.events", "frozen") == 0 {
-		return ""
-	}
-	by := "by a cgroup above it"
-	if own, _ := os.ReadFile(filepath.Join(c.path, "cgroup.freeze")); strings.TrimSpace(string(own)) == "1" {
+	own, _ := os.ReadFile(filepath.Join(c.path, "cgroup.freeze"))
+	byItself := strings.TrimSpace(string(own)) == "1"
+	state, by := "frozen", "by a cgroup above it"
+	if byItself {
 		by = "by its own cgroup.freeze"
 	}
-	return fmt.Sprintf("its cgroup %q is frozen, %s", c.path, by)
+	if c.value("cgroup.events", "frozen") == 0 {
+		if !byItself {
+			return ""
+		}
+		state = "being frozen"
+	}
+	return fmt.Sprintf("its cgroup %q is %s, %s", c.path, state, by)
 }
 
 // value returns the number that a file of it has for key; 0 where there is none, as
