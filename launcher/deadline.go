@@ -29,7 +29,7 @@ type launchDeadline struct {
 	mu    sync.Mutex
 	at    time.Time
 	timer *time.Timer
-	deaf  func() bool // stops to listen to the caller's context
+	deaf  func() bool // stops to listen to the caller's context; nil: that never ends
 }
 
 // newDeadline returns a context below ctx that ends after timeout, and can be
@@ -57,7 +57,9 @@ func newDeadline(ctx context.Context, timeout, hard time.Duration) *launchDeadli
 		return d
 	}
 	d.timer = time.AfterFunc(timeout, d.expire)
-	d.deaf = context.AfterFunc(ctx, func() { d.Err() })
+	if ctx.Done() != nil {
+		d.deaf = context.AfterFunc(ctx, func() { d.Err() })
+	}
 	return d
 }
 
@@ -67,6 +69,8 @@ func (d *launchDeadline) release() {
 	defer d.mu.Unlock()
 	if d.timer != nil {
 		d.timer.Stop()
+	}
+	if d.deaf != nil {
 		d.deaf()
 	}
 	d.parent.finish(context.Canceled, context.Canceled)

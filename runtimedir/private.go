@@ -53,6 +53,9 @@ func makePrivateOnce(ctx context.Context, base, name string) (string, error) {
 // are of one place, even if the links change. It keeps elements that do not exist yet
 // as they are.
 func resolve(path string) (string, error) {
+	if hasNoLinks(path) {
+		return path, nil
+	}
 	resolved, err := filepath.EvalSymlinks(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		if err == nil {

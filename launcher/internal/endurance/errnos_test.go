@@ -60,6 +60,7 @@ var errnos = map[string][]syscall.Errno{
 	"mkdirat":           slices.Concat(change, closed),
 	"newfstatat":        slices.Concat(lookup, closed, []syscall.Errno{unix.EINVAL, unix.EOVERFLOW, unix.ESTALE}),
 	"openat":            slices.Concat(change, closed, table, []syscall.Errno{unix.EAGAIN, unix.EFBIG, unix.EINTR, unix.ENODEV, unix.ENXIO, unix.EOPNOTSUPP, unix.EOVERFLOW, unix.ETXTBSY}),
+	"openat2":           slices.Concat(lookup, closed, table, absent, []syscall.Errno{unix.E2BIG, unix.EAGAIN, unix.EINVAL, unix.EXDEV}),
 	"pidfd_open":        slices.Concat(table, absent, []syscall.Errno{unix.EINVAL, unix.ENODEV, unix.ESRCH}),
 	"pidfd_send_signal": append([]syscall.Errno{unix.EBADF, unix.EINVAL, unix.ESRCH}, absent...),
 	"pipe2":             {unix.EINVAL, unix.EMFILE, unix.ENFILE},

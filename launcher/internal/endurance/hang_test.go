@@ -132,7 +132,7 @@ func mayHang(c crashpoint.Call) bool {
 		return false // the kernel answers itself
 	}
 	switch c.Name {
-	case "faccessat2", "mkdirat", "newfstatat", "openat", "readlinkat", "renameat", "renameat2", "statfs", "statx", "unlinkat":
+	case "faccessat2", "mkdirat", "newfstatat", "openat", "openat2", "readlinkat", "renameat", "renameat2", "statfs", "statx", "unlinkat":
 		return !c.Child
 	case "close", "fchmod", "flock", "fstat", "getdents64", "pread64", "read", "write":
 		return !c.Child && (c.On == "file" || c.On == "directory")

@@ -42,6 +42,7 @@ var filters = map[string]refusal{
 	"inotify_init1":          {call: unix.SYS_INOTIFY_INIT1},
 	"ioctl":                  {call: unix.SYS_IOCTL},
 	"kill":                   {call: unix.SYS_KILL},
+	"openat2":                {call: unix.SYS_OPENAT2},
 	"pidfd_open":             {call: unix.SYS_PIDFD_OPEN},
 	"pidfd_send_signal":      {call: unix.SYS_PIDFD_SEND_SIGNAL},
 	"ppoll":                  {call: unix.SYS_PPOLL},
