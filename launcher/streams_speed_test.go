@@ -176,7 +176,7 @@ func TestStreamsSpeed(t *testing.T) {
 			var floor, alone, ours []time.Duration
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			for range podrig.Size(t, 5, 5, 15) {
+			for range podrig.Size(t, 3, 3, 15) {
 				floor = append(floor, c.byExec(t, python))
 				ours = append(ours, c.byLaunch(t, r))
 				alone = append(alone, c.byNobody(t, r))

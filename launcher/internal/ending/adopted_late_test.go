@@ -21,7 +21,7 @@ import (
 // W31: a process that was started and ends with an error is no daemon in the background,
 // also if its probe sees it end before the launcher does.
 func TestAdoptsNobodyAfterABadEnd(t *testing.T) {
-	for range podrig.Size(t, 3, 30, 200) {
+	for range podrig.Size(t, 3, 10, 200) {
 		r := newRig(t)
 		r.shell(`setsid "$0" "$@" & echo $! >"$OUT/pid"; sleep 0.01; exit 4`, "hang")
 		r.L.Ready = readiness.PIDFile{Path: r.path("pid"), Schedule: readiness.Schedule{Interval: 20 * time.Microsecond}}

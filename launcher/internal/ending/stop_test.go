@@ -372,7 +372,7 @@ printf 'INSOMNIA-READY\t%s\t/nowhere\n' "$POD_NAME" >&2; while :; do sleep 0.01;
 
 // A process whose parents come and go while a Stop looks is found.
 func TestDoubleForkDuringStop(t *testing.T) {
-	for range podrig.Size(t, 4, 15, 400) {
+	for range podrig.Size(t, 4, 8, 400) {
 		r := newRig(t)
 		r.L.Ready = readiness.ReadyLine{}
 		r.shell(doubleFork)
