@@ -510,7 +510,7 @@ func (r *rig) launchCut(name, text string, at int) (*launcher.Pod, []string) {
 func a19(t *testing.T) {
 	r := newRig(t)
 	line := r.readyLine("alice")
-	for at := 1; at < len(line); at += podrig.Size(t, 3, 1, 1) {
+	for at := 1; at < len(line); at += podrig.Size(t, 7, 1, 1) {
 		pod, progress := r.launchCut("alice", line, at)
 		if got, want := pod.Endpoint().Address, filepath.Join(r.Dir("alice"), "sock"); got != want || progress != nil {
 			t.Errorf("cut at %d: the endpoint is %q, want %q, and progress got %q", at, got, want, progress)

@@ -84,6 +84,9 @@ func (s *shelf) output() *logsourcetest.Output {
 
 // The shelf is a Source that the kit finds nothing wrong with.
 func TestShelf(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it takes the whole kit")
+	}
 	logsourcetest.Test(t, func(*testing.T) logsource.Source { return new(shelf) })
 }
 

@@ -173,6 +173,9 @@ func TestUndoingPanicsAndHangs(t *testing.T) {
 // any more, even if a cleanup of the probe hangs past the end of the launch's time, or
 // panics.
 func TestReadyPodOutlivesItsCleanup(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: a launch waits for what hangs")
+	}
 	for _, how := range []string{"panics", "hangs"} {
 		t.Run(how, func(t *testing.T) {
 			r := newRig(t, podrig.Serve...)

@@ -23,6 +23,9 @@ import (
 // after other launches, however many are open. Run in a process of its own, which
 // inherits two.
 func TestDescriptorsAreNotInherited(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it starts programs with thousands of descriptors")
+	}
 	const role = "PODLAUNCH_TEST_INHERIT"
 	if os.Getenv(role) == "" {
 		for _, open := range []string{"few", "many", "very many"} {

@@ -166,6 +166,9 @@ func TestSurroundings(t *testing.T) {
 // W35: the counter of the cgroup tells what the kernel kills for lack of memory, also
 // behind a shell. The test runs itself in a process that moves to a cgroup of its own.
 func TestKilledForMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it fills memory")
+	}
 	const variable = "PODLAUNCH_TEST_CGROUP"
 	if dir := os.Getenv(variable); dir != "" {
 		if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte("0"), 0); err != nil {

@@ -138,7 +138,7 @@ func TestPrivatePodsAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	names := make(map[string]bool)
-	for range podrig.Size(t, 25, 100, 400) {
+	for range podrig.Size(t, 25, 60, 400) {
 		all.Go(func() {
 			pod, err := r.L.Launch(t.Context(), launcher.Spec{})
 			if err != nil {

@@ -36,6 +36,9 @@ func (p hangingComposite) Probes() []readiness.Probe {
 // A probe that hangs when it is asked what it is holds no launch up beyond its time, and
 // there is no process then.
 func TestProbeThatHangsWhenAsked(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: a launch waits for what hangs")
+	}
 	for name, hanging := range map[string]func(p readiness.Probe, until chan struct{}) readiness.Probe{
 		"Adopts": func(p readiness.Probe, until chan struct{}) readiness.Probe { return hangingAdopter{p, until} },
 		"Probes": func(p readiness.Probe, until chan struct{}) readiness.Probe { return hangingComposite{p, until} },

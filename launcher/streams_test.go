@@ -459,6 +459,9 @@ func TestBoundedLogUntilReady(t *testing.T) {
 // A log is bounded while the pod lives, with a writer, which loses nothing, and without
 // one. The error of a launch that fails says what was freed.
 func TestStreamsOfABoundedLog(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it writes megabytes")
+	}
 	size, keep := podrig.Size(t, 2, 8, 8)<<20, int64(256<<10)
 	r := stdinRig(t, fmt.Sprintf(`printf "$r" >&2; head -c %d /dev/zero | tr '\0' e >&2; head -c %d /dev/zero | tr '\0' o; echo > "$POD_RUNTIME_DIR/written"; exec sleep 1000`, size, size))
 	r.L.Log = logsource.File{Keep: keep}

@@ -226,6 +226,9 @@ func TestStrangerAtTheOtherLoopback(t *testing.T) {
 // (vite#21381). That listener is not readiness, whether the probe connects or looks, and
 // with any Successes and Attempt. The real listener is.
 func TestPortIsTriedFirst(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it waits until a port is open")
+	}
 	t.Parallel()
 	for _, p := range []readiness.TCP{
 		{},

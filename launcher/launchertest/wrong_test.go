@@ -749,6 +749,9 @@ func (s *snapshotsLack) Snapshot() launcher.Finder { return findsNobody{s} }
 // Every wrong Starter is found by the rule that is there for it, and by no
 // other; and there is one for each rule.
 func TestWrongStarters(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it takes the kit for each wrong Starter")
+	}
 	defer func() {
 		for _, f := range kept {
 			f.Close()

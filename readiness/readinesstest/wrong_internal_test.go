@@ -177,6 +177,9 @@ func TestSwitch(t *testing.T) {
 // Every wrong probe is caught by the rule that is there for it, and by no
 // other, and for every rule there is one.
 func TestWrong(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it takes the kit for each wrong probe")
+	}
 	proof := conformance.NewProof(Rules())
 	type try func(t *testing.T, newCase func(t *testing.T) Case, only ...string) (map[string]error, []string)
 	find := func(wrong mistake, broken try) {

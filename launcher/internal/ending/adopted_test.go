@@ -173,6 +173,9 @@ func goneProcess(t *testing.T) int {
 // W31: what is not proven to be of the pod is not adopted, and nobody signals it. The error
 // says which pid it is, who has named it, and why it is refused.
 func TestRefusesToAdopt(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it launches a pod for each way to lie")
+	}
 	const unproven = "not proven to be of the pod"
 	for _, way := range []struct {
 		name string

@@ -39,7 +39,7 @@ func TestGoesToTheBackground(t *testing.T) {
 		{"its child says ready on a descriptor", `exec perl -e '` + strings.Replace(childSays, "FD", "3", 1) + `'`, nil, readiness.NotifyFD{Match: regexp.MustCompile("^ready$")}},
 	} {
 		t.Run(way.name, func(t *testing.T) {
-			for range podrig.Size(t, 2, 5, 50) {
+			for range podrig.Size(t, 2, 3, 50) {
 				r := newRig(t)
 				r.shell(way.script, way.steps...)
 				r.L.Ready = way.ready

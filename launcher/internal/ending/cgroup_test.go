@@ -62,6 +62,9 @@ func below(t *testing.T, cgroup string) []string {
 // Nobody gets away from a cgroup, whether the pod is stopped by who has launched it or by
 // who has attached to it.
 func TestGetAwayFromACgroup(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it waits for the grace of many pods")
+	}
 	for i, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			cgroup := newCgroup(t)

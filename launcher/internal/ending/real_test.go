@@ -256,7 +256,7 @@ func TestRealSshd(t *testing.T) {
 // over its environment. It is ended if it is found before that. The error tells what to do.
 func TestRealSshdThatForks(t *testing.T) {
 	ended := 0
-	n := podrig.Size(t, 1, 8, 40)
+	n := podrig.Size(t, 1, 5, 40)
 	for range n {
 		r := newRig(t)
 		e := r.Fail(t.Context(), r.sshd())
@@ -290,7 +290,7 @@ func (r *rig) endTitled() (any bool) {
 // says why, and ends the daemon.
 func TestRealDbus(t *testing.T) {
 	dbus := real(t, "dbus-daemon", "dbus-daemon")
-	for range podrig.Size(t, 1, 5, 50) {
+	for range podrig.Size(t, 1, 3, 50) {
 		r := newRig(t)
 		r.L.Ready = readiness.Unix{Path: "bus"}
 		spec := r.run(dbus, "--session", "--fork", "--nopidfile", "--address=unix:path="+r.path("alice/bus"))

@@ -61,6 +61,9 @@ func checkReported(t *testing.T, r launcher.Report, pid int, began time.Time, si
 // The report names each process of a family, what it was sent, and when it went: with and
 // without a cgroup.
 func TestReport(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it waits for the grace of pods")
+	}
 	for _, held := range []launcher.Containment{launcher.ContainedByGroup, launcher.ContainedByCgroup} {
 		t.Run(held.String(), func(t *testing.T) {
 			r := newRig(t)

@@ -38,6 +38,9 @@ func spoiling(do func() error) readiness.Probe {
 // A check that cannot fail proves nothing: each invariant that is broken must be
 // told.
 func TestInvariantsAreChecked(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it tests the tests")
+	}
 	for _, c := range []struct {
 		name, want string
 		launch     func(r *podrig.Rig)

@@ -175,6 +175,9 @@ func TestProbes(t *testing.T) {
 // ends at its deadline, or at once where it never will be, and says what was
 // wrong; nothing is left.
 func TestProbesFail(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it launches a pod for each way to fail")
+	}
 	free := freePort(t)
 	ready := regexp.MustCompile("ready")
 	// The caller gives up once what a row is about has happened: its pod has said

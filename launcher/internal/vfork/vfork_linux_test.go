@@ -324,6 +324,9 @@ func deep(n int, data []byte) int {
 func TestSignalsMeanwhile(t *testing.T) { bothWays(t, testSignalsMeanwhile) }
 
 func testSignalsMeanwhile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it starts many programs")
+	}
 	c := make(chan os.Signal, 1000)
 	signal.Notify(c, unix.SIGUSR1)
 	defer signal.Stop(c)
