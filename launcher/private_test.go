@@ -14,7 +14,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -173,10 +172,12 @@ func TestPrivateLaunchFails(t *testing.T) {
 	}{
 		{name: "it exits early", steps: []string{"say no config", "exit 3"}, want: launcher.ErrExitedEarly, tail: "no config"},
 		{name: "it leaves a child", steps: []string{"setsid hang", "say no", "exit 3"}, want: launcher.ErrExitedEarly, tail: "no"},
-		{name: "it is never ready", steps: []string{"say hm", "hang"}, want: launcher.ErrTimeout, tail: "hm",
-			spoil: func(r *privateRig, ctx context.Context) context.Context {
-				r.L.Timeout = 300 * time.Millisecond
-				return ctx
+		{name: "it is never ready", want: launcher.ErrTimeout, tail: "hm",
+			spoil: func(r *privateRig, _ context.Context) context.Context {
+				said, d := r.Fifo("said"), podrig.NewDeadline()
+				r.L.Command = podrig.Script("say hm", "notify "+said, "hang")
+				d.PassAt(r.T, said)
+				return d
 			}},
 		{name: "no program", want: fs.ErrNotExist, spoil: func(r *privateRig, ctx context.Context) context.Context {
 			r.L.Command = launcher.CommandResolverFunc(func(context.Context, launcher.Request) (launcher.Command, error) {

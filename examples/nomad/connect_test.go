@@ -144,7 +144,7 @@ func TestBusy(t *testing.T) {
 	e := fakeengine.New(t)
 	e.Busy = true
 	l := newLauncher(t, engine(t, e.URL()))
-	l.Timeout = 300 * time.Millisecond
+	l.Timeout = time.Second // time enough for a call
 	err := failed(t, t.Context(), l, e, launcher.Spec{})
 	mustBe(t, err, launcher.StageStart, nomad.ErrBusy)
 	mustSay(t, err, "429", "takes no more connections")

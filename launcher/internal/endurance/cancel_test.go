@@ -19,10 +19,6 @@ import (
 
 var cancelSeed = flag.Uint64("cancel-seed", 0, "when TestCancelledAtAnyTime cancels; 0: at other times each run")
 
-// soonAfter is how long after a cancellation a launch may return: ten times what
-// is promised, for a machine that is busy.
-const soonAfter = 10 * 200 * time.Millisecond
-
 // D1 to D6: a launch that is cancelled at any instant, drawn at random, returns
 // soon, and it is either ready or leaves nothing: 200 times with -soak, and else a
 // hundred.
@@ -76,7 +72,7 @@ func cancelled(t *testing.T, r *podrig.Rig, after time.Duration) (*launcher.Erro
 	lasted := returned.Sub(began)
 	if !timer.Stop() {
 		<-done
-		if took := returned.Sub(at); took > soonAfter {
+		if took := returned.Sub(at); took > podrig.Late {
 			t.Errorf("cancelled after %v it took %v more to return", after, took)
 		}
 	}
