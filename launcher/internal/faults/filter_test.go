@@ -19,6 +19,7 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
+	"github.com/podlaunch/podlaunch/launcher/internal/vfork"
 )
 
 // filters are the rows of the table in docs/platforms.md, by their first column: what is
@@ -83,6 +84,44 @@ func TestFilters(t *testing.T) {
 				if refused(t, f) {
 					filtered(t, want)
 				}
+			})
+		}
+	}
+}
+
+// A program with thousands of descriptors forks in a way of its own. Where a filter refuses a
+// call that only this way takes, a pod's life goes on by the other one.
+func TestFiltersAmongDescriptors(t *testing.T) {
+	for name, f := range map[string]refusal{
+		"close_range that leaves the table": {call: unix.SYS_CLOSE_RANGE, arg: 2, mask: unix.CLOSE_RANGE_UNSHARE},
+		"recvmsg":                           {call: unix.SYS_RECVMSG},
+		"sendmsg":                           {call: unix.SYS_SENDMSG},
+		"socketpair":                        {call: unix.SYS_SOCKETPAIR},
+	} {
+		for _, errno := range []syscall.Errno{unix.EPERM, unix.ENOSYS} {
+			f.errno = errno
+			t.Run(name+" "+unix.ErrnoName(errno), func(t *testing.T) {
+				if !refused(t, f) {
+					return
+				}
+				opened := func(upTo int) (fd int) {
+					for fd < upTo {
+						var err error
+						if fd, err = unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
+							t.Fatal(err)
+						}
+					}
+					return fd
+				}
+				// A program prepares for many descriptors when it has some.
+				pid, pidfd, err := vfork.Start(&vfork.Program{Path: "/bin/true", Argv: []string{"true"}, Files: []int{opened(300)}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				unix.Close(pidfd)
+				unix.Wait4(pid, nil, 0, nil)
+				opened(3000)
+				filtered(t, "")
 			})
 		}
 	}

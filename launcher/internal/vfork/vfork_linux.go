@@ -43,11 +43,12 @@ type child struct {
 	dir       *byte // nil: the parent's
 	setsid    bool
 	files     []int
-	limit     *unix.Rlimit // on descriptors; nil: the parent's
-	handlers  bool         // it has to restore what is to be done at signals: the kernel does not
-	mask      uint64       // of signals; only if not handlers
-	args      cloneArgs    // only if not handlers
-	probe     bool         // it has to find out whether there is clone3(2)
+	loan
+	limit    *unix.Rlimit // on descriptors; nil: the parent's
+	handlers bool         // it has to restore what is to be done at signals: the kernel does not
+	mask     uint64       // of signals; only if not handlers
+	args     cloneArgs    // only if not handlers
+	probe    bool         // it has to find out whether there is clone3(2)
 
 	clone3 syscall.Errno // what it has found out; EINVAL: there is
 	pidfd  int32         // set by the kernel
@@ -66,6 +67,7 @@ type deed uint8
 
 const (
 	nothing deed = iota // yet
+	leaveTable
 	makeSession
 	changeDirectory
 	moveFiles
@@ -90,7 +92,18 @@ const (
 	clearingRefused
 )
 
+// errAgain says that the kernel refuses a way that is not taken again.
+var errAgain = errors.New("once more")
+
 func start(p *Program) (pid, pidfd int, err error) {
+	for err = errAgain; err == errAgain; {
+		pid, pidfd, err = try(p)
+	}
+	return pid, pidfd, err
+}
+
+// try is start, and may fail with errAgain.
+func try(p *Program) (pid, pidfd int, err error) {
 	if refused.Load() {
 		return 0, -1, errors.ErrUnsupported
 	}
@@ -98,8 +111,17 @@ func start(p *Program) (pid, pidfd int, err error) {
 	if err != nil {
 		return 0, -1, err
 	}
+	defer lending.lend(c)()
 	n, errno := fork(c)
 	pid, pidfd = int(n), int(c.pidfd)
+	if c.leave != 0 && !isShort(errno) && !isShort(c.errno) && (errno != 0 || !c.ran || c.did == leaveTable) {
+		unshareRefused.Store(true)
+		if errno == 0 {
+			unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) // an emulator may have let it go on
+			reap(pid, pidfd)
+		}
+		return 0, -1, errAgain
+	}
 	if c.probe && c.did >= tryClone3 {
 		clearing.Store(clearingRefused)
 		if c.clone3 == syscall.EINVAL { // it has no arguments
@@ -121,7 +143,7 @@ func start(p *Program) (pid, pidfd int, err error) {
 	reap(pid, pidfd)
 	switch {
 	case c.did == tryClone3: // a filter has ended it
-		return start(p)
+		return 0, -1, errAgain
 	case c.did == closeOthers && c.errno == 0: // a filter has ended it, which it will do again
 		return 0, -1, unsupported("close_range", syscall.ENOSYS)
 	case c.did == closeOthers && !isShort(c.errno): // before Linux 5.9
@@ -219,17 +241,25 @@ func fork(c *child) (pid uintptr, errno syscall.Errno) {
 		// It cannot fail: the arguments are good (rt_sigprocmask(2)).
 		syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_BLOCK, 0, uintptr(unsafe.Pointer(&c.mask)), unsafe.Sizeof(c.mask), 0, 0)
 		c.args = cloneArgs{
-			flags:      unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_PIDFD | unix.CLONE_CLEAR_SIGHAND,
+			flags:      uint64(c.flags()) | unix.CLONE_CLEAR_SIGHAND,
 			pidfd:      uint64(uintptr(unsafe.Pointer(&c.pidfd))),
 			exitSignal: uint64(unix.SIGCHLD),
 		}
-		if pid, errno = forkNow(c); errno == 0 || isShort(errno) {
+		if pid, errno = forkNow(c); errno == 0 || isShort(errno) || c.leave != 0 {
 			return pid, errno
 		}
 		clearing.Store(clearingRefused) // before Linux 5.5
 		c.handlers = true
 	}
 	return forkNow(c)
+}
+
+// flags are those of clone(2) for c.
+func (c *child) flags() uintptr {
+	if c.leave != 0 {
+		return unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_PIDFD | unix.CLONE_FILES
+	}
+	return unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_PIDFD
 }
 
 // forkNow is fork, by the one call or the other.
@@ -256,10 +286,11 @@ func forkChild(c *child) (pid uintptr, errno syscall.Errno) {
 		e           uintptr
 		place, next int
 		count       = len(c.files)
+		flags       = c.flags() | uintptr(unix.SIGCHLD)
 	)
 	runtimeBeforeFork()
 	if c.handlers {
-		pid, e = vfork(unix.SYS_CLONE, unix.CLONE_VM|unix.CLONE_VFORK|unix.CLONE_PIDFD|uintptr(unix.SIGCHLD), 0, uintptr(unsafe.Pointer(&c.pidfd)))
+		pid, e = vfork(unix.SYS_CLONE, flags, 0, uintptr(unsafe.Pointer(&c.pidfd)))
 	} else {
 		pid, e = vfork(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&c.args)), unsafe.Sizeof(c.args), 0)
 	}
@@ -267,6 +298,22 @@ func forkChild(c *child) (pid uintptr, errno syscall.Errno) {
 		return pid, syscall.Errno(e)
 	}
 	c.ran = true
+	if c.leave != 0 {
+		c.did = leaveTable
+		if _, _, errno = syscall.RawSyscall(unix.SYS_CLOSE_RANGE, uintptr(c.leave), math.MaxUint32, unix.CLOSE_RANGE_UNSHARE); errno != 0 {
+			goto failed
+		}
+		if _, _, errno = syscall.RawSyscall(unix.SYS_RECVMSG, uintptr(c.socket), uintptr(unsafe.Pointer(&c.message)), unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC); errno != 0 {
+			goto failed
+		}
+		if int(c.message.Controllen) != len(c.control) || c.message.Flags&unix.MSG_CTRUNC != 0 { // a security module keeps some back
+			errno = syscall.EACCES
+			goto failed
+		}
+		for next = 0; next < len(c.places); next++ {
+			c.files[c.places[next]] = c.received(next)
+		}
+	}
 	if c.setsid {
 		c.did = makeSession
 		if _, _, errno = syscall.RawSyscall(unix.SYS_SETSID, 0, 0, 0); errno != 0 {

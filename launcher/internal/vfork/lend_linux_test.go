@@ -1,0 +1,198 @@
+//go:build linux && (amd64 || arm64)
+
+package vfork
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// fill opens descriptors until there is one with the number upTo, for as long as the test
+// runs.
+func fill(t testing.TB, upTo int) {
+	t.Helper()
+	var was unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	if was.Cur <= uint64(upTo)+100 {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(upTo) + 100, Max: max(was.Max, uint64(upTo)+100)}); err != nil {
+			t.Skipf("%d descriptors: %v", upTo, err)
+		}
+		t.Cleanup(func() { unix.Setrlimit(unix.RLIMIT_NOFILE, &was) })
+	}
+	for fd := 0; fd < upTo; {
+		var err error
+		if fd, err = unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(fd) })
+	}
+}
+
+// crowded runs f in a program that had few descriptors when it first had to fork with some,
+// and has many.
+func crowded(t *testing.T, f func(t *testing.T)) {
+	unshareRefused.Store(false)
+	fill(t, keepFrom)
+	output(t, Program{}, ":")
+	fill(t, lending.above+manyMore+100)
+	f(t)
+	if unshareRefused.Load() || lending.above == 0 || lending.above > keepFrom+100 {
+		t.Errorf("children have copies of all descriptors: refused %v, the socket is below %d", unshareRefused.Load(), lending.above)
+	}
+}
+
+// With thousands of descriptors a child has those that it was given all the same, and is as
+// one of package os/exec is.
+func TestCrowded(t *testing.T) {
+	crowded(t, func(t *testing.T) {
+		bothWays(t, func(t *testing.T) {
+			t.Run("files", TestFiles)
+			t.Run("like exec", testLikeExec)
+			t.Run("errors", TestErrors)
+			t.Run("many", testMany)
+		})
+	})
+}
+
+// Many descriptors that are given come in order; what is given twice is there twice.
+func TestCrowdedWithMany(t *testing.T) {
+	crowded(t, func(t *testing.T) {
+		for _, n := range []int{1, 50, mostLent - 2, mostLent, 400} {
+			var given []int
+			var want strings.Builder
+			for i := range n {
+				path := fmt.Sprintf("%s/%d", t.TempDir(), i)
+				if err := os.WriteFile(path, nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				given = append(given, open(t, path))
+				fmt.Fprintln(&want, path)
+			}
+			given = append(given, given[0])
+			first, _, _ := strings.Cut(want.String(), "\n")
+			fmt.Fprintln(&want, first)
+			got := output(t, Program{Env: os.Environ()}, fmt.Sprintf(`i=3; while [ $i -le %d ]; do readlink /proc/$$/fd/$i; i=$((i+1)); done`, n+3), given...)
+			if got != want.String() {
+				t.Errorf("%d are given: the child has\n%s\nwant\n%s", n, got, want.String())
+			}
+		}
+	})
+}
+
+// A record lock of this program outlives a fork that gives its file away.
+func TestCrowdedKeepsRecordLocks(t *testing.T) {
+	crowded(t, func(t *testing.T) {
+		path := t.TempDir() + "/locked"
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		fd := open(t, path)
+		if err := unix.FcntlFlock(uintptr(fd), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK}); err != nil {
+			t.Fatal(err)
+		}
+		locked := func() bool {
+			locks, err := os.ReadFile("/proc/locks")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return slices.ContainsFunc(strings.Split(string(locks), "\n"), func(line string) bool {
+				return strings.Contains(line, "POSIX") && slices.Contains(strings.Fields(line), fmt.Sprint(os.Getpid()))
+			})
+		}
+		if !locked() {
+			t.Fatal("there is no record lock")
+		}
+		if got := output(t, Program{}, "readlink /proc/$$/fd/3", fd); got != path+"\n" {
+			t.Errorf("the child has %q, want %q", got, path)
+		}
+		if !locked() {
+			t.Error("the record lock is gone")
+		}
+	})
+}
+
+// What a child has not taken does not come to the next one: that of a fork which fails, here.
+func TestCrowdedAfterAFailure(t *testing.T) {
+	crowded(t, func(t *testing.T) {
+		zero, full := open(t, "/dev/zero"), open(t, "/dev/full")
+		c := &child{files: []int{zero}}
+		lending.lend(c)()
+		if c.leave == 0 {
+			t.Fatal("nothing was lent")
+		}
+		if got := output(t, Program{}, "readlink /proc/$$/fd/3", full); got != "/dev/full\n" {
+			t.Errorf("the child has %q", got)
+		}
+	})
+}
+
+// Other code closes the socket, and opens another one in its place: nothing is sent to that.
+func TestCrowdedWithAnotherSocket(t *testing.T) {
+	crowded(t, func(t *testing.T) {
+		other, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends, above := lending.ends, lending.above
+		var saved [2]int
+		for i, e := range ends {
+			if saved[i], err = unix.FcntlInt(uintptr(e.fd), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+				t.Fatal(err)
+			}
+			if err := unix.Dup3(other[i], e.fd, unix.O_CLOEXEC); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := output(t, Program{}, "readlink /proc/$$/fd/3", open(t, "/dev/full")); got != "/dev/full\n" {
+			t.Errorf("the child has %q", got)
+		}
+		if n, _, err := unix.Recvfrom(other[1], make([]byte, 1), unix.MSG_DONTWAIT); err != unix.EAGAIN {
+			t.Errorf("%d bytes came to the other socket, %v", n, err)
+		}
+		if lending.ends == ends {
+			t.Error("the socket was not made again")
+		}
+		for i, e := range lending.ends {
+			unix.Close(e.fd)
+			unix.Close(other[i])
+			unix.Dup3(saved[i], ends[i].fd, unix.O_CLOEXEC)
+			unix.Close(saved[i])
+		}
+		lending.ends, lending.above = ends, above
+	})
+}
+
+// BenchmarkCrowded is a fork with thousands of descriptors, by a table that is left and by a
+// copy of it.
+func BenchmarkCrowded(b *testing.B) {
+	const many = 19_000
+	unshareRefused.Store(false)
+	fill(b, keepFrom)
+	lending.open()
+	fill(b, many)
+	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer unix.Close(null)
+	for name, copied := range map[string]bool{"left": false, "copied": true} {
+		b.Run(name, func(b *testing.B) {
+			unshareRefused.Store(copied)
+			defer unshareRefused.Store(false)
+			for range b.N {
+				pid, pidfd, err := Start(&Program{Path: "/bin/true", Argv: []string{"true"}, Files: []int{null, null, null}})
+				if err != nil {
+					b.Fatal(err)
+				}
+				reap(pid, pidfd)
+			}
+		})
+	}
+}
