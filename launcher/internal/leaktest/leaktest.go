@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/vfork"
 	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
@@ -64,7 +65,7 @@ func Take() *Snapshot {
 // gives what is about to go away some time to do so.
 func (s *Snapshot) Left(patience time.Duration, programs ...string) (left []string) {
 	conformance.Eventually(patience, func() bool {
-		left = s.conformance.Descriptors(0, watcher...)
+		left = s.conformance.Descriptors(0, append(kept(), watcher...)...)
 		for child, state := range children() {
 			if _, ok := s.children[child]; !ok {
 				left = append(left, "child "+child+" state "+state)
@@ -89,6 +90,16 @@ var watcher = []string{
 	inotify,
 	"github.com/podlaunch/podlaunch/logsource.(*notifier).read",
 	"github.com/podlaunch/podlaunch/logsource.(*hub).shut",
+}
+
+// kept is what the descriptors that package vfork keeps lead to.
+func kept() (links []string) {
+	for _, fd := range vfork.Kept() {
+		if link, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd)); err == nil {
+			links = append(links, link)
+		}
+	}
+	return links
 }
 
 // CheckWatcher returns an error if the shared watcher of package logsource does

@@ -3,9 +3,9 @@
 package vfork
 
 import (
+	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -19,8 +19,8 @@ import (
 // in the parent: that would end the record locks which the program has on such a file
 // (F_SETLK in fcntl_locking(2)).
 const (
-	// keepFrom is the descriptor from which on this program counts as one that may come to
-	// have many. It is low, and so are the numbers that are free then, which the socket gets.
+	// keepFrom is the descriptor with which this program may be about to have many. It is
+	// low, and so are the numbers that are free then, which the socket gets.
 	keepFrom = 256
 
 	// manyMore is how far a descriptor has to be above the socket. Below that, copies take
@@ -29,25 +29,28 @@ const (
 
 	// mostLent is how many descriptors a message may have (SCM_MAX_FD).
 	mostLent = 253
+
+	// mostFailures is how many children may fail to leave the table, or to take what is lent.
+	// One may have been killed just then.
+	mostFailures = 3
 )
 
 // A lender has the socket. Who forks by it has the lock; nobody waits for that.
 type lender struct {
 	sync.Mutex
-	ends  [2]end // what is sent to the first comes to the second
-	above int    // the first number above both; 0: there are none
+	ends     [2]end // what is sent to the first comes to the second
+	above    int    // a table that ends here has both; 0: there are none yet
+	failures int    // of children
+	off      bool   // it does not work here, or not any more
 }
 
 // An end is one of the two of the socket.
 type end struct {
-	fd  int
-	ino uint64 // by which it is known: other code may have closed it, and opened something else
+	fd     int
+	cookie uint64 // by which it is known: other code may have closed it, and opened something else
 }
 
 var lending lender
-
-// unshareRefused says that the kernel, or a filter, does not let a child leave the table.
-var unshareRefused atomic.Bool
 
 // A loan is what a child gets through the socket. Its buffers are made by the parent; the
 // child has the kernel write into them.
@@ -62,18 +65,16 @@ type loan struct {
 }
 
 // lend makes c begin with the table of its parent if that is possible and saves something. The
-// caller calls back when it has forked.
-func (l *lender) lend(c *child) (back func()) {
+// caller calls back when it has forked, and says whether the child has failed in that.
+func (l *lender) lend(c *child) (back func(failed bool)) {
 	highest := slices.Max(append([]int{-1}, c.files...))
-	if highest < keepFrom || unshareRefused.Load() {
-		return func() {}
+	if highest < keepFrom || !l.TryLock() { // another fork may wait for a filesystem that hangs
+		return func(bool) {}
 	}
-	if !l.TryLock() { // another fork may wait for a filesystem that hangs
-		return func() {}
-	}
+	back = func(bool) { l.Unlock() }
 	near := func() bool { return l.above > 0 && highest < l.above+manyMore }
 	if near() || !l.open() || near() {
-		return l.Unlock
+		return back
 	}
 	var lent, places []int
 	for place, fd := range c.files {
@@ -81,8 +82,9 @@ func (l *lender) lend(c *child) (back func()) {
 			lent, places = append(lent, fd), append(places, place)
 		}
 	}
-	if len(lent) > mostLent || unix.Sendmsg(l.ends[0].fd, []byte{0}, unix.UnixRights(lent...), nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL) != nil {
-		return l.Unlock // the child gets a copy
+	// The numbers that they get have to be below the limit.
+	if len(lent) > mostLent || c.most < uint64(l.above+len(lent)) || unix.Sendmsg(l.ends[0].fd, []byte{0}, unix.UnixRights(lent...), nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL) != nil {
+		return back // the child gets a copy
 	}
 	c.loan = loan{leave: l.above, socket: l.ends[1].fd, places: places, control: make([]byte, unix.CmsgSpace(4*len(lent)))}
 	c.vector = unix.Iovec{Base: &c.data[0]}
@@ -90,53 +92,90 @@ func (l *lender) lend(c *child) (back func()) {
 	c.message = unix.Msghdr{Iov: &c.vector, Control: &c.control[0]}
 	c.message.SetIovlen(1)
 	c.message.SetControllen(len(c.control))
-	return func() {
-		if c.did <= leaveTable {
-			l.drain()
+	return func(failed bool) {
+		if failed {
+			l.failures++
+			l.off = l.off || l.failures == mostFailures
+		}
+		if c.did <= leaveTable && l.ends[1].isOpen() {
+			// What the child has not taken. The kernel drops the descriptors of a message
+			// that is read without a buffer for them (unix(7)).
+			unix.Recvfrom(l.ends[1].fd, c.data[:], unix.MSG_DONTWAIT)
 		}
 		l.Unlock()
 	}
 }
 
-// open reports whether there is the socket, and makes it if there is none yet, or none any
-// more.
+// open reports whether there is the socket, and makes it at first. It does not make again what
+// other code has closed: that would close it again.
 func (l *lender) open() bool {
-	if l.above > 0 && l.ends[0].isOpen() && l.ends[1].isOpen() {
+	switch {
+	case l.off:
+		return false
+	case l.above == 0:
+		l.off = !leavesWell() || !l.make()
+		return !l.off
+	case l.ends[0].isOpen() && l.ends[1].isOpen():
 		return true
 	}
-	l.above = 0
+	for _, e := range l.ends {
+		if e.isOpen() {
+			unix.Close(e.fd)
+		}
+	}
+	l.off = true
+	return false
+}
+
+// make makes the socket, and reports whether it could.
+func (l *lender) make() bool {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return false
 	}
 	for i, fd := range pair {
-		var s unix.Stat_t
-		if unix.Fstat(fd, &s) != nil {
+		cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_COOKIE)
+		if err != nil {
 			unix.Close(pair[0])
 			unix.Close(pair[1])
 			return false
 		}
-		l.ends[i] = end{fd, s.Ino}
+		l.ends[i] = end{fd, cookie}
 	}
-	l.above = max(pair[0], pair[1]) + 1
+	const word = 64 // a table has whole words of bits
+	l.above = (max(pair[0], pair[1]) + word) &^ (word - 1)
 	return true
 }
 
-// isOpen reports whether the number is still this end's.
-func (e end) isOpen() bool {
-	var s unix.Stat_t
-	return unix.Fstat(e.fd, &s) == nil && s.Mode&unix.S_IFMT == unix.S_IFSOCK && s.Ino == e.ino
-}
-
-// drain forgets what a child has not taken. The kernel drops the descriptors of a message that
-// is read without a buffer for them (unix(7)).
-func (l *lender) drain() {
-	var data [1]byte
-	for {
-		if _, _, err := unix.Recvfrom(l.ends[1].fd, data[:], unix.MSG_DONTWAIT); err != nil && err != unix.EINTR {
-			return
+func kept() (fds []int) {
+	lending.Lock()
+	defer lending.Unlock()
+	for _, e := range lending.ends {
+		if lending.above > 0 && !lending.off {
+			fds = append(fds, e.fd)
 		}
 	}
+	return fds
+}
+
+// isOpen reports whether the number is still this end's. That asks no filesystem.
+func (e end) isOpen() bool {
+	cookie, err := unix.GetsockoptUint64(e.fd, unix.SOL_SOCKET, unix.SO_COOKIE)
+	return err == nil && cookie == e.cookie
+}
+
+// leavesWell reports whether the kernel leaves a table well. Before Linux 6.11 the new table
+// was damaged: a program could not open all the descriptors that it may (commit 9a2fa1472083,
+// "fix bitmap corruption on close_range() with CLOSE_RANGE_UNSHARE"), and before 5.18 worse.
+// Some later releases of older kernels are mended, which is not asked.
+func leavesWell() bool {
+	var name unix.Utsname
+	var major, minor int
+	if unix.Uname(&name) != nil {
+		return false
+	}
+	n, _ := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &major, &minor)
+	return n == 2 && (major > 6 || major == 6 && minor >= 11)
 }
 
 // received returns the number that the child has for the descriptor number i of its loan.

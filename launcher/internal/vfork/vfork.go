@@ -29,3 +29,7 @@ type Program struct {
 // package syscall would make too. It wraps [errors.ErrUnsupported] if this system, or a
 // filter, does not allow this way; then package syscall may be able to start p.
 func Start(p *Program) (pid, pidfd int, err error) { return start(p) }
+
+// Kept returns the descriptors that this program keeps for its later forks. There are two once
+// it has had some hundreds, and none before.
+func Kept() []int { return kept() }

@@ -43,6 +43,7 @@ type child struct {
 	dir       *byte // nil: the parent's
 	setsid    bool
 	files     []int
+	most      uint64 // the parent's limit on descriptors
 	loan
 	limit    *unix.Rlimit // on descriptors; nil: the parent's
 	handlers bool         // it has to restore what is to be done at signals: the kernel does not
@@ -92,7 +93,7 @@ const (
 	clearingRefused
 )
 
-// errAgain says that the kernel refuses a way that is not taken again.
+// errAgain says that the kernel refuses a way that is not taken again, or only once or twice.
 var errAgain = errors.New("once more")
 
 func start(p *Program) (pid, pidfd int, err error) {
@@ -111,15 +112,16 @@ func try(p *Program) (pid, pidfd int, err error) {
 	if err != nil {
 		return 0, -1, err
 	}
-	defer lending.lend(c)()
+	back := lending.lend(c)
 	n, errno := fork(c)
 	pid, pidfd = int(n), int(c.pidfd)
-	if c.leave != 0 && !isShort(errno) && !isShort(c.errno) && (errno != 0 || !c.ran || c.did == leaveTable) {
-		unshareRefused.Store(true)
-		if errno == 0 {
-			unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) // an emulator may have let it go on
-			reap(pid, pidfd)
-		}
+	failed := c.leave != 0 && !isShort(errno) && (errno != 0 || !c.ran || c.did == leaveTable)
+	if failed && errno == 0 {
+		unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) // an emulator may have let it go on
+		reap(pid, pidfd)
+	}
+	back(failed)
+	if failed {
 		return 0, -1, errAgain
 	}
 	if c.probe && c.did >= tryClone3 {
@@ -216,6 +218,7 @@ func newChild(p *Program) (c *child, err error) {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &now); err != nil {
 		return nil, unsupported("getrlimit", syscall.ENOSYS)
 	}
+	c.most = now.Cur
 	soft, known := nofile.OfChild(now.Cur, now.Max)
 	switch {
 	case !known:
