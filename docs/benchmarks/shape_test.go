@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 
 // budget is how many system calls a launch may make, its child's until the pod
 // runs included. Who makes more writes down here why.
-const budget = 104
+const budget = 100
 
 func newWorker(t *testing.T) (*client, podOptions) {
 	t.Helper()
@@ -140,7 +140,7 @@ func TestSystemCallBudget(t *testing.T) {
 
 // allocations is how many times a launch may allocate, with what the order takes. As with
 // budget, a change that allocates more says here why.
-const allocations = 410
+const allocations = 360
 
 // A launch allocates no more often than is recorded. On a busy machine a launch looks more
 // often at what it waits for, so the fewest of many count.
