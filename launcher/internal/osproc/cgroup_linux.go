@@ -431,18 +431,19 @@ func (c *Cgroup) Notes() (notes []string) {
 // that waits for a disk, or for a processor, holds that up.
 func (c *Cgroup) frozenNote() string {
 	own, _ := os.ReadFile(filepath.Join(c.path, "cgroup.freeze"))
-	byItself := strings.TrimSpace(string(own)) == "1"
-	state, by := "frozen", "by a cgroup above it"
-	if byItself {
-		by = "by its own cgroup.freeze"
+	byItself, frozen := strings.TrimSpace(string(own)) == "1", c.value("cgroup.events", "frozen") != 0
+	var how string
+	switch {
+	case frozen && byItself:
+		how = "frozen, by its own cgroup.freeze"
+	case frozen:
+		how = "frozen, by a cgroup above it"
+	case byItself:
+		how = "being frozen, by its own cgroup.freeze"
+	default:
+		return ""
 	}
-	if c.value("cgroup.events", "frozen") == 0 {
-		if !byItself {
-			return ""
-		}
-		state = "being frozen"
-	}
-	return fmt.Sprintf("its cgroup %q is %s, %s", c.path, state, by)
+	return fmt.Sprintf("its cgroup %q is %s", c.path, how)
 }
 
 // value returns the number that a file of it has for key; 0 where there is none, as
