@@ -3,7 +3,6 @@
 package vfork
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -20,7 +19,11 @@ func TestChildDiesBeforeItsExec(t *testing.T) {
 	calls := map[string]uint32{"close_range": unix.SYS_CLOSE_RANGE, "clone3": unix.SYS_CLONE3}
 	killed := os.Getenv("VFORK_KILLED")
 	if killed == "" {
-		if major, minor := kernel(t); major < 5 || major == 5 && minor < 16 {
+		major, minor, err := kernel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if major < 5 || major == 5 && minor < 16 {
 			t.Skip("it needs Linux 5.16: before, the kernel ends the parent with the child (docs/platforms.md)")
 		}
 		for call := range calls {
@@ -64,16 +67,4 @@ func TestChildDiesBeforeItsExec(t *testing.T) {
 	if after := descriptors(t); after != before {
 		t.Errorf("descriptors before: %s, after: %s", before, after)
 	}
-}
-
-func kernel(t *testing.T) (major, minor int) {
-	t.Helper()
-	var name unix.Utsname
-	if err := unix.Uname(&name); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &major, &minor); err != nil {
-		t.Fatal(err)
-	}
-	return major, minor
 }

@@ -4,8 +4,10 @@ package vfork
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"sync"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -72,8 +74,7 @@ func (l *lender) lend(c *child) (back func(failed bool)) {
 		return func(bool) {}
 	}
 	back = func(bool) { l.Unlock() }
-	near := func() bool { return l.above > 0 && highest < l.above+manyMore }
-	if near() || !l.open() || near() {
+	if !l.prepare() || highest < l.above+manyMore || !l.isOpen() {
 		return back
 	}
 	var lent, places []int
@@ -106,16 +107,18 @@ func (l *lender) lend(c *child) (back func(failed bool)) {
 	}
 }
 
-// open reports whether there is the socket, and makes it at first. It does not make again what
-// other code has closed: that would close it again.
-func (l *lender) open() bool {
-	switch {
-	case l.off:
-		return false
-	case l.above == 0:
+// prepare makes the socket at first, and reports whether lending works.
+func (l *lender) prepare() bool {
+	if l.above == 0 && !l.off {
 		l.off = !leavesWell() || !l.make()
-		return !l.off
-	case l.ends[0].isOpen() && l.ends[1].isOpen():
+	}
+	return !l.off
+}
+
+// isOpen reports whether the socket is. It is not made again if other code has closed it: that
+// would close it again.
+func (l *lender) isOpen() bool {
+	if l.ends[0].isOpen() && l.ends[1].isOpen() {
 		return true
 	}
 	for _, e := range l.ends {
@@ -169,13 +172,40 @@ func (e end) isOpen() bool {
 // "fix bitmap corruption on close_range() with CLOSE_RANGE_UNSHARE"), and before 5.18 worse.
 // Some later releases of older kernels are mended, which is not asked.
 func leavesWell() bool {
+	major, minor, err := kernel()
+	return err == nil && (major > 6 || major == 6 && minor >= 11)
+}
+
+// kernel returns the version of the kernel.
+func kernel() (major, minor int, err error) {
 	var name unix.Utsname
-	var major, minor int
-	if unix.Uname(&name) != nil {
-		return false
+	if err := unix.Uname(&name); err != nil {
+		return 0, 0, err
 	}
-	n, _ := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &major, &minor)
-	return n == 2 && (major > 6 || major == 6 && minor >= 11)
+	_, err = fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &major, &minor)
+	return major, minor, err
+}
+
+// take leaves the table, and puts into files what comes through the socket. The child calls it,
+// so what is said of forkChild holds for it.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (l *loan) take(files []int) syscall.Errno {
+	if _, _, errno := syscall.RawSyscall(unix.SYS_CLOSE_RANGE, uintptr(l.leave), math.MaxUint32, unix.CLOSE_RANGE_UNSHARE); errno != 0 {
+		return errno
+	}
+	if _, _, errno := syscall.RawSyscall(unix.SYS_RECVMSG, uintptr(l.socket), uintptr(unsafe.Pointer(&l.message)), unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC); errno != 0 {
+		return errno
+	}
+	if int(l.message.Controllen) != len(l.control) || l.message.Flags&unix.MSG_CTRUNC != 0 { // a security module keeps some back
+		return syscall.EACCES
+	}
+	for i := 0; i < len(l.places); i++ {
+		files[l.places[i]] = l.received(i)
+	}
+	return 0
 }
 
 // received returns the number that the child has for the descriptor number i of its loan.

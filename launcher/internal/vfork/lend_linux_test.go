@@ -231,7 +231,7 @@ func BenchmarkCrowded(b *testing.B) {
 	const many = 19_000
 	lending.off, lending.failures = false, 0
 	fill(b, keepFrom)
-	lending.open()
+	lending.prepare()
 	fill(b, many)
 	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {

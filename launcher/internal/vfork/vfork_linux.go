@@ -116,7 +116,7 @@ func try(p *Program) (pid, pidfd int, err error) {
 	n, errno := fork(c)
 	pid, pidfd = int(n), int(c.pidfd)
 	failed := c.leave != 0 && !isShort(errno) && (errno != 0 || !c.ran || c.did == leaveTable)
-	if failed && errno == 0 {
+	if errno == 0 && (failed || !c.ran) {
 		unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) // an emulator may have let it go on
 		reap(pid, pidfd)
 	}
@@ -136,8 +136,6 @@ func try(p *Program) (pid, pidfd int, err error) {
 	case errno != 0: // no CLONE_PIDFD
 		return 0, -1, unsupported("clone", errno)
 	case !c.ran: // an emulator of system calls that forks instead
-		unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
-		reap(pid, pidfd)
 		return 0, -1, unsupported("share the memory with a child", syscall.ENOSYS)
 	case c.did == execute && c.errno == 0:
 		return pid, pidfd, nil
@@ -259,10 +257,11 @@ func fork(c *child) (pid uintptr, errno syscall.Errno) {
 
 // flags are those of clone(2) for c.
 func (c *child) flags() uintptr {
+	flags := uintptr(unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_PIDFD)
 	if c.leave != 0 {
-		return unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_PIDFD | unix.CLONE_FILES
+		flags |= unix.CLONE_FILES
 	}
-	return unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_PIDFD
+	return flags
 }
 
 // forkNow is fork, by the one call or the other.
@@ -303,18 +302,8 @@ func forkChild(c *child) (pid uintptr, errno syscall.Errno) {
 	c.ran = true
 	if c.leave != 0 {
 		c.did = leaveTable
-		if _, _, errno = syscall.RawSyscall(unix.SYS_CLOSE_RANGE, uintptr(c.leave), math.MaxUint32, unix.CLOSE_RANGE_UNSHARE); errno != 0 {
+		if errno = c.take(c.files); errno != 0 {
 			goto failed
-		}
-		if _, _, errno = syscall.RawSyscall(unix.SYS_RECVMSG, uintptr(c.socket), uintptr(unsafe.Pointer(&c.message)), unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC); errno != 0 {
-			goto failed
-		}
-		if int(c.message.Controllen) != len(c.control) || c.message.Flags&unix.MSG_CTRUNC != 0 { // a security module keeps some back
-			errno = syscall.EACCES
-			goto failed
-		}
-		for next = 0; next < len(c.places); next++ {
-			c.files[c.places[next]] = c.received(next)
 		}
 	}
 	if c.setsid {
