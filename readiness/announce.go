@@ -51,20 +51,20 @@ func AnnounceStatus(w io.Writer, name, text string) error {
 }
 
 // AnnounceFail is as the function [AnnounceFail]. With a Prefix that does not
-// end in -READY there is no such line, and the reason alone is written.
+// end in -READY, or that cannot be, there is no such line, and the reason alone is written.
 func (l ReadyLine) AnnounceFail(w io.Writer, name, reason string) error {
 	return l.say(w, wordFail, name, reason)
 }
 
 // AnnounceStatus is as the function [AnnounceStatus]. With a Prefix that does
-// not end in -READY there is no such line, and the text alone is written.
+// not end in -READY, or that cannot be, there is no such line, and the text alone is written.
 func (l ReadyLine) AnnounceStatus(w io.Writer, name, text string) error {
 	return l.say(w, wordStatus, name, text)
 }
 
 func (l ReadyLine) say(w io.Writer, word, name, text string) error {
 	line := oneLine.Replace(cut(text))
-	if stem, ok := l.stem(); ok {
+	if stem, ok := l.stem(); ok && l.check() == nil {
 		line = stem + word + "\t" + oneField.Replace(name) + "\t" + line
 	}
 	return writeLine(w, line)

@@ -187,23 +187,24 @@ func (l ReadyLine) parse(line []byte, name string) (socket string, err error) {
 	if bytes.IndexByte(rest, 0) >= 0 {
 		return "", fmt.Errorf("a line that holds a NUL was %w: %s", errNotTaken, quoted(line))
 	}
-	fields := bytes.SplitN(rest, []byte{'\t'}, 3) // the first is empty
+	named, text, fields := split(rest)
+	socket = string(text)
 	switch {
-	case len(fields) < 3:
+	case fields < 3:
 		return "", fmt.Errorf("%w: %s has %d of 3 fields (%s, name, socket, separated by tabs)",
-			ErrMalformedReadyLine, quoted(line), len(fields), l.prefix())
-	case len(fields[1]) == 0:
+			ErrMalformedReadyLine, quoted(line), fields, l.prefix())
+	case len(named) == 0:
 		return "", fmt.Errorf("%w: %s has an empty name", ErrMalformedReadyLine, quoted(line))
-	case len(fields[2]) == 0:
+	case socket == "":
 		return "", fmt.Errorf("%w: %s has an empty socket", ErrMalformedReadyLine, quoted(line))
 	}
-	if err := l.checkAddress(string(fields[2])); err != nil {
+	if err := l.checkAddress(socket); err != nil {
 		return "", fmt.Errorf("%w: %s %w", ErrMalformedReadyLine, quoted(line), err)
 	}
-	if string(fields[1]) != name {
-		return "", fmt.Errorf("%w: the line names %s, this is %q", ErrNameMismatch, quoted(fields[1]), name)
+	if string(named) != name {
+		return "", fmt.Errorf("%w: the line names %s, this is %q", ErrNameMismatch, quoted(named), name)
 	}
-	return string(fields[2]), nil
+	return socket, nil
 }
 
 // checkAddress returns what is wrong with what a line ends with, for a sentence about the
@@ -272,6 +273,5 @@ func (l ReadyLine) begins() string {
 
 // stem is the prefix without its -READY.
 func (l ReadyLine) stem() (string, bool) {
-	stem, ok := strings.CutSuffix(l.prefix(), wordReady)
-	return stem, ok && l.check() == nil
+	return strings.CutSuffix(l.prefix(), wordReady)
 }

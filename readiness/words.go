@@ -27,15 +27,29 @@ func said(line []byte, stem, word, name string) (text []byte, ok bool, err error
 	if len(rest) > 0 && rest[0] != '\t' {
 		return nil, false, nil
 	}
-	fields := bytes.SplitN(rest, []byte{'\t'}, 3) // the first is empty
+	named, text, fields := split(rest)
 	switch {
-	case len(fields) < 3:
+	case fields < 3:
 		return nil, false, fmt.Errorf("the line %s was not taken: it has %d of 3 fields (%s, name, text, separated by tabs)",
-			quoted(line), len(fields), stem+word)
-	case string(fields[1]) != name:
-		return nil, false, fmt.Errorf("the line %s was not taken: it names %s, this is %q", quoted(line), quoted(fields[1]), name)
+			quoted(line), fields, stem+word)
+	case string(named) != name:
+		return nil, false, fmt.Errorf("the line %s was not taken: it names %s, this is %q", quoted(line), quoted(named), name)
 	}
-	return fields[2], true, nil
+	return text, true, nil
+}
+
+// split takes apart what follows the first word of a line: nothing, or a tab, the name, a
+// tab and the text, which may hold tabs. fields is how many of the line's three there are,
+// the word included.
+func split(rest []byte) (name, text []byte, fields int) {
+	if len(rest) == 0 {
+		return nil, nil, 1
+	}
+	name, text, ok := bytes.Cut(rest[1:], []byte{'\t'})
+	if !ok {
+		return name, nil, 2
+	}
+	return name, text, 3
 }
 
 // hasPrefix is bytes.HasPrefix for a string.

@@ -142,15 +142,11 @@ var ErrUnclear = errors.New("whether the pod runs cannot be told")
 func parseRecord(data []byte, name string) (r Record, err error) {
 	data = bytes.TrimRight(data, "\x00") // which a crash of the machine may leave
 	objects := json.NewDecoder(bytes.NewReader(data))
-	var first json.RawMessage
-	err = objects.Decode(&first)
-	switch {
-	case len(data) == 0 || data[0] == '{' && errors.Is(err, io.ErrUnexpectedEOF):
+	err = objects.Decode(&r)
+	if len(data) == 0 || data[0] == '{' && errors.Is(err, io.ErrUnexpectedEOF) {
 		return Record{}, fmt.Errorf("%w: it is torn after %d bytes", ErrNoRecord, len(data))
-	case err != nil:
-		return Record{}, err
 	}
-	if err = json.Unmarshal(first, &r); err == nil {
+	if err == nil {
 		r.readMore(objects)
 		err = r.eachText(decodeText)
 	}
