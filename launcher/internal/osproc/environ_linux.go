@@ -89,22 +89,13 @@ func environOf(pid int, buf *[]byte) ([]byte, error) {
 //     where it begins, too; it sets where the code is only after that (load_elf_binary in
 //     fs/binfmt_elf.c, which calls create_elf_tables).
 func emptyEnvironOf(pid int, buf *[]byte) ([]byte, error) {
-	var stat [1 << 10]byte
-	n, err := readShort("/proc/"+strconv.Itoa(pid)+"/stat", stat[:])
-	if err != nil {
-		return nil, nil
-	}
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat[:n], ')')+1 : n])
-	if len(fields) < 49 {
-		return nil, nil
-	}
-	flags, err := strconv.ParseUint(string(fields[6]), 10, 64)
-	threads, code, start, end := string(fields[17]), string(fields[23]), string(fields[47]), string(fields[48])
-	const exiting, kernelThread = 0x4, 0x00200000 // PF_… in include/linux/sched.h
+	st, err := readStatOnce(pid)
 	switch {
-	case flags&exiting != 0 && threads != "0" && threads != "1":
+	case err != nil:
+		return nil, nil
+	case st.exiting && st.Threads > 1:
 		return environOfThreads(pid, buf)
-	case err != nil || flags&(exiting|kernelThread) != 0 || code != "0" && end != "0" && start == end:
+	case st.exiting || st.kernel || st.bare:
 		return nil, nil
 	}
 	return nil, errExecuting

@@ -25,6 +25,10 @@ type Stat struct {
 
 	ended bool // it looks dead, and the kernel confirms it
 	code  int  // as wait(2) has it; 0 also if the kernel does not tell us
+
+	exiting bool // its first thread is ending, or has ended
+	kernel  bool // it is a thread of the kernel
+	bare    bool // it was executed without variables, or the kernel does not tell where they are
 }
 
 // exit returns how the process ended that is Dead.
@@ -101,7 +105,7 @@ func readStatOnce(pid int) (Stat, error) {
 // parseStat parses what /proc/PID/stat holds. It allocates nothing: each Stop reads that of
 // every process of the machine.
 func parseStat(data []byte) (st Stat, err error) {
-	var flags, pending uint64
+	var flags, code, environ, environEnd, pending uint64
 	fields := 0 // those after the command name, which may hold anything, brackets included
 	rest := bytes.TrimSpace(data[bytes.LastIndexByte(data, ')')+1:])
 	for len(rest) > 0 {
@@ -123,8 +127,14 @@ func parseStat(data []byte) (st Stat, err error) {
 			st.Threads, err = strconv.Atoi(string(field))
 		case 19:
 			st.Start, err = strconv.ParseUint(string(field), 10, 64)
+		case 23:
+			code, err = strconv.ParseUint(string(field), 10, 64)
 		case 28:
 			pending, err = strconv.ParseUint(string(field), 10, 64)
+		case 47:
+			environ, err = strconv.ParseUint(string(field), 10, 64)
+		case 48:
+			environEnd, err = strconv.ParseUint(string(field), 10, 64)
 		case 49:
 			st.code, _ = strconv.Atoi(string(field))
 		}
@@ -136,11 +146,13 @@ func parseStat(data []byte) (st Stat, err error) {
 	if fields < 20 {
 		return Stat{}, fmt.Errorf("%d fields after the name, too few", fields)
 	}
-	const exiting, forkNoExec = 0x4, 0x40 // PF_… in include/linux/sched.h
-	st.Forked = flags&forkNoExec != 0
+	const exiting, forkNoExec, kernelThread = 0x4, 0x40, 0x00200000 // PF_… in include/linux/sched.h
+	st.exiting, st.Forked, st.kernel = flags&exiting != 0, flags&forkNoExec != 0, flags&kernelThread != 0
+	// The kernel sets where the code is after it has counted the variables.
+	st.bare = fields < 49 || code != 0 && environEnd != 0 && environ == environEnd
 	// A signal that ends a process becomes a SIGKILL for each of its threads
 	// (complete_signal in kernel/signal.c), pending until the thread has noticed.
-	st.Ending = flags&exiting != 0 && st.Threads <= 1 || pending&(1<<(unix.SIGKILL-1)) != 0
+	st.Ending = st.exiting && st.Threads <= 1 || pending&(1<<(unix.SIGKILL-1)) != 0
 	return st, nil
 }
 
