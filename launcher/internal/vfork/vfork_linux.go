@@ -285,10 +285,8 @@ func forkNow(c *child) (pid uintptr, errno syscall.Errno) {
 //go:nocheckptr
 func forkChild(c *child) (pid uintptr, errno syscall.Errno) {
 	var (
-		e           uintptr
-		place, next int
-		count       = len(c.files)
-		flags       = c.flags() | uintptr(unix.SIGCHLD)
+		e     uintptr
+		flags = c.flags() | uintptr(unix.SIGCHLD)
 	)
 	runtimeBeforeFork()
 	if c.handlers {
@@ -324,41 +322,11 @@ func forkChild(c *child) (pid uintptr, errno syscall.Errno) {
 		}
 	}
 	c.did = moveFiles
-	// A descriptor in the place of another moves out of the way first.
-	for place = 0; place < count; place++ {
-		next = c.files[place]
-		if next >= 0 && next < count && next != place && c.files[next] >= 0 {
-			if pid, _, errno = syscall.RawSyscall(unix.SYS_FCNTL, uintptr(next), unix.F_DUPFD_CLOEXEC, uintptr(count)); errno != 0 {
-				goto failed
-			}
-			c.files[place] = int(pid)
-		}
-	}
-	for place = 0; place < count; place++ {
-		switch {
-		case c.files[place] == place:
-			_, _, errno = syscall.RawSyscall(unix.SYS_FCNTL, uintptr(place), unix.F_SETFD, 0)
-		case c.files[place] >= 0:
-			_, _, errno = syscall.RawSyscall(unix.SYS_DUP3, uintptr(c.files[place]), uintptr(place), 0)
-		}
-		if errno != 0 {
-			goto failed
-		}
+	if errno = move(c.files); errno != 0 {
+		goto failed
 	}
 	c.did = closeOthers
-	// Each gap is closed, and then all that come after.
-	for place = 0; place < count; place = next {
-		for next = place; next < count && c.files[next] < 0; next++ {
-		}
-		if next > place {
-			if _, _, errno = syscall.RawSyscall(unix.SYS_CLOSE_RANGE, uintptr(place), uintptr(next-1), 0); errno != 0 {
-				goto failed
-			}
-			continue
-		}
-		next = place + 1
-	}
-	if _, _, errno = syscall.RawSyscall(unix.SYS_CLOSE_RANGE, uintptr(count), math.MaxUint32, 0); errno != 0 {
+	if errno = closeAllBut(c.files); errno != 0 {
 		goto failed
 	}
 	if c.limit != nil {
@@ -379,4 +347,60 @@ failed:
 	for {
 		syscall.RawSyscall(unix.SYS_EXIT, 253, 0, 0)
 	}
+}
+
+// move gives each descriptor in files its place there as its number. The child calls it, as
+// closeAllBut, so what is said of forkChild holds for both.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func move(files []int) syscall.Errno {
+	// A descriptor in the place of another moves out of the way first.
+	for place := 0; place < len(files); place++ {
+		fd := files[place]
+		if fd < 0 || fd >= len(files) || fd == place || files[fd] < 0 {
+			continue
+		}
+		moved, _, errno := syscall.RawSyscall(unix.SYS_FCNTL, uintptr(fd), unix.F_DUPFD_CLOEXEC, uintptr(len(files)))
+		if errno != 0 {
+			return errno
+		}
+		files[place] = int(moved)
+	}
+	for place := 0; place < len(files); place++ {
+		var errno syscall.Errno
+		switch {
+		case files[place] == place:
+			_, _, errno = syscall.RawSyscall(unix.SYS_FCNTL, uintptr(place), unix.F_SETFD, 0)
+		case files[place] >= 0:
+			_, _, errno = syscall.RawSyscall(unix.SYS_DUP3, uintptr(files[place]), uintptr(place), 0)
+		}
+		if errno != 0 {
+			return errno
+		}
+	}
+	return 0
+}
+
+// closeAllBut closes each gap among files, and then all that come after.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func closeAllBut(files []int) syscall.Errno {
+	next := 0 // the number after the last one that stays
+	for place := 0; place < len(files); place++ {
+		if files[place] < 0 {
+			continue
+		}
+		if next < place {
+			if _, _, errno := syscall.RawSyscall(unix.SYS_CLOSE_RANGE, uintptr(next), uintptr(place-1), 0); errno != 0 {
+				return errno
+			}
+		}
+		next = place + 1
+	}
+	_, _, errno := syscall.RawSyscall(unix.SYS_CLOSE_RANGE, uintptr(next), math.MaxUint32, 0)
+	return errno
 }
