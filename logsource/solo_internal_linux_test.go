@@ -172,6 +172,40 @@ func TestSoloPours(t *testing.T) {
 	}
 }
 
+// A file that pours is not watched for a moment, for each of the pod's writes would take
+// longer. What is written after that wakes the reader. (The kernel gives a watch that was not
+// removed its old number.)
+func TestSoloRests(t *testing.T) {
+	newPool(t, 1)
+	f, w := newLog(t, 0)
+	r := newReader(t, f)
+	s := r.solo
+	before := s.wd
+	for began := time.Now(); s.wd == before; {
+		if time.Since(began) > ample {
+			t.Fatal("a file that pours is watched all the time")
+		}
+		s.told, s.last, s.pours = burst+1, time.Now(), true
+		if s.wait(t.Context(), r.closed, time.Millisecond) {
+			t.Fatal("the watch is lost")
+		}
+	}
+	if s.pours {
+		t.Error("it pours although nothing was written")
+	}
+	done := make(chan bool)
+	go func() { done <- s.wait(t.Context(), r.closed, ample) }()
+	write(t, w, "x")
+	select {
+	case lost := <-done:
+		if lost || s.last.IsZero() {
+			t.Errorf("lost: %v, the last change: %v", lost, s.last)
+		}
+	case <-time.After(ample / 2):
+		t.Error("a write after the rest wakes nobody")
+	}
+}
+
 // Where the kernel watches the file no more, its reader is woken as others are.
 func TestSoloIsLost(t *testing.T) {
 	newPool(t, 1)

@@ -29,6 +29,7 @@ type soloPool struct {
 // A solo is an inotify instance that watches one file for one reader.
 type solo struct {
 	file *os.File
+	path string // what is watched
 	wd   int32
 
 	mu      sync.Mutex // held while somebody waits
@@ -58,7 +59,7 @@ func (p *soloPool) take(file *os.File) *solo {
 	}
 	for _, path := range watchPaths(file) {
 		if wd, err := addWatch(s.file, path); err == nil {
-			s.wd, s.lost, s.pours, s.changes = wd, false, false, changes{}
+			s.path, s.wd, s.lost, s.pours, s.changes = path, wd, false, false, changes{}
 			return s
 		}
 	}
@@ -111,13 +112,8 @@ func (s *solo) wait(ctx context.Context, closed <-chan struct{}, bound time.Dura
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.pours && time.Since(s.last) <= quiet {
-		timer := time.NewTimer(gather)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-		case <-closed:
-		}
+		s.rest(ctx, closed)
+		return s.lost
 	}
 	if s.file.SetReadDeadline(time.Now().Add(bound)) != nil {
 		return true
@@ -130,6 +126,23 @@ func (s *solo) wait(ctx context.Context, closed <-chan struct{}, bound time.Dura
 	}
 	s.read()
 	return s.lost
+}
+
+// rest watches nothing for a moment, for a watch makes each write of the pod take longer: the
+// kernel makes an event, and drops it if it is like the last one. The caller holds mu, and reads
+// the file afterwards.
+func (s *solo) rest(ctx context.Context, closed <-chan struct{}) {
+	removeWatch(s.file, s.wd)
+	timer := time.NewTimer(gather)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-closed:
+	}
+	s.pours = false // the next change tells
+	wd, err := addWatch(s.file, s.path)
+	s.wd, s.lost = wd, err != nil
 }
 
 // join waits until no reader waits on s. The caller has interrupted the reader.
