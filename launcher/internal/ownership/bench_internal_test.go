@@ -26,7 +26,7 @@ func BenchmarkClaim(b *testing.B) {
 	}
 }
 
-// What a launch pays, twice, for the record.
+// What a launch pays for the record until its process has started, and to forget it, if it fails.
 func BenchmarkRecord(b *testing.B) {
 	p, err := Open(b.TempDir(), "alice")
 	if err != nil {
@@ -40,7 +40,7 @@ func BenchmarkRecord(b *testing.B) {
 	defer c.Settle()
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := errors.Join(c.Intend(whole().Intent), c.Start(whole().Identity, whole().Digests)); err != nil {
+		if err := errors.Join(c.Intend(whole().Intent), c.Start(whole().Identity, whole().Digests), c.Forget()); err != nil {
 			b.Fatal(err)
 		}
 	}
