@@ -27,7 +27,7 @@ type family struct {
 // pinned reports whether the number of the group is the pod's own for now.
 func (f family) pinned() bool {
 	if c, ours := f.proc.(child); ours {
-		return c.Pinned()
+		return c.GroupPinned()
 	}
 	return f.first.PID != 0 && f.first.Check() == nil
 }

@@ -316,7 +316,13 @@ func (p *Pod) useFamilyBy(ctx context.Context) (f family, giveBack func(), err e
 	// Once the first process has ended, another pod may own the lock. A process that
 	// holds the lock before then has it from this pod.
 	if f.who != nil {
-		f.who.SetHeirs(func(id osproc.Identity) bool { return !p.hasEnded() && p.heirs.Has(id) && !p.hasExited() })
+		f.who.SetHeirs(func(id osproc.Identity) (bool, error) {
+			if p.hasEnded() {
+				return false, nil
+			}
+			has, err := p.heirs.Has(id)
+			return has && !p.hasExited(), err
+		})
 	}
 	return f, func() { <-p.life.familyUse }, nil
 }

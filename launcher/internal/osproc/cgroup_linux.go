@@ -289,13 +289,30 @@ func (c *Cgroup) Kill() error {
 	}
 	err = c.write("cgroup.kill")
 	switch {
-	case err == nil, errors.Is(err, unix.ENODEV): // it has been removed
+	case err == nil:
+		return c.killHeadless()
+	case errors.Is(err, unix.ENODEV): // it has been removed
 		return nil
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.EOPNOTSUPP):
 		// Linux is older than 5.14, or the cgroup is threaded, or it is gone.
 		return c.killEach(true)
 	}
 	return err
+}
+
+// killHeadless sends SIGKILL to those whose first thread has ended while others go on. By
+// cgroup.kill the kernel sends it to the first thread alone, which heeds no signal any more
+// (__cgroup_kill in kernel/cgroup/cgroup.c, complete_signal in kernel/signal.c; so it is in
+// Linux 6.18).
+func (c *Cgroup) killHeadless() error {
+	left, err := c.Left()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return SignalEach(slices.DeleteFunc(left, func(id Identity) bool {
+		st, err := readStatOnce(id.PID)
+		return err != nil || !st.exiting || st.Threads <= 1
+	}), unix.SIGKILL)
 }
 
 // write writes 1 to a file of it, and makes none.

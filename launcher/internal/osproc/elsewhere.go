@@ -37,7 +37,7 @@ func ReapInherited(context.Context, []Identity) {}
 func LockHolders(context.Context, string, uint64) ([]LockHolder, error) { return nil, nil }
 
 // LockHolderOf finds nobody.
-func LockHolderOf(int, string, uint64) (h LockHolder, ok bool) { return h, false }
+func LockHolderOf(int, string, uint64) (h LockHolder, ok bool, err error) { return h, false, nil }
 
 // MarkHolders finds nobody: there is no way to ask here.
 func MarkHolders(string) ([]LockHolder, error) { return nil, nil }

@@ -34,7 +34,7 @@ type Family struct {
 	since Identity
 	ours  bool // this program has forked first
 	lock  lockPlace
-	heir  func(Identity) bool
+	heir  func(Identity) (bool, error)
 	known map[Identity]bool
 	dead  map[Identity]bool // have ended, by an earlier look
 }
@@ -62,8 +62,8 @@ func (f *Family) Add(ids []Identity) {
 func (f *Family) SetSince(id Identity, forked bool) { f.since, f.ours = id, forked }
 
 // SetHeirs says how to tell a process that has something from the family. Left asks about
-// those that have no mark, and that may be of the family.
-func (f *Family) SetHeirs(is func(Identity) bool) { f.heir = is }
+// those that have no mark, and that may be of the family. An error of is ends the look.
+func (f *Family) SetHeirs(is func(Identity) (bool, error)) { f.heir = is }
 
 // SetLock says that the process has a lock, the file at path, at descriptor fd. Other pods
 // have their locks at the same descriptor: files whose names begin with a dot and have the
@@ -167,12 +167,20 @@ func (f *Family) ask(ctx context.Context, l *look, name string, since uint64) er
 			return context.Cause(ctx)
 		}
 		switch mark := m.marks[name]; {
-		case mark == nil && f.heir != nil && f.heir(m.id), mark != nil && string(mark) == f.mark:
+		case mark != nil && string(mark) == f.mark:
 			l.in[m.id.PID] = true
 		case mark != nil:
 			l.other[m.id.PID] = true
 		case f.heir != nil:
-			l.missed = l.missed || vanished(m.id.PID) // and may have been one
+			is, err := f.heir(m.id)
+			switch {
+			case err != nil:
+				return fmt.Errorf("find out whether pid %d holds the pod's lock: %w", m.id.PID, err)
+			case is:
+				l.in[m.id.PID] = true
+			default:
+				l.missed = l.missed || vanished(m.id.PID) // and may have been one
+			}
 		}
 	}
 	return nil

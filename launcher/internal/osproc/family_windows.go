@@ -26,7 +26,7 @@ func (*Family) Add([]Identity) {}
 func (*Family) SetSince(Identity, bool) {}
 
 // SetHeirs does nothing: the job knows its members.
-func (*Family) SetHeirs(func(Identity) bool) {}
+func (*Family) SetHeirs(func(Identity) (bool, error)) {}
 
 // SetLock does nothing: nobody is found by a lock.
 func (*Family) SetLock(string, int) {}
@@ -103,7 +103,7 @@ func HasVariable(int, string, string) bool { return false }
 func LockHolders(context.Context, string, uint64) ([]LockHolder, error) { return nil, nil }
 
 // LockHolderOf finds nobody.
-func LockHolderOf(int, string, uint64) (h LockHolder, ok bool) { return h, false }
+func LockHolderOf(int, string, uint64) (h LockHolder, ok bool, err error) { return h, false, nil }
 
 // theirSession is the session of every LockHolder here; that of a launcher is 0.
 const theirSession = 1

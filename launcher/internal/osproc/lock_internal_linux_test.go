@@ -20,12 +20,12 @@ func TestHolderIsLookedAtTwice(t *testing.T) {
 		"it does not hold it":     {[]bool{false}, false},
 	} {
 		looks := 0
-		h, ok := lockHolder(os.Getpid(), func() (LockHolder, bool) {
+		h, ok, err := lockHolder(os.Getpid(), func() (LockHolder, bool, error) {
 			looks++
-			return LockHolder{Taker: looks}, c.looks[looks-1]
+			return LockHolder{Taker: looks}, c.looks[looks-1], nil
 		})
-		if ok != c.want || looks != len(c.looks) {
-			t.Errorf("%s: lockHolder returned %v after %d looks", name, ok, looks)
+		if err != nil || ok != c.want || looks != len(c.looks) {
+			t.Errorf("%s: lockHolder returned %v, %v after %d looks", name, ok, err, looks)
 		}
 		if ok && (h.PID != os.Getpid() || h.Taker != 2) {
 			t.Errorf("%s: it is %+v, want what the second look has shown", name, h)

@@ -3,6 +3,8 @@ package osproc
 import (
 	"bytes"
 	"context"
+	"errors"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -30,47 +32,83 @@ func LockHolders(ctx context.Context, path string, inode uint64) ([]LockHolder, 
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		if h, ok := LockHolderOf(pid, path, inode); ok {
+		switch h, ok, err := LockHolderOf(pid, path, inode); {
+		case err != nil:
+			return nil, err
+		case ok:
 			found = append(found, h)
 		}
 	}
 	return found, nil
 }
 
-// LockHolderOf returns the process as a LockHolder, if it is one: see [LockHolders].
-func LockHolderOf(pid int, path string, inode uint64) (h LockHolder, ok bool) {
+// LockHolderOf returns the process as a LockHolder, if it is one: see [LockHolders]. The error
+// says that this program could not look, for want of a descriptor or of memory.
+func LockHolderOf(pid int, path string, inode uint64) (h LockHolder, ok bool, err error) {
 	name := []byte("/" + filepath.Base(path))
-	return lockHolder(pid, func() (LockHolder, bool) { return heldLock(pid, name, inode) })
+	return lockHolder(pid, func() (LockHolder, bool, error) { return heldLock(pid, name, inode) })
 }
 
 // lockHolder returns the process as a LockHolder if it is one. held looks at its
 // descriptors.
-func lockHolder(pid int, held func() (LockHolder, bool)) (h LockHolder, ok bool) {
-	if _, ok = held(); !ok {
-		return h, false
+func lockHolder(pid int, held func() (LockHolder, bool, error)) (h LockHolder, ok bool, err error) {
+	if _, ok, err = held(); !ok || err != nil {
+		return h, false, err
 	}
 	id, err := Identify(pid)
 	if err != nil {
-		return h, false // it has just gone
+		return h, false, shortage(err) // or it has just gone
 	}
 	st, err := ReadStat(pid)
 	if err != nil {
-		return h, false
+		return h, false, shortage(err)
 	}
 	// Only now: what is found is about the process with the Identity.
-	if h, ok = held(); ok {
+	if h, ok, err = held(); ok {
 		h.Identity, h.Session, h.Ending = id, st.Session, st.Ending
 	}
-	return h, ok
+	return h, ok, err
 }
 
-// heldLock looks for the lock among the descriptors of a process.
-func heldLock(pid int, name []byte, inode uint64) (h LockHolder, holds bool) {
+// shortage returns err if it says that this program, or the machine, lacks what it takes to
+// look; nil if it is about the process that was looked at.
+func shortage(err error) error {
+	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM) {
+		return err
+	}
+	return nil
+}
+
+// heldLock looks for the lock among the descriptors of a process. Those of a process whose
+// first thread has ended, while others go on, are the others'.
+func heldLock(pid int, name []byte, inode uint64) (h LockHolder, holds bool, err error) {
 	dir := "/proc/" + strconv.Itoa(pid)
+	open, err := h.seek(dir, name, inode, &holds)
+	if open > 0 || err != nil {
+		return h, holds, err
+	}
+	if st, err := readStatOnce(pid); err != nil || !st.exiting || st.Threads <= 1 {
+		return h, false, shortage(err)
+	}
+	threads, err := os.ReadDir(dir + "/task")
+	if err != nil {
+		return h, false, shortage(err)
+	}
+	for _, thread := range threads {
+		if _, err := h.seek(dir+"/task/"+thread.Name(), name, inode, &holds); err != nil {
+			return h, false, err
+		}
+	}
+	return h, holds, nil
+}
+
+// seek looks for the lock among the descriptors that a directory of /proc tells, and returns how
+// many there are. It notes in h and holds what it finds. Its error is a shortage.
+func (h *LockHolder) seek(dir string, name []byte, inode uint64, holds *bool) (open int, err error) {
 	// Not by package os, which would ask of each directory whether it can be polled.
 	fds, err := unix.Open(dir+"/fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return h, false
+		return 0, os.NewSyscallError("open", shortage(err))
 	}
 	defer unix.Close(fds)
 	var entries, link [4 << 10]byte
@@ -78,9 +116,10 @@ func heldLock(pid int, name []byte, inode uint64) (h LockHolder, holds bool) {
 	for {
 		n, err := unix.ReadDirent(fds, entries[:])
 		if err != nil || n <= 0 {
-			return h, holds
+			return open, nil
 		}
 		_, _, names = unix.ParseDirent(entries[:n], -1, names[:0])
+		open += len(names)
 		for _, fd := range names {
 			n, err := unix.Readlinkat(fds, fd, link[:])
 			if err != nil || !isNamed(link[:n], name) {
@@ -88,10 +127,13 @@ func heldLock(pid int, name []byte, inode uint64) (h LockHolder, holds bool) {
 			}
 			info := make([]byte, 4<<10)
 			if n, err = readShort(dir+"/fdinfo/"+fd, info); err != nil {
+				if err = shortage(err); err != nil {
+					return open, err
+				}
 				continue
 			}
 			if taker, given, ok := parseLock(info[:n], inode); ok {
-				h.Taker, h.Given, holds = taker, h.Given || given, true
+				h.Taker, h.Given, *holds = taker, h.Given || given, true
 			}
 		}
 	}

@@ -119,6 +119,9 @@ func (p *Process) Pinned() bool {
 	return !p.reaped
 }
 
+// GroupPinned is Pinned.
+func (p *Process) GroupPinned() bool { return p.Pinned() }
+
 // Reap has nothing to do: the goroutine has reaped the process. Nobody waits for
 // the rest of its group, which cannot be seen here.
 func (p *Process) Reap(context.Context) error { return nil }

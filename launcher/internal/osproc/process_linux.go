@@ -373,6 +373,25 @@ func (p *Process) Pinned() bool {
 	return !p.over && p.pinned && !p.lost()
 }
 
+// GroupPinned reports whether the number of the process is that of its own group: it is while
+// the process is Pinned, and after that as long as anybody is in the group, which the kernel
+// tells since Linux 6.9.
+func (p *Process) GroupPinned() bool {
+	if p.Pinned() {
+		return true
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.over || p.pidfd == nil {
+		return false
+	}
+	err := error(unix.ESRCH)
+	if ctlErr := p.withPidfd(func(fd int) { err = signalGroup(fd, 0) }); ctlErr != nil {
+		return false
+	}
+	return err == nil || errors.Is(err, unix.EPERM) // somebody is in it whom we may not signal
+}
+
 // lost reports whether the process has just lost its number, or may have, which Wait
 // has not seen yet: a child that was reaped, or any other process that has ended.
 func (p *Process) lost() (is bool) {

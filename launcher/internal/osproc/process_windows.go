@@ -310,6 +310,9 @@ func (p *Process) Pinned() bool {
 	return !p.over
 }
 
+// GroupPinned is Pinned.
+func (p *Process) GroupPinned() bool { return p.Pinned() }
+
 // Reap closes the handles of the process, which has ended. If SIGKILL was sent before, Reap
 // returns once the whole group is gone, or ctx is done; its error names who is left. Reap is
 // called once, and no other method after it.

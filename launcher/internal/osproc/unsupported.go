@@ -63,6 +63,9 @@ func (*Process) SignalFirst(context.Context, os.Signal) error { return errors.Er
 // Pinned returns false.
 func (*Process) Pinned() bool { return false }
 
+// GroupPinned returns false.
+func (*Process) GroupPinned() bool { return false }
+
 // Reap returns [errors.ErrUnsupported].
 func (*Process) Reap(context.Context) error { return errors.ErrUnsupported }
 

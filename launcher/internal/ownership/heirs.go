@@ -142,12 +142,13 @@ func (h Heirs) Lock() (path string, inode uint64, by Owner) { return h.path, h.i
 
 // Has reports whether the process, which has not the mark of the launch, is one of them, as
 // long as the pod lives: after its end the lock may be another pod's. Has reads only /proc.
-func (h Heirs) Has(id osproc.Identity) bool {
+// The error says that it could not look.
+func (h Heirs) Has(id osproc.Identity) (bool, error) {
 	if h.path == "" {
-		return false
+		return false, nil
 	}
-	holder, ok := osproc.LockHolderOf(id.PID, h.path, h.inode)
-	return ok && holder.Identity == id && h.by.isHeir(holder)
+	holder, ok, err := osproc.LockHolderOf(id.PID, h.path, h.inode)
+	return ok && holder.Identity == id && h.by.isHeir(holder), err
 }
 
 // addNew adds to ids those of more that are not among them.
