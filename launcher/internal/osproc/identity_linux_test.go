@@ -124,12 +124,15 @@ type child struct {
 	in io.WriteCloser
 }
 
-func start(t *testing.T, role string) child {
+func start(t *testing.T, role string, change ...func(*exec.Cmd)) child {
 	t.Helper()
 	c := exec.Command("/proc/self/exe")
 	c.Env = append(os.Environ(), roleVariable+"="+role)
 	c.Stderr = os.Stderr
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	for _, f := range change {
+		f(c)
+	}
 	in, err := c.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -225,9 +228,9 @@ func TestIdentityOfAnother(t *testing.T) {
 }
 
 // startHeadless starts a process, and returns it once its main thread has ended.
-func startHeadless(t *testing.T) child {
+func startHeadless(t *testing.T, change ...func(*exec.Cmd)) child {
 	t.Helper()
-	c := start(t, "headless")
+	c := start(t, "headless", change...)
 	// The threads end and start as they like; the state is that of the main one.
 	for st, err := osproc.ReadStat(c.Process.Pid); st.State != 'Z'; st, err = osproc.ReadStat(c.Process.Pid) {
 		if err != nil {
