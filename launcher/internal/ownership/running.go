@@ -26,7 +26,7 @@ type HeldError struct {
 	Commands  []string // the names of their programs
 	Left      bool     // a pod that is gone has left them behind
 	NoRecord  bool     // they may be the pod, for there is no record
-	Signalled bool     // they were sent SIGTERM
+	Signalled bool     // they were sent the stop signal
 	Err       error    // why the waiting ended; nil: there was no reason to wait
 }
 
@@ -43,7 +43,7 @@ func (e *HeldError) who() string {
 	case e.Launching:
 		return "somebody else is launching it"
 	case len(e.Holders) == 0:
-		return "processes that cannot be seen, of another user or pid namespace perhaps, hold it"
+		return "processes that cannot be seen hold it: of another user or pid namespace perhaps, or such as may not be dumped, as ssh-agent"
 	}
 	var each []string
 	for i, pid := range e.Holders {
@@ -52,7 +52,7 @@ func (e *HeldError) who() string {
 	who := "processes [" + strings.Join(each, ", ") + "] hold it"
 	switch {
 	case e.Signalled:
-		return who + ", and were sent SIGTERM"
+		return who + ", and were sent the stop signal"
 	case e.NoRecord:
 		return who + ", and may be the pod, for its record is missing; Launcher.Stop ends them"
 	case e.Left:

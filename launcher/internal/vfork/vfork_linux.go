@@ -389,7 +389,7 @@ func move(files []int) syscall.Errno {
 //go:norace
 //go:nocheckptr
 func closeAllBut(files []int) syscall.Errno {
-	next := 0 // the number after the last one that stays
+	next := 0 // follows the last descriptor that stays
 	for place := 0; place < len(files); place++ {
 		if files[place] < 0 {
 			continue
