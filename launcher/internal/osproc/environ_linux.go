@@ -115,8 +115,12 @@ func environOfThreads(pid int, buf *[]byte) ([]byte, error) {
 		if environ, err := readEnviron(of+thread.Name()+"/environ", buf); err == nil && len(environ) > 0 {
 			return environ, nil
 		}
+		id, _ := strconv.Atoi(thread.Name())
+		if st, err := readStatOnce(id); err == nil && !st.exiting && st.bare {
+			return nil, nil
+		}
 	}
-	return nil, errExecuting // or without variables: who waits finds the same
+	return nil, errExecuting
 }
 
 // variable returns the variable called name in environ, as NAME=VALUE; nil if it is not there.

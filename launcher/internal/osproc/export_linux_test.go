@@ -7,3 +7,9 @@ func RefuseGroupFlag() (restore func()) {
 	processGroup = 1 << 30
 	return func() { processGroup = known }
 }
+
+// EnvironOf is environOf.
+func EnvironOf(pid int) ([]byte, error) {
+	buf := make([]byte, 1<<10)
+	return environOf(pid, &buf)
+}

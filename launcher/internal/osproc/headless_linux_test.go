@@ -34,6 +34,18 @@ func TestLockHolderWithoutMainThread(t *testing.T) {
 	}
 }
 
+// A process without any variable is not waited for as one that executes a program.
+func TestEnvironWithoutMainThread(t *testing.T) {
+	bare := startHeadless(t, func(c *exec.Cmd) { c.Args, c.Env = []string{"headless"}, []string{} })
+	if environ, err := osproc.EnvironOf(bare.Process.Pid); len(environ) > 0 || err != nil {
+		t.Errorf("without variables: %q, %v", environ, err)
+	}
+	some := startHeadless(t)
+	if environ, err := osproc.EnvironOf(some.Process.Pid); len(environ) == 0 || err != nil {
+		t.Errorf("with some: %q, %v", environ, err)
+	}
+}
+
 // Who lacks a descriptor to look with does not find that nobody holds the lock.
 func TestLockHolderWithoutDescriptors(t *testing.T) {
 	_, ok, err := osproc.LockHolderOf(os.Getpid(), "lock", 1)
