@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Subject:  asyncio of Python 3.11 on a TCP listener of Go 1.26.8 (Linux 6.18).
+# Subject:  asyncio of Python 3.11.2-6+deb12u9 (Debian 12) on a TCP listener of Go 1.26.8 (Linux 6.18).
 # Expected: asyncio sets TCP_NODELAY on what it accepts. The documentation of its
 #           transports says that this is the default since Python 3.6.
 # Seen:     Go 1.24 and later listen with Multipath TCP where the kernel has it. asyncio
@@ -14,6 +14,10 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
+apt-get -qq -o APT::Sandbox::User=root download \
+    python3.11-minimal=3.11.2-6+deb12u9 libpython3.11-minimal=3.11.2-6+deb12u9 \
+    libpython3.11-stdlib=3.11.2-6+deb12u9
+for file in *.deb; do dpkg-deb -x "$file" root; done
 printf 'module finding\n\ngo 1.24\n' >go.mod
 cat >main.go <<'END'
 package main
@@ -33,7 +37,7 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	c := exec.Command("python3", "server.py")
+	c := exec.Command("root/usr/bin/python3.11", "server.py")
 	c.ExtraFiles = []*os.File{f}
 	c.Stdout, c.Stderr = os.Stdout, os.Stderr
 	if err := c.Run(); err != nil {

@@ -4,7 +4,7 @@
 #           signal goes to the process with that number, and otherwise ESRCH.
 # Seen:     threads have numbers of the same kind, and kill takes them: the signal goes
 #           to the whole process that the thread is a part of. The number is in no list
-#           of processes, ps finds none, and pidfd_open has ESRCH or ENOENT.
+#           of processes, ps finds none, and pidfd_open fails.
 # Output:   the number of a thread: in the list of /proc: no, ps: no, pidfd_open: no
 #           kill -0: yes
 #           kill -TERM ends the whole process: yes

@@ -34,7 +34,7 @@ func TestLockHolderWithoutMainThread(t *testing.T) {
 	}
 }
 
-// A process without any variable is not waited for as one that executes a program.
+// A look does not wait for a process without any variable, as if it were executing a program.
 func TestEnvironWithoutMainThread(t *testing.T) {
 	bare := startHeadless(t, func(c *exec.Cmd) { c.Args, c.Env = []string{"headless"}, []string{} })
 	if environ, err := osproc.EnvironOf(bare.Process.Pid); len(environ) > 0 || err != nil {
