@@ -375,7 +375,7 @@ func (p *Process) Pinned() bool {
 
 // GroupPinned reports whether the number of the process is that of its own group: it is while
 // the process is Pinned, and after that as long as anybody is in the group, which the kernel
-// tells since Linux 6.9.
+// tells since Linux 6.9, and tells nobody who may signal none of them.
 func (p *Process) GroupPinned() bool {
 	if p.Pinned() {
 		return true
@@ -385,11 +385,10 @@ func (p *Process) GroupPinned() bool {
 	if p.over || p.pidfd == nil {
 		return false
 	}
+	// EPERM may also be a filter's, so it proves nothing.
 	err := error(unix.ESRCH)
-	if ctlErr := p.withPidfd(func(fd int) { err = signalGroup(fd, 0) }); ctlErr != nil {
-		return false
-	}
-	return err == nil || errors.Is(err, unix.EPERM) // somebody is in it whom we may not signal
+	ctlErr := p.withPidfd(func(fd int) { err = signalGroup(fd, 0) })
+	return ctlErr == nil && err == nil
 }
 
 // lost reports whether the process has just lost its number, or may have, which Wait
