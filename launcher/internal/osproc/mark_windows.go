@@ -78,7 +78,7 @@ func hasMark(pid int, mark string, since uint64) (bool, error) {
 // openEnding opens a process of our user whose memory could not be read. It may be about to
 // end: then it has ended a moment later, and the error is ErrGone.
 func openEnding(pid int) (h windows.Handle, err error) {
-	bound, cancel := context.WithTimeout(context.Background(), 250*time.Millisecond)
+	bound, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	until(bound, func() bool {
 		if h, err = openProcess(pid, windows.PROCESS_VM_READ); err == nil || errors.Is(err, ErrGone) {
