@@ -311,7 +311,7 @@ func (c *Cgroup) killHeadless() error {
 	}
 	return SignalEach(slices.DeleteFunc(left, func(id Identity) bool {
 		st, err := readStatOnce(id.PID)
-		return err != nil || !st.exiting || st.Threads <= 1
+		return err != nil || !st.isHeadless()
 	}), unix.SIGKILL)
 }
 

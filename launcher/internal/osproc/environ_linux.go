@@ -93,7 +93,7 @@ func emptyEnvironOf(pid int, buf *[]byte) ([]byte, error) {
 	switch {
 	case err != nil:
 		return nil, nil
-	case st.exiting && st.Threads > 1:
+	case st.isHeadless():
 		return environOfThreads(pid, buf)
 	case st.exiting || st.kernel || st.bare:
 		return nil, nil

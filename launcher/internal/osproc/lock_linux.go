@@ -87,7 +87,7 @@ func heldLock(pid int, name []byte, inode uint64) (h LockHolder, holds bool, err
 	if open > 0 || err != nil {
 		return h, holds, err
 	}
-	if st, err := readStatOnce(pid); err != nil || !st.exiting || st.Threads <= 1 {
+	if st, err := readStatOnce(pid); err != nil || !st.isHeadless() {
 		return h, false, shortage(err)
 	}
 	threads, err := os.ReadDir(dir + "/task")

@@ -45,6 +45,10 @@ func (s Stat) exit() Exit {
 // killed, for instance) is a zombie by its state, and still has its sockets.
 func (s Stat) Dead() bool { return s.ended }
 
+// isHeadless reports whether the first thread of the process has ended, or is about to, and
+// others go on. Its own entries in /proc then show neither memory nor descriptors.
+func (s Stat) isHeadless() bool { return s.exiting && s.Threads > 1 }
+
 // isGone reports whether the error of ReadStat says that there is no such process.
 func isGone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH)
