@@ -249,7 +249,7 @@ type sweep struct {
 
 	mu       sync.Mutex
 	outcomes map[crashpoint.Point]*outcome
-	missed   int // launches that were over before their point
+	missed   int // points that no launch came to
 	last     int // the highest number of a point that there was
 }
 
@@ -258,19 +258,19 @@ type outcome struct{ started, found, failed int }
 
 func (s *sweep) run() {
 	s.outcomes = make(map[crashpoint.Point]*outcome)
-	whole := 1
+	launches := 1
 	if *podrig.Soak || *crashpoints != "" {
-		whole = 3 // so that the points are spread over the longest of them
+		launches = 3 // so that the points are spread over the longest of them
 	}
-	for i := range whole {
-		s.total = max(s.total, s.try(fmt.Sprintf("whole%d", i), 0))
+	for i := range launches {
+		s.total = max(s.total, s.try(fmt.Sprintf("whole%d", i), 0).Points)
 	}
 	points := make(chan int)
 	var workers sync.WaitGroup
 	for range 2 {
 		workers.Go(func() {
 			for n := range points {
-				s.try(fmt.Sprintf("p%d", n), n)
+				s.tryLike(n)
 			}
 		})
 	}
@@ -282,10 +282,13 @@ func (s *sweep) run() {
 	}
 }
 
+// whole says that all points are tried, and not a sample.
+func (s *sweep) whole() bool { return *crashpoints == "all" || s.only != nil && *podrig.Soak }
+
 // feed sends the numbers of the points to try, and returns how many they were.
 func (s *sweep) feed(points chan<- int) (tried int) {
 	defer close(points)
-	if *crashpoints == "all" || s.only != nil && *podrig.Soak {
+	if s.whole() {
 		for n := 1; n <= s.highest()+10; n++ {
 			points <- n
 			tried++
@@ -317,10 +320,25 @@ func (s *sweep) highest() int {
 	return s.last
 }
 
+// tryLike kills a launcher at its nth point. If n is of a sample, and the launch was over before
+// that, it tries the same part of a launch as long as that one: a launch whose pod goes to the
+// background looks for the pod as long as that takes, and has ten times as many points on a busy
+// machine.
+func (s *sweep) tryLike(n int) {
+	r := s.try(fmt.Sprintf("p%d", n), n)
+	for again := 1; !r.Killed && !s.whole() && again <= 3; again++ {
+		r = s.try(fmt.Sprintf("p%d-%d", n, again), 1+(n-1)*r.Points/max(1, s.total))
+	}
+	if !r.Killed {
+		s.mu.Lock()
+		s.missed++
+		s.mu.Unlock()
+	}
+}
+
 // try kills a launcher of name at its nth point, or not at all if n is 0, and
-// makes sure that the next one has the pod. It returns how many points there
-// were.
-func (s *sweep) try(name string, n int) int {
+// makes sure that the next one has the pod.
+func (s *sweep) try(name string, n int) crashpoint.Result {
 	var (
 		errs  []error
 		early *launcher.Pod
@@ -354,10 +372,10 @@ func (s *sweep) try(name string, n int) int {
 	if early != nil {
 		<-early.Done()
 	}
-	if n > 0 {
+	if first.Killed {
 		s.note(first, started, err != nil)
 	}
-	return first.Points
+	return first
 }
 
 // age launches a pod, and ends it, so that its record is there. SIGKILL leaves the
@@ -436,10 +454,6 @@ func (s *sweep) clear(name string) {
 func (s *sweep) note(r crashpoint.Result, started, failed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !r.Killed {
-		s.missed++
-		return
-	}
 	s.last = max(s.last, r.Points)
 	o := s.outcomes[r.At]
 	if o == nil {
