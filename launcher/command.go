@@ -257,12 +257,11 @@ func concat(a, b []string) []string {
 // validate makes sure that what a resolver returned can be started. It does
 // not quote arguments or environment, for they may be secret.
 func (c *Command) validate() error {
-	switch {
-	case !filepath.IsAbs(c.Path):
+	if !filepath.IsAbs(c.Path) {
 		return fmt.Errorf("the resolver returned the path %q: it must be absolute", c.Path)
 	}
-	if err := checkStrings("path, as Command.Path", []string{c.Path}); err != nil {
-		return err
+	if err := checkString(c.Path); err != nil {
+		return fmt.Errorf("Command.Path %w", err)
 	}
 	if err := checkStrings("Command.Args", c.Args); err != nil {
 		return err
@@ -270,8 +269,8 @@ func (c *Command) validate() error {
 	if err := checkStrings("Command.Env", c.Env); err != nil {
 		return err
 	}
-	if err := checkStrings("Command.Arg0, as an argument", []string{c.Arg0}); err != nil {
-		return err
+	if err := checkString(c.Arg0); err != nil {
+		return fmt.Errorf("Command.Arg0 %w", err)
 	}
 	return osproc.CheckArgumentSpace(c.Path, concat(c.Args, []string{c.Arg0}), c.Env)
 }

@@ -23,7 +23,8 @@ import (
 // Differs resolves spec as a launch would do it now, with the strategies of the Launcher
 // that has launched the pod or attached to it. It compares the result with the record of
 // the launch. It does not ask the process, which may be gone. spec.Name may be empty.
-// Differs does not compare LogStdout, Stdout, Stderr and Progress.
+// Differs does not compare what the record does not hold: Files, Stdin, StdinOpen, LogStdout,
+// Stdout, Stderr and Progress; nor how the pod ends: Grace, StopSignal, KillMode and Lifetime.
 //
 // What is new in every launch is no difference: what the launcher or a probe adds, and
 // where an overlay's file is. Nor is the order of the variables, or what a shell or

@@ -73,8 +73,9 @@
 // by systemd ([readiness.Listener]).
 //
 // The environment is the caller's or [Spec.Env], without what the caller's service
-// manager has put there for the caller. The launcher adds POD_NAME and POD_RUNTIME_DIR:
-// the pod's name and its runtime directory.
+// manager has put there for the caller. The launcher adds POD_NAME and POD_RUNTIME_DIR,
+// the pod's name and its runtime directory, and POD_LAUNCH_ID, the launch's id, by which it
+// finds the pod's processes again.
 //
 // # Secrets
 //

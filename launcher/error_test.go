@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"os/exec"
@@ -305,6 +306,16 @@ func TestBrokenStrategies(t *testing.T) {
 		return log, err
 	})
 	podrig.MustSay(t, r.Fail(t.Context(), launcher.Spec{Name: "alice"}), "a log that cannot be followed (stage log,")
+	for _, spec := range []launcher.Spec{{Name: "alice"}, {Name: "alice", Stderr: io.Discard}} {
+		r.L.Log = logsource.SourceFunc(func(ctx context.Context, launch logsource.Launch) (*logsource.Log, error) {
+			log, err := logsource.File{}.Open(ctx, launch)
+			if err == nil {
+				log.Follow = func(context.Context) (io.ReadCloser, error) { return nil, nil }
+			}
+			return log, err
+		})
+		podrig.MustSay(t, r.Fail(t.Context(), spec), "Follow of the log source returned neither a reader nor an error")
+	}
 	r.L.Log = nil
 	r.L.Starter = explosive(func() {}) // it returns nil, nil
 	podrig.MustSay(t, r.Fail(t.Context(), launcher.Spec{Name: "alice"}), "the starter returned neither a process nor an error (stage start,")

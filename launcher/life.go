@@ -712,7 +712,7 @@ func (p *Pod) kill(grace time.Duration) (killed []int, err error) {
 	defer leave()
 	close(p.settled)
 	err = fmt.Errorf("it has not gone within %v of SIGKILL", killPatience)
-	_, over := receive(e.over, max(grace, 0)+killPatience)
+	_, over := receive(e.over, withGrace(grace, killPatience))
 	if !over {
 		leave() // what is still being sent ends, and says why
 		_, over = receive(e.over, patience)

@@ -14,12 +14,22 @@ import (
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
+// followLog is log.Follow, which is a strategy's: what returns neither a reader nor an error
+// has failed.
+func followLog(ctx context.Context, log *logsource.Log) (io.ReadCloser, error) {
+	r, err := log.Follow(ctx)
+	if err == nil && r == nil {
+		err = errors.New("Follow of the log source returned neither a reader nor an error")
+	}
+	return r, err
+}
+
 // linesOf returns the Target.Lines of a pod that writes log. When an iteration
 // has ended, the place of the last line's end in the log is in taken.
 func linesOf(log *logsource.Log, taken *atomic.Int64) func(context.Context) iter.Seq2[[]byte, error] {
 	return func(ctx context.Context) iter.Seq2[[]byte, error] {
 		return func(yield func([]byte, error) bool) {
-			r, err := log.Follow(ctx)
+			r, err := followLog(ctx, log)
 			if err != nil {
 				yield(nil, err)
 				return
@@ -143,7 +153,7 @@ func (w *podOutput) readTail() {
 // the pod has exited, for then nothing will complete it, or if partial is set.
 func (w *podOutput) follow(most int64, partial bool, take func(line []byte, end int64) bool, pass func(end int64)) <-chan outcome[struct{}] {
 	return spawn(func() (struct{}, error) {
-		r, err := w.log.Follow(w.ctx)
+		r, err := followLog(w.ctx, w.log)
 		if err != nil {
 			return struct{}{}, err
 		}
@@ -239,7 +249,7 @@ func (w *podOutput) beginHead(ready bool) (finish func()) {
 // readHead returns the pod's first lines, without its ready line. It is called once the
 // launch has failed: w.ctx is done, and so the log is read up to its present end.
 func (w *podOutput) readHead() (head []string, err error) {
-	r, err := w.log.Follow(w.ctx)
+	r, err := followLog(w.ctx, w.log)
 	if err != nil {
 		return nil, err
 	}

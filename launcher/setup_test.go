@@ -152,6 +152,7 @@ func TestSpecFilesRefused(t *testing.T) {
 	}{
 		{"too many", make([]*os.File, 18), nil, "Files has 18 files, the limit is 17"},
 		{"closed", []*os.File{nil, closed}, nil, "Files[1] is closed"},
+		{"never opened", []*os.File{new(os.File)}, nil, "Files[0] is closed"},
 		{"where NotifyFD writes", []*os.File{null}, readiness.NotifyFD{}, "Files[0] is to be descriptor 3 of the pod, where the probe has put a file"},
 		{"where Listener listens", []*os.File{null}, readiness.Listener{}, "Files[0] is to be descriptor 3 of the pod, where the probe has put a file"},
 	} {

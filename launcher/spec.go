@@ -59,9 +59,10 @@ type Spec struct {
 	Args []string
 
 	// Env is the pod's environment, as in [exec.Cmd]: nil means the caller's;
-	// the last of several values of a variable counts. Every pod gets POD_NAME
-	// and POD_RUNTIME_DIR besides, which are its Name and its runtime directory.
-	// They count before Env, as does what the probe adds ([readiness.Setup.Env]).
+	// the last of several values of a variable counts. Every pod gets POD_NAME,
+	// POD_RUNTIME_DIR and POD_LAUNCH_ID besides: its Name, its runtime directory and the
+	// id of the launch. Their values replace those of Env, and so do the values that the
+	// probe sets ([readiness.Setup.Env]).
 	Env []string
 
 	// Files are handed to the pod, from descriptor 3 on, as exec.Cmd.ExtraFiles are;
@@ -244,8 +245,11 @@ func (s *Spec) checkFiles() error {
 	return nil
 }
 
-// isClosed reports whether f is closed. It leaves alone whether f blocks.
+// isClosed reports whether f is closed, or was never opened. It leaves alone whether f blocks.
 func isClosed(f *os.File) bool {
+	if *f == (os.File{}) { // which package os panics about
+		return true
+	}
 	conn, err := f.SyscallConn()
 	return err != nil || conn.Control(func(uintptr) {}) != nil
 }
@@ -254,12 +258,21 @@ func isClosed(f *os.File) bool {
 // passed to a process. It does not quote them, for they may be secret.
 func checkStrings(what string, list []string) error {
 	for i, s := range list {
-		if at := strings.IndexByte(s, 0); at >= 0 {
-			return fmt.Errorf("%s[%d] holds a NUL at byte %d: %w", what, i, at, syscall.EINVAL)
+		if err := checkString(s); err != nil {
+			return fmt.Errorf("%s[%d] %w", what, i, err)
 		}
-		if len(s) > MaxOverlay {
-			return fmt.Errorf("%s[%d] has %d bytes, the limit is %d: %w", what, i, len(s), MaxOverlay, syscall.E2BIG)
-		}
+	}
+	return nil
+}
+
+// checkString makes sure that s can be passed to a process. The error goes on from the name
+// of the field, and does not quote s.
+func checkString(s string) error {
+	if at := strings.IndexByte(s, 0); at >= 0 {
+		return fmt.Errorf("holds a NUL at byte %d: %w", at, syscall.EINVAL)
+	}
+	if len(s) > MaxOverlay {
+		return fmt.Errorf("has %d bytes, the limit is %d: %w", len(s), MaxOverlay, syscall.E2BIG)
 	}
 	return nil
 }

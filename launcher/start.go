@@ -140,7 +140,7 @@ func (n *attempt) finishStart(ctx context.Context, p *plan, s *starting) (*Pod, 
 	n.started = true
 	n.note(func(e *Error) { e.PID = pod.PID() })
 	p.name.lives.Store(true) // also if kill panics, or does not return
-	n.made.addSlow(max(n.AbortGrace, 0)+2*killPatience, "its process may still be running", func() error {
+	n.made.addSlow(withGrace(n.AbortGrace, 2*killPatience), "its process may still be running", func() error {
 		killed, err := pod.kill(n.AbortGrace)
 		if len(killed) > 0 {
 			n.note(func(e *Error) {

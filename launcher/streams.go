@@ -78,10 +78,7 @@ func newStreams(ctx context.Context, log hclog.Logger) *podStreams {
 // add has what is written to log go to w, which is field. The reader is opened here,
 // and so it fails before anything is started.
 func (s *podStreams) add(field string, w io.Writer, log *logsource.Log) (*stream, error) {
-	from, err := log.Follow(s.ctx)
-	if err == nil && from == nil {
-		err = errors.New("the log source returned neither a reader nor an error")
-	}
+	from, err := followLog(s.ctx, log)
 	if err != nil {
 		return nil, fmt.Errorf("follow the log for %s: %w", field, err)
 	}

@@ -3,6 +3,7 @@ package launcher
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -18,6 +19,12 @@ const (
 	// also on a machine that is very busy.
 	killPatience = 2 * time.Second
 )
+
+// withGrace returns how long a grace takes, and then more. A grace that is not positive is
+// none, and the sum is a Duration, however long the grace is.
+func withGrace(grace, more time.Duration) time.Duration {
+	return min(max(grace, 0), math.MaxInt64-more) + more
+}
 
 // An undoStack is what a launch has made: the locks, the log, what the probe needs, the
 // process. Each step adds what undoes it. If the launch fails, panics or is

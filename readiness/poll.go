@@ -1,9 +1,11 @@
 package readiness
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -89,12 +91,16 @@ type Poll struct {
 
 var _ Probe = Poll{}
 
+func (p Poll) check() error {
+	if p.Check == nil {
+		return errors.New("readiness.Poll.Check: it is nil")
+	}
+	return p.Schedule.check("Poll")
+}
+
 // Wait implements [Probe]. The error is a [*PendingError] once ctx is done.
 func (p Poll) Wait(ctx context.Context, t Target) (Endpoint, error) {
-	if p.Check == nil {
-		return Endpoint{}, errors.New("readiness.Poll.Check: it is nil")
-	}
-	if err := p.Schedule.check("Poll"); err != nil {
+	if err := p.check(); err != nil {
 		return Endpoint{}, err
 	}
 	var learned Endpoint
@@ -167,10 +173,7 @@ func (s Schedule) check(what string) error {
 // backOff returns a fresh sequence of delays for one wait. It never ends by
 // itself: the deadline is ctx's alone.
 func (s Schedule) backOff() *backoff.ExponentialBackOff {
-	first := s.First
-	if first == 0 {
-		first = firstDelay
-	}
+	first := min(cmp.Or(s.First, firstDelay), math.MaxInt64/2) // half as long again is a Duration, too
 	jitter := 0.5
 	if s.NoJitter {
 		jitter = 0

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -72,6 +73,17 @@ func TestScheduleBounds(t *testing.T) {
 		}
 		if n, fewest := len(c.at), int(patience/longest); n < fewest || n > 3*fewest+40 {
 			t.Errorf("%+v: %d checks in %v", s, n, patience)
+		}
+	}
+}
+
+// However long the time between two checks is, it is not that no time is between them.
+func TestScheduleLongest(t *testing.T) {
+	for _, s := range []readiness.Schedule{{First: math.MaxInt64}, {Interval: math.MaxInt64, NoJitter: true}, {First: 200 * 365 * 24 * time.Hour}} {
+		for range 10 {
+			if c, _, _ := poll(t, s, fails); len(c.at) != 1 {
+				t.Errorf("%+v: %d checks", s, len(c.at))
+			}
 		}
 	}
 }

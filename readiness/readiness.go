@@ -88,10 +88,17 @@ type Probe interface {
 // ProbeFunc lets an ordinary function be a [Probe].
 type ProbeFunc func(ctx context.Context, t Target) (Endpoint, error)
 
+func (f ProbeFunc) check() error {
+	if f == nil {
+		return errors.New("readiness.ProbeFunc: it is nil")
+	}
+	return nil
+}
+
 // Wait calls f. A nil one is an error.
 func (f ProbeFunc) Wait(ctx context.Context, t Target) (Endpoint, error) {
-	if f == nil {
-		return Endpoint{}, errors.New("readiness.ProbeFunc: it is nil")
+	if err := f.check(); err != nil {
+		return Endpoint{}, err
 	}
 	return f(ctx, t)
 }

@@ -145,11 +145,12 @@ func (s *Setup) mark() (undo func()) {
 }
 
 // Prepare prepares p for one launch if it is a [Preparer], and returns the
-// probe to wait for; a combinator of one's own calls it for what it holds.
+// probe to wait for; a combinator of one's own calls it for what it holds. It refuses a
+// [ProbeFunc] that is nil, and a [Poll] that cannot work.
 func Prepare(ctx context.Context, p Probe, s *Setup) (Probe, error) {
 	preparer, ok := p.(Preparer)
 	if !ok {
-		return p, nil
+		return p, checkUnprepared(p)
 	}
 	prepared, err := preparer.Prepare(ctx, s)
 	if err != nil {
@@ -159,6 +160,18 @@ func Prepare(ctx context.Context, p Probe, s *Setup) (Probe, error) {
 		return nil, fmt.Errorf("%s was prepared, and returned neither a probe nor an error", Describe(p))
 	}
 	return prepared, nil
+}
+
+// checkUnprepared refuses a probe of ours that cannot work, and is no [Preparer]: to make it one
+// would change the types of others that embed it.
+func checkUnprepared(p Probe) error {
+	switch p := p.(type) {
+	case ProbeFunc:
+		return p.check()
+	case Poll:
+		return p.check()
+	}
+	return nil
 }
 
 // variable returns the element of env that sets the variable called name, or

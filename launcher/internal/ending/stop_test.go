@@ -4,6 +4,7 @@ package ending_test
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -255,6 +256,12 @@ func TestAbortGrace(t *testing.T) {
 	e := r.Fail(ctx, spec)
 	if _, err := os.Stat(saved); err != nil {
 		t.Errorf("it had no time to clean up: %v; %v", err, e)
+	}
+	// However long it is, what a pod that goes by itself takes is not "too long".
+	r.L.AbortGrace = math.MaxInt64
+	ctx, cancel = contextOf(t)
+	if e := r.Fail(ctx, spec); e.Leftover != nil {
+		t.Error(e.Leftover)
 	}
 	// A pod that ignores the signal ends all the same.
 	r.L.AbortGrace = time.Millisecond

@@ -101,6 +101,29 @@ func TestListWithoutRecord(t *testing.T) {
 	}
 }
 
+// Whoever tidies up may delete the locks, which are empty files: a pod that runs is listed all
+// the same. The file of another program is none of ours.
+func TestListWithoutLocks(t *testing.T) {
+	r := newRig(t, podrig.Serve...)
+	pod := r.Launch(podrig.Alice)
+	for _, stranger := range []string{".other.json", ".eslintrc.json"} {
+		if err := os.WriteFile(filepath.Join(r.Base, stranger), []byte(`{"root": true}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, lock := range []string{".launch", ".pod"} {
+		if err := os.Remove(r.Beside("alice", lock)); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.mustListOne(t.Context()); got.err != nil || got.Name != "alice" || got.State != launcher.StateReady || got.PID != pod.PID() {
+			t.Errorf("without %s List yields %+v", lock, got)
+		}
+	}
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // A launch in progress does not have the process and the endpoint of the pod before it.
 func TestListOfARelaunch(t *testing.T) {
 	r := newRig(t, podrig.Serve...)

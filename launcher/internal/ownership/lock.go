@@ -19,12 +19,13 @@ type lock struct {
 	file *os.File // fd, once asFile was called; nil before
 }
 
-// What the names of the locks end in. Sweep looks for the one of a private pod, so it is not
+// What the names of the locks, and of the record, end in. Sweep looks for the one of a private pod, so it is not
 // that of another pod's lock.
 const (
 	launchSuffix  = ".launch"
 	podSuffix     = ".pod"
 	privateSuffix = ".private"
+	recordSuffix  = ".json"
 )
 
 // errBusy says that somebody else holds a lock.

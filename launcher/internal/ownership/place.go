@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -102,8 +103,8 @@ func (p *Place) Close() {
 // path returns the path of the file called name.
 func (p *Place) path(name string) string { return filepath.Join(p.base.path, name) }
 
-func (p *Place) recordName() string { return "." + p.name + ".json" }
-func (p *Place) nextName() string   { return "." + p.name + ".json.new" } // see replace
+func (p *Place) recordName() string { return "." + p.name + recordSuffix }
+func (p *Place) nextName() string   { return "." + p.name + recordSuffix + ".new" } // see replace
 func (p *Place) launchName() string { return "." + p.name + launchSuffix }
 
 func (p *Place) podName() string {
@@ -114,20 +115,48 @@ func (p *Place) podName() string {
 }
 
 // Names returns the names that were ever claimed below base, in order. Entries
-// that are none of ours are passed over.
+// that are none of ours are passed over. A name is ours if one of its witnesses is there:
+// whoever tidies up a directory may delete the locks, which are empty, and leave the rest.
 func Names(base string) ([]string, error) {
 	entries, err := entriesOf(base)
 	if err != nil {
 		return nil, err
 	}
-	var names []string
+	var names, recorded []string
+	lists := map[string]*[]string{launchSuffix: &names, podSuffix: &names, recordSuffix: &recorded}
 	for _, e := range entries {
-		name, ok := strings.CutSuffix(strings.TrimPrefix(e.Name(), "."), launchSuffix)
-		if ok && e.Name()[0] == '.' && e.Type().IsRegular() && runtimedir.ValidateName(name) == nil {
+		file, hidden := strings.CutPrefix(e.Name(), ".")
+		if !hidden || !e.Type().IsRegular() {
+			continue
+		}
+		for suffix, list := range lists {
+			if name, ok := strings.CutSuffix(file, suffix); ok && runtimedir.ValidateName(name) == nil {
+				*list = append(*list, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	locked := names
+	for _, name := range recorded {
+		if _, ok := slices.BinarySearch(locked, name); !ok && isRecorded(base, name) {
 			names = append(names, name)
 		}
 	}
+	slices.Sort(names)
 	return names, nil
+}
+
+// isRecorded reports whether there is a record of name below base, and not another
+// program's file.
+func isRecorded(base, name string) bool {
+	p, err := Open(base, name)
+	if err != nil {
+		return false
+	}
+	defer p.Close()
+	_, err = p.read()
+	return err == nil || errors.Is(err, errors.ErrUnsupported) // of a later version
 }
 
 // forget closes the record that we have written.

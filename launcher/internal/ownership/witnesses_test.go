@@ -804,7 +804,7 @@ func TestNames(t *testing.T) {
 		}
 		settle(c)
 	}
-	for _, junk := range []string{".launch", "..launch", "dave.launch", ".eve.pod", ".frank.json", ".\xff.launch", ".-g.launch", ".gina.launch~"} {
+	for _, junk := range []string{".launch", "..launch", "dave.launch", ".frank.json", ".\xff.launch", ".-g.launch", ".gina.launch~"} {
 		if err := os.WriteFile(filepath.Join(base, junk), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -812,8 +812,11 @@ func TestNames(t *testing.T) {
 	if err := errors.Join(os.Mkdir(filepath.Join(base, ".henry.launch"), 0o700), os.Symlink("nowhere", filepath.Join(base, ".irene.launch"))); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(base, ".eve.pod"), nil, 0o600); err != nil { // somebody may hold her name
+		t.Fatal(err)
+	}
 	names, err := ownership.Names(base)
-	if want := []string{"alice", "bob.launch", "carol", "ünder"}; err != nil || !slices.Equal(names, want) {
+	if want := []string{"alice", "bob.launch", "carol", "eve", "ünder"}; err != nil || !slices.Equal(names, want) {
 		t.Errorf("Names returned %q, %v; want %q", names, err, want)
 	}
 }

@@ -302,6 +302,8 @@ func TestProbesRefused(t *testing.T) {
 		{"no URL", readiness.HTTP{}, []string{"readiness.HTTP.URL: it is empty"}},
 		{"a long path", readiness.Unix{Path: strings.Repeat("x", 200)}, []string{"readiness.Unix.Path", "the limit for a socket"}},
 		{"no program", readiness.Exec{Path: "no-such-program"}, []string{"readiness.Exec.Path", "no-such-program"}},
+		{"no function", readiness.ProbeFunc(nil), []string{"readiness.ProbeFunc: it is nil"}},
+		{"no check", readiness.Poll{}, []string{"readiness.Poll.Check: it is nil"}},
 		{"no file", readiness.File{}, []string{"readiness.File.Path: it is empty"}},
 		{"a negative time", readiness.File{Path: "x", Schedule: readiness.Schedule{Max: -1}}, []string{"readiness.File.Max: it is -1ns"}},
 	} {
@@ -313,13 +315,6 @@ func TestProbesRefused(t *testing.T) {
 				t.Errorf("it failed at stage %s with pid %d: %v", e.Stage, e.PID, e)
 			}
 			podrig.MustSay(t, e, c.says...)
-		})
-	}
-	for name, p := range map[string]readiness.Probe{"readiness.ProbeFunc: it is nil": readiness.ProbeFunc(nil), "readiness.Poll.Check: it is nil": readiness.Poll{}} {
-		t.Run(name, func(t *testing.T) {
-			r := newRig(t, "hang")
-			r.L.Ready = p
-			podrig.MustSay(t, r.Fail(t.Context(), launcher.Spec{Name: "alice"}), name)
 		})
 	}
 }
