@@ -14,16 +14,6 @@ import (
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
-// followLog is log.Follow, which is a strategy's: what returns neither a reader nor an error
-// has failed.
-func followLog(ctx context.Context, log *logsource.Log) (io.ReadCloser, error) {
-	r, err := log.Follow(ctx)
-	if err == nil && r == nil {
-		err = errors.New("Follow of the log source returned neither a reader nor an error")
-	}
-	return r, err
-}
-
 // linesOf returns the Target.Lines of a pod that writes log. When an iteration
 // has ended, the place of the last line's end in the log is in taken.
 func linesOf(log *logsource.Log, taken *atomic.Int64) func(context.Context) iter.Seq2[[]byte, error] {

@@ -75,6 +75,16 @@ func newStreams(ctx context.Context, log hclog.Logger) *podStreams {
 	return s
 }
 
+// followLog is log.Follow, which is a strategy's: what returns neither a reader nor an error
+// has failed.
+func followLog(ctx context.Context, log *logsource.Log) (io.ReadCloser, error) {
+	r, err := log.Follow(ctx)
+	if err == nil && r == nil {
+		err = errors.New("Follow of the log source returned neither a reader nor an error")
+	}
+	return r, err
+}
+
 // add has what is written to log go to w, which is field. The reader is opened here,
 // and so it fails before anything is started.
 func (s *podStreams) add(field string, w io.Writer, log *logsource.Log) (*stream, error) {

@@ -101,7 +101,7 @@ func TestListWithoutRecord(t *testing.T) {
 	}
 }
 
-// Whoever tidies up may delete the locks, which are empty files: a pod that runs is listed all
+// A cleaner of directories may delete the locks, which are empty: a pod that runs is listed all
 // the same. The file of another program is none of ours.
 func TestListWithoutLocks(t *testing.T) {
 	r := newRig(t, podrig.Serve...)

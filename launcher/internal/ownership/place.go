@@ -5,15 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
-	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
 // A Place is where the witnesses of one name are kept. It is not safe for use
@@ -112,51 +109,6 @@ func (p *Place) podName() string {
 		return "." + p.name + privateSuffix
 	}
 	return "." + p.name + podSuffix
-}
-
-// Names returns the names that were ever claimed below base, in order. Entries
-// that are none of ours are passed over. A name is ours if one of its witnesses is there:
-// whoever tidies up a directory may delete the locks, which are empty, and leave the rest.
-func Names(base string) ([]string, error) {
-	entries, err := entriesOf(base)
-	if err != nil {
-		return nil, err
-	}
-	var names, recorded []string
-	lists := map[string]*[]string{launchSuffix: &names, podSuffix: &names, recordSuffix: &recorded}
-	for _, e := range entries {
-		file, hidden := strings.CutPrefix(e.Name(), ".")
-		if !hidden || !e.Type().IsRegular() {
-			continue
-		}
-		for suffix, list := range lists {
-			if name, ok := strings.CutSuffix(file, suffix); ok && runtimedir.ValidateName(name) == nil {
-				*list = append(*list, name)
-			}
-		}
-	}
-	slices.Sort(names)
-	names = slices.Compact(names)
-	locked := names
-	for _, name := range recorded {
-		if _, ok := slices.BinarySearch(locked, name); !ok && isRecorded(base, name) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names, nil
-}
-
-// isRecorded reports whether there is a record of name below base, and not another
-// program's file.
-func isRecorded(base, name string) bool {
-	p, err := Open(base, name)
-	if err != nil {
-		return false
-	}
-	defer p.Close()
-	_, err = p.read()
-	return err == nil || errors.Is(err, errors.ErrUnsupported) // of a later version
 }
 
 // forget closes the record that we have written.
