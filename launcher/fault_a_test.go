@@ -298,7 +298,7 @@ func a12(t *testing.T) {
 	}
 	podrig.MustBe(t, r.refuse(t.Context(), launcher.Spec{Name: "alice", Dir: "/a\x00b"}, "working directory", `/a\x00b`), syscall.EINVAL)
 	for want, cmd := range map[string]launcher.Command{
-		"Command.Path[0] holds a NUL": {Path: "/bin/tr\x00ue"},
+		"Command.Path holds a NUL":    {Path: "/bin/tr\x00ue"},
 		"Command.Args[0] holds a NUL": {Path: podrig.Pod, Args: []string{"\x00"}},
 		"Command.Env[1] holds a NUL":  {Path: podrig.Pod, Env: []string{"A=", "\x00"}},
 	} {
