@@ -63,6 +63,9 @@ var serveQuietly = []string{"listen", "hang"}
 // W31: a daemon that goes to the background and says so in a pid file is adopted, however
 // it has got away from the process that was started.
 func TestAdoptsByPIDFile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: init may take long to reap each daemon")
+	}
 	for _, way := range []struct{ name, script string }{
 		{"in the group", `"$0" "$@" & echo $! >"$OUT/pid"; exit 0`},
 		{"in a session of its own", `setsid "$0" "$@" & echo $! >"$OUT/pid"; exit 0`},

@@ -44,6 +44,9 @@ import (
 // that something is decided by is Go's monotonic one. D28 is documented, and not
 // built. D32 is about how this suite is run.
 func TestFaultD(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it waits for deadlines")
+	}
 	for _, c := range []struct {
 		name string
 		test func(t *testing.T)

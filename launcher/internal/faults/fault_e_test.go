@@ -32,6 +32,9 @@ import (
 // the pod; here they are for who has attached to it. E13 is TestListMany. E15 is
 // documented, and not built.
 func TestFaultE(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: many a pod has to end")
+	}
 	for _, c := range []struct {
 		name string
 		test func(t *testing.T)

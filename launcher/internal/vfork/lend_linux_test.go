@@ -67,6 +67,9 @@ func TestCrowded(t *testing.T) {
 
 // Many descriptors that are given come in order; what is given twice is there twice.
 func TestCrowdedWithMany(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: it opens thousands of files")
+	}
 	crowded(t, func(t *testing.T) {
 		for _, n := range []int{1, 50, mostLent - 2, mostLent, 400} {
 			var given []int
