@@ -63,7 +63,7 @@ const aliceIsReady = "INSOMNIA-READY\talice\t/nowhere\n"
 func TestStreams(t *testing.T) {
 	r := stdinRig(t, `
 		i=0; while [ $i -lt 200 ]; do echo out $i; echo err $i >&2; i=$((i+1)); done
-		printf "$r" >&2; printf tail; trap 'echo bye; echo gone >&2; exit 0' TERM
+		printf tail; trap 'echo bye; echo gone >&2; exit 0' TERM; printf "$r" >&2
 		while :; do sleep 0.01; done`)
 	var wantOut, wantErr strings.Builder
 	for i := range 200 {
