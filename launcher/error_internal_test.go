@@ -1,15 +1,20 @@
 package launcher
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 )
 
 // A36: printable escapes what is not meant to be seen, and leaves the rest.
@@ -128,5 +133,19 @@ func TestRound(t *testing.T) {
 		if got := round(in).String(); got != want {
 			t.Errorf("round(%v) = %s, want %s", in, got, want)
 		}
+	}
+}
+
+// What Stop returns is one line, also about several errors. Who was not sent SIGKILL is not
+// said to have got it.
+func TestStopErrors(t *testing.T) {
+	here := osproc.Identity{PID: os.Getpid()}
+	err := newScripted(nil).pod(nil).named("stop", errors.Join(stillThere([]osproc.Identity{here}, syscall.EPERM), errReleased))
+	want := fmt.Sprintf("stop pod alice: processes [%d (%s)], which belong to it, are still there: operation not permitted; ", here.PID, osproc.CommandName(here.PID))
+	if got := err.Error(); !strings.HasPrefix(got, want) || strings.Contains(got, "\n") || !errors.Is(err, errReleased) || !errors.Is(err, syscall.EPERM) {
+		t.Errorf("it says %q, want %q and the other error", got, want)
+	}
+	if err := stillThere([]osproc.Identity{here}, nil); !strings.HasSuffix(err.Error(), "are still there although they were sent SIGKILL") {
+		t.Error(err)
 	}
 }

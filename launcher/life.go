@@ -659,7 +659,7 @@ func (e *ending) kill(f family) error {
 		case ended && end.IsZero():
 			end = time.Now().Add(killPatience)
 		case ended && time.Now().After(end):
-			return errors.Join(stillThere(left), refused)
+			return stillThere(left, refused)
 		case !ended && !alone && len(left) <= 1: // the first one alone: there is an event for it
 			look = nil
 		}
@@ -687,17 +687,26 @@ func (e *ending) noteEnded(left []osproc.Identity) {
 	slices.Sort(e.killed)
 }
 
-// stillThere says who has not ended.
-func stillThere(left []osproc.Identity) error {
+// stillThere says who has not ended. refused is why SIGKILL was not sent to some of them; nil
+// if all got it.
+func stillThere(left []osproc.Identity, refused error) error {
 	var who []string
 	for _, id := range left {
 		if isHidden(id) {
 			who = append(who, "some in its cgroup that cannot be seen from here")
 			continue
 		}
-		who = append(who, fmt.Sprintf("%d (%s)", id.PID, osproc.CommandName(id.PID)))
+		who = append(who, fmt.Sprintf("%d (%s)", id.PID, strings.Join(notEmpty(osproc.CommandName(id.PID), osproc.Hindrance(id.PID)), "; ")))
+	}
+	if refused != nil {
+		return fmt.Errorf("processes [%s], which belong to it, are still there: %w", strings.Join(who, ", "), refused)
 	}
 	return fmt.Errorf("processes [%s], which belong to it, are still there although they were sent SIGKILL", strings.Join(who, ", "))
+}
+
+// notEmpty returns those of texts that say something.
+func notEmpty(texts ...string) []string {
+	return slices.DeleteFunc(texts, func(s string) bool { return s == "" })
 }
 
 // kill ends all of a pod that did not become ready, after a grace; not positive: at
@@ -711,7 +720,6 @@ func (p *Pod) kill(grace time.Duration) (killed []int, err error) {
 	leave := sync.OnceFunc(e.leave)
 	defer leave()
 	close(p.settled)
-	err = fmt.Errorf("it has not gone within %v of SIGKILL", killPatience)
 	_, over := receive(e.over, withGrace(grace, killPatience))
 	if !over {
 		leave() // what is still being sent ends, and says why
@@ -729,6 +737,10 @@ func (p *Pod) kill(grace time.Duration) (killed []int, err error) {
 		if _, ended := receive(p.done, wait); ended {
 			return killed, errors.Join(e.err, p.reapErr)
 		}
+	}
+	if err == nil {
+		late := fmt.Sprintf("it has not gone within %v of SIGKILL", killPatience)
+		err = errors.New(strings.Join(notEmpty(late, osproc.Hindrance(p.proc.PID())), "; "))
 	}
 	if p.proc.PID() == 0 {
 		return killed, fmt.Errorf("its process may still be running: %w", err)

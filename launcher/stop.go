@@ -82,7 +82,7 @@ func (p *Pod) named(verb string, err error) error {
 	if p.PID() != 0 {
 		who += fmt.Sprintf(" (pid %d)", p.PID())
 	}
-	return fmt.Errorf("%s pod %s: %w", verb, who, err)
+	return fmt.Errorf("%s pod %s: %w", verb, who, plainError{strings.ReplaceAll(err.Error(), "\n", "; "), err})
 }
 
 // stop is Stop, or Kill if now. Its error says what the cgroup tells of why it failed.
@@ -244,7 +244,7 @@ func (p *Pod) endLeft(ctx context.Context, grace time.Duration) error {
 		}
 		switch {
 		case at.After(killAt.Add(killPatience)):
-			return errors.Join(stillThere(left), refused)
+			return stillThere(left, refused)
 		case !at.Before(killAt):
 			left, refused = f.kill() // by some of those who are left
 			if p.report.killed(left, at, refused); refused != nil && len(left) == 0 {

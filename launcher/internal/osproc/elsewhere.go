@@ -48,6 +48,9 @@ func MountsBelow(string) ([]string, error) { return nil, nil }
 // WorkDirIsGone cannot tell, and says no.
 func WorkDirIsGone(int) bool { return false }
 
+// Hindrance knows nothing.
+func Hindrance(int) string { return "" }
+
 // CommandName knows no names.
 func CommandName(int) string { return "" }
 

@@ -93,6 +93,9 @@ func SignalEach(ids []Identity, sig syscall.Signal) error {
 	return errors.Join(errs...)
 }
 
+// Hindrance knows nothing.
+func Hindrance(int) string { return "" }
+
 // IsInGroup reports true: all who belong to a process are in its job.
 func IsInGroup(Identity, int) bool { return true }
 
