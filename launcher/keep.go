@@ -30,12 +30,11 @@ func (n *attempt) keepProcess(ctx context.Context, name *claimed, cgroup *osproc
 		return nil
 	}
 	id := n.id.String()
-	lock, inode, by := name.Heirs().Lock()
+	lock, by := name.Heirs().Lock()
 	err := keeper.Keep(ctx, keeper.Pod{
 		ID:       id,
 		Mark:     launchVariable + "=" + id,
 		Lock:     lock,
-		Inode:    inode,
 		LockFD:   lockDescriptor,
 		Launcher: by.PID,
 		Session:  by.Session,

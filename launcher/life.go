@@ -299,7 +299,7 @@ func (p *Pod) useFamilyBy(ctx context.Context) (f family, giveBack func(), err e
 	if p.proc.PID() != 0 && p.life.family == nil {
 		p.life.family = osproc.NewFamily(p.first, launchVariable+"="+p.id.String())
 		p.life.family.SetSince(p.since(), p.forked)
-		lock, _, _ := p.heirs.Lock()
+		lock, _ := p.heirs.Lock()
 		p.life.family.SetLock(lock, lockDescriptor)
 	}
 	f = family{proc: p.proc, first: p.first, who: p.life.family}
@@ -338,7 +338,7 @@ func (p *Pod) since() osproc.Identity {
 	if started.forked && started.first.PID != 0 {
 		return started.first
 	}
-	_, _, launcher := p.heirs.Lock()
+	_, launcher := p.heirs.Lock()
 	return launcher.Identity
 }
 

@@ -9,14 +9,12 @@ type Pod struct {
 	ID   string `json:"id"`   // of its launch
 	Mark string `json:"mark"` // NAME=VALUE, in the environment of every process that belongs to the pod
 
-	// Lock is the path of the pod's lock, Inode its inode, and LockFD its descriptor in the
-	// pod; Lock is "" if the pod has none.
-	// Launcher is the pid of the process that took the lock, and Session its session.
-	Lock     string `json:"lock,omitempty"`
-	Inode    uint64 `json:"inode,omitempty"`
-	LockFD   int    `json:"lockFD,omitempty"`
-	Launcher int    `json:"launcher,omitempty"`
-	Session  int    `json:"session,omitempty"`
+	// Lock is the pod's lock, and LockFD its descriptor in the pod; Lock is zero if the pod has
+	// none. Launcher is the pid of the process that took the lock, and Session its session.
+	Lock     osproc.LockFile `json:"lock,omitzero"`
+	LockFD   int             `json:"lockFD,omitempty"`
+	Launcher int             `json:"launcher,omitempty"`
+	Session  int             `json:"session,omitempty"`
 
 	// Cgroup is the path of the cgroup that is the pod's own; "" if it has none.
 	Cgroup string `json:"cgroup,omitempty"`

@@ -61,11 +61,11 @@ func (p *kept) cgroup() (*osproc.Cgroup, error) {
 // process that took the lock. Otherwise the lock may be another pod's, unless the first
 // process of this pod lives.
 func (p *kept) addHeirs() {
-	if p.Lock == "" {
+	if p.Lock.Path == "" {
 		return
 	}
 	lives := p.First.PID != 0 && p.First.Check() == nil
-	holders, err := osproc.LockHolders(context.Background(), p.Lock, p.Inode)
+	holders, err := osproc.LockHolders(context.Background(), p.Lock)
 	if err != nil {
 		return // the mark is left to find them by
 	}

@@ -34,10 +34,10 @@ func KillGroup(id Identity) error { return Kill(id) }
 func ReapInherited(context.Context, []Identity) {}
 
 // LockHolders finds nobody: there is no way to ask here.
-func LockHolders(context.Context, string, uint64) ([]LockHolder, error) { return nil, nil }
+func LockHolders(context.Context, LockFile) ([]LockHolder, error) { return nil, nil }
 
 // LockHolderOf finds nobody.
-func LockHolderOf(int, string, uint64) (h LockHolder, ok bool, err error) { return h, false, nil }
+func LockHolderOf(int, LockFile) (h LockHolder, ok bool, err error) { return h, false, nil }
 
 // MarkHolders finds nobody: there is no way to ask here.
 func MarkHolders(string) ([]LockHolder, error) { return nil, nil }

@@ -24,7 +24,7 @@ func (*Family) SetSince(Identity, bool) {}
 func (*Family) SetHeirs(func(Identity) (bool, error)) {}
 
 // SetLock does nothing.
-func (*Family) SetLock(string, int) {}
+func (*Family) SetLock(LockFile, int) {}
 
 // Left returns [errors.ErrUnsupported].
 func (*Family) Left(context.Context, bool) ([]Identity, error) { return nil, errors.ErrUnsupported }

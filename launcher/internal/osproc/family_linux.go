@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -65,14 +64,10 @@ func (f *Family) SetSince(id Identity, forked bool) { f.since, f.ours = id, fork
 // those that have no mark, and that may be of the family. An error of is ends the look.
 func (f *Family) SetHeirs(is func(Identity) (bool, error)) { f.heir = is }
 
-// SetLock says that the process has a lock, the file at path, at descriptor fd. Other pods
-// have their locks at the same descriptor: files whose names begin with a dot and have the
-// same extension. An empty path means that the process has no lock.
-func (f *Family) SetLock(path string, fd int) {
-	if path != "" {
-		f.lock = lockPlace{filepath.Base(path), fd}
-	}
-}
+// SetLock says that the process has a lock at descriptor fd. Other pods have their locks at the
+// same descriptor: files whose names begin with a dot and have the same extension. The zero
+// LockFile means that the process has no lock.
+func (f *Family) SetLock(file LockFile, fd int) { f.lock = lockPlace{file, fd} }
 
 // A look is a snapshot, and who in it belongs to the family.
 type look struct {

@@ -29,7 +29,7 @@ func (*Family) SetSince(Identity, bool) {}
 func (*Family) SetHeirs(func(Identity) (bool, error)) {}
 
 // SetLock does nothing: nobody is found by a lock.
-func (*Family) SetLock(string, int) {}
+func (*Family) SetLock(LockFile, int) {}
 
 // Left returns who belongs to it and has not ended.
 func (f *Family) Left(context.Context, bool) ([]Identity, error) {
@@ -103,10 +103,10 @@ func IsInGroup(Identity, int) bool { return true }
 func HasVariable(int, string, string) bool { return false }
 
 // LockHolders finds nobody: there is no way to ask here.
-func LockHolders(context.Context, string, uint64) ([]LockHolder, error) { return nil, nil }
+func LockHolders(context.Context, LockFile) ([]LockHolder, error) { return nil, nil }
 
 // LockHolderOf finds nobody.
-func LockHolderOf(int, string, uint64) (h LockHolder, ok bool, err error) { return h, false, nil }
+func LockHolderOf(int, LockFile) (h LockHolder, ok bool, err error) { return h, false, nil }
 
 // theirSession is the session of every LockHolder here; that of a launcher is 0.
 const theirSession = 1

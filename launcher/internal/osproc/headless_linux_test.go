@@ -28,7 +28,7 @@ func TestLockHolderWithoutMainThread(t *testing.T) {
 	}
 	c := startHeadless(t, func(c *exec.Cmd) { c.ExtraFiles = []*os.File{lock} })
 	lock.Close()
-	holders, err := osproc.LockHolders(t.Context(), path, st.Ino)
+	holders, err := osproc.LockHolders(t.Context(), osproc.LockFile{Path: path, Dev: uint64(st.Dev), Inode: st.Ino})
 	if err != nil || len(holders) != 1 || holders[0].PID != c.Process.Pid || !holders[0].Given {
 		t.Errorf("%+v, %v, want pid %d", holders, err, c.Process.Pid)
 	}
@@ -48,7 +48,7 @@ func TestEnvironWithoutMainThread(t *testing.T) {
 
 // Who lacks a descriptor to look with does not find that nobody holds the lock.
 func TestLockHolderWithoutDescriptors(t *testing.T) {
-	_, ok, err := osproc.LockHolderOf(os.Getpid(), "lock", 1)
+	_, ok, err := osproc.LockHolderOf(os.Getpid(), osproc.LockFile{Path: "lock", Inode: 1})
 	if ok || err != nil {
 		t.Fatalf("%v, %v", ok, err)
 	}
@@ -61,7 +61,7 @@ func TestLockHolderWithoutDescriptors(t *testing.T) {
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &none); err != nil {
 		t.Fatal(err)
 	}
-	_, ok, err = osproc.LockHolderOf(os.Getpid(), "lock", 1)
+	_, ok, err = osproc.LockHolderOf(os.Getpid(), osproc.LockFile{Path: "lock", Inode: 1})
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
 		t.Fatal(err)
 	}

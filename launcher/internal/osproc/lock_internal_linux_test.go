@@ -54,7 +54,7 @@ func TestGivenByAnyDescriptor(t *testing.T) {
 	}
 	look := func(given bool) {
 		t.Helper()
-		holders, err := LockHolders(t.Context(), path, st.Ino)
+		holders, err := LockHolders(t.Context(), LockFile{path, uint64(st.Dev), st.Ino})
 		if err != nil || len(holders) != 1 || holders[0].Given != given {
 			t.Errorf("LockHolders returned %+v, %v; want one, given: %v", holders, err, given)
 		}

@@ -13,16 +13,15 @@ import (
 )
 
 // LockHolders returns the processes, this one included, that hold the flock(2) lock
-// of the file at path that has the inode number. It returns only the processes whose
-// descriptors we may read: our user's.
+// of a file. It returns only the processes whose descriptors we may read: our user's.
 //
-// It asks /proc alone. The link of a descriptor tells the file's name, and its fdinfo
-// tells the lock; the file itself, which may be on a filesystem that hangs, is not
-// touched. /proc/locks is not read: it lists the locks of all users, and takes longer
+// It asks /proc. The link of a descriptor tells the file's name, and its fdinfo tells the
+// lock. Files that have another name or inode number, which may be on filesystems that hang,
+// are not touched. /proc/locks is not read: it lists the locks of all users, and takes longer
 // the more of them there are.
 //
 // LockHolders stops with context.Cause(ctx) when ctx is done.
-func LockHolders(ctx context.Context, path string, inode uint64) ([]LockHolder, error) {
+func LockHolders(ctx context.Context, file LockFile) ([]LockHolder, error) {
 	pids, err := All()
 	if err != nil {
 		return nil, err
@@ -32,7 +31,7 @@ func LockHolders(ctx context.Context, path string, inode uint64) ([]LockHolder, 
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		switch h, ok, err := LockHolderOf(pid, path, inode); {
+		switch h, ok, err := LockHolderOf(pid, file); {
 		case err != nil:
 			return nil, err
 		case ok:
@@ -44,9 +43,9 @@ func LockHolders(ctx context.Context, path string, inode uint64) ([]LockHolder, 
 
 // LockHolderOf returns the process as a LockHolder, if it is one: see [LockHolders]. The error
 // says that this program could not look, for want of a descriptor or of memory.
-func LockHolderOf(pid int, path string, inode uint64) (h LockHolder, ok bool, err error) {
-	name := []byte("/" + filepath.Base(path))
-	return lockHolder(pid, func() (LockHolder, bool, error) { return heldLock(pid, name, inode) })
+func LockHolderOf(pid int, file LockFile) (h LockHolder, ok bool, err error) {
+	name := []byte("/" + filepath.Base(file.Path))
+	return lockHolder(pid, func() (LockHolder, bool, error) { return heldLock(pid, name, file) })
 }
 
 // lockHolder returns the process as a LockHolder if it is one. held looks at its
@@ -81,9 +80,9 @@ func shortage(err error) error {
 
 // heldLock looks for the lock among the descriptors of a process. Those of a process whose
 // first thread has ended, while others go on, are the others'.
-func heldLock(pid int, name []byte, inode uint64) (h LockHolder, holds bool, err error) {
+func heldLock(pid int, name []byte, file LockFile) (h LockHolder, holds bool, err error) {
 	dir := "/proc/" + strconv.Itoa(pid)
-	open, err := h.seek(dir, name, inode, &holds)
+	open, err := h.seek(dir, name, file, &holds)
 	if open > 0 || err != nil {
 		return h, holds, err
 	}
@@ -95,7 +94,7 @@ func heldLock(pid int, name []byte, inode uint64) (h LockHolder, holds bool, err
 		return h, false, shortage(err)
 	}
 	for _, thread := range threads {
-		if _, err := h.seek(dir+"/task/"+thread.Name(), name, inode, &holds); err != nil {
+		if _, err := h.seek(dir+"/task/"+thread.Name(), name, file, &holds); err != nil {
 			return h, false, err
 		}
 	}
@@ -103,8 +102,8 @@ func heldLock(pid int, name []byte, inode uint64) (h LockHolder, holds bool, err
 }
 
 // seek looks for the lock among the descriptors that a directory of /proc tells, and returns how
-// many there are. It notes in h and holds what it finds. Its error is a shortage.
-func (h *LockHolder) seek(dir string, name []byte, inode uint64, holds *bool) (open int, err error) {
+// many there are. It notes in h and holds what it finds. The error says that it cannot be told.
+func (h *LockHolder) seek(dir string, name []byte, file LockFile, holds *bool) (open int, err error) {
 	// Not by package os, which would ask of each directory whether it can be polled.
 	fds, err := unix.Open(dir+"/fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -132,11 +131,47 @@ func (h *LockHolder) seek(dir string, name []byte, inode uint64, holds *bool) (o
 				}
 				continue
 			}
-			if taker, given, ok := parseLock(info[:n], inode); ok {
+			taker, given, ok := parseLock(info[:n], file.Inode)
+			if !ok {
+				continue
+			}
+			switch same, err := file.isOpen(fds, fd); {
+			case err != nil:
+				return open, err
+			case same:
 				h.Taker, h.Given, *holds = taker, h.Given || given, true
 			}
 		}
 	}
+}
+
+// isOpen reports whether a descriptor, an entry of the directory fds, is of the file. A
+// descriptor that is closed meanwhile, or is not ours to see, is not.
+func (f LockFile) isOpen(fds int, fd string) (bool, error) {
+	dev, inode, err := statOpen(fds, fd)
+	switch {
+	case errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EACCES):
+		return false, nil
+	case err != nil:
+		return false, os.NewSyscallError("stat", err)
+	}
+	return dev == f.Dev && inode == f.Inode, nil
+}
+
+// statOpen returns which file a descriptor is of. It does not ask the server of a filesystem
+// that has one, where statx(2) is there and no filter forbids it.
+func statOpen(fds int, fd string) (dev, inode uint64, err error) {
+	var x unix.Statx_t
+	err = unix.Statx(fds, fd, unix.AT_STATX_DONT_SYNC, unix.STATX_INO, &x)
+	if err == nil {
+		return unix.Mkdev(x.Dev_major, x.Dev_minor), x.Ino, nil
+	}
+	if err != unix.ENOSYS && err != unix.EPERM {
+		return 0, 0, err
+	}
+	var st unix.Stat_t
+	err = unix.Fstatat(fds, fd, &st, 0)
+	return uint64(st.Dev), st.Ino, err
 }
 
 // isNamed reports whether the link of a descriptor leads to a file whose path ends

@@ -508,7 +508,7 @@ func TestDescriptorsAreClosed(t *testing.T) {
 		"Kill":      func() error { return osproc.Kill(stranger) },
 		"KillGroup": func() error { return osproc.KillGroup(stranger) },
 		"LockHolders": func() error {
-			_, err := osproc.LockHolders(t.Context(), lock, 1)
+			_, err := osproc.LockHolders(t.Context(), osproc.LockFile{Path: lock, Inode: 1})
 			return errors.Join(err, osproc.ErrStranger)
 		},
 	} {
@@ -834,12 +834,13 @@ func TestLock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inode := fi.Sys().(*syscall.Stat_t).Ino
+	st := fi.Sys().(*syscall.Stat_t)
+	file := osproc.LockFile{Path: path, Dev: uint64(st.Dev), Inode: st.Ino}
 	heir := run(t, "read line", osproc.Command{Files: []*os.File{f}})
 	run(t, "read line", osproc.Command{Files: []*os.File{open()}})
 	check := func() {
 		t.Helper()
-		holders, err := osproc.LockHolders(t.Context(), path, inode)
+		holders, err := osproc.LockHolders(t.Context(), file)
 		self, _ := unix.Getsid(0)
 		taker := osproc.LockHolder{Identity: identify(t, os.Getpid()), Session: self, Taker: os.Getpid()}
 		given := osproc.LockHolder{Identity: identify(t, heir.PID()), Session: heir.PID(), Taker: os.Getpid(), Given: true}
@@ -851,11 +852,12 @@ func TestLock(t *testing.T) {
 		}
 	}
 	check()
-	for what, c := range map[string]struct {
-		path  string
-		inode uint64
-	}{"another file": {path, inode + 1}, "another name": {path[:len(path)-1], inode}} {
-		if holders, err := osproc.LockHolders(t.Context(), c.path, c.inode); err != nil || len(holders) > 0 {
+	for what, c := range map[string]osproc.LockFile{
+		"another file":       {Path: path, Dev: file.Dev, Inode: file.Inode + 1},
+		"another name":       {Path: path[:len(path)-1], Dev: file.Dev, Inode: file.Inode},
+		"another filesystem": {Path: path, Dev: file.Dev + 1, Inode: file.Inode},
+	} {
+		if holders, err := osproc.LockHolders(t.Context(), c); err != nil || len(holders) > 0 {
 			t.Errorf("%s: LockHolders returned %+v, %v", what, holders, err)
 		}
 	}
@@ -866,7 +868,7 @@ func TestLock(t *testing.T) {
 	enough := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(enough)
-	if _, err := osproc.LockHolders(ctx, path, inode); !errors.Is(err, enough) {
+	if _, err := osproc.LockHolders(ctx, file); !errors.Is(err, enough) {
 		t.Errorf("once its context is done LockHolders returns %v", err)
 	}
 }

@@ -270,7 +270,7 @@ func (p *Place) holders(ctx context.Context, name string, launch uuid.UUID) (hol
 		}
 		return nil, false, err
 	}
-	holders, err = p.look(ctx, name, there.ino, launch)
+	holders, err = p.look(ctx, p.lockFile(name, there), launch)
 	for _, h := range holders {
 		launching = launching || h.Took()
 	}
@@ -319,7 +319,7 @@ func (c *Claim) Heirs() Heirs {
 	if err != nil {
 		return Heirs{} // nothing was started, see Intend
 	}
-	return Heirs{c.place.path(c.place.podName()), c.pod.was.ino, by}
+	return Heirs{c.place.lockFile(c.place.podName(), c.pod.was), by}
 }
 
 // File is the pod lock, for the pod to inherit.
@@ -491,7 +491,7 @@ func (c *Claim) endHeirs(ctx context.Context) (ended []osproc.Identity, err erro
 		return nil, nil // and so nothing was started: see Intend
 	}
 	for delay := firstLook; ; delay = pauseAfter(delay) {
-		holders, err := c.place.look(ctx, c.place.podName(), c.pod.was.ino, c.record.Launch)
+		holders, err := c.place.look(ctx, c.place.lockFile(c.place.podName(), c.pod.was), c.record.Launch)
 		if err != nil {
 			return ended, err
 		}

@@ -16,9 +16,9 @@ type dir struct {
 var anywhere = &dir{}
 
 type status struct {
-	mode fs.FileMode
-	size int64
-	ino  uint64
+	mode     fs.FileMode
+	size     int64
+	dev, ino uint64
 }
 
 func openDirectory(string) (*dir, status, error) { return nil, status{}, errors.ErrUnsupported }

@@ -17,12 +17,17 @@ import (
 // pod starts inherits it.
 const LaunchVariable = "POD_LAUNCH_ID"
 
-// look returns the processes that hold the lock of the file that is or was called name, and
-// has the inode number. launch is the launch whose pods may hold it; uuid.Nil: not known.
-func (p *Place) look(ctx context.Context, name string, inode uint64, launch uuid.UUID) ([]osproc.LockHolder, error) {
+// lockFile returns the lock that is or was called name, and is of the file of s.
+func (p *Place) lockFile(name string, s status) osproc.LockFile {
+	return osproc.LockFile{Path: p.path(name), Dev: s.dev, Inode: s.ino}
+}
+
+// look returns the processes that hold a lock. launch is the launch whose pods may hold it;
+// uuid.Nil: not known.
+func (p *Place) look(ctx context.Context, lock osproc.LockFile, launch uuid.UUID) ([]osproc.LockHolder, error) {
 	ctx, cancel := lookingTime(ctx)
 	defer cancel()
-	holders, err := osproc.LockHolders(ctx, p.path(name), inode)
+	holders, err := osproc.LockHolders(ctx, lock)
 	if err != nil {
 		return nil, fmt.Errorf("find out who holds the name: %w", err)
 	}
@@ -122,9 +127,8 @@ func heirs(by Owner, holders []osproc.LockHolder) []osproc.LockHolder {
 
 // Heirs are those who have the lock of a pod from it.
 type Heirs struct {
-	path  string // of the lock; "": there is none
-	inode uint64
-	by    Owner
+	lock osproc.LockFile // zero: there is none
+	by   Owner
 }
 
 // Heirs returns those of the pod of r, which runs.
@@ -133,21 +137,20 @@ func (p *Place) Heirs(r Record) Heirs {
 	if err != nil {
 		return Heirs{} // there is no lock that anybody could have
 	}
-	return Heirs{p.path(p.podName()), there.ino, r.Launcher}
+	return Heirs{p.lockFile(p.podName(), there), r.Launcher}
 }
 
-// Lock returns the path and the inode of the lock that they have, and the launcher of the
-// pod. The path is "" if there is no lock.
-func (h Heirs) Lock() (path string, inode uint64, by Owner) { return h.path, h.inode, h.by }
+// Lock returns the lock that they have, zero if there is none, and the launcher of the pod.
+func (h Heirs) Lock() (osproc.LockFile, Owner) { return h.lock, h.by }
 
 // Has reports whether the process, which has not the mark of the launch, is one of them, as
 // long as the pod lives: after its end the lock may be another pod's. Has reads only /proc.
 // The error says that it could not look.
 func (h Heirs) Has(id osproc.Identity) (bool, error) {
-	if h.path == "" {
+	if h.lock.Path == "" {
 		return false, nil
 	}
-	holder, ok, err := osproc.LockHolderOf(id.PID, h.path, h.inode)
+	holder, ok, err := osproc.LockHolderOf(id.PID, h.lock)
 	return ok && holder.Identity == id && h.by.isHeir(holder), err
 }
 

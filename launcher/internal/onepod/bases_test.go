@@ -1,0 +1,85 @@
+//go:build linux
+
+package onepod_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
+	"github.com/podlaunch/podlaunch/runtimedir"
+)
+
+// unmarked has the pods of l lose the id of their launch, as those do that write over their
+// environment.
+func unmarked(l *launcher.Launcher) {
+	pod := l.Command
+	l.Command = launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
+		cmd, err := pod.ResolveCommand(ctx, req)
+		cmd.Args = append([]string{"-c", `unset POD_LAUNCH_ID; exec "$0" "$@"`, cmd.Path}, cmd.Args...)
+		cmd.Path = "/bin/sh"
+		return cmd, err
+	})
+}
+
+// The locks of two bases on two filesystems may have one inode number. What is done with a name
+// in one of them does nothing to the pod of that name in the other.
+func TestSameInodeNumber(t *testing.T) {
+	r := newRig(t, podrig.Serve...)
+	unmarked(&r.L)
+	var all [2]launcher.Launcher
+	var inodes [2]uint64
+	var pods [2]*launcher.Pod
+	for i := range all {
+		base := filepath.Join(r.Base, string(rune('a'+i)))
+		if err := os.Mkdir(base, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Mount("none", base, "tmpfs", 0, "mode=700"); err != nil {
+			t.Skipf("mounting is refused here: %v", err)
+		}
+		defer unix.Unmount(base, unix.MNT_DETACH)
+		all[i] = r.L
+		all[i].Dir = runtimedir.Dir(base)
+		var err error
+		if pods[i], err = all[i].Launch(t.Context(), podrig.Alice); err != nil {
+			t.Fatal(err)
+		}
+		defer pods[i].Kill(context.Background())
+		var st syscall.Stat_t
+		if err := syscall.Stat(filepath.Join(base, ".alice.pod"), &st); err != nil {
+			t.Fatal(err)
+		}
+		inodes[i] = st.Ino
+	}
+	if inodes[0] != inodes[1] {
+		t.Fatalf("the locks have the inode numbers %v", inodes)
+	}
+	stay, other := pods[0], &all[1]
+	if err := pods[1].Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	podrig.MustLive(t, stay)
+	if err := os.Remove(filepath.Join(string(other.Dir.(runtimedir.Dir)), ".alice.json")); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Stop(t.Context(), "alice"); err != nil { // without a record it asks for holders
+		t.Error(err)
+	}
+	podrig.MustLive(t, stay)
+	other.Command = launcher.Exec("/bin/sh", "-c", "exit 3")
+	if _, err := other.Launch(t.Context(), podrig.Alice); err == nil {
+		t.Error("a pod that exits was ready")
+	}
+	podrig.MustLive(t, stay)
+	if err := other.Stop(t.Context(), "alice"); err != nil {
+		t.Error(err)
+	}
+	podrig.MustLive(t, stay)
+}
