@@ -42,15 +42,18 @@ const (
 type life struct {
 	mu     sync.Mutex // never held while the Process is called
 	phase  phase
-	killAt time.Time     // when SIGKILL is due, from terminating on
-	ending *ending       // that goes on; nil if none does
-	calls  int           // signals that are being sent
-	quiet  chan struct{} // closed once the phase is gone or released, and calls is 0
+	killAt time.Time      // when SIGKILL is due, from terminating on
+	ending *ending        // that goes on; nil if none does
+	sent   syscall.Signal // to end it, the last one; 0: none
+	calls  int            // signals that are being sent
+	quiet  chan struct{}  // closed once the phase is gone or released, and calls is 0
 
 	// family is who belongs to the process; nil if that cannot be told here. Who has
 	// sent on familyUse has it.
 	family    *osproc.Family
 	familyUse chan struct{}
+
+	unwatched error // of the last time when the process could not be waited for; nil: it never failed
 
 	hurry   sync.Once
 	hurried chan struct{} // closed once somebody wants SIGKILL at once, also for what a gone pod has left
@@ -144,7 +147,7 @@ func newPod(config podConfig, proc Process) *Pod {
 func (p *Pod) watch() {
 	defer close(p.ended)
 	defer p.forget()
-	p.exit, p.waitErr = p.proc.Wait(p.watching)
+	p.awaitEnd()
 	if p.waitErr != nil && p.watching.Err() != nil {
 		p.close(released)
 		if r, ok := p.proc.(Releaser); ok {
@@ -175,6 +178,34 @@ func (p *Pod) watch() {
 	}
 	p.log.Debug("process is gone", "pid", p.proc.PID(), "exit", p.exit.String())
 	close(p.done)
+}
+
+// awaitEnd waits for the end of the process. Where the waiting fails it begins anew: an engine that
+// does not answer for a while says nothing of its pods. Exception: before the launch has
+// decided about the pod, the failure goes to that.
+func (p *Pod) awaitEnd() {
+	for delay := time.Millisecond; ; delay = min(2*delay, time.Second) {
+		p.exit, p.waitErr = p.proc.Wait(p.watching)
+		if p.waitErr == nil || p.watching.Err() != nil {
+			return
+		}
+		select {
+		case <-p.settled:
+		default:
+			return
+		}
+		p.life.mu.Lock()
+		first := p.life.unwatched == nil
+		p.life.unwatched = p.waitErr
+		p.life.mu.Unlock()
+		if first {
+			p.log.Warn("the process cannot be waited for, and is asked again and again", "pid", p.proc.PID(), "error", p.waitErr)
+		}
+		select {
+		case <-time.After(delay):
+		case <-p.watching.Done():
+		}
+	}
 }
 
 // close waits until the ending is over, if one goes on, and moves the Pod to its last
@@ -351,6 +382,9 @@ type ending struct {
 	err   error
 	crash *crash
 
+	begun chan struct{} // closed once the stop signal was sent, or needs not be
+	shot  chan struct{} // closed once SIGKILL was sent to the first process, or its group
+
 	came  chan struct{} // somebody has come to wait
 	now   chan struct{} // closed, once, if SIGKILL is due now
 	hurry sync.Once
@@ -374,7 +408,8 @@ func (p *Pod) begin(mode KillMode, grace time.Duration, now bool) *ending {
 	}
 	e := p.life.ending
 	if e == nil {
-		e = &ending{p: p, mode: mode, over: make(chan struct{}), came: make(chan struct{}, 1), now: make(chan struct{}), sent: make(map[osproc.Identity]bool)}
+		e = &ending{p: p, mode: mode, over: make(chan struct{}), begun: make(chan struct{}), shot: make(chan struct{}),
+			came: make(chan struct{}, 1), now: make(chan struct{}), sent: make(map[osproc.Identity]bool)}
 		p.life.ending = e
 		go e.run(grace)
 	}
@@ -395,6 +430,26 @@ func (e *ending) leave() {
 	defer e.p.life.mu.Unlock()
 	if e.waiting--; e.waiting == 0 && e.unwant != nil {
 		e.unwant()
+	}
+}
+
+// untilSent waits for the signals that are due, at the most for patience: all of them if kill,
+// and else the stop signal. It reports whether the ending is over by then.
+func (e *ending) untilSent(kill bool) bool {
+	sent := e.begun
+	if kill {
+		sent = e.shot
+	}
+	select {
+	case <-sent:
+	case <-e.over:
+	case <-time.After(patience):
+	}
+	select {
+	case <-e.over:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -423,6 +478,7 @@ func (e *ending) end(grace time.Duration) error {
 	if err := e.terminate(f, grace); err != nil {
 		return err
 	}
+	close(e.begun)
 	done, err := e.await(f)
 	if !done && err == nil {
 		err = e.kill(f)
@@ -506,6 +562,9 @@ func (e *ending) deliver(send func(context.Context, syscall.Signal) error, sig s
 		at := time.Now()
 		err := send(ctx, sig)
 		if err == nil {
+			e.p.life.mu.Lock()
+			e.p.life.sent = sig
+			e.p.life.mu.Unlock()
 			e.p.report.sent(group, sig, at)
 		}
 		return err
@@ -633,6 +692,7 @@ func (e *ending) kill(f family) error {
 	if err := e.deliver(send, syscall.SIGKILL, group); err != nil && !f.passes(err) {
 		return err
 	}
+	close(e.shot)
 	var end time.Time
 	var refused error
 	// A process that is alone ends in a moment, and then there is one look fewer.

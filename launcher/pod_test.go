@@ -97,6 +97,20 @@ func TestStopIsBoundedByItsContext(t *testing.T) {
 	}
 }
 
+// Kill without any time sends SIGKILL all the same.
+func TestKillWithoutTime(t *testing.T) {
+	r := newRig(t, append([]string{"ignore 15"}, podrig.Serve...)...)
+	pod := r.Launch(launcher.Spec{Name: "alice"})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := pod.Kill(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if exit, err := pod.Wait(t.Context()); err != nil || exit.Signal != syscall.SIGKILL {
+		t.Errorf("Wait returned %v, %v", exit, err)
+	}
+}
+
 // E8: what outlives the leader of a pod that is stopped is killed while the
 // leader is still a zombie, and is gone when Stop returns.
 func TestStopEndsTheGroup(t *testing.T) {

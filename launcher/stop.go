@@ -107,8 +107,8 @@ func (p *Pod) end(ctx context.Context, now bool) error {
 		return p.stopGone(ctx, now)
 	}
 	defer e.leave()
-	if !receiveOr(ctx, e.over) {
-		return fmt.Errorf("it was sent %s and is still there: %w", p.lastSignal(), context.Cause(ctx))
+	if !receiveOr(ctx, e.over) && !e.untilSent(grace < 0) {
+		return fmt.Errorf("%s and is still there: %w", p.lastSignal(), context.Cause(ctx))
 	}
 	if e.crash != nil {
 		e.crash.resume()
@@ -136,17 +136,19 @@ func (p *Pod) end(ctx context.Context, now bool) error {
 	return err
 }
 
-// lastSignal names the last signal that was sent to end p.
+// lastSignal says which signal was sent last to end p.
 func (p *Pod) lastSignal() string {
 	p.life.mu.Lock()
 	defer p.life.mu.Unlock()
-	switch {
-	case p.life.phase == killing:
-		return "SIGKILL"
-	case p.signal == syscall.SIGTERM:
-		return "SIGTERM"
+	switch p.life.sent {
+	case 0:
+		return "it was not sent a signal yet"
+	case syscall.SIGKILL:
+		return "it was sent SIGKILL"
+	case syscall.SIGTERM:
+		return "it was sent SIGTERM"
 	}
-	return fmt.Sprintf("signal %d (%v)", int(p.signal), p.signal)
+	return fmt.Sprintf("it was sent signal %d (%v)", int(p.life.sent), p.life.sent)
 }
 
 // stopped is what stop returns once the goroutine has ended.
@@ -165,8 +167,8 @@ func (p *Pod) stopGone(ctx context.Context, now bool) error {
 	if !receiveOr(ctx, p.ended) {
 		return context.Cause(ctx)
 	}
-	if err := p.stopped(); err != nil || p.mode == KillFirst || p.base == "" {
-		return err
+	if err := p.stopped(); err != nil || p.mode == KillFirst || p.base == "" || p.PID() == 0 {
+		return err // what a process elsewhere has left behind is its engine's
 	}
 	grace := p.grace
 	if now {

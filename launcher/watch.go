@@ -22,7 +22,8 @@ func (p *Pod) Done() <-chan struct{} { return p.done }
 // Wait waits until the process is gone and returns how it ended, at every
 // call. The error is not about the pod: it says that the waiting failed, and
 // wraps context.Cause(ctx) if that is why. A pod that was released cannot be
-// waited for.
+// waited for. An engine whose Process cannot be waited for at the time is asked again, until
+// ctx is done; then the error wraps that of [Process].Wait, too.
 func (p *Pod) Wait(ctx context.Context) (Exit, error) {
 	select {
 	case <-p.ended:
@@ -30,7 +31,7 @@ func (p *Pod) Wait(ctx context.Context) (Exit, error) {
 		select {
 		case <-p.ended: // it is gone, and that is worth more
 		default:
-			return Exit{}, fmt.Errorf("wait for pod %s: %w", printable(p.name, 256), context.Cause(ctx))
+			return Exit{}, p.waitedInVain(context.Cause(ctx))
 		}
 	}
 	select {
@@ -42,6 +43,17 @@ func (p *Pod) Wait(ctx context.Context) (Exit, error) {
 		return Exit{}, fmt.Errorf("wait for pod %s: %w", printable(p.name, 256), p.waitErr)
 	}
 	return p.exit, nil
+}
+
+// waitedInVain returns the error of Wait once there is no more time, which is for a reason.
+func (p *Pod) waitedInVain(reason error) error {
+	p.life.mu.Lock()
+	unwatched := p.life.unwatched
+	p.life.mu.Unlock()
+	if unwatched == nil {
+		return fmt.Errorf("wait for pod %s: %w", printable(p.name, 256), reason)
+	}
+	return fmt.Errorf("wait for pod %s: %w; its process could not be waited for: %w", printable(p.name, 256), reason, unwatched)
 }
 
 // Release forgets the pod: it goes on running, and what it takes in this
