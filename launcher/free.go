@@ -12,8 +12,9 @@ import (
 
 // Stop ends what holds the name. If the pod runs, Stop ends it as [Pod.Stop] does. If a
 // pod that is gone has left processes behind, they get the pod's stop signal and, after
-// Launcher.Grace, SIGKILL. Stop returns nil once the name is free, or if it is free already.
-// If a launch of the name is under way, Stop waits for it first.
+// Launcher.Grace, SIGKILL; the same goes for what is left of a launch whose launcher has
+// died. Stop returns nil once the name is free, or if it is free already. If a launch of the
+// name is under way, Stop waits for it first.
 //
 // If the record of the pod is missing, Stop ends the processes that have inherited the
 // pod's lock, by SIGTERM first: they are the pod, or descend from it. It signals no other

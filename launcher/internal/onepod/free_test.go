@@ -102,7 +102,7 @@ func TestStopByName(t *testing.T) {
 		pod := r.Launch(podrig.Alice)
 		r.EditRecord(func(m map[string]any) { delete(m, "ready") })
 		r.mustStop()
-		podrig.MustEndBy(t, pod, syscall.SIGKILL)
+		podrig.MustEndBy(t, pod, syscall.SIGTERM)
 	})
 	t.Run("is gone, and has left somebody", func(t *testing.T) {
 		r := newRig(t)

@@ -124,6 +124,63 @@ func TestListWithoutLocks(t *testing.T) {
 	}
 }
 
+// What a launcher that died has left is ended also where it is in the session of
+// that launcher: the id of the launch tells it.
+func TestLeftInTheSessionOfTheLauncher(t *testing.T) {
+	r := newRig(t, podrig.Serve...)
+	r.L.Starter = launcher.Local{NoSession: true}
+	for _, end := range []func() error{
+		func() error { _, err := r.L.Launch(t.Context(), podrig.Alice); return err },
+		func() error { return r.L.Stop(t.Context(), "alice") },
+	} {
+		pod, _, err := r.L.Ensure(t.Context(), podrig.Alice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.EditRecord(func(m map[string]any) { m["ready"], m["pid"], m["start"] = false, 0, 0 })
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+		<-pod.Done()
+	}
+	if err := r.L.Stop(t.Context(), "alice"); err != nil {
+		t.Error(err)
+	}
+}
+
+// What a launcher that died has left is ended by Stop as a pod is, with a grace.
+func TestStopOfWhatWasNeverReady(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		edit func(m map[string]any)
+	}{
+		{"recorded", func(m map[string]any) { m["ready"] = false }},
+		{"not recorded", func(m map[string]any) { m["ready"], m["pid"], m["start"] = false, 0, 0 }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			saved := filepath.Join(t.TempDir(), "saved")
+			r := newRig(t, append([]string{"onterm file " + saved + " all"}, podrig.Serve...)...)
+			pod := r.Launch(podrig.Alice)
+			r.EditRecord(c.edit)
+			if err := r.L.Stop(t.Context(), "alice"); err != nil {
+				t.Error(err)
+			}
+			<-pod.Done()
+			if _, err := os.Stat(saved); err != nil {
+				t.Errorf("it had no time to clean up: %v", err)
+			}
+			// A pod that ignores the signal ends all the same.
+			r.L.Command, r.L.Grace = podrig.Script(append([]string{"ignore TERM"}, podrig.Serve...)...), time.Millisecond
+			pod = r.Launch(podrig.Alice)
+			r.EditRecord(c.edit)
+			if err := r.L.Stop(t.Context(), "alice"); err != nil {
+				t.Error(err)
+			}
+			<-pod.Done()
+		})
+	}
+}
+
 // A launch in progress does not have the process and the endpoint of the pod before it.
 func TestListOfARelaunch(t *testing.T) {
 	r := newRig(t, podrig.Serve...)

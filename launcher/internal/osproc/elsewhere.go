@@ -48,6 +48,11 @@ func MountsBelow(string) ([]string, error) { return nil, nil }
 // WorkDirIsGone cannot tell, and says no.
 func WorkDirIsGone(int) bool { return false }
 
+// Lineage returns this program and its parent.
+func Lineage() (map[int]bool, error) {
+	return map[int]bool{os.Getpid(): true, os.Getppid(): true}, nil
+}
+
 // Hindrance knows nothing.
 func Hindrance(int) string { return "" }
 

@@ -53,7 +53,7 @@ func TestFamilySparesUs(t *testing.T) {
 			t.Errorf("pid %d belongs to it", id.PID)
 		}
 	}
-	all, err := lineage()
+	all, err := Lineage()
 	if err != nil {
 		t.Fatal(err)
 	}

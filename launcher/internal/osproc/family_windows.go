@@ -93,6 +93,20 @@ func SignalEach(ids []Identity, sig syscall.Signal) error {
 	return errors.Join(errs...)
 }
 
+// Lineage returns this program and its parent. Windows goes on to tell the pid of a parent that
+// has ended, which may be another process's by now: one that is younger than we are.
+func Lineage() (map[int]bool, error) {
+	all := map[int]bool{os.Getpid(): true}
+	us, err := Identify(os.Getpid())
+	if err != nil {
+		return nil, err
+	}
+	if parent, err := Identify(os.Getppid()); err != nil || parent.Start <= us.Start {
+		all[os.Getppid()] = true
+	}
+	return all, nil
+}
+
 // Hindrance knows nothing.
 func Hindrance(int) string { return "" }
 

@@ -12,6 +12,10 @@ type LockHolder struct {
 	// that a fork makes. What stays open was put in place for a program.
 	Given bool
 
+	// Marked says that the process has the launch's id in the environment that it was executed
+	// with. Who looks for holders does not set it.
+	Marked bool
+
 	// Ending says that the process is ending, or that a signal is about to end it. A
 	// process whose first thread has ended, while others go on, may be in neither state.
 	Ending bool

@@ -93,7 +93,7 @@ func readSnapshot(q question) (*snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	never, err := lineage()
+	never, err := Lineage()
 	if err != nil {
 		return nil, err
 	}
@@ -264,10 +264,10 @@ func (s *snapshot) whole() (*snapshot, error) {
 	return s.added, s.err
 }
 
-// lineage returns this program, its parent, the parent of that, and so on, to pid 1. A
+// Lineage returns this program, its parent, the parent of that, and so on, to pid 1. A
 // number of 0 stands for a parent, a group or a session that is of another pid namespace,
 // and so for any number of processes that have nothing in common.
-func lineage() (map[int]bool, error) {
+func Lineage() (map[int]bool, error) {
 	all := map[int]bool{0: true, 1: true}
 	for pid := os.Getpid(); !all[pid]; {
 		all[pid] = true

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -173,6 +174,9 @@ func (w *waiter) take(pod *lock) (claim *Claim, err error) {
 	case errors.Is(state, ErrNotReady):
 		// It has dropped its lock, and its launcher is dead, for we have that
 		// one's locks: nobody will make it ready.
+		if w.hasGrace(r) {
+			return nil, w.end([]osproc.LockHolder{{Identity: r.Identity}}, r)
+		}
 		if err := p.end(&r); !errors.Is(err, osproc.ErrGone) {
 			return nil, err // nil: it may take a moment
 		}
@@ -226,6 +230,10 @@ func (w *waiter) wait(ctx context.Context) error {
 	case !r.same(&before):
 		return nil
 	case errors.Is(state, ErrNotReady):
+		if w.hasGrace(r) {
+			others := slices.DeleteFunc(heirs(r.Launcher, staying(w.holders)), func(h osproc.LockHolder) bool { return h.Identity == r.Identity })
+			return w.end(append(others, osproc.LockHolder{Identity: r.Identity}), r)
+		}
 		if err := p.end(&r); err != nil && !errors.Is(err, osproc.ErrGone) {
 			return err
 		}
@@ -233,6 +241,9 @@ func (w *waiter) wait(ctx context.Context) error {
 	case !NoWitness(state):
 		return state
 	case r.Version != 0 && !r.Ready && !errors.Is(state, osproc.ErrElsewhere):
+		if left := heirs(r.Launcher, staying(w.holders)); len(left) > 0 && w.hasGrace(r) {
+			return w.end(left, r)
+		}
 		if err := killCgroup(r); err != nil {
 			return err
 		}
@@ -244,6 +255,18 @@ func (w *waiter) wait(ctx context.Context) error {
 	return w.leave(r, state)
 }
 
+// hasGrace reports whether what a launcher that died has left of r, which was never ready, has a
+// grace, and that is not over. So it is where somebody wants the end of all that holds the name:
+// a launch does not wait that long.
+func (w *waiter) hasGrace(r Record) bool {
+	return w.place.Reclaim == ReclaimAll && !r.Elsewhere && !isOurs(r.PID) && !w.reclaim.isOverdue()
+}
+
+// end ends those who have the lock from the pod of r, or are it, with a grace.
+func (w *waiter) end(left []osproc.LockHolder, r Record) error {
+	return w.reclaim.end(left, r, w.place.Grace, w.place.Hurry)
+}
+
 // leave deals with holders that are no leftovers of a launch. If Place.Reclaim says so, it
 // ends the pod, and the processes that have the lock from it; otherwise these stay. It
 // waits for the other holders: a process that is ending because of a signal, and a child
@@ -251,7 +274,7 @@ func (w *waiter) wait(ctx context.Context) error {
 func (w *waiter) leave(r Record, state error) error {
 	stay := staying(w.holders)
 	if left := heirs(r.Launcher, stay); len(left) > 0 && w.place.mayEnd(r, state) {
-		return w.reclaim.end(left, r, w.place.Grace, w.place.Hurry)
+		return w.end(left, r)
 	}
 	if w.left = len(w.holders) == 0 || anyGiven(w.holders); len(stay) > 0 || w.left && w.waited >= ending {
 		return errStays(w.holders, state, r)

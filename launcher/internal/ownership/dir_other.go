@@ -59,8 +59,6 @@ func isNotEmpty(error) bool { return false }
 
 func sameName(a, b string) bool { return a == b }
 
-const parentMayBeGone = false
-
 func groupOf() int   { return 0 }
 func sessionOf() int { return 0 }
 

@@ -339,9 +339,6 @@ func isNotEmpty(err error) bool { return errors.Is(err, syscall.ENOTEMPTY) }
 // sameName reports whether a and b are one name.
 func sameName(a, b string) bool { return a == b }
 
-// parentMayBeGone says that the parent lives: when it ends, another takes its place.
-const parentMayBeGone = false
-
 func groupOf() int { return unix.Getpgrp() }
 
 func sessionOf() int {

@@ -420,10 +420,6 @@ func isNotEmpty(err error) bool { return errors.Is(err, windows.ERROR_DIR_NOT_EM
 func groupOf() int   { return 0 }
 func sessionOf() int { return 0 }
 
-// parentMayBeGone says that Windows goes on to tell the pid of a parent that has ended, which
-// may be another process's by now.
-const parentMayBeGone = true
-
 func closeFD(fd int) { windows.CloseHandle(windows.Handle(fd)) }
 
 // lockByte locks the byte of the launch lock, exclusively or for those who share it. It does

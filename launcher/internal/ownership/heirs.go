@@ -48,17 +48,18 @@ func addMarked(holders []osproc.LockHolder, launch uuid.UUID) ([]osproc.LockHold
 	return append(holders, marked...), nil
 }
 
-// giveMarked sets Given of the holders that have the launch's id in their environment. A
-// pod may mark its descriptors as closed on exec, and then looks like a child of its
-// launcher that has not come to its exec. Such a child has the environment of the launcher.
+// giveMarked sets Marked and Given of the holders that have the launch's id in their
+// environment. A pod may mark its descriptors as closed on exec, and then looks like a child of
+// its launcher that has not come to its exec. Such a child has the environment of the launcher.
 func giveMarked(holders []osproc.LockHolder, launch uuid.UUID) {
 	if launch == uuid.Nil {
 		return
 	}
 	for i := range holders {
 		h := &holders[i]
-		if !h.Given && osproc.HasVariable(h.PID, LaunchVariable, launch.String()) {
-			h.Given = h.Check() == nil // it was about this process
+		if osproc.HasVariable(h.PID, LaunchVariable, launch.String()) {
+			h.Marked = h.Check() == nil // it was about this process
+			h.Given = h.Given || h.Marked
 		}
 	}
 }
@@ -89,7 +90,8 @@ func lookingTime(ctx context.Context) (context.Context, context.CancelFunc) {
 // is proven by the launch's id in the environment that it was executed with: giveMarked.
 //
 // A pod has a session of its own before its program runs, and no process can join
-// the session of another. So no process in the launcher's session is a pod.
+// the session of another. So no process in the launcher's session is a pod, unless it has the
+// launch's id: a Starter may leave its pods in that session.
 func (by Owner) isHeir(h osproc.LockHolder) bool {
 	switch {
 	case !h.Given || h.Took() || isOurs(h.PID):
@@ -100,7 +102,7 @@ func (by Owner) isHeir(h osproc.LockHolder) bool {
 		return false
 	}
 	// The kernel tells no taker that has ended, in a pid namespace.
-	return h.Session != by.Session && (h.Taker == by.PID || h.Taker == 0)
+	return (h.Marked || h.Session != by.Session) && (h.Taker == by.PID || h.Taker == 0)
 }
 
 // endHeirs sends SIGKILL to those holders that are of the launch by launcher, and
@@ -164,21 +166,15 @@ func addNew(ids, more []osproc.Identity) []osproc.Identity {
 	return ids
 }
 
-// isOurs reports whether pid is of this program, of its parent, or of a process whose
-// group or session it is in: to end that one would end this program.
+// isOurs reports whether pid is of this program, of its parent, the parent of that, and so on, or
+// of a process whose group or session it is in: to end that one would end this program, or
+// whoever waits for it. What cannot be told may be ours.
 func isOurs(pid int) bool {
-	return pid == os.Getpid() || isParent(pid) || pid == groupOf() || pid == sessionOf()
-}
-
-// isParent reports whether pid is of the process that started this one. The pid of a parent
-// that has ended may be another process's, which is younger than we are.
-func isParent(pid int) bool {
-	if pid != os.Getppid() || !parentMayBeGone {
-		return pid == os.Getppid()
+	if pid == 0 {
+		return false
 	}
-	us, err := self()
-	parent, parentErr := osproc.Identify(pid)
-	return err != nil || parentErr != nil || parent.Start <= us.Start
+	above, err := osproc.Lineage()
+	return err != nil || above[pid] || pid == groupOf() || pid == sessionOf()
 }
 
 // known is this program, once it could be identified.
@@ -209,7 +205,11 @@ func newHeldError(holders []osproc.LockHolder, launching bool, err error) *HeldE
 	}
 	slices.Sort(e.Holders)
 	for _, pid := range e.Holders {
-		e.Commands = append(e.Commands, osproc.CommandName(pid))
+		name := osproc.CommandName(pid)
+		if isOurs(pid) {
+			name += ", which is this program or has started it"
+		}
+		e.Commands = append(e.Commands, name)
 	}
 	return e
 }

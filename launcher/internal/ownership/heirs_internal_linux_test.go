@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -59,15 +60,22 @@ func TestIsOurs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer syscall.Setpgid(0, before)
+	parent, err := osproc.ReadStat(os.Getppid())
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, pid := range map[string]int{
-		"this program": os.Getpid(), "its parent": os.Getppid(), "its group's leader": leader, "its session's leader": sessionOf(),
+		"this program": os.Getpid(), "its parent": os.Getppid(), "the parent of that": parent.Parent, "its group's leader": leader, "its session's leader": sessionOf(),
 	} {
 		if !isOurs(pid) {
 			t.Errorf("%s, pid %d, is not ours", name, pid)
 		}
 	}
-	if isOurs(1 << 30) {
+	if isOurs(1<<30) || isOurs(0) {
 		t.Error("another is ours")
+	}
+	if e := newHeldError([]osproc.LockHolder{{Identity: osproc.Identity{PID: os.Getppid()}}}, false, nil); !strings.Contains(e.Error(), ", which is this program or has started it)] hold it") {
+		t.Errorf("that the holder has started us is not said: %v", e)
 	}
 }
 

@@ -23,7 +23,7 @@ func (e *RunningError) Error() string {
 type HeldError struct {
 	Launching bool     // a launcher has the name
 	Holders   []int    // the processes that hold the pod lock, if they can be seen
-	Commands  []string // the names of their programs
+	Commands  []string // the names of their programs, and whether one is ours
 	Left      bool     // a pod that is gone has left them behind
 	NoRecord  bool     // they may be the pod, for there is no record
 	Signalled bool     // they were sent the stop signal
