@@ -131,6 +131,9 @@ func (p *Pod) end(ctx context.Context, now bool) error {
 				grace = -1 // the first process has had it
 			}
 			err = p.endHolders(ctx, grace)
+			if err != nil && heldErr != nil {
+				err = fmt.Errorf("it has ended, and whether others hold its name cannot be told: %w", err)
+			}
 		}
 	}
 	return err

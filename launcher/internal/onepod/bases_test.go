@@ -4,6 +4,7 @@ package onepod_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -82,4 +83,45 @@ func TestSameInodeNumber(t *testing.T) {
 		t.Error(err)
 	}
 	podrig.MustLive(t, stay)
+}
+
+// A filesystem becomes read-only when its disk fails. The pods below it run, and can be found and
+// ended.
+func TestReadOnlyBase(t *testing.T) {
+	r := newRig(t, podrig.Serve...)
+	pod := r.Launch(podrig.Alice)
+	readOnly := t.TempDir()
+	if err := unix.Mount(r.Base, readOnly, "", unix.MS_BIND, ""); err != nil {
+		t.Skipf("mounting is refused here: %v", err)
+	}
+	defer unix.Unmount(readOnly, unix.MNT_DETACH)
+	if err := unix.Mount("", readOnly, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	l := r.L
+	l.Dir = runtimedir.Dir(readOnly)
+	attached, err := l.Attach(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	attached.Release()
+	for s, err := range l.List(t.Context()) {
+		if err != nil || s.State != launcher.StateReady {
+			t.Errorf("List yields %+v, %v", s, err)
+		}
+	}
+	if _, err := l.Launch(t.Context(), launcher.Spec{Name: "bob"}); !errors.Is(err, syscall.EROFS) {
+		t.Errorf("another launch: %v", err)
+	}
+	for range 2 {
+		if err := l.Stop(t.Context(), "alice"); err != nil {
+			t.Error(err)
+		}
+	}
+	<-pod.Done()
+	for s, err := range l.List(t.Context()) {
+		if err != nil || s.State != launcher.StateGone {
+			t.Errorf("List yields %+v, %v", s, err)
+		}
+	}
 }

@@ -94,7 +94,7 @@ func SignalEach(ids []Identity, sig syscall.Signal) error {
 }
 
 // Lineage returns this program and its parent. Windows goes on to tell the pid of a parent that
-// has ended, which may be another process's by now: one that is younger than we are.
+// has ended, which may be that of a younger process by now.
 func Lineage() (map[int]bool, error) {
 	all := map[int]bool{os.Getpid(): true}
 	us, err := Identify(os.Getpid())

@@ -168,7 +168,7 @@ func addNew(ids, more []osproc.Identity) []osproc.Identity {
 
 // isOurs reports whether pid is of this program, of its parent, the parent of that, and so on, or
 // of a process whose group or session it is in: to end that one would end this program, or
-// whoever waits for it. What cannot be told may be ours.
+// the program that waits for it. What cannot be told may be ours.
 func isOurs(pid int) bool {
 	if pid == 0 {
 		return false

@@ -67,7 +67,7 @@ func (l *lock) identify(base *dir, exact bool) (same bool, err error) {
 // isLocked reports whether somebody holds the lock that is the file called
 // name in base. A file that is not there nobody has locked.
 func isLocked(base *dir, name string) (bool, error) {
-	fd, err := openAt(base.fd, name, os.O_RDWR, 0)
+	fd, err := openToLock(base, name, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -86,9 +86,21 @@ func isLocked(base *dir, name string) (bool, error) {
 
 // openLock opens a lock file without waiting for a FIFO.
 func openLock(base *dir, name string) (int, error) {
-	fd, err := openAt(base.fd, name, os.O_RDWR|os.O_CREATE, 0o600)
+	fd, err := openToLock(base, name, os.O_CREATE)
 	if err != nil {
 		return -1, base.noLock(name, err)
 	}
 	return fd, nil
+}
+
+// openToLock opens a file for flock(2), which needs no right to write, except on NFS. A
+// filesystem may have become read-only, after an error of its disk, and the pods there run.
+func openToLock(base *dir, name string, flags int) (int, error) {
+	fd, err := openAt(base.fd, name, os.O_RDWR|flags, 0o600)
+	if errors.Is(err, unix.EROFS) {
+		if fd, readErr := openAt(base.fd, name, os.O_RDONLY|unix.O_NONBLOCK, 0); readErr == nil {
+			return fd, nil
+		}
+	}
+	return fd, err
 }
