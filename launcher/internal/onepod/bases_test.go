@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -123,5 +124,57 @@ func TestReadOnlyBase(t *testing.T) {
 		if err != nil || s.State != launcher.StateGone {
 			t.Errorf("List yields %+v, %v", s, err)
 		}
+	}
+}
+
+// A base can be moved, and be mounted in two places: the pods go with it. A copy of a base has no
+// pods, and does nothing to those of the other.
+func TestBaseElsewhere(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		bring func(from, to string) error
+		copy  bool
+	}{
+		{"moved", os.Rename, false},
+		{"mounted", func(from, to string) error {
+			return errors.Join(os.Mkdir(to, 0o700), unix.Mount(from, to, "", unix.MS_BIND, ""))
+		}, false},
+		{"copied", func(from, to string) error { return exec.Command("cp", "-a", from, to).Run() }, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, podrig.Serve...)
+			from, to := filepath.Join(r.Base, "from"), filepath.Join(r.Base, "to")
+			if err := os.Mkdir(from, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			first := r.L
+			first.Dir = runtimedir.Dir(from)
+			pod, err := first.Launch(t.Context(), podrig.Alice)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer pod.Kill(context.Background())
+			if err := c.bring(from, to); errors.Is(err, syscall.EPERM) {
+				t.Skipf("mounting is refused here: %v", err)
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			defer unix.Unmount(to, unix.MNT_DETACH)
+			second := r.L
+			second.Dir = runtimedir.Dir(to)
+			err = second.Remove(t.Context(), "alice")
+			if c.copy {
+				podrig.MustSay(t, err, "it is a copy of the record in", from)
+				podrig.MustLive(t, pod)
+				return
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			<-pod.Done()
+			if left, err := os.ReadDir(to); err != nil || len(left) > 0 {
+				t.Errorf("there are left %v, %v", left, err)
+			}
+		})
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/google/uuid"
@@ -49,10 +51,13 @@ func (p *Place) removeDir(ctx context.Context, dir string) error {
 	if dir == "" {
 		return nil
 	}
-	name := filepath.Base(dir)
 	if filepath.Dir(dir) != p.base.path {
-		return fmt.Errorf("the runtime directory %q is not in the base directory %q: remove it, and then the name", dir, p.base.path)
+		var err error
+		if dir, err = p.movedDir(dir); dir == "" || err != nil {
+			return err
+		}
 	}
+	name := filepath.Base(dir)
 	there, err := p.base.lstat(name)
 	switch {
 	case isMissing(err):
@@ -73,6 +78,29 @@ func (p *Place) removeDir(ctx context.Context, dir string) error {
 		return context.Cause(ctx)
 	}
 	return p.base.removeAll(name, p.baseIs)
+}
+
+// movedDir returns the path below our base of dir, which is elsewhere by its own path; "" if it is
+// not there. The base may have been moved, or be mounted at that path, too.
+func (p *Place) movedDir(dir string) (string, error) {
+	here := filepath.Join(p.base.path, filepath.Base(dir))
+	parent, s, err := openBase(filepath.Dir(dir))
+	if err == nil {
+		parent.close()
+		if s.same(p.baseIs) {
+			return here, nil
+		}
+	}
+	if _, lstatErr := os.Lstat(dir); !errors.Is(lstatErr, fs.ErrNotExist) {
+		return "", fmt.Errorf("the runtime directory %q is not in the base directory %q: remove it, and then the name", dir, p.base.path)
+	}
+	if _, lstatErr := p.base.lstat(filepath.Base(here)); isMissing(lstatErr) {
+		return "", nil
+	}
+	if errors.Is(err, fs.ErrNotExist) && filepath.Base(here) == p.name {
+		return here, nil // it has the name of the pod, and came with the base
+	}
+	return "", fmt.Errorf("the runtime directory %q is not there, and %q may be what has become of it: remove that, and then the name", dir, here)
 }
 
 // Exists reports whether anything is kept of the name.

@@ -3,6 +3,7 @@ package ownership
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
@@ -74,10 +75,33 @@ func (p *Place) Running() (Record, error) {
 	if err := p.check(r); err != nil {
 		return r, err
 	}
+	if from := p.copiedFrom(r); from != "" {
+		return Record{}, p.unclear("it is a copy of the record in %q", from)
+	}
 	if !r.Ready {
 		return r, ErrNotReady
 	}
 	return r, nil
+}
+
+// copiedFrom returns the base that r is of, if that is another one than ours, and still has the
+// record of the same launch: somebody has copied the base. Else it returns "". A base that was
+// moved, or is mounted at another path, too, is no copy.
+func (p *Place) copiedFrom(r Record) string {
+	base := filepath.Dir(r.Dir)
+	if r.Dir == "" || base == p.base.path {
+		return ""
+	}
+	other, err := Open(base, p.name)
+	if err != nil {
+		return ""
+	}
+	defer other.Close()
+	theirs, err := other.read()
+	if err != nil || theirs.Launch != r.Launch || other.baseIs.same(p.baseIs) {
+		return ""
+	}
+	return base
 }
 
 // errUnstarted says that an Intent is all there is.
