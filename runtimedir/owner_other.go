@@ -16,5 +16,8 @@ var errNotDir = errors.New("not a directory")
 // launched, so nothing is trusted either.
 func checkOwner(string, fs.FileInfo) error { return nil }
 
+// isOtherUsers cannot tell.
+func isOtherUsers(string) bool { return false }
+
 // tempBase is the base of Temp; a user has a directory for temporary files of his own.
 func tempBase() string { return "podlaunch" }

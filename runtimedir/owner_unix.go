@@ -26,5 +26,15 @@ func checkOwner(path string, fi fs.FileInfo) error {
 	return nil
 }
 
+// isOtherUsers reports whether the directory at path is that of another user, who is not root.
+func isOtherUsers(path string) bool {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	return ok && st.Uid != 0 && int(st.Uid) != os.Geteuid()
+}
+
 // tempBase is the base of Temp where all users share a directory.
 func tempBase() string { return fmt.Sprintf("podlaunch-%d", os.Geteuid()) }

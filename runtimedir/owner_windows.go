@@ -9,6 +9,9 @@ import (
 // errNotDir is not syscall.ENOTDIR: on Windows that is an fs.ErrNotExist.
 var errNotDir = fmt.Errorf("not a directory: %w", windows.ERROR_DIRECTORY)
 
+// isOtherUsers cannot tell.
+func isOtherUsers(string) bool { return false }
+
 // tempBase is the base of Temp; a user has a directory for temporary files of his own.
 func tempBase() string { return "podlaunch" }
 

@@ -487,3 +487,22 @@ func TestRemovedMeanwhile(t *testing.T) {
 		t.Error("the directory was never removed")
 	}
 }
+
+// Root does not make its base in the session directory of a user, where that user could not
+// enter it any more.
+func TestSessionOfAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a directory away")
+	}
+	theirs := filepath.Join(t.TempDir(), "session")
+	if err := errors.Join(os.Mkdir(theirs, 0o700), os.Chown(theirs, 1234, 1234)); err != nil {
+		t.Fatal(err)
+	}
+	setChain(t, "INSOMNIA", map[string]string{"XDG_RUNTIME_DIR": theirs, home: t.TempDir()})
+	_, err := runtimedir.User{}.RuntimeDir(t.Context(), "alice")
+	mustBe(t, err, runtimedir.ErrInsecure)
+	mustSay(t, err, "$XDG_RUNTIME_DIR", theirs, "another user", "$INSOMNIA_RUNTIME_DIR")
+	if left, err := os.ReadDir(theirs); err != nil || len(left) > 0 {
+		t.Errorf("there are %v, %v", left, err)
+	}
+}

@@ -11,9 +11,9 @@ import (
 // an empty name draws a name at random, and the pod's directory goes with the pod. The
 // zero value is ready to use.
 //
-// The base is $XDG_RUNTIME_DIR/podlaunch, if that variable leads to a directory, and
-// else podlaunch-UID below $TMPDIR, or below /tmp. On Windows the second place is podlaunch
-// in the user's directory for temporary files. Each call reads the environment as it is
+// The base is $XDG_RUNTIME_DIR/podlaunch, if that variable leads to a directory that is
+// not another user's (root's counts as ours), and else podlaunch-UID below $TMPDIR, or below
+// /tmp. On Windows the second place is podlaunch in the user's directory for temporary files. Each call reads the environment as it is
 // then. The same checks hold as for [User]: another user who has made /tmp/podlaunch-UID
 // first keeps this one from it, with [ErrInsecure]. The path is short, for it has to leave
 // room for a socket; a long $TMPDIR may not.
@@ -42,7 +42,7 @@ func (t Temp) RuntimeDir(ctx context.Context, name string) (string, error) {
 // Base implements [Baser].
 func (Temp) Base(context.Context) (string, error) {
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
-		if fi, err := os.Stat(dir); err == nil && fi.IsDir() {
+		if fi, err := os.Stat(dir); err == nil && fi.IsDir() && !isOtherUsers(dir) {
 			return resolve(filepath.Join(dir, "podlaunch"))
 		}
 	}

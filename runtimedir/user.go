@@ -18,7 +18,8 @@ import (
 // variable that is empty counts as unset. A value is taken as the bytes it is, UTF-8 or
 // not. A relative XDG_RUNTIME_DIR is ignored, as the XDG Base Directory Specification asks
 // for; a relative value of the others is an error, because a directory that moves with the
-// caller would hide running pods.
+// caller would hide running pods. By the same specification XDG_RUNTIME_DIR is the user's own:
+// one of another user but root gives [ErrInsecure], for root would lock that user out.
 type User struct {
 	// App is the name of the application: with letters in upper case and
 	// everything but letters and digits replaced by an underscore it is the
@@ -60,6 +61,9 @@ func (u User) Base(context.Context) (string, error) {
 		case value == "":
 			tried = append(tried, "$"+place.variable+" is not set")
 		case filepath.IsAbs(value):
+			if place.isOurs && isOtherUsers(value) {
+				return "", fmt.Errorf("%w: $%s is %s, which belongs to another user, as after sudo -E; unset it, or set $%s to a directory of your own", ErrInsecure, place.variable, quote(value), places(app)[0].variable)
+			}
 			return resolve(filepath.Join(value, place.below))
 		case place.mayBeRelative:
 			tried = append(tried, fmt.Sprintf("$%s is %q, which is relative and therefore ignored", place.variable, value))
@@ -75,6 +79,7 @@ type place struct {
 	variable      string
 	below         string // the base, relative to the variable's value
 	mayBeRelative bool   // and is then passed over
+	isOurs        bool   // by its specification: what is another user's is refused
 }
 
 func places(app string) []place {
@@ -91,7 +96,7 @@ func places(app string) []place {
 	return []place{
 		{variable: prefix + "_RUNTIME_DIR"},
 		{variable: prefix + "_HOME", below: "run"},
-		{variable: "XDG_RUNTIME_DIR", below: app, mayBeRelative: true},
+		{variable: "XDG_RUNTIME_DIR", below: app, mayBeRelative: true, isOurs: true},
 		{variable: home, below: belowHome},
 	}
 }

@@ -16,6 +16,11 @@ func openBase(path string) (*dir, status, error) {
 	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENOTDIR) {
 		err = fmt.Errorf("%w: there is no directory: %w; remove what is there", runtimedir.ErrInsecure, err)
 	}
+	if errors.Is(err, syscall.EACCES) {
+		if fi, lstatErr := os.Lstat(path); lstatErr == nil && ownerOf(fi) != "" {
+			err = fmt.Errorf("%w: the base directory is that of %s: %w", runtimedir.ErrInsecure, ownerOf(fi), err)
+		}
+	}
 	return base, s, err
 }
 

@@ -71,6 +71,15 @@ func openDirectory(path string) (*dir, status, error) {
 	return d, s, nil
 }
 
+// ownerOf names whose a file is, if it is another user's; else "".
+func ownerOf(fi fs.FileInfo) string {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok || int(st.Uid) == os.Geteuid() {
+		return ""
+	}
+	return fmt.Sprintf("user %d", st.Uid)
+}
+
 // share returns the descriptor that everybody uses who has opened the directory at the location:
 // fd if there is no other. Its caller calls unshare.
 func share(at location, fd int) int {
