@@ -306,7 +306,7 @@ func (p *place) try(ctx context.Context, l launcher.Launcher, spec launcher.Spec
 		select {
 		case <-pod.Done():
 			how = "is ready, and gone"
-		case <-time.After(time.Second): // one that goes to the background does so at once
+		case <-time.After(time.Second): // a daemon goes to the background at once
 		}
 		return how, "", pod.Stop(ctx)
 	}

@@ -44,7 +44,7 @@ func TestGoesToTheBackground(t *testing.T) {
 				r.shell(way.script, way.steps...)
 				r.L.Ready = way.ready
 				pod, err := r.L.Launch(t.Context(), podrig.Alice)
-				// A process that gets no processor for 50 ms counts as one that stays.
+				// A process that gets no processor for 50 ms counts as staying.
 				for tries := 1; err == nil; tries++ {
 					if stopErr := pod.Stop(t.Context()); tries == 10 || stopErr != nil {
 						t.Fatalf("it is ready, and its process is about to go: %d times, %v", tries, stopErr)

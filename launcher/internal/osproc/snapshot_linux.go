@@ -130,7 +130,7 @@ func (r *reader) snapshot() *snapshot {
 }
 
 // read adds a process. It reads the environment at once: a process that ends before that
-// cannot be told from one that has nothing in there.
+// cannot be told from a process with nothing in there.
 func (r *reader) read(pid int) error {
 	st, err := ReadStat(pid)
 	switch {

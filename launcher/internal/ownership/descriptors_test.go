@@ -56,7 +56,7 @@ func TestDescriptorsAreClosed(t *testing.T) {
 }
 
 // All who work in the same directory have one descriptor for it, until the last of them is done;
-// another one that takes its place has its own.
+// a directory that takes its place has its own.
 func TestDirectoryIsShared(t *testing.T) {
 	s := newScene(t)
 	first := s.open()

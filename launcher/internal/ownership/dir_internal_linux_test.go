@@ -10,7 +10,7 @@ import (
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
-// Who may not enter the base is told whose it is. Root may enter all.
+// The error of a user without the right to enter the base names its owner. Root may enter all.
 func TestBaseOfAnotherUser(t *testing.T) {
 	if _, err := os.ReadDir("/root"); !errors.Is(err, fs.ErrPermission) {
 		t.Skip("the home of root can be read by this user")
