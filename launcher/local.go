@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -241,5 +242,17 @@ func (c child) Wait(ctx context.Context) (Exit, error) {
 	return Exit(exit), err
 }
 
-// notes says what may explain that the process does not become ready.
-func (c child) notes() []string { return c.Notes() }
+// notes says what may explain that the process does nothing, or that its end is the kernel's
+// work. ended says that it has ended: then what its cgroup tells is all.
+func (c child) notes(ended bool) []string {
+	found := c.cgroup.Notes()
+	if ended {
+		return found
+	}
+	for _, note := range c.Notes() {
+		if !slices.Contains(found, note) { // of a cgroup of its own
+			found = append(found, note)
+		}
+	}
+	return found
+}

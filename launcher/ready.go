@@ -282,7 +282,7 @@ func (n *attempt) hints(pod *Pod, w waited, why error, known []string) []string 
 func clues(log *logsource.Log, pod *Pod, w waited) []string {
 	var found []string
 	if c, ours := pod.proc.(child); ours {
-		found = c.cgroup.Notes()
+		found = c.notes(w.exited)
 	}
 	if w.exited && pod.waitErr == nil && pod.exit == (Exit{Known: true}) {
 		found = append(found, backgroundNote)
@@ -290,17 +290,8 @@ func clues(log *logsource.Log, pod *Pod, w waited) []string {
 	if w.vacant {
 		found = append(found, vacantNote)
 	}
-	if !w.exited {
-		if noter, ok := pod.proc.(interface{ notes() []string }); ok {
-			for _, note := range noter.notes() {
-				if !slices.Contains(found, note) { // of a cgroup of its own
-					found = append(found, note)
-				}
-			}
-		}
-		if w.output.tail.total() == 0 && !w.output.announced.Load() {
-			found = append(found, "it has written nothing to its log")
-		}
+	if !w.exited && w.output.tail.total() == 0 && !w.output.announced.Load() {
+		found = append(found, "it has written nothing to its log")
 	}
 	if log.Path == "" {
 		return found

@@ -85,11 +85,11 @@ func (p *Pod) named(verb string, err error) error {
 	return fmt.Errorf("%s pod %s: %w", verb, who, plainError{strings.ReplaceAll(err.Error(), "\n", "; "), err})
 }
 
-// stop is Stop, or Kill if now. Its error says what the cgroup tells of why it failed.
+// stop is Stop, or Kill if now. Its error says what may keep the process from ending.
 func (p *Pod) stop(ctx context.Context, now bool) error {
 	err := p.end(ctx, now)
 	if c, ours := p.proc.(child); ours && err != nil {
-		if notes := c.cgroup.Notes(); len(notes) > 0 {
+		if notes := c.notes(p.hasEnded()); len(notes) > 0 {
 			err = fmt.Errorf("%w; %s", err, strings.Join(notes, "; "))
 		}
 	}

@@ -187,27 +187,42 @@ func TestFailedLaunchOfAFrozenPod(t *testing.T) {
 // A pod that is frozen takes no notice of its stop signal. The error of Stop says why, and
 // SIGKILL ends the pod all the same.
 func TestStopOfAFrozenPod(t *testing.T) {
-	r := newRig(t, podrig.Serve...)
-	cgroup := newCgroup(t)
-	r.L.Starter = launcher.Local{Cgroup: cgroup}
-	pod := r.Launch(podrig.Alice)
-	if err := os.WriteFile(filepath.Join(below(t, cgroup)[0], "cgroup.freeze"), []byte("1"), 0); err != nil {
-		t.Fatal(err)
-	}
-	d := podrig.NewDeadline()
-	go func() { // until the signal is pending
-		const none = "ShdPnd:\t0000000000000000\n"
-		for text := none; strings.Contains(text, none); time.Sleep(time.Millisecond) {
-			status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pod.PID()))
-			text = string(status)
-		}
-		d.Pass()
-	}()
-	err := pod.Stop(d)
-	podrig.MustBe(t, err, context.DeadlineExceeded)
-	podrig.MustSay(t, err, "SIGTERM", "frozen, by its own cgroup.freeze")
-	if err := pod.Kill(t.Context()); err != nil {
-		t.Error(err)
+	for _, own := range []bool{true, false} { // whose cgroup it is
+		t.Run(fmt.Sprint(own), func(t *testing.T) {
+			r := newRig(t, podrig.Serve...)
+			cgroup := newCgroup(t)
+			if own {
+				r.L.Starter = launcher.Local{Cgroup: cgroup}
+			}
+			pod := r.Launch(podrig.Alice)
+			if own {
+				cgroup = below(t, cgroup)[0]
+			} else {
+				cgroup = filepath.Join(cgroup, "frozen")
+				if err := errors.Join(os.Mkdir(cgroup, 0o700), os.WriteFile(filepath.Join(cgroup, "cgroup.procs"), []byte(strconv.Itoa(pod.PID())), 0)); err != nil {
+					t.Fatal(err)
+				}
+				defer os.Remove(cgroup)
+			}
+			if err := os.WriteFile(filepath.Join(cgroup, "cgroup.freeze"), []byte("1"), 0); err != nil {
+				t.Fatal(err)
+			}
+			d := podrig.NewDeadline()
+			go func() { // until the signal is pending
+				const none = "ShdPnd:\t0000000000000000\n"
+				for text := none; strings.Contains(text, none); time.Sleep(time.Millisecond) {
+					status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pod.PID()))
+					text = string(status)
+				}
+				d.Pass()
+			}()
+			err := pod.Stop(d)
+			podrig.MustBe(t, err, context.DeadlineExceeded)
+			podrig.MustSay(t, err, "SIGTERM", "frozen, by its own cgroup.freeze")
+			if err := pod.Kill(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 
