@@ -49,7 +49,7 @@ func (n *attempt) awaitReady(ctx context.Context, p *plan, started *Pod) (*Pod, 
 	n.worker.leave()
 	running := spawnOn(&n.worker, func() (*Pod, error) {
 		growStack(1) // more when it has to judge: this takes all the memory of a pod that is not ready
-		joined.endpoint, joined.err = p.probe.Wait(probeCtx, target)
+		joined.wait(probeCtx, p.probe, target)
 		if joined.joined = true; judged.Swap(true) {
 			return nil, joined.err // nobody waits for it any more
 		}
@@ -99,9 +99,25 @@ type waited struct {
 	err      error
 	crash    *crash
 
+	stayed bool // the process that was started was watched, and does not go to the background
 	pod    *Pod // whose process is the first one
 	exited bool // the process has, and nothing can take its place
 	vacant bool // the process that was started has gone to the background, and nothing has taken its place
+}
+
+// wait waits for the probe. If the process that was started is still the pod's first one then,
+// wait watches it as stays does. If it goes to the background, the probe has seen another pod
+// than there is by now, and wait asks it again: a pid file may name another process.
+func (w *waited) wait(ctx context.Context, p *prepared, target readiness.Target) {
+	w.endpoint, w.err = p.Wait(ctx, target)
+	s := w.succession
+	if s == nil || w.err != nil && !errors.Is(w.err, readiness.ErrForeignPeer) || s.now() != s.started {
+		return
+	}
+	w.stayed = stays(ctx, p.word, s.started)
+	if !w.stayed && s.isVacant() {
+		w.endpoint, w.err = p.Wait(ctx, target)
+	}
 }
 
 // untilProbed waits for running. If something else ends the wait, it ends the probe's
@@ -140,8 +156,8 @@ func (n *attempt) judge(ctx context.Context, p *plan, w *waited) error {
 		ready = ready && w.err == nil
 		w.vacant = w.vacant && !ready
 	}
-	ready = ready && stays(ctx, p.probe.word, w.pod)
-	w.exited = !w.vacant && (w.pod.hasEnded() || !ready && w.pod.hasExited())
+	ready = ready && (w.stayed || stays(ctx, p.probe.word, w.pod))
+	w.exited = !w.vacant && (w.pod.hasEnded() || (w.stayed || !ready) && w.pod.hasExited())
 	ready = ready && !w.exited
 	w.output.finish(ready, w.exited)
 	if c := cmp.Or(w.crash, w.output.progress.crash, p.streams.taken()); c != nil {

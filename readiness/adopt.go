@@ -28,8 +28,13 @@ func Adopts(p Probe) bool {
 	return false
 }
 
-// adopted is the process that was adopted.
-var adopted = NewFact[int]("the pid of the process that was adopted")
+var (
+	// adopted is the process that was adopted.
+	adopted = NewFact[int]("the pid of the process that was adopted")
+
+	// started is the process that was started, once another one was adopted.
+	started = NewFact[int]("the pid of the process that was started")
+)
 
 // adopt has the launcher adopt the process pid, which from has named.
 func adopt(ctx context.Context, t Target, pid int, from string) error {
@@ -39,6 +44,7 @@ func adopt(ctx context.Context, t Target, pid int, from string) error {
 	if err := t.Kin.Adopt(ctx, pid, from); err != nil {
 		return err
 	}
+	started.Set(t, t.started())
 	adopted.Set(t, pid)
 	return nil
 }
@@ -46,6 +52,14 @@ func adopt(ctx context.Context, t Target, pid int, from string) error {
 // first returns the pid of the pod's first process by now.
 func (t Target) first() int {
 	if pid, ok := adopted.Of(t.Facts); ok {
+		return pid
+	}
+	return t.PID
+}
+
+// started returns the pid of the process that was started, also once another one was adopted.
+func (t Target) started() int {
+	if pid, ok := started.Of(t.Facts); ok {
 		return pid
 	}
 	return t.PID

@@ -13,8 +13,8 @@ import (
 )
 
 // PIDFile waits until a daemon has gone to the background, and has the launcher adopt the
-// process that the daemon names in its pid file. It is systemd's Type=forking with PIDFile=,
-// for programs that have no option for the foreground, or are to be launched as they are.
+// process that the daemon names in its pid file. It is for programs that have no option for
+// the foreground, or are to be launched as they are.
 //
 // The process must be proven to belong to the pod, see [Kin]. A pid alone proves nothing: a
 // file may be old, or name a process of somebody else. A process that is not proven is an
@@ -23,8 +23,19 @@ import (
 // takes a cgroup to be proven (launcher.Local.Cgroup).
 //
 // Then PIDFile waits for the process that was started to end. By daemon(7) that comes
-// after the pid file. It has to end with status 0. If the file names the process that was
-// started, the program has stayed in the foreground, and PIDFile waits for nothing else.
+// after the pid file. It has to end with status 0.
+//
+// If the file names the process that was started, that alone cannot tell what the program
+// is about to do. It may stay in the foreground. It may also go to the background later, and
+// write the file once more: uwsgi does that. Forks says which of the two it is. Without Forks
+// PIDFile takes it that the program stays, and waits for nothing else. The launcher
+// watches the process for up to 50 ms more. If it ends with status 0 meanwhile, the launcher
+// asks its probes again, and PIDFile waits until the file names another process.
+//
+// With Forks it is systemd's Type=forking with PIDFile=, with two differences: systemd also
+// takes a process that it cannot prove, if the file belongs to root, and PIDFile never does.
+// And systemd reads the file once the started process has ended; PIDFile has the process
+// adopted before that, too.
 //
 // It asks nothing of the daemon. In a [Sequence] it belongs before the probes that do, for
 // these have to know the process:
@@ -39,6 +50,12 @@ type PIDFile struct {
 	// Path of the file; a relative one is taken from the pod's runtime directory. {name}
 	// and {dir} in it stand for the pod's name and its runtime directory. Required.
 	Path string
+
+	// Forks says that the process that is started ends, and leaves its work to another one,
+	// as with systemd's Type=forking. Readiness waits for that end. A file that names the
+	// started process does not count. A program that stays in the foreground is then never
+	// ready.
+	Forks bool
 
 	// Schedule of the attempts.
 	Schedule
@@ -107,11 +124,16 @@ func (f preparedPIDFile) Wait(ctx context.Context, t Target) (Endpoint, error) {
 	before := 0
 	check := func(ctx context.Context, t Target) (Endpoint, error) {
 		pid, err := f.look(path)
+		began := t.started()
 		switch {
 		case err != nil:
 			before = 0
 			return Endpoint{}, err
-		case pid == t.PID:
+		case pid == began && began == t.PID && hasEnded(began):
+			return Endpoint{}, fmt.Errorf("the pod is %w: %s still names the process that was started, pid %d, which has ended", errNotYet, path, pid)
+		case pid == began && f.Forks:
+			return Endpoint{}, fmt.Errorf("the pod is %w: %s names the process that was started, pid %d, which has not ended, as readiness.PIDFile.Forks wants it", errNotYet, path, pid)
+		case pid == began && began == t.PID:
 			return Endpoint{}, nil
 		case pid != before: // it may be half of a number
 			before = pid
@@ -120,8 +142,8 @@ func (f preparedPIDFile) Wait(ctx context.Context, t Target) (Endpoint, error) {
 		if err := adopt(ctx, t, pid, fmt.Sprintf("the pid file %q", path)); err != nil {
 			return Endpoint{}, Final(err)
 		}
-		if t.PID > 0 && !hasEnded(t.PID) {
-			return Endpoint{}, fmt.Errorf("the pod is %w: the process that was started, pid %d, has not ended, and its pid file names pid %d", errNotYet, t.PID, pid)
+		if began > 0 && !hasEnded(began) {
+			return Endpoint{}, fmt.Errorf("the pod is %w: the process that was started, pid %d, has not ended, and its pid file names pid %d", errNotYet, began, pid)
 		}
 		return Endpoint{}, nil
 	}
