@@ -35,8 +35,8 @@ func (n *attempt) awaitReady(ctx context.Context, p *plan, started *Pod) (*Pod, 
 	started.facts = new(readiness.Facts)
 	target := readiness.Target{Name: n.spec.Name, RuntimeDir: p.dir, WorkDir: p.workDir, PID: started.PID(), Facts: started.facts}
 	w := waited{began: began, pod: started, succession: n.succession(p.probe, started), probed: new(atomic.Int64)}
-	if w.succession != nil {
-		target.Kin = w.succession
+	if kin := newKin(w.succession, started); kin != nil {
+		target.Kin = kin
 	}
 	target.Lines = linesOf(p.log, w.probed)
 	w.output = newOutput(ctx, p.log, p.probe.Probe, target, p.probe.progress)

@@ -19,7 +19,8 @@ import (
 // proven to belong to the pod: Pod.Stop would end it.
 
 // A succession is the search for the first process of a pod that may go to the background.
-// It is the [readiness.Kin] of the launch. It is nil if the pod has to stay.
+// It is the [readiness.Kin] of the launch. It is nil if the pod has to stay: then there is one
+// by newKin that adopts nobody.
 type succession struct {
 	started *Pod
 	exited  chan struct{} // closed when a process has ended without which the launch fails; that of lost
@@ -50,6 +51,15 @@ func newSuccession(adopts bool, pod *Pod) *succession {
 		gone:    make(chan struct{}),
 	}
 	go s.watch()
+	return s
+}
+
+// newKin returns what proves which processes belong to pod: s, or if that is nil a succession
+// that adopts none. It is nil if nothing can be proven here.
+func newKin(s *succession, pod *Pod) *succession {
+	if _, ours := pod.proc.(child); s == nil && ours && osproc.Proves {
+		return &succession{started: pod}
+	}
 	return s
 }
 
@@ -196,6 +206,8 @@ func (s *succession) adopt(ctx context.Context, pid int) error {
 	defer s.mu.Unlock()
 	old := s.main
 	switch {
+	case s.exited == nil:
+		return errors.New("no probe of the launch is a readiness.Adopter that says so")
 	case s.over:
 		return errors.New("the launch is over")
 	case old != nil && old.PID() == pid && !old.hasExited():

@@ -28,14 +28,6 @@ func Adopts(p Probe) bool {
 	return false
 }
 
-var (
-	// adopted is the process that was adopted.
-	adopted = NewFact[int]("the pid of the process that was adopted")
-
-	// started is the process that was started, once another one was adopted.
-	started = NewFact[int]("the pid of the process that was started")
-)
-
 // adopt has the launcher adopt the process pid, which from has named.
 func adopt(ctx context.Context, t Target, pid int, from string) error {
 	if t.Kin == nil {
@@ -47,20 +39,4 @@ func adopt(ctx context.Context, t Target, pid int, from string) error {
 	started.Set(t, t.started())
 	adopted.Set(t, pid)
 	return nil
-}
-
-// first returns the pid of the pod's first process by now.
-func (t Target) first() int {
-	if pid, ok := adopted.Of(t.Facts); ok {
-		return pid
-	}
-	return t.PID
-}
-
-// started returns the pid of the process that was started, also once another one was adopted.
-func (t Target) started() int {
-	if pid, ok := started.Of(t.Facts); ok {
-		return pid
-	}
-	return t.PID
 }

@@ -25,9 +25,12 @@ import (
 // ctx is done already, because that takes no time.
 type Socket struct {
 	// Peer decides who may answer on a unix socket; its error is final and
-	// should wrap [ErrForeignPeer]. Nil means [SamePod]. See also [SameUser]
-	// and [AnyPeer]. Nobody is named on other networks, and Peer is not asked; nil
-	// then means what [TCP] says of a stranger's port.
+	// should wrap [ErrForeignPeer]. Nil means [SamePod]. See also [FirstProcess],
+	// [SameUser] and [AnyPeer]. If Peer refuses a process that has ended, or an ancestor
+	// of the pod, the probe asks about a process that has the listening socket open by
+	// now, on Linux: a daemon may listen before it goes to the background. Nobody is
+	// named on other networks, and Peer is not asked; nil then means what [TCP] says of
+	// a stranger's port.
 	Peer func(p Peer, t Target) error
 
 	// NoConnect has the probe look whether somebody listens, and not connect: for a
@@ -120,10 +123,18 @@ func (s Socket) dial(ctx context.Context, t Target) error {
 	if err != nil {
 		return explain(err, t.Endpoint)
 	}
-	if err := s.CheckPeer(peer, t); err != nil {
+	if err := s.CheckPeer(peer, t); err != nil && !s.inherits(peer, t) {
 		return refusal{fmt.Errorf("%v: %w", t.Endpoint, err)}
 	}
 	return nil
+}
+
+// inherits reports whether the pod serves a socket on which another process has called listen:
+// one from which the pod has it. That one has ended, as a daemon does that listens before it
+// goes to the background, or is an ancestor of the pod's first process.
+func (s Socket) inherits(peer Peer, t Target) bool {
+	return peer.PID > 0 && t.PID > 0 && (hasEnded(peer.PID) || descends(t.PID, peer.PID)) &&
+		len(unixListeners(t.Endpoint.Address, t.PID)) == 1 && s.look(t) == nil
 }
 
 // look makes sure, without connecting to it, that a process listens on the unix
