@@ -78,7 +78,7 @@ var told = []struct {
 	}},
 	{"the time is over, in the background", func(r *rig) error {
 		r.L.Ready, r.L.Timeout = readiness.PIDFile{Path: "pid"}, time.Second
-		return runs(readyShell("exit 0"))(r)
+		return runs(readyShell("setsid sleep 1000 & exit 0"))(r)
 	}},
 	{"the caller cancels", func(r *rig) error {
 		ctx, cancel := context.WithCancelCause(r.T.Context())

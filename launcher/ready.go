@@ -184,7 +184,7 @@ func (w *waited) succeed() {
 	s := w.succession
 	o, ok := receive(spawn(func() (*Pod, error) { return s.end(), nil }), patience)
 	if ok {
-		w.pod, w.vacant = o.value, s.isVacant()
+		w.pod, w.vacant = o.value, s.lost == nil && s.isVacant()
 	} else if w.err == nil {
 		w.err = fmt.Errorf("find out which process is the pod's first one: /proc has not answered within %v", patience)
 	}
@@ -228,6 +228,9 @@ func verdict(ctx context.Context, err error, joined, exited bool) (pending strin
 	var p *readiness.PendingError
 	if errors.As(err, &p) && (!exited || p.Tried()) {
 		pending = p.Pending()
+	}
+	if errors.Is(err, errDaemonEnded) && !exited {
+		return "", err
 	}
 	consequence := err == nil || !joined || errors.Is(err, ErrExitedEarly) ||
 		ctx.Err() != nil && (errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err()))
@@ -300,7 +303,12 @@ func clues(log *logsource.Log, pod *Pod, w waited) []string {
 	if c, ours := pod.proc.(child); ours {
 		found = c.cgroup.Notes()
 	}
-	if w.exited && pod.waitErr == nil && pod.exit == (Exit{Known: true}) {
+	switch {
+	case w.succession != nil && w.exited && w.succession.empty:
+		found = append(found, emptyNote)
+	case w.succession != nil && w.exited && w.joined && w.err == nil && w.crash == nil && w.succession.wentWell():
+		found = append(found, unnamedNote)
+	case w.exited && pod.waitErr == nil && pod.exit == (Exit{Known: true}):
 		found = append(found, backgroundNote)
 	}
 	if w.vacant {
@@ -314,7 +322,7 @@ func clues(log *logsource.Log, pod *Pod, w waited) []string {
 				}
 			}
 		}
-		if w.output.tail.total() == 0 && !w.output.announced.Load() {
+		if w.output.tail.total() == 0 && !w.output.announced.Load() && !errors.Is(w.err, errDaemonEnded) {
 			found = append(found, "it has written nothing to its log")
 		}
 	}

@@ -147,7 +147,28 @@ func (f preparedPIDFile) Wait(ctx context.Context, t Target) (Endpoint, error) {
 		}
 		return Endpoint{}, nil
 	}
-	return Poll{What: f.String(), Check: check, Schedule: schedule}.Wait(ctx, t)
+	e, err := Poll{What: f.String(), Check: check, Schedule: schedule}.Wait(ctx, t)
+	if pending := (*PendingError)(nil); errors.As(err, &pending) {
+		return e, f.lastWord(path, t, err)
+	}
+	return e, err
+}
+
+// lastWord returns the error of a file that names a process that is not the pod's, if there was
+// only one look at it before the time was over; else err.
+func (f preparedPIDFile) lastWord(path string, t Target, err error) error {
+	pid, errLook := f.look(path)
+	if errLook != nil || t.Kin == nil || pid == t.started() {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), kinPatience)
+	defer cancel()
+	if errors.Is(t.Kin.Prove(ctx, pid), ErrUnproven) {
+		if errAdopt := adopt(ctx, t, pid, fmt.Sprintf("the pid file %q", path)); errAdopt != nil {
+			return errAdopt
+		}
+	}
+	return err
 }
 
 // look returns the pid in the file at path.
