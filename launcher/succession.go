@@ -378,7 +378,7 @@ func (s *succession) isVacant() bool {
 // emptyNote is about a pod whose process has ended as one does that goes to the background.
 const emptyNote = "no process of it is left that could take the place of the one that was started"
 
-// unnamedNote is about a pod that is ready but for its first process, which has gone to the
+// unnamedNote is about a pod whose probe is content, and whose first process has gone to the
 // background.
 const unnamedNote = "the probe has found it ready, and neither MAINPID= nor a pid file has named the process that takes the place of the started one"
 

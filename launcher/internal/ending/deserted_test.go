@@ -32,7 +32,7 @@ func (r *rig) failsEarly() *launcher.Error {
 	}
 }
 
-// W31: a launch does not wait for the daemon of a pod of which nobody is left: with a cgroup,
+// W31: a launch does not wait for a daemon if nobody of the pod is left: with a cgroup,
 // and without one where no orphan is to be seen that may come from the pod.
 func TestDesertedPod(t *testing.T) {
 	for _, way := range []struct{ name, script string }{
