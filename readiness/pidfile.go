@@ -43,7 +43,11 @@ import (
 //	readiness.Sequence{readiness.PIDFile{Path: "redis.pid"}, readiness.TCP{Address: "127.0.0.1:6379"}}
 //
 // A file of an earlier run, which is there before the pod starts, does not count until the
-// pod has changed it, as for [File]. PIDFile tries again while the file is empty or half
+// pod has changed it, as for [File]. Prepare removes it if it names nobody, for some programs
+// refuse to start because of it: a regular file that holds one number, is of our user or we
+// are root, and whose process is proven to have ended. systemd removes PIDFile= when a
+// service has stopped. A daemon of somebody else that writes the file at this moment, or that
+// lives in another pid namespace, loses it. PIDFile tries again while the file is empty or half
 // written. Any content but a number in the first line is an error. It needs Linux; on other
 // systems Prepare returns [errors.ErrUnsupported].
 type PIDFile struct {
@@ -73,7 +77,8 @@ func (PIDFile) Adopts() bool { return true }
 // String describes the probe.
 func (f PIDFile) String() string { return fmt.Sprintf("the pid file %q", f.Path) }
 
-// Prepare implements [Preparer]: it notes what is there.
+// Prepare implements [Preparer]: it removes what an earlier run has left and names nobody, and
+// notes what is there.
 func (f PIDFile) Prepare(_ context.Context, s *Setup) (Probe, error) {
 	if runtime.GOOS != "linux" {
 		return nil, fmt.Errorf("readiness.PIDFile: no process can be proven to be of the pod on %s: %w", runtime.GOOS, errors.ErrUnsupported)
@@ -82,6 +87,7 @@ func (f PIDFile) Prepare(_ context.Context, s *Setup) (Probe, error) {
 	if err != nil {
 		return nil, err
 	}
+	clearPIDFile(path)
 	old, err := whatIsAt("PIDFile", []string{path})
 	if err != nil {
 		return nil, err
@@ -174,6 +180,11 @@ func (f preparedPIDFile) lastWord(path string, t Target, err error) error {
 // look returns the pid in the file at path.
 func (f preparedPIDFile) look(path string) (int, error) {
 	content, err := f.old.read(path)
+	if errors.Is(err, errNotYet) { // it is the old one
+		if start, errStart := readStart(path); errStart == nil && namesNobody(bytes.NewReader(start)) {
+			err = fmt.Errorf("%w; it names pid %s, and no such process runs: remove it if the program does not start because of it", err, bytes.TrimSpace(start))
+		}
+	}
 	if err != nil {
 		return 0, err
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
-// failsEarly launches a pod whose probe adopts, and of which nobody is left, and returns why it
+// failsEarly launches a pod whose probe adopts, and which leaves nobody, and returns why it
 // is not ready. Others on this machine may start processes, or leave orphans, all the time, and
 // then it cannot be told.
 func (r *rig) failsEarly() *launcher.Error {
