@@ -54,6 +54,10 @@ var told = []struct {
 	{"exits well", does("exit 0")},
 	{"exits as a shell does after a signal", does("sh -c 'kill -9 $$'; exit $?")},
 	{"is killed", does("echo one >&2; kill -9 $$")},
+	{"the probe hangs up on it", func(r *rig) error {
+		r.L.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{}}
+		return runs(readyShell("kill -PIPE $$"))(r)
+	}},
 	{"nearly the ready line", does(`printf "[0] $r" >&2; exit 1`)},
 	{"a malformed ready line", does(`printf 'INSOMNIA-READY\talice\n' >&2; exec sleep 1000`)},
 	{"another's ready line", does(`printf 'INSOMNIA-READY\tbob\t/s\n' >&2; exec sleep 1000`)},

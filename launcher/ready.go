@@ -285,6 +285,7 @@ func (n *attempt) hints(pod *Pod, w waited, why error, known []string) []string 
 	}
 	if w.exited && pod.waitErr == nil {
 		found = append(found, shellNotes(pod.exit)...)
+		found = append(found, hangupNotes(pod.exit, n.Ready)...)
 	}
 	c, ours := pod.proc.(child)
 	if !ours {
