@@ -26,9 +26,9 @@ import (
 type Socket struct {
 	// Peer decides who may answer on a unix socket; its error is final and
 	// should wrap [ErrForeignPeer]. Nil means [SamePod]. See also [FirstProcess],
-	// [SameUser] and [AnyPeer]. If Peer refuses a process that has ended, or an ancestor
-	// of the pod, the probe asks about a process that has the listening socket open by
-	// now, on Linux: a daemon may listen before it goes to the background. Nobody is
+	// [SameUser] and [AnyPeer]. If Peer refuses a process of our user that has ended, or an ancestor
+	// of the pod, the probe asks about a process of the pod that has the same socket open,
+	// on Linux: a daemon may listen before it goes to the background. Nobody is
 	// named on other networks, and Peer is not asked; nil then means what [TCP] says of
 	// a stranger's port.
 	Peer func(p Peer, t Target) error
@@ -130,11 +130,21 @@ func (s Socket) dial(ctx context.Context, t Target) error {
 }
 
 // inherits reports whether the pod serves a socket on which another process has called listen:
-// one from which the pod has it. That one has ended, as a daemon does that listens before it
-// goes to the background, or is an ancestor of the pod's first process.
+// one of our user, from which the pod has it. That one has ended, as a daemon does that listens before it
+// goes to the background, or is an ancestor of the pod's first process. A process of the pod
+// is seen to have that socket open, and it is the only one at that path. Peer is asked about
+// that process.
 func (s Socket) inherits(peer Peer, t Target) bool {
-	return peer.PID > 0 && t.PID > 0 && (hasEnded(peer.PID) || descends(t.PID, peer.PID)) &&
-		len(unixListeners(t.Endpoint.Address, t.PID)) == 1 && s.look(t) == nil
+	if peer.PID <= 0 || t.PID <= 0 || peer.UID != os.Geteuid() || !hasEnded(peer.PID) && !descends(t.PID, peer.PID) {
+		return false
+	}
+	inodes := unixListeners(t.Endpoint.Address, t.PID)
+	holders := holdersOf(inodes, t.PID)
+	if len(inodes) != 1 || len(holders) != 1 || !belongs(holders[0], t.PID) {
+		return false
+	}
+	heir, ok := peerOfPID(holders[0])
+	return ok && s.CheckPeer(heir, t) == nil
 }
 
 // look makes sure, without connecting to it, that a process listens on the unix
