@@ -139,6 +139,9 @@ func (s Socket) inherits(peer Peer, t Target) bool {
 		return false
 	}
 	inodes := unixListeners(t.Endpoint.Address, t.PID)
+	if inode := boundTo(t.Endpoint.Address); inode != 0 {
+		inodes = []uint64{inode} // another socket may have been bound to the same name
+	}
 	holders := holdersOf(inodes, t.PID)
 	if len(inodes) != 1 || len(holders) != 1 || !belongs(holders[0], t.PID) {
 		return false
