@@ -133,7 +133,7 @@ func (s Socket) dial(ctx context.Context, t Target) error {
 // one of our user, from which the pod has it. That one has ended, as a daemon does that listens before it
 // goes to the background, or is an ancestor of the pod's first process. A process of the pod
 // is seen to have that socket open, and it is the only one at that path. Peer is asked about
-// that process.
+// that process, with the user that has called listen: a worker may have changed its own.
 func (s Socket) inherits(peer Peer, t Target) bool {
 	if peer.PID <= 0 || t.PID <= 0 || peer.UID != os.Geteuid() || !hasEnded(peer.PID) && !descends(t.PID, peer.PID) {
 		return false
@@ -146,8 +146,8 @@ func (s Socket) inherits(peer Peer, t Target) bool {
 	if len(inodes) != 1 || len(holders) != 1 || !belongs(holders[0], t.PID) {
 		return false
 	}
-	heir, ok := peerOfPID(holders[0])
-	return ok && s.CheckPeer(heir, t) == nil
+	heir := Peer{PID: holders[0], UID: peer.UID, GID: peer.GID}
+	return s.CheckPeer(heir, t) == nil
 }
 
 // look makes sure, without connecting to it, that a process listens on the unix

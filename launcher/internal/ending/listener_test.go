@@ -23,9 +23,13 @@ func TestAdoptsAfterListen(t *testing.T) {
 	for _, way := range []struct{ name, script string }{
 		{"the started process ends", `if (fork) { exit 0 } POSIX::setsid(); open my $f, ">", "$ENV{OUT}/pid"; print $f "$$\n"; close $f; sleep 1000`},
 		{"its socket gets another name", `rename "$ENV{POD_RUNTIME_DIR}/sock", "$ENV{POD_RUNTIME_DIR}/other" or die; if (fork) { exit 0 } POSIX::setsid(); open my $f, ">", "$ENV{OUT}/pid"; print $f "$$\n"; close $f; sleep 1000`},
+		{"a worker of another user serves", `if (fork) { exit 0 } POSIX::setsid(); if (fork) { close $s; open my $f, ">", "$ENV{OUT}/pid"; print $f "$$\n"; close $f; sleep 1000 } POSIX::setuid(65534); sleep 1000`},
 		{"the started process stays", `if (my $c = fork) { open my $f, ">", "$ENV{OUT}/pid"; print $f "$c\n"; close $f; use IO::Socket::UNIX; IO::Socket::UNIX->new(Type => SOCK_DGRAM, Peer => $ENV{NOTIFY_SOCKET})->send("MAINPID=$c\nREADY=1"); sleep 1000 } POSIX::setsid(); sleep 1000`},
 	} {
 		t.Run(way.name, func(t *testing.T) {
+			if strings.Contains(way.script, "setuid") && os.Geteuid() != 0 {
+				t.Skip("not run: only root can become another user")
+			}
 			r := newRig(t)
 			var adopter readiness.Probe = readiness.PIDFile{Path: r.path("pid"), Forks: true}
 			if strings.Contains(way.script, "MAINPID") {
