@@ -50,6 +50,19 @@ func (f family) left() ([]osproc.Identity, error) {
 	return f.who.Left(context.Background(), f.pinned())
 }
 
+// deserted reports whether it is proven that nobody is left, and that none who cannot be told
+// has got away. The first process has ended, and has not been reaped.
+func (f family) deserted(ctx context.Context) (bool, error) {
+	switch {
+	case f.cgroup != nil:
+		left, err := f.left()
+		return err == nil && len(left) == 0, err
+	case f.who == nil:
+		return false, nil
+	}
+	return f.who.Deserted(ctx, f.pinned())
+}
+
 // isHidden reports whether id stands for who is in a cgroup and cannot be seen from here.
 func isHidden(id osproc.Identity) bool { return id.PID == 0 }
 

@@ -97,8 +97,13 @@ func wordOf(p readiness.Probe) word {
 		}
 		return most
 	}
-	switch p.(type) {
-	case readiness.LineOwner, readiness.NotifySocket:
+	switch p := p.(type) {
+	case readiness.NotifySocket:
+		if p.MainPID { // any process of the pod may have said it
+			return noWord
+		}
+		return ownWord
+	case readiness.LineOwner:
 		return ownWord
 	case readiness.Pattern, readiness.NotifyFD:
 		return aLine

@@ -54,6 +54,10 @@ var told = []struct {
 	{"exits well", does("exit 0")},
 	{"exits as a shell does after a signal", does("sh -c 'kill -9 $$'; exit $?")},
 	{"is killed", does("echo one >&2; kill -9 $$")},
+	{"the probe hangs up on it", func(r *rig) error {
+		r.L.Ready = readiness.Sequence{readiness.ReadyLine{}, readiness.Socket{}}
+		return runs(readyShell("kill -PIPE $$"))(r)
+	}},
 	{"nearly the ready line", does(`printf "[0] $r" >&2; exit 1`)},
 	{"a malformed ready line", does(`printf 'INSOMNIA-READY\talice\n' >&2; exec sleep 1000`)},
 	{"another's ready line", does(`printf 'INSOMNIA-READY\tbob\t/s\n' >&2; exec sleep 1000`)},
@@ -66,9 +70,19 @@ var told = []struct {
 		r.L.Ready = readiness.PIDFile{Path: "pid"}
 		return runs(readyShell(fmt.Sprintf(`echo %d >"$POD_RUNTIME_DIR/pid"; exec sleep 1000`, os.Getpid())))(r)
 	}},
+	{"serves from the background", func(r *rig) error {
+		const script = `setsid sh -c 'setsid sh -c "while kill -0 $$ 2>/dev/null; do :; done; exec \"\$0\" \"\$@\"" "$0" "$@" & exit 0' "$0" "$@" & wait; exec sleep 1000`
+		pod := podrig.Script("listen", "hang")
+		r.L.Ready = readiness.Unix{}
+		return runs(launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
+			cmd, err := pod.ResolveCommand(ctx, req)
+			cmd.Path, cmd.Args = "/bin/sh", append([]string{"-c", script, cmd.Path}, cmd.Args...)
+			return cmd, err
+		}))(r)
+	}},
 	{"the time is over, in the background", func(r *rig) error {
 		r.L.Ready, r.L.Timeout = readiness.PIDFile{Path: "pid"}, time.Second
-		return runs(readyShell("exit 0"))(r)
+		return runs(readyShell("setsid sleep 1000 & exit 0"))(r)
 	}},
 	{"the caller cancels", func(r *rig) error {
 		ctx, cancel := context.WithCancelCause(r.T.Context())
@@ -212,7 +226,9 @@ func mustSayOnce(t *testing.T, err error) {
 func settled(r *rig, message string) string {
 	message = strings.ReplaceAll(message, filepath.Dir(r.Dir("alice")), "DIR")
 	for _, rule := range [][2]string{
+		{`\bpid \d+( \(".*?"\))? of user \d+`, "pid N (\"NAME\") of user N"},
 		{`\bpid \d+`, "pid N"},
+		{`processes \[[0-9 ]+\]`, "processes [N]"},
 		{`after [0-9.]+(µs|ms|s)`, "after T"},
 		{`attempts: \d+`, "attempts: N"},
 		{`\bnumber \d+ of a process`, "number N of a process"},

@@ -80,6 +80,29 @@ func shellNotes(exit Exit) []string {
 	return []string{fmt.Sprintf("a shell exits so when signal %d (%v) has ended what it ran", int(sig), sig)}
 }
 
+// hangupNotes says what it may mean that SIGPIPE has ended a pod that probe has connected to.
+func hangupNotes(exit Exit, probe readiness.Probe) []string {
+	if exit.Signal != syscall.SIGPIPE {
+		return nil
+	}
+	for leaf := range readiness.Leaves(probe) {
+		var field string
+		var looks bool
+		switch p := leaf.(type) {
+		case readiness.TCP:
+			field, looks = "readiness.TCP.NoConnect", p.NoConnect
+		case readiness.Unix:
+			field, looks = "readiness.Unix.NoConnect", p.NoConnect
+		case readiness.Socket:
+			field, looks = "readiness.Socket.NoConnect", p.NoConnect
+		}
+		if field != "" && !looks {
+			return []string{fmt.Sprintf("SIGPIPE ends a program that writes to a connection that is closed, and the probe closes its own at once: %s makes it look without connecting", field)}
+		}
+	}
+	return nil
+}
+
 // surroundings says what of its surroundings the pod t, which probe waits for, may miss.
 func surroundings(probe readiness.Probe, t readiness.Target) []string {
 	var found []string

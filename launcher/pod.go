@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/readiness"
 )
 
@@ -76,14 +77,23 @@ func (p *Pod) Verify(ctx context.Context) error {
 }
 
 func (p *Pod) verify(ctx context.Context) error {
-	err := readiness.Verify(ctx, p.ready, p.target())
+	target := p.target()
+	err := readiness.Verify(ctx, p.ready, target)
+	if err == nil && p.target().PID != target.PID { // it has ended meanwhile
+		err = readiness.Verify(ctx, p.ready, p.target())
+	}
 	if errors.Is(err, readiness.ErrForeignPeer) {
 		err = fmt.Errorf("%w: %w", ErrNotOurs, err)
 	}
 	return err
 }
 
-// target is the pod as its probe knows it.
+// target is the pod as its probe knows it. If the first process has ended and its pid is
+// another's by now, the pid is left out.
 func (p *Pod) target() readiness.Target {
-	return readiness.Target{Name: p.name, RuntimeDir: p.dir, PID: p.PID(), Endpoint: p.endpoint}
+	t := readiness.Target{Name: p.name, RuntimeDir: p.dir, PID: p.PID(), Endpoint: p.endpoint}
+	if p.first.PID != 0 && errors.Is(p.first.Check(), osproc.ErrStranger) {
+		t.PID = 0
+	}
+	return t
 }

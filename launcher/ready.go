@@ -35,8 +35,8 @@ func (n *attempt) awaitReady(ctx context.Context, p *plan, started *Pod) (*Pod, 
 	started.facts = new(readiness.Facts)
 	target := readiness.Target{Name: n.spec.Name, RuntimeDir: p.dir, WorkDir: p.workDir, PID: started.PID(), Facts: started.facts}
 	w := waited{began: began, pod: started, succession: n.succession(p.probe, started), probed: new(atomic.Int64)}
-	if w.succession != nil {
-		target.Kin = w.succession
+	if kin := newKin(w.succession, started); kin != nil {
+		target.Kin = kin
 	}
 	target.Lines = linesOf(p.log, w.probed)
 	w.output = newOutput(ctx, p.log, p.probe.Probe, target, p.probe.progress)
@@ -49,7 +49,7 @@ func (n *attempt) awaitReady(ctx context.Context, p *plan, started *Pod) (*Pod, 
 	n.worker.leave()
 	running := spawnOn(&n.worker, func() (*Pod, error) {
 		growStack(1) // more when it has to judge: this takes all the memory of a pod that is not ready
-		joined.endpoint, joined.err = p.probe.Wait(probeCtx, target)
+		joined.wait(probeCtx, p.probe, target)
 		if joined.joined = true; judged.Swap(true) {
 			return nil, joined.err // nobody waits for it any more
 		}
@@ -99,9 +99,25 @@ type waited struct {
 	err      error
 	crash    *crash
 
+	stayed bool // the process that was started was watched, and does not go to the background
 	pod    *Pod // whose process is the first one
 	exited bool // the process has, and nothing can take its place
 	vacant bool // the process that was started has gone to the background, and nothing has taken its place
+}
+
+// wait waits for the probe. If the process that was started is still the pod's first one then,
+// wait watches it as stays does. If it goes to the background, the probe has seen another pod
+// than there is by now, and wait asks it again: a pid file may name another process.
+func (w *waited) wait(ctx context.Context, p *prepared, target readiness.Target) {
+	w.endpoint, w.err = p.Wait(ctx, target)
+	s := w.succession
+	if s == nil || w.err != nil && !errors.Is(w.err, readiness.ErrForeignPeer) || s.now() != s.started {
+		return
+	}
+	w.stayed = stays(ctx, p.word, s.started)
+	if !w.stayed && s.isVacant() {
+		w.endpoint, w.err = p.Wait(ctx, target)
+	}
 }
 
 // untilProbed waits for running. If something else ends the wait, it ends the probe's
@@ -140,8 +156,8 @@ func (n *attempt) judge(ctx context.Context, p *plan, w *waited) error {
 		ready = ready && w.err == nil
 		w.vacant = w.vacant && !ready
 	}
-	ready = ready && stays(ctx, p.probe.word, w.pod)
-	w.exited = !w.vacant && (w.pod.hasEnded() || !ready && w.pod.hasExited())
+	ready = ready && (w.stayed || stays(ctx, p.probe.word, w.pod))
+	w.exited = !w.vacant && (w.pod.hasEnded() || (w.stayed || !ready) && w.pod.hasExited())
 	ready = ready && !w.exited
 	w.output.finish(ready, w.exited)
 	if c := cmp.Or(w.crash, w.output.progress.crash, p.streams.taken()); c != nil {
@@ -168,7 +184,7 @@ func (w *waited) succeed() {
 	s := w.succession
 	o, ok := receive(spawn(func() (*Pod, error) { return s.end(), nil }), patience)
 	if ok {
-		w.pod, w.vacant = o.value, s.isVacant()
+		w.pod, w.vacant = o.value, s.lost == nil && s.isVacant()
 	} else if w.err == nil {
 		w.err = fmt.Errorf("find out which process is the pod's first one: /proc has not answered within %v", patience)
 	}
@@ -212,6 +228,9 @@ func verdict(ctx context.Context, err error, joined, exited bool) (pending strin
 	var p *readiness.PendingError
 	if errors.As(err, &p) && (!exited || p.Tried()) {
 		pending = p.Pending()
+	}
+	if errors.Is(err, errDaemonEnded) && !exited {
+		return "", err
 	}
 	consequence := err == nil || !joined || errors.Is(err, ErrExitedEarly) ||
 		ctx.Err() != nil && (errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err()))
@@ -266,6 +285,7 @@ func (n *attempt) hints(pod *Pod, w waited, why error, known []string) []string 
 	}
 	if w.exited && pod.waitErr == nil {
 		found = append(found, shellNotes(pod.exit)...)
+		found = append(found, hangupNotes(pod.exit, n.Ready)...)
 	}
 	c, ours := pod.proc.(child)
 	if !ours {
@@ -284,13 +304,18 @@ func clues(log *logsource.Log, pod *Pod, w waited) []string {
 	if c, ours := pod.proc.(child); ours {
 		found = c.notes(w.exited)
 	}
-	if w.exited && pod.waitErr == nil && pod.exit == (Exit{Known: true}) {
+	switch {
+	case w.succession != nil && w.exited && w.succession.empty:
+		found = append(found, emptyNote)
+	case w.succession != nil && w.exited && w.joined && w.err == nil && w.crash == nil && w.succession.wentWell():
+		found = append(found, unnamedNote)
+	case w.exited && pod.waitErr == nil && pod.exit == (Exit{Known: true}):
 		found = append(found, backgroundNote)
 	}
 	if w.vacant {
 		found = append(found, vacantNote)
 	}
-	if !w.exited && w.output.tail.total() == 0 && !w.output.announced.Load() {
+	if !w.exited && w.output.tail.total() == 0 && !w.output.announced.Load() && !errors.Is(w.err, errDaemonEnded) {
 		found = append(found, "it has written nothing to its log")
 	}
 	if log.Path == "" {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/readiness"
@@ -19,11 +20,13 @@ import (
 // proven to belong to the pod: Pod.Stop would end it.
 
 // A succession is the search for the first process of a pod that may go to the background.
-// It is the [readiness.Kin] of the launch. It is nil if the pod has to stay.
+// It is the [readiness.Kin] of the launch. It is nil if the pod has to stay: then there is one
+// by newKin that adopts nobody.
 type succession struct {
 	started *Pod
 	exited  chan struct{} // closed when a process has ended without which the launch fails; that of lost
 	lost    *Pod
+	empty   bool          // lost was the last one of the pod
 	gently  bool          // a launch that fails has a grace for its processes
 	changed chan struct{} // has a token when main is another one
 
@@ -53,12 +56,23 @@ func newSuccession(adopts bool, pod *Pod) *succession {
 	return s
 }
 
+// newKin returns what proves which processes belong to pod: s, or if that is nil a succession
+// that adopts none. It is nil if nothing can be proven here.
+func newKin(s *succession, pod *Pod) *succession {
+	if _, ours := pod.proc.(child); s == nil && ours && osproc.Proves {
+		return &succession{started: pod}
+	}
+	return s
+}
+
 // watch waits for the end of the first process, which another one may succeed.
 func (s *succession) watch() {
 	defer close(s.gone)
 	started := s.started.exited
 	var main *Pod
 	var ended <-chan struct{} // of main
+	var look <-chan time.Time // whether anybody is left who could be adopted
+	delay := firstLook
 	for {
 		select {
 		case <-started:
@@ -69,13 +83,23 @@ func (s *succession) watch() {
 			}
 			s.remember()
 			started = nil
+			if main == nil {
+				look = time.After(0)
+			}
+		case <-look:
+			if s.isDeserted() {
+				s.lost, s.empty = s.started, true
+				close(s.exited)
+				return
+			}
+			look, delay = time.After(delay), min(2*delay, lastLook)
 		case <-ended:
 			s.lost = main
 			close(s.exited)
 			return
 		case <-s.changed:
 			if main, ended = s.now(), nil; main != s.started {
-				ended = main.exited
+				ended, look = main.exited, nil
 			}
 		case <-s.stop:
 			return
@@ -98,6 +122,23 @@ func (s *succession) remember() {
 	_, _ = s.members(ctx) // who could not be found now is looked for again
 }
 
+// firstLook and lastLook are how long after a look whether anybody is left the next one comes,
+// at first and in the end.
+const firstLook, lastLook = 2 * time.Millisecond, 250 * time.Millisecond
+
+// isDeserted reports whether it is proven that nobody of the pod is left.
+func (s *succession) isDeserted() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	f, giveBack, err := s.useFamily(ctx)
+	if err != nil {
+		return false
+	}
+	defer giveBack()
+	deserted, err := f.deserted(ctx)
+	return deserted && err == nil
+}
+
 // now returns the Pod of the first process by now.
 func (s *succession) now() *Pod {
 	s.mu.Lock()
@@ -108,18 +149,34 @@ func (s *succession) now() *Pod {
 	return s.started
 }
 
-// members returns the processes of the pod. During the launch every heir of the pod's lock
-// has it from this pod, even after the end of the started process.
+// useFamily returns who belongs to the pod. During the launch every heir of the pod's lock has
+// it from this pod, even after the end of the started process. The caller has to call giveBack.
+func (s *succession) useFamily(ctx context.Context) (f family, giveBack func(), err error) {
+	f, giveBack, err = s.started.useFamilyBy(ctx)
+	if err == nil && f.who != nil {
+		f.who.SetHeirs(s.started.heirs.Has)
+	}
+	return f, giveBack, err
+}
+
+// members returns the processes of the pod.
 func (s *succession) members(ctx context.Context) ([]osproc.Identity, error) {
-	f, giveBack, err := s.started.useFamilyBy(ctx)
+	f, giveBack, err := s.useFamily(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer giveBack()
-	if f.who != nil {
-		f.who.SetHeirs(s.started.heirs.Has)
-	}
 	return f.left()
+}
+
+// had reports whether pid was a process of the pod.
+func (s *succession) had(ctx context.Context, pid int) bool {
+	f, giveBack, err := s.useFamily(ctx)
+	if err != nil {
+		return false
+	}
+	defer giveBack()
+	return f.who != nil && f.who.Has(pid)
 }
 
 // Prove implements [readiness.Kin].
@@ -151,10 +208,16 @@ func (s *succession) prove(ctx context.Context, pid int) (id osproc.Identity, me
 		return err
 	})
 	if errors.Is(err, osproc.ErrGone) {
+		if s.had(ctx, pid) || s.started.hasExited() && s.wentWell() && s.isDeserted() {
+			return id, nil, errDaemonEnded
+		}
 		err = fmt.Errorf("%w: %w", readiness.ErrUnproven, err)
 	}
 	return id, members, err
 }
+
+// errDaemonEnded says that the process that is to be adopted was of the pod, and has ended.
+var errDaemonEnded = fmt.Errorf("%w: that process of the pod has ended", ErrExitedEarly)
 
 // whyNot says what keeps the process from being proven to belong to the pod.
 func (s *succession) whyNot(id osproc.Identity) string {
@@ -183,7 +246,10 @@ func (s *succession) Adopt(ctx context.Context, pid int, from string) error {
 		if name := osproc.CommandName(pid); name != "" {
 			who += fmt.Sprintf(" (%s)", printable(name, 64))
 		}
-		if errors.Is(err, readiness.ErrUnproven) {
+		switch {
+		case errors.Is(err, errDaemonEnded):
+			return fmt.Errorf("%w: pid %d, which %s names", err, pid, strings.TrimSpace(from))
+		case errors.Is(err, readiness.ErrUnproven):
 			err = fmt.Errorf("%w: %w", ErrNotOurs, err)
 		}
 		return fmt.Errorf("%s names %s: %w", strings.TrimSpace(from), who, err)
@@ -196,6 +262,8 @@ func (s *succession) adopt(ctx context.Context, pid int) error {
 	defer s.mu.Unlock()
 	old := s.main
 	switch {
+	case s.exited == nil:
+		return errors.New("no probe of the launch is a readiness.Adopter that says so")
 	case s.over:
 		return errors.New("the launch is over")
 	case old != nil && old.PID() == pid && !old.hasExited():
@@ -306,6 +374,13 @@ func (s *succession) undo() {
 func (s *succession) isVacant() bool {
 	return s != nil && s.now() == s.started && s.started.hasExited() && s.wentWell()
 }
+
+// emptyNote is about a pod whose process has ended as one does that goes to the background.
+const emptyNote = "no process of it is left that could take the place of the one that was started"
+
+// unnamedNote is about a pod whose probe is content, and whose first process has gone to the
+// background.
+const unnamedNote = "the probe has found it ready, and neither MAINPID= nor a pid file has named the process that takes the place of the started one"
 
 // vacantNote is about a pod whose process has gone to the background.
 const vacantNote = "the process that was started has gone to the background (exit status 0), and no process has taken its place"

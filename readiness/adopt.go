@@ -28,9 +28,6 @@ func Adopts(p Probe) bool {
 	return false
 }
 
-// adopted is the process that was adopted.
-var adopted = NewFact[int]("the pid of the process that was adopted")
-
 // adopt has the launcher adopt the process pid, which from has named.
 func adopt(ctx context.Context, t Target, pid int, from string) error {
 	if t.Kin == nil {
@@ -39,14 +36,7 @@ func adopt(ctx context.Context, t Target, pid int, from string) error {
 	if err := t.Kin.Adopt(ctx, pid, from); err != nil {
 		return err
 	}
+	started.Set(t, t.started())
 	adopted.Set(t, pid)
 	return nil
-}
-
-// first returns the pid of the pod's first process by now.
-func (t Target) first() int {
-	if pid, ok := adopted.Of(t.Facts); ok {
-		return pid
-	}
-	return t.PID
 }

@@ -17,7 +17,8 @@ type Kin interface {
 	// Adopt makes the process pid the pod's first process, if it is proven to belong to
 	// the pod. It takes the place of the started process, or of one adopted before. from
 	// says where pid comes from, for the error: `the pid file "/run/x.pid"`. The error is
-	// that of Prove, and names pid and from; then nothing has changed.
+	// that of Prove, and names pid and from; then nothing has changed. It is an error if
+	// no probe of the launch is an [Adopter].
 	Adopt(ctx context.Context, pid int, from string) error
 }
 

@@ -14,12 +14,12 @@ const (
 func ownedBy(inodes []uint64, t Target, field, allow string) (owner, error) {
 	holders := holdersOf(inodes, t.PID)
 	for _, h := range holders {
-		if belongs(h, t.PID) {
+		if belongs(h, t.PID) || belongs(h, t.started()) {
 			return ownerPod, nil
 		}
 	}
 	for _, h := range holders {
-		why := strangeness(h, t.PID)
+		why := strangeness(h, t)
 		p, ok := peerOfPID(h)
 		if why == "" || !ok {
 			continue // perhaps it was started for the pod: a container's proxy, a batch system's job

@@ -126,16 +126,16 @@ func holds(pid int, inodes []uint64) bool {
 	})
 }
 
-// strangeness says why a process that is not of the pod, whose first process is
-// pod, cannot be serving for it; empty if it may.
-func strangeness(pid, pod int) string {
+// strangeness says why a process that is not of the pod t cannot be serving for it; empty
+// if it may.
+func strangeness(pid int, t Target) string {
 	s, ok := readStat(pid)
-	own, okOwn := readStat(pod)
+	own, okOwn := readStat(t.started())
 	if ok && okOwn && s.start < own.start {
-		return fmt.Sprintf("that ran before the pod, pid %d, and is not of it", pod)
+		return fmt.Sprintf("that ran before the pod, pid %d, and is not of it", t.PID)
 	}
-	if id, own := launchID(pid), launchID(pod); id != "" && own != "" && id != own {
-		return fmt.Sprintf("that is of another pod than pid %d", pod)
+	if id, own := launchID(pid), launchID(t.PID); id != "" && own != "" && id != own {
+		return fmt.Sprintf("that is of another pod than pid %d", t.PID)
 	}
 	return ""
 }

@@ -9,6 +9,7 @@ const tellsListeners = false
 
 func tcpListeners(netip.AddrPort) []uint64 { return nil }
 func unixListeners(string, int) []uint64   { return nil }
+func boundTo(string) uint64                { return 0 }
 func holdersOf([]uint64, int) []int        { return nil }
-func strangeness(int, int) string          { return "" }
+func strangeness(int, Target) string       { return "" }
 func peerOfPID(int) (p Peer, ok bool)      { return p, false }

@@ -17,7 +17,7 @@ import (
 // it is, who we are, and what allows it; AnyPeer accepts everybody.
 func TestPeerOfAnotherUser(t *testing.T) {
 	stranger := readiness.Peer{PID: os.Getpid(), UID: os.Geteuid() + 1, GID: os.Getegid()}
-	target := readiness.Target{Name: "pod", PID: os.Getpid()}
+	target := readiness.Target{Name: "pod", PID: os.Getppid()}
 	for _, check := range []func(readiness.Peer, readiness.Target) error{readiness.SamePod, readiness.SameUser} {
 		err := check(stranger, target)
 		mustBe(t, err, readiness.ErrForeignPeer)
@@ -31,6 +31,18 @@ func TestPeerOfAnotherUser(t *testing.T) {
 		if err := readiness.AnyPeer(p, target); err != nil {
 			t.Error(err)
 		}
+	}
+	// The pod's first process is no stranger, and FirstProcess accepts it alone.
+	target.PID = stranger.PID
+	err := readiness.SamePod(stranger, target)
+	mustBe(t, err, readiness.ErrForeignPeer)
+	mustSay(t, err, "served by the pod as another user", fmt.Sprintf("of user %d", stranger.UID), fmt.Sprintf("we are user %d", os.Geteuid()), "readiness.Socket.Peer to readiness.FirstProcess")
+	if err := readiness.FirstProcess(stranger, target); err != nil {
+		t.Error(err)
+	}
+	for _, other := range []readiness.Target{{}, {PID: os.Getppid()}} {
+		mustBe(t, readiness.FirstProcess(stranger, other), readiness.ErrForeignPeer)
+		mustBe(t, readiness.FirstProcess(readiness.Peer{UID: os.Geteuid()}, other), readiness.ErrForeignPeer)
 	}
 	// The group does not matter.
 	if err := readiness.SameUser(readiness.Peer{UID: os.Geteuid(), GID: os.Getegid() + 1}, target); err != nil {
@@ -60,7 +72,7 @@ func TestSocketOfAnotherUser(t *testing.T) {
 			t.Errorf("after %v: %v", took, err)
 		}
 		mustBe(t, err, readiness.ErrForeignPeer)
-		mustSay(t, err, fmt.Sprintf("of user %d", someoneElse), "we are user 0", "readiness.AnyPeer")
+		mustSay(t, err, fmt.Sprintf("of user %d", someoneElse), "we are user 0", "set readiness.Socket.Peer to readiness.")
 	}
 	if e, _, err := await(t, readiness.Socket{Peer: readiness.AnyPeer}, target); err != nil || e != target.Endpoint {
 		t.Errorf("got %v, %v", e, err)

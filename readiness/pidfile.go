@@ -13,8 +13,8 @@ import (
 )
 
 // PIDFile waits until a daemon has gone to the background, and has the launcher adopt the
-// process that the daemon names in its pid file. It is systemd's Type=forking with PIDFile=,
-// for programs that have no option for the foreground, or are to be launched as they are.
+// process that the daemon names in its pid file. It is for programs that have no option for
+// the foreground, or are to be launched as they are.
 //
 // The process must be proven to belong to the pod, see [Kin]. A pid alone proves nothing: a
 // file may be old, or name a process of somebody else. A process that is not proven is an
@@ -23,8 +23,19 @@ import (
 // takes a cgroup to be proven (launcher.Local.Cgroup).
 //
 // Then PIDFile waits for the process that was started to end. By daemon(7) that comes
-// after the pid file. It has to end with status 0. If the file names the process that was
-// started, the program has stayed in the foreground, and PIDFile waits for nothing else.
+// after the pid file. It has to end with status 0.
+//
+// If the file names the process that was started, that alone cannot tell what the program
+// is about to do. It may stay in the foreground. It may also go to the background later, and
+// write the file once more: uwsgi does that. Forks says which of the two it is. Without Forks
+// PIDFile takes it that the program stays, and waits for nothing else. The launcher
+// watches the process for up to 50 ms more. If it ends with status 0 meanwhile, the launcher
+// asks its probes again, and PIDFile waits until the file names another process.
+//
+// With Forks it is systemd's Type=forking with PIDFile=, with two differences: systemd also
+// takes a process that it cannot prove, if the file belongs to root, and PIDFile never does.
+// And systemd reads the file once the started process has ended; PIDFile has the process
+// adopted before that, too.
 //
 // It asks nothing of the daemon. In a [Sequence] it belongs before the probes that do, for
 // these have to know the process:
@@ -32,13 +43,23 @@ import (
 //	readiness.Sequence{readiness.PIDFile{Path: "redis.pid"}, readiness.TCP{Address: "127.0.0.1:6379"}}
 //
 // A file of an earlier run, which is there before the pod starts, does not count until the
-// pod has changed it, as for [File]. PIDFile tries again while the file is empty or half
+// pod has changed it, as for [File]. Prepare removes it if it names nobody, for some programs
+// refuse to start because of it: a regular file that holds one number, is of our user or we
+// are root, and whose process is proven to have ended. systemd removes PIDFile= when a
+// service has stopped. A daemon of somebody else that writes the file at this moment, or that
+// lives in another pid namespace, loses it. PIDFile tries again while the file is empty or half
 // written. Any content but a number in the first line is an error. It needs Linux; on other
 // systems Prepare returns [errors.ErrUnsupported].
 type PIDFile struct {
 	// Path of the file; a relative one is taken from the pod's runtime directory. {name}
 	// and {dir} in it stand for the pod's name and its runtime directory. Required.
 	Path string
+
+	// Forks says that the process that is started ends, and leaves its work to another one,
+	// as with systemd's Type=forking. Readiness waits for that end. A file that names the
+	// started process does not count. A program that stays in the foreground is then never
+	// ready.
+	Forks bool
 
 	// Schedule of the attempts.
 	Schedule
@@ -56,7 +77,8 @@ func (PIDFile) Adopts() bool { return true }
 // String describes the probe.
 func (f PIDFile) String() string { return fmt.Sprintf("the pid file %q", f.Path) }
 
-// Prepare implements [Preparer]: it notes what is there.
+// Prepare implements [Preparer]: it removes what an earlier run has left and names nobody, and
+// notes what is there.
 func (f PIDFile) Prepare(_ context.Context, s *Setup) (Probe, error) {
 	if runtime.GOOS != "linux" {
 		return nil, fmt.Errorf("readiness.PIDFile: no process can be proven to be of the pod on %s: %w", runtime.GOOS, errors.ErrUnsupported)
@@ -65,6 +87,7 @@ func (f PIDFile) Prepare(_ context.Context, s *Setup) (Probe, error) {
 	if err != nil {
 		return nil, err
 	}
+	clearPIDFile(path)
 	old, err := whatIsAt("PIDFile", []string{path})
 	if err != nil {
 		return nil, err
@@ -107,11 +130,16 @@ func (f preparedPIDFile) Wait(ctx context.Context, t Target) (Endpoint, error) {
 	before := 0
 	check := func(ctx context.Context, t Target) (Endpoint, error) {
 		pid, err := f.look(path)
+		began := t.started()
 		switch {
 		case err != nil:
 			before = 0
 			return Endpoint{}, err
-		case pid == t.PID:
+		case pid == began && began == t.PID && hasEnded(began):
+			return Endpoint{}, fmt.Errorf("the pod is %w: %s still names the process that was started, pid %d, which has ended", errNotYet, path, pid)
+		case pid == began && f.Forks:
+			return Endpoint{}, fmt.Errorf("the pod is %w: %s names the process that was started, pid %d, which has not ended, as readiness.PIDFile.Forks wants it", errNotYet, path, pid)
+		case pid == began && began == t.PID:
 			return Endpoint{}, nil
 		case pid != before: // it may be half of a number
 			before = pid
@@ -120,17 +148,43 @@ func (f preparedPIDFile) Wait(ctx context.Context, t Target) (Endpoint, error) {
 		if err := adopt(ctx, t, pid, fmt.Sprintf("the pid file %q", path)); err != nil {
 			return Endpoint{}, Final(err)
 		}
-		if t.PID > 0 && !hasEnded(t.PID) {
-			return Endpoint{}, fmt.Errorf("the pod is %w: the process that was started, pid %d, has not ended, and its pid file names pid %d", errNotYet, t.PID, pid)
+		if began > 0 && !hasEnded(began) {
+			return Endpoint{}, fmt.Errorf("the pod is %w: the process that was started, pid %d, has not ended, and its pid file names pid %d", errNotYet, began, pid)
 		}
 		return Endpoint{}, nil
 	}
-	return Poll{What: f.String(), Check: check, Schedule: schedule}.Wait(ctx, t)
+	e, err := Poll{What: f.String(), Check: check, Schedule: schedule}.Wait(ctx, t)
+	if pending := (*PendingError)(nil); errors.As(err, &pending) {
+		return e, f.lastWord(path, t, err)
+	}
+	return e, err
+}
+
+// lastWord returns the error of a file that names a process that is not the pod's, if there was
+// only one look at it before the time was over; else err.
+func (f preparedPIDFile) lastWord(path string, t Target, err error) error {
+	pid, errLook := f.look(path)
+	if errLook != nil || t.Kin == nil || pid == t.started() {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), kinPatience)
+	defer cancel()
+	if errors.Is(t.Kin.Prove(ctx, pid), ErrUnproven) {
+		if errAdopt := adopt(ctx, t, pid, fmt.Sprintf("the pid file %q", path)); errAdopt != nil {
+			return errAdopt
+		}
+	}
+	return err
 }
 
 // look returns the pid in the file at path.
 func (f preparedPIDFile) look(path string) (int, error) {
 	content, err := f.old.read(path)
+	if errors.Is(err, errNotYet) { // it is the old one
+		if start, errStart := readStart(path); errStart == nil && namesNobody(bytes.NewReader(start)) {
+			err = fmt.Errorf("%w; it names pid %s, and no such process runs: remove it if the program does not start because of it", err, bytes.TrimSpace(start))
+		}
+	}
 	if err != nil {
 		return 0, err
 	}

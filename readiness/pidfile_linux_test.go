@@ -143,7 +143,7 @@ func TestPIDFileThatIsNone(t *testing.T) {
 // A file that is there before the start does not count until it has changed.
 func TestPIDFileThatIsOld(t *testing.T) {
 	dir := t.TempDir()
-	put(t, dir+"/pid", "4711\n")
+	put(t, dir+"/pid", fmt.Sprintln(os.Getpid()))
 	p := preparedIn(t, readiness.All{readiness.PIDFile{Path: "pid"}}, dir)
 	target := readiness.Target{RuntimeDir: dir, PID: ended(t), Kin: &kin{members: []int{4711, 4712}}}
 	_, _, err := await(t, p, target)
@@ -155,6 +155,51 @@ func TestPIDFileThatIsOld(t *testing.T) {
 	put(t, dir+"/pid", "4712 \n")
 	if _, _, err := await(t, p, target); err != nil {
 		t.Error(err)
+	}
+}
+
+// Prepare removes the file of an earlier run that names nobody, and no other one.
+func TestPIDFileThatNamesNobody(t *testing.T) {
+	const nobody = 1<<22 + 1 // beyond what the kernel gives
+	for _, c := range []struct {
+		text string
+		gone bool
+	}{
+		{fmt.Sprintln(nobody), true},
+		{fmt.Sprint(nobody), true},
+		{fmt.Sprintf("  %d \n\n", nobody), true},
+		{fmt.Sprintln(ended(t)), true}, // a zombie
+		{fmt.Sprintln(os.Getpid()), false},
+		{"1\n", false},
+		{"", false},
+		{"\n", false},
+		{"none\n", false},
+		{"-1\n", false},
+		{"0\n", false},
+		{fmt.Sprintf("%d\n/usr/bin/postgres\n", nobody), false},
+		{fmt.Sprintf("%d %d\n", nobody, nobody), false},
+		{strings.Repeat(" ", 40) + fmt.Sprintln(nobody), false},
+	} {
+		dir := t.TempDir()
+		put(t, dir+"/pid", c.text)
+		preparedIn(t, readiness.All{readiness.PIDFile{Path: "pid"}}, dir)
+		if _, err := os.Lstat(dir + "/pid"); os.IsNotExist(err) != c.gone {
+			t.Errorf("%q: %v", c.text, err)
+		}
+	}
+	// A link and what it leads to stay, and the error says what to do.
+	dir := t.TempDir()
+	put(t, dir+"/real", fmt.Sprintln(nobody))
+	if err := os.Symlink("real", dir+"/pid"); err != nil {
+		t.Fatal(err)
+	}
+	p := preparedIn(t, readiness.All{readiness.PIDFile{Path: "pid"}}, dir)
+	_, _, err := await(t, p, readiness.Target{RuntimeDir: dir, PID: ended(t), Kin: new(kin)})
+	mustSay(t, err, "it is the one that was there before the pod was started", fmt.Sprintf("it names pid %d, and no such process runs: remove it", nobody))
+	for _, name := range []string{"pid", "real"} {
+		if _, err := os.Lstat(dir + "/" + name); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -25,9 +25,12 @@ import (
 // ctx is done already, because that takes no time.
 type Socket struct {
 	// Peer decides who may answer on a unix socket; its error is final and
-	// should wrap [ErrForeignPeer]. Nil means [SamePod]. See also [SameUser]
-	// and [AnyPeer]. Nobody is named on other networks, and Peer is not asked; nil
-	// then means what [TCP] says of a stranger's port.
+	// should wrap [ErrForeignPeer]. Nil means [SamePod]. See also [FirstProcess],
+	// [SameUser] and [AnyPeer]. If Peer refuses a process of our user that has ended, or an ancestor
+	// of the pod, the probe asks about a process of the pod that has the same socket open,
+	// on Linux: a daemon may listen before it goes to the background. Nobody is
+	// named on other networks, and Peer is not asked; nil then means what [TCP] says of
+	// a stranger's port.
 	Peer func(p Peer, t Target) error
 
 	// NoConnect has the probe look whether somebody listens, and not connect: for a
@@ -120,10 +123,31 @@ func (s Socket) dial(ctx context.Context, t Target) error {
 	if err != nil {
 		return explain(err, t.Endpoint)
 	}
-	if err := s.CheckPeer(peer, t); err != nil {
+	if err := s.CheckPeer(peer, t); err != nil && !s.inherits(peer, t) {
 		return refusal{fmt.Errorf("%v: %w", t.Endpoint, err)}
 	}
 	return nil
+}
+
+// inherits reports whether the pod serves a socket on which another process has called listen:
+// one of our user, from which the pod has it. That one has ended, as a daemon does that listens before it
+// goes to the background, or is an ancestor of the pod's first process. A process of the pod
+// is seen to have that socket open, and it is the only one at that path. Peer is asked about
+// that process, with the user that has called listen: a worker may have changed its own.
+func (s Socket) inherits(peer Peer, t Target) bool {
+	if peer.PID <= 0 || t.PID <= 0 || peer.UID != os.Geteuid() || !hasEnded(peer.PID) && !descends(t.PID, peer.PID) {
+		return false
+	}
+	inodes := unixListeners(t.Endpoint.Address, t.PID)
+	if inode := boundTo(t.Endpoint.Address); inode != 0 {
+		inodes = []uint64{inode} // another socket may have been bound to the same name
+	}
+	holders := holdersOf(inodes, t.PID)
+	if len(inodes) != 1 || len(holders) != 1 || !belongs(holders[0], t.PID) {
+		return false
+	}
+	heir := Peer{PID: holders[0], UID: peer.UID, GID: peer.GID}
+	return s.CheckPeer(heir, t) == nil
 }
 
 // look makes sure, without connecting to it, that a process listens on the unix

@@ -29,6 +29,12 @@ func (*Family) SetLock(LockFile, int) {}
 // Left returns [errors.ErrUnsupported].
 func (*Family) Left(context.Context, bool) ([]Identity, error) { return nil, errors.ErrUnsupported }
 
+// Deserted returns [errors.ErrUnsupported].
+func (*Family) Deserted(context.Context, bool) (bool, error) { return false, errors.ErrUnsupported }
+
+// Has reports false.
+func (*Family) Has(int) bool { return false }
+
 // Kill returns [errors.ErrUnsupported].
 func (*Family) Kill(context.Context, bool) ([]Identity, error) { return nil, errors.ErrUnsupported }
 

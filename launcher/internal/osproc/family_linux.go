@@ -98,9 +98,31 @@ func (f *Family) Left(ctx context.Context, pinned bool) (left []Identity, err er
 // look takes one look. sure says that nobody of the family can have been missed because he was
 // started, or ended, meanwhile.
 func (f *Family) look(ctx context.Context, pinned bool) (left []Identity, sure bool, err error) {
-	h, err := place()
+	l, since, err := f.survey(ctx, pinned)
 	if err != nil {
 		return nil, false, err
+	}
+	for pid := range l.in {
+		left = append(left, l.byPID[pid].id)
+	}
+	slices.SortFunc(left, func(a, b Identity) int {
+		if (a == f.first) != (b == f.first) {
+			if a == f.first {
+				return -1
+			}
+			return 1
+		}
+		return a.PID - b.PID
+	})
+	return left, f.sure(l, since), nil
+}
+
+// survey takes a look, and remembers who belongs to the family. since is when the family began;
+// 0 if that is not known.
+func (f *Family) survey(ctx context.Context, pinned bool) (l *look, since uint64, err error) {
+	h, err := place()
+	if err != nil {
+		return nil, 0, err
 	}
 	name, _, _ := strings.Cut(f.mark, "=")
 	var q question
@@ -115,28 +137,28 @@ func (f *Family) look(ctx context.Context, pinned bool) (left []Identity, sure b
 		s, err = s.whole()
 	}
 	if err != nil {
-		return nil, false, err
+		return nil, 0, err
 	}
-	l := &look{snapshot: s, in: make(map[int]bool), other: make(map[int]bool)}
+	l = &look{snapshot: s, in: make(map[int]bool), other: make(map[int]bool)}
 	if err := f.ask(ctx, l, name, q.since); err != nil {
-		return nil, false, err
+		return nil, 0, err
 	}
 	f.seed(l, pinned)
 	l.close(f.lock)
 	for pid := range l.in {
-		left = append(left, l.byPID[pid].id)
 		f.known[l.byPID[pid].id] = true
 	}
-	slices.SortFunc(left, func(a, b Identity) int {
-		if (a == f.first) != (b == f.first) {
-			if a == f.first {
-				return -1
-			}
-			return 1
+	return l, q.since, nil
+}
+
+// Has reports whether the family has, or had, a process with that pid.
+func (f *Family) Has(pid int) bool {
+	for id := range f.known {
+		if id.PID == pid {
+			return true
 		}
-		return a.PID - b.PID
-	})
-	return left, f.sure(l, q.since), nil
+	}
+	return false
 }
 
 // sure reports whether no process that may be of the family has ended while the snapshot was

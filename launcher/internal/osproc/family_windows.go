@@ -55,6 +55,12 @@ func (f *Family) tree() ([]Identity, error) {
 	return tree, err
 }
 
+// Deserted returns [errors.ErrUnsupported].
+func (*Family) Deserted(context.Context, bool) (bool, error) { return false, errors.ErrUnsupported }
+
+// Has reports false.
+func (*Family) Has(int) bool { return false }
+
 // Kill ends all of them, and returns them.
 func (f *Family) Kill(ctx context.Context, pinned bool) ([]Identity, error) {
 	left, err := f.Left(ctx, pinned)

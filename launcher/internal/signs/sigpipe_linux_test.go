@@ -1,6 +1,7 @@
 package signs_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strconv"
@@ -39,6 +40,27 @@ func TestSIGPIPE(t *testing.T) {
 		if err := pod.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// W10: a pod that writes to the probe's connection, which is closed by then, may end by SIGPIPE.
+// The error names what keeps the probe from connecting, and with that the pod is ready.
+func TestEndsByTheProbe(t *testing.T) {
+	r := podrig.New(t)
+	r.L.Command = launcher.Exec("/usr/bin/perl", "-MIO::Socket::UNIX", "-e",
+		`my $s = IO::Socket::UNIX->new(Local => "$ENV{POD_RUNTIME_DIR}/sock", Listen => 5) or die; my $c = $s->accept; sysread $c, my $b, 1; syswrite $c, "hello" while 1`)
+	hello := readiness.ProbeFunc(func(ctx context.Context, target readiness.Target) (readiness.Endpoint, error) {
+		<-ctx.Done() // the pod has ended
+		return target.Endpoint, context.Cause(ctx)
+	})
+	r.L.Ready = readiness.Sequence{readiness.Unix{}, hello}
+	err := r.Fail(t.Context(), podrig.Alice)
+	podrig.MustBe(t, err, launcher.ErrExitedEarly)
+	podrig.MustSay(t, err, "signal: broken pipe", "readiness.Unix.NoConnect makes it look without connecting")
+	r.L.Ready = readiness.Unix{NoConnect: true}
+	pod := r.Launch(podrig.Alice)
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -1,0 +1,99 @@
+//go:build linux
+
+package ending_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
+	"github.com/podlaunch/podlaunch/readiness"
+)
+
+// pidFirst is a daemon that writes the pid of the process that was started, reads a word from
+// go, goes to the background, and then writes the pid of its worker. uwsgi does so.
+const pidFirst = `echo $$ >"$OUT/pid"; read word <"$OUT/go"; setsid sh -c 'echo $$ >"$OUT/pid"; exec "$0" "$@"' "$0" "$@" & exit 0`
+
+// awaitEnd waits until the process has ended, reaped or not.
+func (r *rig) awaitEnd(pid int) {
+	r.T.Helper()
+	for end := time.Now().Add(podrig.Ample); lives(pid); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			r.T.Fatalf("pid %d does not end", pid)
+		}
+	}
+}
+
+// W31: a daemon may write the pid of the process that was started, and go to the background
+// later. With Forks only the later pid counts, however long it takes.
+func TestAdoptsAfterTheStarted(t *testing.T) {
+	r := newRig(t)
+	leave := r.Fifo("go")
+	r.shell(pidFirst, serveQuietly...)
+	pidFile := readiness.PIDFile{Path: r.path("pid"), Forks: true}
+	seen := make(chan struct{})
+	pidFile.Final = func(err error) bool { // it has looked at the first pid
+		if strings.Contains(err.Error(), "which has not ended") {
+			select {
+			case <-seen:
+			default:
+				close(seen)
+			}
+		}
+		return false
+	}
+	r.L.Ready = readiness.Sequence{pidFile, readiness.Unix{}}
+	go func() {
+		<-seen
+		podrig.Wake(t, leave)
+	}()
+	pod := r.Launch(podrig.Alice)
+	r.mustBeAdopted(pod, r.pidIn("pid"))
+	podrig.Ping(t, pod)
+	r.stop(pod)
+}
+
+// W31: without Forks the launch goes on, and reads the pid file again, if the process that was
+// started goes to the background while it is still watched.
+func TestAdoptsWhenTheStartedGoes(t *testing.T) {
+	for _, next := range []string{"nothing", "a socket"} {
+		t.Run(next, func(t *testing.T) {
+			r := newRig(t)
+			leave := r.Fifo("go")
+			r.shell(pidFirst, serveQuietly...)
+			goes := make(chan struct{})
+			r.L.Ready = readiness.Sequence{
+				readiness.PIDFile{Path: r.path("pid")},
+				readiness.ProbeFunc(func(ctx context.Context, target readiness.Target) (readiness.Endpoint, error) {
+					select {
+					case <-goes: // the second time
+					default:
+						close(goes)
+						podrig.Wake(t, leave)
+						r.awaitEnd(target.PID)
+					}
+					return target.Endpoint, nil
+				}),
+			}
+			if next == "a socket" {
+				r.L.Ready = append(r.L.Ready.(readiness.Sequence), readiness.Unix{})
+			}
+			pod := r.Launch(podrig.Alice)
+			r.mustBeAdopted(pod, r.pidIn("pid"))
+			r.stop(pod)
+		})
+	}
+}
+
+// W31: a program that stays in the foreground is not ready with Forks, and the error says so.
+func TestForksAndStays(t *testing.T) {
+	r := newRig(t)
+	r.L.Ready = readiness.Timeout{Probe: readiness.PIDFile{Path: r.path("pid"), Forks: true}, Limit: 200 * time.Millisecond}
+	r.shell(`echo $$ >"$OUT/pid"; exec "$0" "$@"`, "hang")
+	err := r.Fail(t.Context(), podrig.Alice)
+	podrig.MustSay(t, err, fmt.Sprintf("names the process that was started, pid %d, which has not ended", r.pidIn("pid")), "PIDFile.Forks")
+	r.nobodyIsLeft()
+}
