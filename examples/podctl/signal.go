@@ -47,7 +47,7 @@ func (c *cli) signal(ctx context.Context, name string, sig syscall.Signal) error
 	}
 	defer pod.Release()
 	if err := pod.Signal(ctx, sig); errors.Is(err, os.ErrProcessDone) {
-		return notRunning(name)
+		return c.notRunning(ctx, name)
 	} else if err != nil {
 		return &podError{name, "was not signalled: " + errorMessage(err), err}
 	}
@@ -73,7 +73,7 @@ func (c *cli) attach(ctx context.Context, name string) (*launcher.Pod, error) {
 	}
 	pod, err := l.Attach(ctx, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, notRunning(name)
+		return nil, c.notRunning(ctx, name)
 	}
 	return pod, err
 }
