@@ -224,40 +224,56 @@ func stateError(s launcher.State) error {
 	return &codedError{code: exitNotRunning}
 }
 
+// printStatus prints what is known of a pod, a row each.
 func printStatus(w io.Writer, s launcher.Status) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "name\t%s\n", shown(s.Name))
-	fmt.Fprintf(table, "state\t%s\n", s.State)
-	if s.Why != nil {
-		fmt.Fprintf(table, "why\t%s\n", errorMessage(s.Why))
+	var rows []row
+	add := func(label, text string) {
+		if text != "" {
+			rows = append(rows, row{label, text})
+		}
 	}
+	add("name", shown(s.Name))
+	add("state", string(s.State))
+	add("why", errorMessage(s.Why))
 	if s.PID != 0 {
-		fmt.Fprintf(table, "pid\t%d\n", s.PID)
+		add("pid", fmt.Sprint(s.PID))
 	}
 	if s.Endpoint != (readiness.Endpoint{}) {
-		fmt.Fprintf(table, "endpoint\t%s\n", shown(s.Endpoint.String()))
+		add("endpoint", shown(s.Endpoint.String()))
 	}
 	if s.Session != uuid.Nil {
-		fmt.Fprintf(table, "session\t%s\n", s.Session)
+		add("session", s.Session.String())
 	}
 	if s.Launch != uuid.Nil {
-		fmt.Fprintf(table, "launch\t%s\n", s.Launch)
+		add("launch", s.Launch.String())
 	}
-	fmt.Fprintf(table, "started\t%s\n", started(s))
-	if len(s.Command) > 0 {
-		fmt.Fprintf(table, "command\t%s\n", commandLine(s.Command))
-	}
+	add("started", started(s))
+	add("command", commandLine(s.Command))
 	if s.RuntimeDir != "" {
-		fmt.Fprintf(table, "directory\t%s\n", shown(s.RuntimeDir))
+		add("directory", shown(s.RuntimeDir))
 	}
 	if s.LogPath != "" {
-		fmt.Fprintf(table, "log\t%s\n", shown(s.LogPath))
+		add("log", shown(s.LogPath))
 	}
 	for _, note := range s.Notes {
-		fmt.Fprintf(table, "note\t%s\n", shown(note))
+		add("note", shown(note))
 	}
 	if s.State == stateAbandoned {
-		fmt.Fprintf(table, "do\t%s\n", howToEnd(s))
+		add("do", howToEnd(s))
 	}
-	return table.Flush()
+	return printRows(w, rows)
+}
+
+// printRows prints rows, with their texts below each other.
+func printRows(w io.Writer, rows []row) error {
+	indent := 0
+	for _, r := range rows {
+		indent = max(indent, len(r.label)+2)
+	}
+	for _, r := range rows {
+		if err := printText(w, fmt.Sprintf("%-*s", indent, r.label), r.text, indent); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -222,8 +222,7 @@ func (c *cli) say(text string, v any) error {
 	if c.json {
 		return printJSON(c.out, v)
 	}
-	_, err := fmt.Fprintln(c.out, text)
-	return err
+	return printText(c.out, "", text, 2)
 }
 
 // warn says on standard error what is no failure.
@@ -235,7 +234,7 @@ func (c *cli) warn(format string, args ...any) {
 		printJSON(c.err, map[string]string{"warning": text})
 		return
 	}
-	fmt.Fprintln(c.err, "podctl: "+text)
+	printText(c.err, "podctl: ", text, len("podctl: "))
 }
 
 // shown is s as one word that can be printed anywhere: quoted if it is empty, or

@@ -143,7 +143,9 @@ func drawTimeline(w io.Writer, r record, width int) error {
 	total := max(seconds(r.Seconds), 1)
 	column := func(d time.Duration) int { return int(min(1, float64(d)/float64(total)) * float64(bars)) }
 	out := bufio.NewWriter(w)
-	fmt.Fprintln(out, cutTo(printable(r.title()), width))
+	for _, line := range wrap(printable(r.title()), width) {
+		fmt.Fprintln(out, cutTo(line, width))
+	}
 	for _, s := range spans(r) {
 		text, fill := s.text, "#"
 		if s.inner {
