@@ -165,7 +165,8 @@ func (c *cli) recordOf(ctx context.Context, name string) (record, error) {
 	text, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && s.Name == "":
-		return r, notRunning(name)
+		text := "was not launched by podctl, or was removed since: there is no " + path + "; podctl run or podctl start launches it"
+		return r, &codedError{exitNotRunning, &podError{name, text, errNoRecord}}
 	case errors.Is(err, fs.ErrNotExist):
 		return r, &podError{name, "was not launched by podctl, or has removed " + path, errNoRecord}
 	case err != nil:
