@@ -78,9 +78,12 @@ func howToEnd(s launcher.Status) string {
 	return fmt.Sprintf("%s; podctl stop %s ends it", remains(s), shown(s.Name))
 }
 
+// lostLauncher is what has become of an abandoned pod.
+const lostLauncher = "did not become ready, and its launcher is gone"
+
 // isAbandoned is the error about an abandoned pod. It ends with more.
 func isAbandoned(s launcher.Status, more string, args ...any) error {
-	text := "did not become ready, and its launcher is gone; " + fmt.Sprintf(more, args...)
+	text := lostLauncher + "; " + fmt.Sprintf(more, args...)
 	return &podError{s.Name, text, fs.ErrNotExist}
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // An endedLog learns which processes the launcher has ended that a pod had left behind. The
-// launcher tells that to its Logger alone.
+// launcher tells that to its Logger alone. The script stop.txtar fails when its words change.
 type endedLog struct {
 	mu   sync.Mutex
 	pids []int

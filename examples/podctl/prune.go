@@ -64,7 +64,7 @@ func (c *cli) gone(ctx context.Context, l *launcher.Launcher) (names []string, e
 		case err != nil:
 			errs = append(errs, &podError{s.Name, "was left alone: " + errorMessage(err), err})
 		case s.State == stateAbandoned:
-			c.warn("%s was left alone: it did not become ready, and its launcher is gone; %s; podctl rm %[1]s ends it, and removes it", shown(s.Name), remains(s))
+			c.warn("%s was left alone: it %s; %s; podctl rm %[1]s ends it, and removes it", shown(s.Name), lostLauncher, remains(s))
 		case s.State == launcher.StateGone:
 			names = append(names, s.Name)
 		}
