@@ -21,7 +21,7 @@ func (c *cli) completeNames(states ...launcher.State) cobra.CompletionFunc {
 			return nil, cobra.ShellCompDirectiveError
 		}
 		var names []cobra.Completion
-		for s, err := range l.List(cmd.Context()) {
+		for s, err := range allPods(cmd.Context(), &l) {
 			if err == nil && !slices.Contains(args, s.Name) && (len(states) == 0 || slices.Contains(states, s.State)) {
 				names = append(names, cobra.CompletionWithDesc(s.Name, string(s.State)))
 			}
@@ -37,5 +37,5 @@ func (c *cli) completeLaunch(cmd *cobra.Command, args []string, word string) ([]
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveDefault
 	}
-	return c.completeNames(launcher.StateGone)(cmd, args, word)
+	return c.completeNames(launcher.StateGone, stateAbandoned)(cmd, args, word)
 }

@@ -32,15 +32,27 @@ func (c *cli) tell(err error) {
 		printJSON(c.err, map[string]failure{"error": describeFailure(err)})
 		return
 	}
-	width := math.MaxInt // a file is searched with grep
-	if _, ok := terminal(c.err); ok {
-		width = min(columns(c.err), maxText)
-	}
-	printFailure(c.err, err, width)
+	printFailure(c.err, err, textWidthOf(c.err))
 }
 
 // maxText is how wide text is at most, on a terminal that is wider.
 const maxText = 100
+
+// textWidthOf is how wide text is on w. It is not broken where w is no terminal: a file is
+// searched with grep.
+func textWidthOf(w io.Writer) int {
+	if _, ok := terminal(w); ok {
+		return min(columns(w), maxText)
+	}
+	return math.MaxInt
+}
+
+// printText prints text after head. Its further lines are indented by so many columns.
+func printText(w io.Writer, head, text string, indent int) error {
+	lines := wrap(text, textWidthOf(w)-indent)
+	_, err := fmt.Fprintln(w, head+strings.Join(lines, "\n"+strings.Repeat(" ", indent)))
+	return err
+}
 
 // ourWords has what the library's errors say to programmers, in the words of podctl.
 var ourWords = []struct {

@@ -55,6 +55,15 @@ func notRunning(name string) error {
 	return &codedError{exitNotRunning, &podError{name, "is not running; podctl ls lists what is", fs.ErrNotExist}}
 }
 
+// notRunning is the error of a command that needs the pod called name. It tells if the pod is
+// abandoned.
+func (c *cli) notRunning(ctx context.Context, name string) error {
+	if s, err := c.find(ctx, name); err == nil && s.State == stateAbandoned {
+		return &codedError{exitNotRunning, isAbandoned(s, "%s", howToEnd(s))}
+	}
+	return notRunning(name)
+}
+
 // A podError is about one pod.
 type podError struct {
 	name string

@@ -56,6 +56,7 @@ func TestExitCodes(t *testing.T) {
 		launcher.StateGone:        3,
 		launcher.StateStarting:    4,
 		launcher.StateUnreachable: 5,
+		stateAbandoned:            3,
 	} {
 		if got := exitCode(stateError(state)); got != want {
 			t.Errorf("state %s: exit code %d, want %d", state, got, want)

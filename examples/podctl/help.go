@@ -161,7 +161,8 @@ func jsonTopic() *cobra.Command {
   stop, rm, prune, wait,       an object for each name, in the order in which
   signal                       they are done: "name", "outcome" (what the text
                                says), and of a pod that has ended "exit", with
-                               "exitStatus" or "signal" if that is known
+                               "exitStatus" or "signal" if that is known, and
+                               "ended", the pids of what it had left behind
   logs                         an object for each line: "line"
   timeline                     an object: "steps" and "conditions", with times
 
@@ -182,7 +183,7 @@ func exitCodesTopic() *cobra.Command {
 		Long: fmt.Sprintf(`  %3d  done; of status: the pod is ready
   %3d  something else went wrong
   %3d  the command line is wrong: a flag, the name of a pod, an overlay
-  %3d  the pod is not running
+  %3d  the pod is not running, or did not become ready and has lost its launcher
   %3d  another launch of the pod is under way, or its name is still held by
        processes that an earlier pod has left behind
   %3d  the pod is running and does not answer

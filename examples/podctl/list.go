@@ -25,7 +25,8 @@ func newLs(c *cli) *cobra.Command {
   ready        it runs, and answers
   unreachable  it runs, and nobody answers, or somebody who is not the pod
   starting     somebody is launching it
-  gone         it has ended, or who launched it has, before it was ready`,
+  abandoned    it was never ready, and its launcher is gone; it may still run
+  gone         it has ended`,
 		Example: `  podctl ls
   podctl ls --json | jq -r '.[] | select(.state == "ready") | .name'`,
 		Args:              noArgs,
@@ -55,7 +56,7 @@ func (c *cli) list(ctx context.Context) (pods []launcher.Status, failed bool, er
 	if err != nil {
 		return nil, false, err
 	}
-	for s, err := range l.List(ctx) {
+	for s, err := range allPods(ctx, &l) {
 		switch {
 		case err == nil:
 			pods = append(pods, s)
@@ -75,7 +76,7 @@ func (c *cli) find(ctx context.Context, name string) (launcher.Status, error) {
 	if err != nil {
 		return launcher.Status{}, err
 	}
-	for s, err := range l.List(ctx) {
+	for s, err := range allPods(ctx, &l) {
 		if s.Name == name || err != nil && s.Name == "" {
 			return s, err
 		}
@@ -88,7 +89,7 @@ func printTable(w io.Writer, pods []launcher.Status) error {
 	fmt.Fprintln(table, "NAME\tSTATE\tPID\tSTARTED\tENDPOINT")
 	for _, s := range pods {
 		pid, endpoint := "-", "-"
-		if s.PID != 0 && s.State != launcher.StateGone {
+		if s.PID != 0 && s.State != launcher.StateGone && (s.State != stateAbandoned || runs(s)) {
 			pid = fmt.Sprint(s.PID)
 		}
 		if s.Endpoint != (readiness.Endpoint{}) && s.State != launcher.StateGone {
@@ -110,7 +111,7 @@ func started(s launcher.Status) string {
 type description struct {
 	Name       string         `json:"name"`
 	State      launcher.State `json:"state"`
-	Why        string         `json:"why,omitempty"` // it is unreachable or gone
+	Why        string         `json:"why,omitempty"` // it is unreachable, abandoned or gone
 	PID        int            `json:"pid,omitempty"`
 	Network    string         `json:"network,omitempty"` // where it answers, or did: as net.Dial has it
 	Address    string         `json:"address,omitempty"`
@@ -121,10 +122,11 @@ type description struct {
 	RuntimeDir string         `json:"runtimeDir,omitempty"`
 	Log        string         `json:"log,omitempty"`
 	Notes      []string       `json:"notes,omitempty"`
+	Do         string         `json:"do,omitempty"` // about it, if it is abandoned
 }
 
 func describe(s launcher.Status) description {
-	return description{
+	d := description{
 		Name:       s.Name,
 		State:      s.State,
 		Why:        errorMessage(s.Why),
@@ -139,6 +141,10 @@ func describe(s launcher.Status) description {
 		Log:        s.LogPath,
 		Notes:      s.Notes,
 	}
+	if s.State == stateAbandoned {
+		d.Do = howToEnd(s)
+	}
+	return d
 }
 
 // described is never nil: no pods are an empty array.
@@ -166,7 +172,7 @@ func newStatus(c *cli) *cobra.Command {
 first that is not ready:
 
   %d  it is ready
-  %d  it is not running
+  %d  it is not running, or it is abandoned (podctl help ls)
   %d  it is being launched
   %d  it is running and does not answer`, exitDone, exitNotRunning, exitHeld, exitUnreachable),
 		Example: `  podctl status redis
@@ -218,37 +224,56 @@ func stateError(s launcher.State) error {
 	return &codedError{code: exitNotRunning}
 }
 
+// printStatus prints what is known of a pod, a row each.
 func printStatus(w io.Writer, s launcher.Status) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "name\t%s\n", shown(s.Name))
-	fmt.Fprintf(table, "state\t%s\n", s.State)
-	if s.Why != nil {
-		fmt.Fprintf(table, "why\t%s\n", errorMessage(s.Why))
+	var rows []row
+	add := func(label, text string) {
+		if text != "" {
+			rows = append(rows, row{label, text})
+		}
 	}
+	add("name", shown(s.Name))
+	add("state", string(s.State))
+	add("why", errorMessage(s.Why))
 	if s.PID != 0 {
-		fmt.Fprintf(table, "pid\t%d\n", s.PID)
+		add("pid", fmt.Sprint(s.PID))
 	}
 	if s.Endpoint != (readiness.Endpoint{}) {
-		fmt.Fprintf(table, "endpoint\t%s\n", shown(s.Endpoint.String()))
+		add("endpoint", shown(s.Endpoint.String()))
 	}
 	if s.Session != uuid.Nil {
-		fmt.Fprintf(table, "session\t%s\n", s.Session)
+		add("session", s.Session.String())
 	}
 	if s.Launch != uuid.Nil {
-		fmt.Fprintf(table, "launch\t%s\n", s.Launch)
+		add("launch", s.Launch.String())
 	}
-	fmt.Fprintf(table, "started\t%s\n", started(s))
-	if len(s.Command) > 0 {
-		fmt.Fprintf(table, "command\t%s\n", commandLine(s.Command))
-	}
+	add("started", started(s))
+	add("command", commandLine(s.Command))
 	if s.RuntimeDir != "" {
-		fmt.Fprintf(table, "directory\t%s\n", shown(s.RuntimeDir))
+		add("directory", shown(s.RuntimeDir))
 	}
 	if s.LogPath != "" {
-		fmt.Fprintf(table, "log\t%s\n", shown(s.LogPath))
+		add("log", shown(s.LogPath))
 	}
 	for _, note := range s.Notes {
-		fmt.Fprintf(table, "note\t%s\n", shown(note))
+		add("note", shown(note))
 	}
-	return table.Flush()
+	if s.State == stateAbandoned {
+		add("do", howToEnd(s))
+	}
+	return printRows(w, rows)
+}
+
+// printRows prints rows, with their texts below each other.
+func printRows(w io.Writer, rows []row) error {
+	indent := 0
+	for _, r := range rows {
+		indent = max(indent, len(r.label)+2)
+	}
+	for _, r := range rows {
+		if err := printText(w, fmt.Sprintf("%-*s", indent, r.label), r.text, indent); err != nil {
+			return err
+		}
+	}
+	return nil
 }

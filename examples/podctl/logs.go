@@ -37,7 +37,8 @@ func newLogs(c *cli) *cobra.Command {
 What it writes is for the terminal to interpret.
 
 With -f, wait for more, until the pod is gone or ^C; neither is an error. A pod
-that is being launched is waited for first.
+that is being launched is waited for first. The log of a pod that is abandoned
+(podctl help ls) is not followed.
 
 --since begins with the first line that is not older than that: a duration, as
 10m, or a time, as 2026-01-31T08:00:00Z. The pod itself has to begin its lines
@@ -99,6 +100,9 @@ func (c *cli) logs(ctx context.Context, name string, f logFlags, since time.Time
 		}
 		switch pod, err = l.Attach(ctx, name); {
 		case errors.Is(err, fs.ErrNotExist):
+			if s, err := c.find(ctx, name); err == nil && s.State == stateAbandoned {
+				c.warn("the log of %s is not followed: it %s; %s", shown(name), lostLauncher, howToEnd(s))
+			}
 		case err != nil:
 			return seenEnough(ctx, err)
 		default:

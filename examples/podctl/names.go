@@ -88,11 +88,11 @@ type severalErrors []error
 func (e severalErrors) Error() string   { return errors.Join(e...).Error() }
 func (e severalErrors) Unwrap() []error { return e }
 
-// running returns the names of all pods that are not gone. It is an
+// running returns the names of all pods that run, or may run. It is an
 // error if it cannot tell whether a pod runs.
 func running(ctx context.Context, l *launcher.Launcher) (names []string, err error) {
 	var errs []error
-	for s, err := range l.List(ctx) {
+	for s, err := range allPods(ctx, l) {
 		switch {
 		case err != nil && s.Name == "":
 			return nil, err

@@ -21,8 +21,8 @@ func newPrune(c *cli) *cobra.Command {
 		Short: "Remove what is kept of pods that are gone",
 		Long: `Remove all that is kept of each pod that is gone, as podctl rm does: also of one
 that podctl has launched and that did not become ready. A pod that runs stays,
-and so does one that may run, and a directory that podctl does not know to be a
-pod's.
+and so does a directory that podctl does not know to be a pod's. A pod that may
+run stays, too, and podctl says so: podctl stop or podctl rm ends it.
 
 Who launches a pod of such a name in the same moment may find it stopped.`,
 		Example: `  podctl prune --dry-run
@@ -39,7 +39,7 @@ Who launches a pod of such a name in the same moment may find it stopped.`,
 		names, unknown := c.gone(cmd.Context(), &l)
 		err = each(cmd.Context(), names, func(ctx context.Context, name string) error {
 			if dry {
-				return c.sayEnd(name, "would be removed", nil)
+				return c.sayEnd(ending{Name: name, Outcome: "would be removed"}, nil)
 			}
 			if s, err := c.find(ctx, name); err == nil && s.State != launcher.StateGone {
 				return nil // somebody has launched it meanwhile
@@ -52,17 +52,19 @@ Who launches a pod of such a name in the same moment may find it stopped.`,
 }
 
 // gone returns the names of all pods that are gone: those that are listed, and those
-// whose launch by podctl has failed and that nothing is left of but a directory. The
-// error is about pods that cannot be told.
+// whose launch by podctl has failed and that nothing is left of but a directory. It warns
+// of those that are abandoned. The error is about pods that cannot be told.
 func (c *cli) gone(ctx context.Context, l *launcher.Launcher) (names []string, err error) {
 	var known []string // all that are listed
 	var errs []error
-	for s, err := range l.List(ctx) {
+	for s, err := range allPods(ctx, l) {
 		switch {
 		case err != nil && s.Name == "":
 			return nil, err
 		case err != nil:
 			errs = append(errs, &podError{s.Name, "was left alone: " + errorMessage(err), err})
+		case s.State == stateAbandoned:
+			c.warn("%s was left alone: it %s; %s; podctl rm %[1]s ends it, and removes it", shown(s.Name), lostLauncher, remains(s))
 		case s.State == launcher.StateGone:
 			names = append(names, s.Name)
 		}

@@ -22,8 +22,9 @@ type record struct {
 	Launch     uuid.UUID   `json:"launch"`
 	Name       string      `json:"name"`
 	Began      time.Time   `json:"began"`
-	Seconds    float64     `json:"seconds"`         // until it was ready, or had failed
-	Error      string      `json:"error,omitempty"` // why it has failed
+	Seconds    float64     `json:"seconds"`              // until it was ready, or had failed
+	Error      string      `json:"error,omitempty"`      // why it has failed
+	Unfinished bool        `json:"unfinished,omitempty"` // it goes on, or podctl was killed
 	Steps      []step      `json:"steps"`
 	Conditions []condition `json:"conditions"`
 	Plan       plan        `json:"plan"`
@@ -65,14 +66,29 @@ func (r *recorder) observer() *launcher.Observer {
 			r.record = record{Launch: info.ID, Name: info.Name, Began: info.Began, Plan: *r.plan}
 			return ctx
 		},
-		Step: func(_ context.Context, s launcher.StepInfo) {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.owned = r.owned || s.Stage == launcher.StageLog && s.Err == nil
-			r.record.Steps = append(r.record.Steps, step{s.Stage, s.Name, s.Began, s.Took.Seconds(), errorMessage(s.Err)})
-		},
-		End: func(_ context.Context, end launcher.EndInfo) { r.end(end) },
+		Step: func(ctx context.Context, s launcher.StepInfo) { r.step(ctx, s) },
+		End:  func(_ context.Context, end launcher.EndInfo) { r.end(end) },
 	}
+}
+
+// step adds a step to the record. Once the directory is this launch's, it writes the
+// record there: podctl may be killed before the launch has ended.
+func (r *recorder) step(ctx context.Context, s launcher.StepInfo) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.record.Steps = append(r.record.Steps, step{s.Stage, s.Name, s.Began, s.Took.Seconds(), errorMessage(s.Err)})
+	if r.owned || s.Stage != launcher.StageLog || s.Err != nil {
+		return
+	}
+	r.owned = true
+	unfinished := r.record
+	unfinished.Unfinished, unfinished.Conditions = true, r.waiting.state()
+	unfinished.Seconds = s.Began.Add(s.Took).Sub(r.record.Began).Seconds()
+	dir, err := r.c.podDir(ctx, r.record.Name)
+	if err == nil {
+		err = unfinished.write(dir)
+	}
+	r.failed = err // unless it can be written at the end
 }
 
 // end completes the record, and writes it if the directory is this launch's.
@@ -102,19 +118,24 @@ func (r *recorder) complain() {
 	}
 }
 
-// write writes the record into dir, in one step.
+// write writes the record into dir.
 func (r *record) write(dir string) error {
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, recordName+"-*") // of mode 0600
+	return replaceFile(dir, recordName, append(text, '\n'))
+}
+
+// replaceFile writes the file called name in dir anew, in one step.
+func replaceFile(dir, name string, text []byte) error {
+	f, err := os.CreateTemp(dir, name+"-*") // of mode 0600
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(text, '\n'))
+	_, err = f.Write(text)
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), filepath.Join(dir, recordName))
+		err = os.Rename(f.Name(), filepath.Join(dir, name))
 	}
 	if err != nil {
 		os.Remove(f.Name())
@@ -144,7 +165,8 @@ func (c *cli) recordOf(ctx context.Context, name string) (record, error) {
 	text, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && s.Name == "":
-		return r, notRunning(name)
+		text := "was not launched by podctl, or was removed since: there is no " + path + "; podctl run or podctl start launches it"
+		return r, &codedError{exitNotRunning, &podError{name, text, errNoRecord}}
 	case errors.Is(err, fs.ErrNotExist):
 		return r, &podError{name, "was not launched by podctl, or has removed " + path, errNoRecord}
 	case err != nil:

@@ -81,7 +81,49 @@ func newRoot(c *cli) *cobra.Command {
 		newSignal(c), newWait(c), newStop(c), newRm(c), newPrune(c),
 		exitCodesTopic(), environmentTopic(), readyTopic(), jsonTopic(),
 	)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Args = aTopic
+		case "completion":
+			knowShells(cmd)
+		}
+	}
 	return root
+}
+
+// aTopic makes sure that there is help on what the arguments of podctl help name. Cobra
+// would print the help of the root.
+func aTopic(cmd *cobra.Command, args []string) error {
+	if _, rest, err := cmd.Root().Find(args); err != nil || len(rest) > 0 {
+		more := ""
+		if len(args) == 1 {
+			more = suggestion(cmd.Root(), args[0])
+		}
+		return usageError(cmd.Root(), fmt.Errorf("there is no help on %q%s", strings.Join(args, " "), more))
+	}
+	return nil
+}
+
+// knowShells makes a shell that cmd does not know an error, and an argument too many. Cobra
+// would print help, or exit with another code.
+func knowShells(cmd *cobra.Command) {
+	var shells []string
+	for _, shell := range cmd.Commands() {
+		shells = append(shells, shell.Name())
+		shell.Args = noArgs
+	}
+	last := len(shells) - 1
+	cmd.DisableFlagsInUseLine = true
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return usageError(cmd, fmt.Errorf("there is no completion for %q: it can be %s or %s", args[0], strings.Join(shells[:last], ", "), shells[last]))
+		}
+		return cmd.Help()
+	}
 }
 
 // suggestion names the commands that are written like word.
@@ -180,8 +222,7 @@ func (c *cli) say(text string, v any) error {
 	if c.json {
 		return printJSON(c.out, v)
 	}
-	_, err := fmt.Fprintln(c.out, text)
-	return err
+	return printText(c.out, "", text, 2)
 }
 
 // warn says on standard error what is no failure.
@@ -193,7 +234,7 @@ func (c *cli) warn(format string, args ...any) {
 		printJSON(c.err, map[string]string{"warning": text})
 		return
 	}
-	fmt.Fprintln(c.err, "podctl: "+text)
+	printText(c.err, "podctl: ", text, len("podctl: "))
 }
 
 // shown is s as one word that can be printed anywhere: quoted if it is empty, or

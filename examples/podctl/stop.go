@@ -23,15 +23,16 @@ belongs to a pod gets SIGTERM, or its --stop-signal; what is still there after
 the grace gets SIGKILL. Then processes that the pod has left behind, and that
 still hold its name, are ended in the same way.
 
-A pod that is being launched is waited for, and then stopped. To stop a pod that
-is not running is no error. How a pod ended is unknown where the kernel tells
-that to the parent alone, for podctl stop is not.`,
+A pod that is being launched is waited for, and then stopped. What is left of a
+pod that is abandoned (podctl help ls) is ended, also by --all. To stop a pod
+that is not running is no error. How a pod ended is unknown where the kernel
+tells that to the parent alone, for podctl stop is not.`,
 		Example: `  podctl stop redis nginx
   podctl stop --all
   podctl stop --grace 1m postgres
   podctl stop --grace 0 worker   # SIGKILL at once`,
 		DisableFlagsInUseLine: true,
-		ValidArgsFunction:     c.completeNames(launcher.StateReady, launcher.StateUnreachable, launcher.StateStarting),
+		ValidArgsFunction:     c.completeNames(launcher.StateReady, launcher.StateUnreachable, launcher.StateStarting, stateAbandoned),
 	}
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		switch {
@@ -42,7 +43,7 @@ that to the parent alone, for podctl stop is not.`,
 		}
 		return nil
 	}
-	c.ends(cmd, c.stop, []option{{"all", "a", &all, "stop all pods that run", nil}}, func(ctx context.Context, l *launcher.Launcher, args []string) ([]string, error) {
+	c.ends(cmd, c.stop, []option{{"all", "a", &all, "stop all pods that run, or may run", nil}}, func(ctx context.Context, l *launcher.Launcher, args []string) ([]string, error) {
 		if all {
 			return running(ctx, l)
 		}
@@ -96,22 +97,43 @@ func (c *cli) ends(cmd *cobra.Command, end func(context.Context, *launcher.Launc
 
 // remove stops and removes the pod called name.
 func (c *cli) remove(ctx context.Context, l *launcher.Launcher, name string) error {
-	if err := l.Remove(ctx, name); err != nil {
+	var left endedLog
+	own := *l
+	own.Logger = left.logger()
+	if err := own.Remove(ctx, name); err != nil {
 		return err
 	}
-	return c.sayEnd(name, "is removed", nil)
+	return c.sayEnd(ending{Name: name, Outcome: "is removed", Ended: left.ended()}, nil)
 }
 
 // stop stops the pod called name, and says what came of it.
 func (c *cli) stop(ctx context.Context, l *launcher.Launcher, name string) error {
 	outcome, exit, err := stopPod(ctx, l, name)
-	if err == nil {
-		err = l.Stop(ctx, name) // what it has left behind
-	}
 	if err != nil {
 		return err
 	}
-	return c.sayEnd(name, outcome, exit)
+	var before launcher.Status
+	if outcome == wasNotRunning {
+		before, _ = c.find(ctx, name) // what cannot be told is for Launcher.Stop to say
+	}
+	var left endedLog
+	own := *l
+	own.Logger = left.logger()
+	if err := own.Stop(ctx, name); err != nil { // it ends what the pod has left behind
+		return err
+	}
+	if before.State == stateAbandoned {
+		if err := noteEnded(before); err != nil {
+			c.warn("podctl ls will call %s abandoned all the same: %v", shown(name), err)
+		}
+		outcome = "had not become ready, and its launcher is gone; what it had left is ended"
+		return c.say(shown(name)+" "+outcome, ending{Name: name, Outcome: outcome, Ended: left.ended()})
+	}
+	e := ending{Name: name, Outcome: outcome}
+	if exit != nil || outcome == wasNotRunning { // else its record was missing, and the pod is among them
+		e.Ended = left.ended()
+	}
+	return c.sayEnd(e, exit)
 }
 
 // stopPod stops the pod that runs. exit is nil if nobody can tell how it ended.
@@ -119,7 +141,7 @@ func stopPod(ctx context.Context, l *launcher.Launcher, name string) (outcome st
 	pod, err := l.Attach(ctx, name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "was not running", nil, nil
+		return wasNotRunning, nil, nil
 	case errors.Is(err, launcher.ErrHeld): // its record is missing
 		return "is stopped", nil, nil
 	case err != nil:

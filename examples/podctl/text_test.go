@@ -46,6 +46,36 @@ func TestWrap(t *testing.T) {
 	}
 }
 
+// The line that is redrawn shows on 80 columns how long yet, and what the pod says, however
+// long the name is and what is waited for.
+func TestLineHasRoom(t *testing.T) {
+	for _, row := range []struct{ name, what string }{
+		{"web", "tcp=127.0.0.1:8080"},
+		{"web", "file=" + strings.Repeat("x", 100)},
+		{strings.Repeat("n", 60), "up"},
+		{strings.Repeat("n", 60), "http=http://127.0.0.1:18131/healthz"},
+		{strings.Repeat("日", 20), "file=" + strings.Repeat("x", 100)},
+	} {
+		for _, held := range []bool{false, true} {
+			w := newWaiting(row.name, time.Minute)
+			w.track(row.what, nil)
+			w.says("listening")
+			want := []string{row.name[:3], ", 60s left", "|"}
+			if held {
+				w.hold(0)
+			} else {
+				want = append(want, "waiting for "+row.what[:2], "| listening")
+			}
+			line := cutTo(w.line(w.began), 79)
+			for _, what := range want {
+				if !strings.Contains(line, what) {
+					t.Errorf("%s, %s: there is no %q in it: %s", row.name, row.what, what, line)
+				}
+			}
+		}
+	}
+}
+
 // The time of a line is known in the forms in which programs write it.
 func TestTimeIn(t *testing.T) {
 	utc := func(ms int) time.Time { return time.Date(2026, 1, 31, 8, 0, 1, ms*1e6, time.UTC) }
@@ -83,7 +113,7 @@ func TestTimeIn(t *testing.T) {
 // A timeline is as wide as it may be, and shows what took long.
 func TestTimelineFits(t *testing.T) {
 	began := time.Date(2026, 1, 31, 8, 0, 0, 0, time.UTC)
-	r := record{Name: "web", Began: began, Seconds: 2, Error: strings.Repeat("it was not to be ", 20)}
+	r := record{Name: strings.Repeat("n", 60), Began: began, Seconds: 2, Error: strings.Repeat("it was not to be ", 20)}
 	r.Steps = []step{
 		{Name: "claim", Began: began, Seconds: 0.5},
 		{Name: "probe", Began: began.Add(time.Second / 2), Seconds: 1.5, Error: "late"},
@@ -102,7 +132,7 @@ func TestTimelineFits(t *testing.T) {
 				t.Errorf("%d columns, not %d: %s", n, width, line)
 			}
 		}
-		for _, what := range []string{"take the name", "500ms #", "up ", "500ms  ", "-", "xxx"} {
+		for _, what := range []string{"failed after 2s", "take the name", "500ms #", "up ", "500ms  ", "-", "xxx"} {
 			if !strings.Contains(out.String(), what) {
 				t.Errorf("there is no %q in it:\n%s", what, out.String())
 			}

@@ -107,11 +107,14 @@ func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 
 // title says what the drawing is of.
 func (r record) title() string {
-	how := "ready"
-	if r.Error != "" {
-		how = "failed"
+	how := "ready after " + shortly(seconds(r.Seconds))
+	switch {
+	case r.Unfinished:
+		how = "has not come to an end"
+	case r.Error != "":
+		how = "failed after " + shortly(seconds(r.Seconds))
 	}
-	return fmt.Sprintf("%s, launched %s, %s after %s", shown(r.Name), r.Began.Local().Format("2006-01-02 15:04:05"), how, shortly(seconds(r.Seconds)))
+	return fmt.Sprintf("%s, launched %s, %s", shown(r.Name), r.Began.Local().Format("2006-01-02 15:04:05"), how)
 }
 
 // shortly is d with three digits.
@@ -140,7 +143,9 @@ func drawTimeline(w io.Writer, r record, width int) error {
 	total := max(seconds(r.Seconds), 1)
 	column := func(d time.Duration) int { return int(min(1, float64(d)/float64(total)) * float64(bars)) }
 	out := bufio.NewWriter(w)
-	fmt.Fprintln(out, cutTo(printable(r.title()), width))
+	for _, line := range wrap(printable(r.title()), width) {
+		fmt.Fprintln(out, cutTo(line, width))
+	}
 	for _, s := range spans(r) {
 		text, fill := s.text, "#"
 		if s.inner {

@@ -27,11 +27,12 @@ func newWait(c *cli) *cobra.Command {
 		Short: "Wait until pods are gone",
 		Long: fmt.Sprintf(`Wait until each of the pods is gone, and say how it ended. Where the system does
 not tell that, because another program has started the pod, it is unknown. A pod
-that is not running is gone.
+that is not running is gone. podctl cannot wait for a pod that is abandoned
+(podctl help ls): that is an error (exit code %d).
 
 With --for ready, wait until each that is being launched is ready; one that is
 not, and is not being launched, is an error (exit code %d). When --timeout is
-over the exit code is %d.`, exitNotRunning, exitNotYet),
+over the exit code is %d.`, exitHeld, exitNotRunning, exitNotYet),
 		Example: `  podctl wait worker && echo it has ended
   podctl wait --for ready --timeout 1m redis postgres`,
 		Args:              someNames,
@@ -81,7 +82,11 @@ func (c *cli) waitGone(ctx context.Context, name string) error {
 	}
 	pod, err := l.Attach(ctx, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return c.sayEnd(name, "was not running", nil)
+		if s, err := c.find(ctx, name); err == nil && s.State == stateAbandoned {
+			text := "%s; podctl wait cannot see the end of that; podctl stop %s ends it"
+			return &codedError{exitHeld, isAbandoned(s, text, remains(s), shown(name))}
+		}
+		return c.sayEnd(ending{Name: name, Outcome: wasNotRunning}, nil)
 	}
 	if err != nil {
 		return err
@@ -91,7 +96,7 @@ func (c *cli) waitGone(ctx context.Context, name string) error {
 	if err != nil {
 		return &podError{name, "was not waited for: " + errorMessage(err), err}
 	}
-	return c.sayEnd(name, "is gone", &exit)
+	return c.sayEnd(ending{Name: name, Outcome: "is gone"}, &exit)
 }
 
 // waitReady waits until the pod called name is ready.
@@ -102,7 +107,7 @@ func (c *cli) waitReady(ctx context.Context, name string) error {
 	}
 	pod, err := l.Attach(ctx, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return notRunning(name)
+		return c.notRunning(ctx, name)
 	}
 	if err != nil {
 		return err
@@ -123,12 +128,16 @@ type ending struct {
 	Exit    string `json:"exit,omitempty"`
 	Code    *int   `json:"exitStatus,omitempty"` // if it exited by itself, and that is known
 	Signal  string `json:"signal,omitempty"`     // that ended it
+	Ended   []int  `json:"ended,omitempty"`      // the pids of what it had left behind
 }
 
-// sayEnd says how the pod called name ended, if that is known.
-func (c *cli) sayEnd(name, outcome string, exit *launcher.Exit) error {
-	e := ending{Name: name, Outcome: strings.TrimPrefix(outcome, "is ")}
-	text := shown(name) + " " + outcome
+// wasNotRunning is the outcome of a pod that has ended before.
+const wasNotRunning = "was not running"
+
+// sayEnd says what has become of a pod, and how it ended, if that is known.
+func (c *cli) sayEnd(e ending, exit *launcher.Exit) error {
+	text := shown(e.Name) + " " + e.Outcome
+	e.Outcome = strings.TrimPrefix(e.Outcome, "is ")
 	if exit != nil {
 		e.Exit = exit.String()
 		text += ": " + e.Exit
@@ -139,6 +148,9 @@ func (c *cli) sayEnd(name, outcome string, exit *launcher.Exit) error {
 		default:
 			e.Code = &exit.Code
 		}
+	}
+	if len(e.Ended) > 0 {
+		text += "; what it had left behind is ended: " + pidsText(e.Ended)
 	}
 	return c.say(text, e)
 }

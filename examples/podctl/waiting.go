@@ -93,9 +93,12 @@ func (w *waiting) state() []condition {
 	return append([]condition(nil), w.conditions...)
 }
 
-// maxMissing is how many columns of a line are for what is missing, so that there is
-// room for what the pod says.
-const maxMissing = 40
+// How many columns of a line are for the name, and for the name and what is missing, so that
+// there is room for how long yet, and for what the pod says.
+const (
+	maxName = 20
+	maxHead = 40
+)
 
 // line is all of it in one line for a person.
 func (w *waiting) line(now time.Time) string {
@@ -107,9 +110,10 @@ func (w *waiting) line(now time.Time) string {
 			missing = append(missing, c.What)
 		}
 	}
-	text := shown(w.name) + ": waiting for " + cutTo(printable(strings.Join(missing, " and ")), maxMissing)
+	name := cutTo(shown(w.name), maxName)
+	text := name + ": waiting for " + cutTo(printable(strings.Join(missing, " and ")), maxHead-columnsOf(name))
 	if len(missing) == 0 {
-		text = shown(w.name) + ": all that was asked for holds, does it stay?"
+		text = name + ": all of it holds, does it stay?"
 	}
 	if w.deadline.IsZero() {
 		text += fmt.Sprintf(", %ds so far", int(now.Sub(w.began).Seconds()))
