@@ -57,18 +57,17 @@ func goroutines(s *subject) error {
 
 func descriptors(l *launch) error {
 	for _, ending := range []struct {
-		name      string
-		before    func(l *launch)
-		meanwhile func(l *launch)
+		name   string
+		before func(l *launch)
+		fail   func(l *launch)
 	}{
-		{"waits whose ctx was cancelled", func(*launch) {}, func(*launch) {}},
-		{"waits for a pod that failed", func(*launch) {}, func(l *launch) {
-			if l.Fail != nil {
-				l.Fail(l.setup)
-			}
-		}},
-		{"waits whose lines could not be read", func(l *launch) { l.tap.fail = errRead }, func(*launch) {}},
+		{"waits whose ctx was cancelled", func(*launch) {}, nil},
+		{"waits for a pod that failed", func(*launch) {}, func(l *launch) { l.Fail(l.setup) }},
+		{"waits whose lines could not be read", func(l *launch) { l.tap.fail = errRead }, nil},
 	} {
+		if ending.fail != nil && l.Fail == nil {
+			continue
+		}
 		all, err := l.s.launchOften()
 		if err != nil {
 			return err
@@ -76,7 +75,7 @@ func descriptors(l *launch) error {
 		for _, l := range all {
 			ending.before(l)
 		}
-		err = conformance.Descriptors(patience, len(all), ending.name, func() error { return endAll(all, ending.meanwhile) })
+		err = conformance.Descriptors(patience, len(all), ending.name, func() error { return endAll(all, ending.fail) })
 		if err != nil {
 			return err
 		}
@@ -113,20 +112,22 @@ func (s *subject) launchOften() ([]*launch, error) {
 	return all, nil
 }
 
-// endAll waits for all these at once, does something for each launch meanwhile, and ends
-// the waits that have not ended by that.
-func endAll(all []*launch, meanwhile func(l *launch)) error {
+// endAll waits for all these at once, and then ends the waits. If fail is not nil, it makes
+// each launch fail before, and lets the waits end by that.
+func endAll(all []*launch, fail func(l *launch)) error {
 	waits := make([]*wait, len(all))
 	for i, l := range all {
 		waits[i] = l.wait()
 	}
 	waits[0].Within(moment)
-	for _, l := range slices.Compact(slices.Clone(all)) {
-		meanwhile(l)
-	}
-	for _, w := range waits {
-		if !w.Within(moment) {
-			break
+	if fail != nil {
+		for _, l := range slices.Compact(slices.Clone(all)) {
+			fail(l)
+		}
+		for _, w := range waits {
+			if !w.Within(moment) {
+				break
+			}
 		}
 	}
 	for _, w := range waits {
