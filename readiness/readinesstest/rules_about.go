@@ -112,7 +112,7 @@ func peer(l *launch) error {
 			return crash
 		}
 		if refused != nil && !errors.Is(refused, readiness.ErrForeignPeer) {
-			return fmt.Errorf("CheckPeer refuses user %d, and errors.Is does not find ErrForeignPeer in the error: %w", stranger.UID, refused)
+			return fmt.Errorf("user %d may not answer, and errors.Is does not find ErrForeignPeer in the error of CheckPeer: %w", stranger.UID, refused)
 		}
 	}
 	if !found {
@@ -139,7 +139,7 @@ func adopts(l *launch) error {
 			return crash
 		}
 		if answers[0] != answers[1] || answers[1] != answers[2] {
-			return fmt.Errorf("Adopts returned %v", answers)
+			return fmt.Errorf("the answers of Adopts are %v", answers)
 		}
 	}
 	if !found {
