@@ -23,15 +23,17 @@ type CommandResolver interface {
 	// A program that cannot be found must be an error that wraps
 	// [exec.ErrNotFound] and says where it was looked for: [First] then goes
 	// on to the next resolver, while every other error is final.
-	// ResolveCommand starts no process and creates no file, nowhere. It may be
-	// called from any number of goroutines, and more than once for one launch.
+	// ResolveCommand starts no process, creates no file, nowhere, and leaves no
+	// descriptor and no goroutine behind. It may be called from any number of
+	// goroutines, and more than once for one launch.
 	// What is behind the slices of req is the caller's: ResolveCommand does not
 	// change it, and the Command shares no list with req (slices.Clone).
 	//
 	// Spec.Args come last, in order, and each as it is, an empty one too. An
 	// overlay, by its text or its path, and a session are passed on, or refused
 	// with [ErrInvalidSpec]. If Spec.Env is not nil, the command's environment is
-	// that and what the resolver adds of its own, and nothing else of the caller's.
+	// that and what the resolver adds of its own, and nothing else of the caller's. Of
+	// several values of one variable the last one counts.
 	ResolveCommand(ctx context.Context, req Request) (Command, error)
 }
 
@@ -175,7 +177,7 @@ func (e execCommand) ResolveCommand(_ context.Context, req Request) (Command, er
 		return Command{}, fmt.Errorf("%w: Session is set, and launcher.Exec(%q) takes none", ErrInvalidSpec, e.path)
 	}
 	path, err := lookPath(e.path, "launcher.Exec")
-	return Command{Path: path, Args: concat(fillIn(e.args, req), req.Spec.Args), Env: req.Spec.Env}, err
+	return Command{Path: path, Args: concat(fillIn(e.args, req), req.Spec.Args), Env: slices.Clone(req.Spec.Env)}, err
 }
 
 // fillIn returns args with what the words in braces stand for. What it puts in is not
@@ -246,7 +248,7 @@ func podCommand(path string, leading []string, req Request) Command {
 	if req.Spec.Session != uuid.Nil {
 		args = append(args, "--session", req.Spec.Session.String())
 	}
-	return Command{Path: path, Args: append(args, req.Spec.Args...), Env: req.Spec.Env}
+	return Command{Path: path, Args: append(args, req.Spec.Args...), Env: slices.Clone(req.Spec.Env)}
 }
 
 // concat returns a and b in a slice of their own, for neither belongs to us.

@@ -158,7 +158,7 @@ func (c *cmdCommand) ResolveCommand(_ context.Context, req Request) (Command, er
 		return Command{}, fmt.Errorf("%w: Session is set, and the command of an exec.Cmd takes none", ErrInvalidSpec)
 	}
 	path, err := checkPath(c.path, "Path of an exec.Cmd")
-	return Command{Path: path, Arg0: c.arg0, Args: concat(c.args, req.Spec.Args), Env: req.Spec.Env, Attr: c.attr}, err
+	return Command{Path: path, Arg0: c.arg0, Args: concat(c.args, req.Spec.Args), Env: slices.Clone(req.Spec.Env), Attr: c.attr}, err
 }
 
 // launched sets the Process of the exec.Cmd. The number is a stranger's as soon as the

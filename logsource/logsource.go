@@ -55,8 +55,9 @@ type Log struct {
 	// the process has its own copy.
 	Sink *os.File
 
-	// Path is where a person finds the log later. Empty if nowhere. If Sink is a
-	// regular file, Path leads to that one.
+	// Path is where a person finds the log later: the absolute path of a regular file,
+	// and no symbolic link to one, which holds the output as it is, so not compressed.
+	// Empty if nowhere. If Sink is a regular file, Path leads to that one.
 	Path string
 
 	// Follow reads the launch's output from its first byte; any number of
@@ -73,9 +74,10 @@ type Log struct {
 	Follow func(ctx context.Context) (io.ReadCloser, error)
 
 	// Tend begins what has to be done for the log while the pod writes, such as freeing
-	// what is old ([File.Keep]). The launcher calls it once, before Close, and then calls
-	// run in a goroutine. run does the work, also after Close, and returns nil once ctx is
-	// done. If it returns before that, it returns an error, and the work stops. Nil if
+	// what is old ([File.Keep]). The launcher calls it once, when the pod is ready and
+	// before Close, and then calls run in a goroutine. Until then the probe may read the
+	// log from its first byte, with no help from Tend. run does the work, also after Close,
+	// and returns nil once ctx is done. If it returns before that, it returns an error, and the work stops. Nil if
 	// there is nothing to do.
 	Tend func(ctx context.Context) (run func() error, err error)
 

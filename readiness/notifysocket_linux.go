@@ -48,12 +48,14 @@ func (s NotifySocket) Prepare(ctx context.Context, setup *Setup) (Probe, error) 
 	n := &notified{NotifySocket: s, conn: conn, extend: setup.Extend, show: setup.Status, turn: make(turn, 1)}
 	n.seen.of = "notifications"
 	kept, err := conn.File()
+	if err == nil {
+		err = setup.addLast(kept)
+	}
 	if err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("readiness.NotifySocket: %w", err)
-	}
-	if err := setup.addLast(kept); err != nil {
-		conn.Close()
+		if !s.Public {
+			os.Remove(address)
+		}
 		return nil, fmt.Errorf("readiness.NotifySocket: %w", err)
 	}
 	own, err := os.Lstat(address)

@@ -2,6 +2,7 @@ package launchertest
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"iter"
@@ -72,19 +73,21 @@ var commandKit = conformance.Kit[*resolving]{Rules: []conformance.Rule[*resolvin
 	{Name: "absolute", Says: "Command.Path is absolute.", Run: absolute},
 	{Name: "argv0", Says: "Command.Args are the arguments alone, without argv[0].", Run: argv0},
 	{Name: "args", Says: "Spec.Args come last, in order, and as they are.", Run: argsLast},
-	{Name: "env", Says: "The variables of Spec.Env are in Command.Env.", Run: envGiven},
+	{Name: "env", Says: "The variables of Spec.Env are in Command.Env, each with its whole value, and of several values the last.", Run: envGiven},
 	{Name: "env-alone", Says: "With a Spec.Env the pod gets none of the caller's variables but those of the resolver.", Run: envNotCallers},
-	{Name: "env-nil", Says: "Without Spec.Env the pod gets the caller's variables: Command.Env is nil, or holds them.", Run: envNil},
+	{Name: "env-nil", Says: "Without Spec.Env the pod gets the caller's variables: Command.Env is nil, or holds them as they are when it is called.", Run: envNil},
 	{Name: "env-empty", Says: "A Spec.Env that is empty, and not nil, leaves the pod without variables, except those of the resolver.", Run: envEmpty},
 	{Name: "overlay", Says: "Spec.Overlay is passed to the program, or refused with ErrInvalidSpec; it is not dropped.", Run: overlayPassed},
 	{Name: "overlay-path", Says: "Request.OverlayPath is in an argument or a variable, or refused with ErrInvalidSpec; it is not dropped.", Run: overlayPathPassed},
 	{Name: "session", Says: "Spec.Session is passed to the program, or refused with ErrInvalidSpec; it is not dropped.", Run: sessionPassed},
 	{Name: "request", Says: "ResolveCommand does not change the Request, nor what is behind its slices.", Run: requestKept},
-	{Name: "own", Says: "The Command's Args are the caller's: what happens to them does not change the Request, or what comes next.", Run: ownResult},
+	{Name: "own", Says: "The Command's Args and Env are the caller's: what happens to them does not change the Request, or what comes next.", Run: ownResult},
 	{Name: "again", Says: "The same Request gives the same command.", Run: sameAgain},
+	{Name: "next", Says: "The command of a Request holds nothing of a Request before it.", Run: nothingOfBefore},
 	{Name: "concurrent", Says: "ResolveCommand may be called from any number of goroutines.", Run: concurrently},
 	{Name: "done", Says: "With a ctx that is done ResolveCommand returns promptly: the command, or an error that wraps the cause.", Run: ctxDone},
 	{Name: "creates-nothing", Says: "ResolveCommand starts and creates nothing: no process, no file, not even the runtime directory.", Run: createsNothing},
+	{Name: "leaves-nothing", Says: "ResolveCommand leaves no descriptor and no goroutine behind, also when it fails.", Run: leavesNothing},
 	{Name: "not-found", Says: "A program that is not there is an error that wraps exec.ErrNotFound.", Run: notFound},
 	{Name: "not-found-where", Says: "The error of a program that is not there says where it was looked for, in one line.", Run: notFoundWhere},
 	{Name: "secrets", Says: "No error holds the overlay, an argument or a variable: they may be secret.", Run: keepsSecrets},
@@ -141,7 +144,7 @@ func argv0(s *resolving) error {
 // strange returns arguments that suffer where somebody quotes, splits, expands or
 // leaves out what is empty.
 func strange() []string {
-	return []string{"", "two words", `"quoted"`, "$HOME", "*", "", "-", "--", "line\nbreak", "ü", "\xff", ""}
+	return []string{"", "two words", `"quoted"`, "$HOME", "{name}", "{dir}", "*", "", "-", "--", "twice", "twice", " spaces ", "line\nbreak", "ü", "\xff", ""}
 }
 
 // argsLast gives the Case an overlay, if it takes one: with an empty one as its own
@@ -177,14 +180,21 @@ func (s *resolving) resolveMost(change func(spec *launcher.Spec)) (launcher.Comm
 }
 
 func envGiven(s *resolving) error {
-	given := []string{"LAUNCHERTEST=a b", "LAUNCHERTEST_EMPTY="}
+	given := []string{"LAUNCHERTEST=a b", "LAUNCHERTEST=c d", "LAUNCHERTEST_EMPTY=", "LAUNCHERTEST_URL=a=b=c"}
 	cmd, err := s.resolve(func(spec *launcher.Spec) { spec.Env = slices.Clone(given) })
 	if err != nil {
 		return err
 	}
-	for _, e := range given {
-		if !slices.Contains(cmd.Env, e) {
-			return fmt.Errorf("the variable %q of Spec.Env is not in Command.Env: %q", e, cmd.Env)
+	for _, e := range given[1:] {
+		name, _, _ := strings.Cut(e, "=")
+		last := ""
+		for _, has := range cmd.Env {
+			if strings.HasPrefix(has, name+"=") {
+				last = has
+			}
+		}
+		if last != e {
+			return fmt.Errorf("Spec.Env is %q, and in Command.Env the variable %s is %q: %q", given, name, last, cmd.Env)
 		}
 	}
 	return nil
@@ -223,8 +233,20 @@ func setenv(name, value string) (back func()) {
 }
 
 func envNil(s *resolving) error {
-	caller.RLock()
-	defer caller.RUnlock()
+	caller.Lock()
+	defer caller.Unlock()
+	for _, value := range []string{"before", "after"} {
+		if err := s.passesCaller(value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// passesCaller makes sure that the caller's variables are in the command, with the rule's
+// own, which has this value.
+func (s *resolving) passesCaller(value string) error {
+	defer setenv("LAUNCHERTEST_CALLER", value)()
 	cmd, err := s.resolve(func(spec *launcher.Spec) { spec.Env = nil })
 	if err != nil || cmd.Env == nil {
 		return err
@@ -234,6 +256,9 @@ func envNil(s *resolving) error {
 		if !slices.ContainsFunc(cmd.Env, func(e string) bool { return strings.HasPrefix(e, name+"=") }) {
 			return fmt.Errorf("the caller's variable %s is not in Command.Env, and Spec.Env is nil", name)
 		}
+	}
+	if own := "LAUNCHERTEST_CALLER=" + value; !slices.Contains(cmd.Env, own) {
+		return fmt.Errorf("the caller has %s now, which is not in Command.Env, and Spec.Env is nil", own)
 	}
 	return nil
 }
@@ -250,32 +275,39 @@ func envEmpty(s *resolving) error {
 const secret = "key = \"launchertest-secret\""
 
 func overlayPassed(s *resolving) error {
-	return s.passed("overlay", secret, func(req *launcher.Request) { req.Spec.Overlay = secret })
+	return s.passed("overlay", holds(secret), func(req *launcher.Request) { req.Spec.Overlay = secret })
 }
 
 func sessionPassed(s *resolving) error {
 	id := uuid.New()
-	return s.passed("session", id.String(), func(req *launcher.Request) { req.Spec.Session = id })
+	digits := hex.EncodeToString(id[:])
+	hasDigits := func(arg string) bool {
+		return strings.Contains(strings.ToLower(strings.ReplaceAll(arg, "-", "")), digits)
+	}
+	return s.passed("session", hasDigits, func(req *launcher.Request) { req.Spec.Session = id })
 }
 
 func overlayPathPassed(s *resolving) error {
 	path := filepath.Join(s.dir, "overlay.toml")
-	return s.passed("path of the overlay", path, func(req *launcher.Request) {
+	return s.passed("path of the overlay", holds(path), func(req *launcher.Request) {
 		req.Spec.Overlay, req.OverlayPath = "", path
 	})
 }
 
-// passed makes sure that text, which set sets, arrives in the command or is
-// refused.
-func (s *resolving) passed(what, text string, set func(*launcher.Request)) error {
+// holds returns a function that finds text in an argument or a variable.
+func holds(text string) func(arg string) bool {
+	return func(arg string) bool { return strings.Contains(arg, text) }
+}
+
+// passed makes sure that what set sets, and is finds, arrives in the command or is refused.
+func (s *resolving) passed(what string, is func(arg string) bool, set func(*launcher.Request)) error {
 	req := s.request(nil)
 	set(&req)
 	cmd, err := s.resolveRequest(req)
 	if err != nil && !errors.Is(err, launcher.ErrInvalidSpec) {
 		return err
 	}
-	holds := func(arg string) bool { return strings.Contains(arg, text) }
-	if err == nil && !slices.ContainsFunc(cmd.Args, holds) && !slices.ContainsFunc(cmd.Env, holds) {
+	if err == nil && !slices.ContainsFunc(cmd.Args, is) && !slices.ContainsFunc(cmd.Env, is) {
 		return fmt.Errorf("the %s is neither in the arguments %q nor in Command.Env", what, cmd.Args)
 	}
 	return nil
@@ -307,24 +339,60 @@ func copied(spec launcher.Spec) []string {
 }
 
 func ownResult(s *resolving) error {
-	req := s.request(func(spec *launcher.Spec) { spec.Args = []string{"a", "b"} })
+	args, env := []string{"a", "b"}, []string{"A=1", "B=2"}
+	req := s.request(func(spec *launcher.Spec) {
+		spec.Args, spec.Env = slices.Clip(slices.Clone(args)), slices.Clip(slices.Clone(env))
+	})
 	first, err := s.resolveRequest(req)
 	if err != nil {
 		return err
 	}
-	want := slices.Clone(first.Args)
-	for i := range first.Args {
-		first.Args[i] = "changed"
+	wantArgs, wantEnv := slices.Clone(first.Args), slices.Clone(first.Env)
+	for _, list := range [][]string{first.Args, first.Env} {
+		for i := range list {
+			list[i] = "changed"
+		}
 	}
 
-	if !slices.Equal(req.Spec.Args, []string{"a", "b"}) {
-		return fmt.Errorf("the command's arguments were changed, and with them Spec.Args: %q", req.Spec.Args)
+	if !slices.Equal(req.Spec.Args, args) || !slices.Equal(req.Spec.Env, env) {
+		return fmt.Errorf("the command's lists were changed, and with them those of the Request: %q, %q", req.Spec.Args, req.Spec.Env)
 	}
 	second, err := s.resolveRequest(req)
-	if err == nil && !slices.Equal(second.Args, want) {
-		err = fmt.Errorf("the arguments were %q; they were changed, and the next command's are %q", want, second.Args)
+	if err == nil && (!slices.Equal(second.Args, wantArgs) || !slices.Equal(second.Env, wantEnv)) {
+		err = fmt.Errorf("the arguments were %q and the variables %q; they were changed, and the next command's are %q and %q",
+			wantArgs, wantEnv, second.Args, second.Env)
 	}
 	return err
+}
+
+// nothingOfBefore changes one part of the Request at a time. So a command is found that was
+// kept without a look at that part.
+func nothingOfBefore(s *resolving) error {
+	for what, set := range map[string]func(req *launcher.Request, text string){
+		"Spec.Name":    func(req *launcher.Request, text string) { req.Spec.Name = text },
+		"Spec.Args":    func(req *launcher.Request, text string) { req.Spec.Args = []string{text} },
+		"Spec.Env":     func(req *launcher.Request, text string) { req.Spec.Env = []string{"LAUNCHERTEST=" + text} },
+		"Spec.Overlay": func(req *launcher.Request, text string) { req.Spec.Overlay = text },
+		"OverlayPath":  func(req *launcher.Request, text string) { req.OverlayPath = filepath.Join(s.dir, text) },
+		"RuntimeDir":   func(req *launcher.Request, text string) { req.RuntimeDir = filepath.Join(s.dir, text) },
+	} {
+		for _, text := range []string{"launchertest-before", "launchertest-after"} {
+			req := s.request(nil)
+			set(&req, text)
+			cmd, err := s.resolveRequest(req)
+			if errors.Is(err, launcher.ErrInvalidSpec) {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			before := holds("launchertest-before")
+			if text != "launchertest-before" && (slices.ContainsFunc(cmd.Args, before) || slices.ContainsFunc(cmd.Env, before)) {
+				return fmt.Errorf("two Requests differ in %s, and the command of the second holds that of the first: %q %q", what, cmd.Args, cmd.Env)
+			}
+		}
+	}
+	return nil
 }
 
 func sameAgain(s *resolving) error {
@@ -381,7 +449,21 @@ func createsNothing(s *resolving) error {
 	if left := fresh(before, tree(s.dir)); left != "" {
 		return fmt.Errorf("the runtime directory, or what is beside it, was not there before: %s", left)
 	}
-	return traces(scenes(s.Spec.Dir), resolve)
+	cmd, err := s.resolve(nil)
+	if err != nil {
+		return err
+	}
+	return traces(scenes(s.Spec.Dir, filepath.Dir(cmd.Path)), resolve)
+}
+
+func leavesNothing(s *resolving) error {
+	return conformance.Leaves(soon, often(), func() error {
+		_, err := s.resolve(nil)
+		if s.Missing != nil {
+			s.Missing.ResolveCommand(context.Background(), s.request(nil))
+		}
+		return err
+	})
 }
 
 // miss returns the error of the resolver whose program is nowhere.

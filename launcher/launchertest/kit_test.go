@@ -4,6 +4,7 @@ package launchertest_test
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"os/exec"
@@ -34,6 +35,7 @@ func TestResolvers(t *testing.T) {
 			Missing:  launcher.First{launcher.Path(nowhere), launcher.Exec("no-such-program")},
 		},
 		"arguments last": {Resolver: launcher.CommandResolverFunc(argumentsLast)},
+		"session as hex": {Resolver: launcher.CommandResolverFunc(sessionAsHex)},
 		"variables":      {Resolver: launcher.CommandResolverFunc(byVariables)},
 		"First of pods":  {Resolver: launcher.First{launcher.Path(nowhere), launcher.PodCommand{Program: "sh"}}},
 	} {
@@ -60,8 +62,19 @@ func argumentsLast(_ context.Context, req launcher.Request) (launcher.Command, e
 	return launcher.Command{
 		Path: "/bin/sh",
 		Args: slices.Concat([]string{"serve", "--dir", req.RuntimeDir, ""}, req.Spec.Args),
-		Env:  req.Spec.Env,
+		Env:  slices.Clone(req.Spec.Env),
 	}, nil
+}
+
+// sessionAsHex passes the session without dashes.
+func sessionAsHex(ctx context.Context, req launcher.Request) (launcher.Command, error) {
+	session := req.Spec.Session
+	req.Spec.Session = uuid.Nil
+	cmd, err := launcher.Path("/bin/sh").ResolveCommand(ctx, req)
+	if session != uuid.Nil {
+		cmd.Args = slices.Concat([]string{"--resume=" + hex.EncodeToString(session[:])}, cmd.Args)
+	}
+	return cmd, err
 }
 
 // byVariables passes everything but the arguments in variables, and leaves it to env(1)

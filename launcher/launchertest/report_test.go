@@ -5,6 +5,7 @@ package launchertest_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,7 +23,7 @@ func TestReport(t *testing.T) {
 		"names": func(t *testing.T) {
 			named := launcher.CommandResolverFunc(func(_ context.Context, req launcher.Request) (launcher.Command, error) {
 				args := []string{req.Spec.Overlay, req.OverlayPath, req.Spec.Session.String()}
-				return launcher.Command{Path: "sh", Args: append(args, req.Spec.Args...), Env: req.Spec.Env}, nil
+				return launcher.Command{Path: "sh", Args: append(args, req.Spec.Args...), Env: slices.Clone(req.Spec.Env)}, nil
 			})
 			launchertest.TestCommandResolver(t, func(*testing.T) launchertest.CommandCase {
 				return launchertest.CommandCase{Resolver: named}

@@ -18,13 +18,13 @@ type scene struct {
 }
 
 // scenes are where traces are looked for: this process's children, and the
-// directories in which people create things without much thought.
-func scenes(workDir string) []scene {
+// directories in which people create things without much thought, with these others.
+func scenes(others ...string) []scene {
 	all := []scene{{"this process's children", children}}
 	seen := make(map[string]bool)
 	home, _ := os.UserHomeDir() // none: there is nothing to look at
 	here, _ := os.Getwd()
-	for _, dir := range []string{os.TempDir(), here, workDir, home} {
+	for _, dir := range append(others, os.TempDir(), here, home) {
 		if dir != "" && !seen[dir] {
 			seen[dir] = true
 			all = append(all, scene{"the directory " + dir, func() []string { return entries(dir) }})

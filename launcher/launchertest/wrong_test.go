@@ -71,6 +71,41 @@ func reapLeft() {
 // shared are arguments that a wrong resolver returns time and again. A rule changes them.
 var shared []string
 
+// forgotten are the files that wrong resolvers have left open.
+var forgotten sync.Map
+
+// forget opens a file.
+func forget() {
+	if f, err := os.Open(os.DevNull); err == nil {
+		forgotten.Store(f, nil)
+	}
+}
+
+// closeForgotten closes them.
+func closeForgotten() {
+	forgotten.Range(func(f, _ any) bool {
+		f.(*os.File).Close()
+		forgotten.Delete(f)
+		return true
+	})
+}
+
+// keeping keeps each command that it has returned, for all Requests that are the same
+// after change.
+func keeping(change func(req *launcher.Request)) resolver {
+	var commands sync.Map
+	return resolver{after: func(req launcher.Request, cmd *launcher.Command) {
+		cmd.Args = slices.Concat([]string{"--dir", req.RuntimeDir}, cmd.Args)
+		change(&req)
+		first, _ := commands.LoadOrStore(fmt.Sprintf("%#v", req), *cmd)
+		*cmd = first.(launcher.Command)
+		cmd.Args, cmd.Env = slices.Clone(cmd.Args), slices.Clone(cmd.Env)
+	}}
+}
+
+// environ returns the variables that this process had at the first call.
+var environ = sync.OnceValue(os.Environ)
+
 // The resolvers that are wrong. Every one is found by the rule that is there for
 // it, and by no other.
 var wrongResolvers = []struct {
@@ -98,6 +133,37 @@ var wrongResolvers = []struct {
 			req.Spec.Args = args[1:]
 		}
 	}}},
+	{"leaves out repeated arguments", "args", resolver{before: func(req *launcher.Request) {
+		req.Spec.Args = slices.Compact(slices.Clone(req.Spec.Args))
+	}}},
+	{"trims the arguments", "args", resolver{before: func(req *launcher.Request) {
+		req.Spec.Args = slices.Clone(req.Spec.Args)
+		for i, arg := range req.Spec.Args {
+			req.Spec.Args[i] = strings.TrimSpace(arg)
+		}
+	}}},
+	{"puts the name into Spec.Args", "args", resolver{before: func(req *launcher.Request) {
+		req.Spec.Args = slices.Clone(req.Spec.Args)
+		for i, arg := range req.Spec.Args {
+			req.Spec.Args[i] = strings.ReplaceAll(arg, "{name}", req.Spec.Name)
+		}
+	}}},
+	{"keeps the first of several values", "env", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
+		seen := make(map[string]bool)
+		cmd.Env = slices.DeleteFunc(cmd.Env, func(e string) bool {
+			name, _, _ := strings.Cut(e, "=")
+			again := seen[name]
+			seen[name] = true
+			return again
+		})
+	}}},
+	{"cuts a value at its second =", "env", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
+		for i, e := range cmd.Env {
+			if parts := strings.Split(e, "="); len(parts) > 2 {
+				cmd.Env[i] = parts[0] + "=" + parts[1]
+			}
+		}
+	}}},
 	{"drops variables that are empty", "env", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
 		if cmd.Env != nil {
 			cmd.Env = slices.DeleteFunc(slices.Clone(cmd.Env), func(e string) bool { return strings.HasSuffix(e, "=") })
@@ -116,6 +182,11 @@ var wrongResolvers = []struct {
 	{"has variables of its own only", "env-nil", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
 		if cmd.Env == nil {
 			cmd.Env = []string{"LANG=C"}
+		}
+	}}},
+	{"reads the caller's variables once", "env-nil", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
+		if cmd.Env == nil {
+			cmd.Env = slices.Clone(environ())
 		}
 	}}},
 	{"copies Env with append", "env-empty", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
@@ -138,10 +209,13 @@ var wrongResolvers = []struct {
 	{"takes empty arguments out where they are", "request", resolver{after: func(req launcher.Request, _ *launcher.Command) {
 		_ = slices.DeleteFunc(req.Spec.Args, func(arg string) bool { return arg == "" })
 	}}},
-	{"appends to Env where it is", "request", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
-		if cap(cmd.Env) > len(cmd.Env) {
-			cmd.Env = append(cmd.Env, "MORE=1")
+	{"appends to Env where it is", "request", resolver{after: func(req launcher.Request, cmd *launcher.Command) {
+		if cap(req.Spec.Env) > len(req.Spec.Env) {
+			cmd.Env = append(req.Spec.Env, "MORE=1")
 		}
+	}}},
+	{"returns Env where it is", "own", resolver{after: func(req launcher.Request, cmd *launcher.Command) {
+		cmd.Env = req.Spec.Env
 	}}},
 	{"returns Args where they are", "own", resolver{after: func(req launcher.Request, cmd *launcher.Command) {
 		if slices.Equal(req.Spec.Args, []string{"a", "b"}) {
@@ -170,6 +244,13 @@ var wrongResolvers = []struct {
 			lastArgs.kept = cmd.Args
 		}
 		cmd.Args = lastArgs.kept
+	}}},
+	{"keeps the command for any runtime directory", "next", keeping(func(req *launcher.Request) { req.RuntimeDir = filepath.Dir(req.RuntimeDir) })},
+	{"keeps the command for any environment", "next", keeping(func(req *launcher.Request) { req.Spec.Env = nil })},
+	{"leaves a descriptor", "leaves-nothing", resolver{after: func(launcher.Request, *launcher.Command) { forget() }}},
+	{"leaves a descriptor where there is no program", "leaves-nothing", resolver{fails: func(_ launcher.Request, err error) error {
+		forget()
+		return err
 	}}},
 	{"makes the runtime directory", "creates-nothing", resolver{after: func(req launcher.Request, _ *launcher.Command) {
 		os.MkdirAll(req.RuntimeDir, 0o700)
@@ -208,6 +289,7 @@ var wrongResolvers = []struct {
 func TestWrongResolvers(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir()) // some leave files there
 	defer reapLeft()
+	defer closeForgotten()
 	defer func() { shared = nil }()
 	proof := conformance.NewProof(launchertest.CommandRules())
 	for _, c := range wrongResolvers {
@@ -231,6 +313,31 @@ func TestWrongResolvers(t *testing.T) {
 				return launchertest.CommandCase{Resolver: wrong}
 			}, only...)
 		}, "done")
+	})
+	t.Run("leaves a goroutine", func(t *testing.T) {
+		over := t.Context()
+		wrong := resolver{after: func(launcher.Request, *launcher.Command) { go func() { <-over.Done() }() }}
+		proof.Finds(t, func(only ...string) map[string]error {
+			return launchertest.BrokenCommand(t, func(*testing.T) launchertest.CommandCase {
+				return launchertest.CommandCase{Resolver: wrong.with("/bin/sh")}
+			}, only...)
+		}, "leaves-nothing")
+	})
+	t.Run("writes a file beside the program", func(t *testing.T) {
+		program := filepath.Join(t.TempDir(), "pod")
+		if err := os.WriteFile(program, nil, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		wrong := resolver{after: func(req launcher.Request, _ *launcher.Command) {
+			if req.Spec.Session != uuid.Nil {
+				os.WriteFile(program+".session", nil, 0o600)
+			}
+		}}
+		proof.Finds(t, func(only ...string) map[string]error {
+			return launchertest.BrokenCommand(t, func(*testing.T) launchertest.CommandCase {
+				return launchertest.CommandCase{Resolver: wrong.with(program)}
+			}, only...)
+		}, "creates-nothing")
 	})
 	proof.Complete(t)
 }

@@ -41,6 +41,14 @@
 //		return d.newStream(launch.ID)
 //	}
 //
+// # A log that is followed later
+//
+// The rules about a [logsource.Refollower] ask the Source that has opened the log. Another
+// program has another Source, which the kit cannot make: a second call of the function
+// given to [Test] may lead to another server or directory. So these rules do not find a
+// Refollow that needs what Open has left in memory. Test that with two Sources that are
+// made alike.
+//
 // # Logs in memory
 //
 // An [Output] is what one pod writes, and the test is the pod. Its Lines can be

@@ -58,7 +58,7 @@ func ExampleRules() {
 	// readers: Any number of readers read the log, each on its own.
 	// reader-context: The end of one reader's context is not the end of the others.
 	// reader-close: Closing one reader leaves the others alone.
-	// reader-close-frees: A reader that was closed leaves nothing behind, while the log is open and its context is not done.
+	// reader-close-frees: A reader that was closed leaves nothing behind, while the log is open, whether its context is done or not.
 	// memory: Memory does not grow with what is read, nor with output that has a Path; output without one may be held once.
 	// waits: Read blocks until there is more.
 	// end-rest: Once its context is done, Read returns all that was written by then before its error.
@@ -71,17 +71,20 @@ func ExampleRules() {
 	// close-readers: Log.Close leaves the readers alone.
 	// close-sink: Log.Close leaves the Sink alone.
 	// close-frees: Log.Close frees what Open holds; with the Sink and the readers closed nothing is left.
-	// path: Path is where a person finds the log later: empty, or the absolute path of a file that holds the output; it is the Sink's, if that is a regular file.
-	// root: A log in Launch.Dir is opened relative to Launch.Root, if that is set, and Root is not needed later.
+	// path: Path is where a person finds the log later: empty, or the absolute path of a regular file that holds the output as it is; it is the Sink's, if that is a regular file.
+	// root: A log in Launch.Dir is opened relative to Launch.Root, if that is set; Open leaves Root open, and Root is not needed later.
 	// seek: A reader that is an io.Seeker tells its place in the log, goes to another, and fails for a place that is not in it.
+	// skip: A reader that is a Skipper leaves out all except the last bytes, as many as it is asked for; it leaves out nothing of a log that has fewer.
+	// lost: A reader that is a Lossy counts what it left out: that and what it returned are all that was written.
 	// tend: What Log.Tend returns, if there is one, does its work after Log.Close too, and ends without an error once its context is done.
 	// stdout-apart: The standard output of a StdoutOpener is apart from the log: neither holds what was written to the other.
+	// stdout: The standard output of a StdoutOpener keeps the contract of the log: the rules before this one hold for it too.
 	// later: A Refollower reads a log later, from its first byte: what is known of the launch is enough.
 	// later-now: A Refollower reads a log later from its present end: what is written after the call, and that alone.
 	// later-own: A Refollower never takes a log for that of another launch of the name: it reads the right one, or its error wraps fs.ErrNotExist.
 	// later-unknown: Where there is no such log the error of a Refollower wraps fs.ErrNotExist.
 	// later-end: Once its context is done, a reader of a Refollower returns what was written by then, and then context.Cause(ctx).
-	// later-frees: A reader of a Refollower that was closed leaves nothing behind, while its context is not done.
+	// later-frees: A reader of a Refollower that was closed leaves nothing behind, while its context is not done; nor does a Refollow that fails.
 }
 
 // A probe is tested without a pod: the test writes what the pod would.

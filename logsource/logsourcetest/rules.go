@@ -1,54 +1,26 @@
 package logsourcetest
 
-import "github.com/podlaunch/podlaunch/runtimedir/conformance"
+import (
+	"slices"
+
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
+)
 
 // kit is the contract of logsource.Source and logsource.Log, a sentence each
 // rule. Those about one thing do as little as they can about the others, so
 // that one fault breaks one rule. Where readers share their place, any rule with two of
 // them waits for bytes that do not come: so that is found out first.
-var kit = conformance.Kit[*subject]{Foundation: 2, Rules: []conformance.Rule[*subject]{
-	{Name: "opens", Says: "Open prepares a log: what is written to it is read by Follow, which is required.", Run: withLog(opens)},
-	{Name: "offset", Says: "Each reader has a place of its own: what one has read, the others read too.", Run: withLog(offset)},
-	{Name: "open-context", Says: "The context given to Open bounds the opening only: the log and its readers outlive it.", Run: openContext},
-	{Name: "open-cancelled", Says: "An Open that ends because its context is done returns an error that wraps context.Cause(ctx).", Run: openCancelled},
-	{Name: "open-fails-clean", Says: "When Open fails it leaves nothing open.", Run: openFailsClean},
-	{Name: "open-concurrent", Says: "Open may be called from any number of goroutines.", Run: openConcurrent},
-	{Name: "fresh", Says: "The log of a launch holds nothing of an earlier one, also while the earlier pod still writes.", Run: fresh},
-	{Name: "apart", Says: "A Source has no state of a launch: two logs that are open at once do not mix, even if their pods have one name.", Run: apart},
+var kit = conformance.Kit[*subject]{Foundation: foundation, Rules: slices.Concat(ofEachLog, ofOptions)}
 
-	{Name: "first-byte", Says: "Follow reads from the first byte, however late it is called.", Run: withLog(firstByte)},
-	{Name: "any-bytes", Says: "Follow reads any bytes that were written.", Run: withLog(anyBytes)},
-	{Name: "large-write", Says: "What is written at once is read whole and in order, however much it is.", Run: withLog(largeWrite)},
-	{Name: "unread", Says: "A pod that writes is not held up because nobody reads.", Run: withLog(unread)},
-	{Name: "readers", Says: "Any number of readers read the log, each on its own.", Run: withLog(readers)},
-	{Name: "reader-context", Says: "The end of one reader's context is not the end of the others.", Run: readerContext},
-	{Name: "reader-close", Says: "Closing one reader leaves the others alone.", Run: readerClose},
-	{Name: "reader-close-frees", Says: "A reader that was closed leaves nothing behind, while the log is open and its context is not done.", Run: withLog(readerCloseFrees)},
-	{Name: "memory", Says: "Memory does not grow with what is read, nor with output that has a Path; output without one may be held once.", Run: memory},
-
-	{Name: "waits", Says: "Read blocks until there is more.", Run: withLog(waits)},
-	{Name: "end-rest", Says: "Once its context is done, Read returns all that was written by then before its error.", Run: withLog(endRest)},
-	{Name: "end-cause", Says: "The error of Read is context.Cause(ctx) once ctx is done, and stays that.", Run: endCause},
-	{Name: "end-wakes", Says: "A Read that waits returns when its context is done.", Run: endWakes},
-	{Name: "end-late", Says: "Follow with a context that is done returns a reader of what was written by then.", Run: withLog(endLate)},
-	{Name: "end-final", Says: "Once its context is done, a reader ends, even if the pod writes on for ever.", Run: withLog(endFinal)},
-	{Name: "output-end", Says: "When the output has an end of its own, Read returns io.EOF there; when it has none, Read waits for its context.", Run: withLog(outputEnd)},
-	{Name: "sink-closed", Says: "The caller of Open closes the Sink: what was written is read before and after.", Run: withLog(sinkClosed)},
-
-	{Name: "close-readers", Says: "Log.Close leaves the readers alone.", Run: withLog(closeReaders)},
-	{Name: "close-sink", Says: "Log.Close leaves the Sink alone.", Run: withLog(closeSink)},
-	{Name: "close-frees", Says: "Log.Close frees what Open holds; with the Sink and the readers closed nothing is left.", Run: closeFrees},
-	{Name: "path", Says: "Path is where a person finds the log later: empty, or the absolute path of a file that holds the output; it is the Sink's, if that is a regular file.", Run: path},
-	{Name: "root", Says: "A log in Launch.Dir is opened relative to Launch.Root, if that is set, and Root is not needed later.", Run: root},
-
-	{Name: "seek", Says: "A reader that is an io.Seeker tells its place in the log, goes to another, and fails for a place that is not in it.", Run: withLog(seeks)},
-	{Name: "tend", Says: "What Log.Tend returns, if there is one, does its work after Log.Close too, and ends without an error once its context is done.", Run: withLog(tended)},
+// ofOptions are the rules for what a Source may be besides.
+var ofOptions = []conformance.Rule[*subject]{
 	{Name: "stdout-apart", Says: "The standard output of a StdoutOpener is apart from the log: neither holds what was written to the other.", Run: withLog(stdoutApart)},
+	{Name: "stdout", Says: "The standard output of a StdoutOpener keeps the contract of the log: the rules before this one hold for it too.", Run: stdout},
 
 	{Name: "later", Says: "A Refollower reads a log later, from its first byte: what is known of the launch is enough.", Run: withLog(later)},
 	{Name: "later-now", Says: "A Refollower reads a log later from its present end: what is written after the call, and that alone.", Run: withLog(laterNow)},
 	{Name: "later-own", Says: "A Refollower never takes a log for that of another launch of the name: it reads the right one, or its error wraps fs.ErrNotExist.", Run: laterOwn},
 	{Name: "later-unknown", Says: "Where there is no such log the error of a Refollower wraps fs.ErrNotExist.", Run: withLog(laterUnknown)},
 	{Name: "later-end", Says: "Once its context is done, a reader of a Refollower returns what was written by then, and then context.Cause(ctx).", Run: withLog(laterEnd)},
-	{Name: "later-frees", Says: "A reader of a Refollower that was closed leaves nothing behind, while its context is not done.", Run: withLog(laterFrees)},
-}}
+	{Name: "later-frees", Says: "A reader of a Refollower that was closed leaves nothing behind, while its context is not done; nor does a Refollow that fails.", Run: withLog(laterFrees)},
+}

@@ -102,13 +102,18 @@ func laterOwn(s *subject) error {
 	return err
 }
 
-func laterUnknown(o *opened) error {
+// unknown is a launch that never was.
+func (o *opened) unknown() logsource.Past {
 	past := o.past()
 	past.Name, past.ID, past.File = "unknown", uuid.New(), logsource.FileID{}
 	if past.Path != "" {
 		past.Path += ".unknown"
 	}
-	_, err := o.later(o.s.ctx, past, true)
+	return past
+}
+
+func laterUnknown(o *opened) error {
+	_, err := o.later(o.s.ctx, o.unknown(), true)
 	switch {
 	case err == nil:
 		return errors.New("the launch never was, and Refollow returned a reader")
@@ -154,8 +159,8 @@ func laterFrees(o *opened) error {
 	if err := o.write("x"); err != nil {
 		return err
 	}
-	past := o.past()
-	return conformance.Leaves(conformance.Soon, conformance.Often(), func() error {
+	past, unknown := o.past(), o.unknown()
+	err := conformance.Leaves(conformance.Soon, conformance.Often(), func() error {
 		f, err := o.later(o.s.ctx, past, true)
 		if err != nil {
 			return err
@@ -165,4 +170,18 @@ func laterFrees(o *opened) error {
 		}
 		return f.close()
 	})
+	if err != nil {
+		return err
+	}
+	err = conformance.Leaves(conformance.Soon, conformance.Often(), func() error {
+		f, err := o.later(o.s.ctx, unknown, true)
+		if err != nil {
+			return nil // that is right
+		}
+		return f.close()
+	})
+	if err != nil {
+		return fmt.Errorf("a Refollow that fails: %w", err)
+	}
+	return nil
 }

@@ -290,6 +290,9 @@ func isFound(o *opened) error {
 	if err := o.write(text); err != nil {
 		return err
 	}
+	if fi, err := os.Lstat(name); err == nil && !fi.Mode().IsRegular() {
+		return fmt.Errorf("Log.Path is %q, which is no regular file (mode %v)", name, fi.Mode())
+	}
 	sink, err := o.regularSink()
 	if err != nil {
 		return err
@@ -341,7 +344,9 @@ func (s *subject) openRooted(name string, change func(dir string) error) (o *ope
 	if err := change(launch.Dir); err != nil {
 		return nil, "", err
 	}
-	o, err = s.openLaunch(s.ctx, launch)
+	if o, err = s.openLaunch(s.ctx, launch); err == nil {
+		_, o.rootErr = launch.Root.Stat(".")
+	}
 	return o, launch.Dir, err
 }
 
@@ -349,6 +354,9 @@ func root(s *subject) error {
 	o, _, err := s.openRooted("web", func(string) error { return nil })
 	if err != nil {
 		return fmt.Errorf("with Launch.Root: %w", err)
+	}
+	if o.rootErr != nil {
+		return fmt.Errorf("Launch.Root belongs to the caller of Open, who cannot use it any more: %w", o.rootErr)
 	}
 	err = o.write("later\n")
 	if err == nil {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
@@ -171,7 +172,7 @@ func readerCloseFrees(o *opened) error {
 	if err := o.write("x"); err != nil {
 		return err
 	}
-	return conformance.Leaves(conformance.Soon, conformance.Often(), func() error {
+	err := conformance.Leaves(conformance.Soon, conformance.Often(), func() error {
 		f, err := o.follow(o.s.ctx)
 		if err != nil {
 			return err
@@ -181,6 +182,21 @@ func readerCloseFrees(o *opened) error {
 		}
 		return f.close()
 	})
+	if err != nil {
+		return err
+	}
+	err = conformance.Leaves(conformance.Soon, conformance.Often(), func() error {
+		f, err := o.follow(conformance.Stopped())
+		if err != nil {
+			return nil // that is for another rule to say
+		}
+		f.rest(bufferSize)
+		return f.close()
+	})
+	if err != nil {
+		return fmt.Errorf("with a context that is done: %w", err)
+	}
+	return nil
 }
 
 func memory(s *subject) error {
@@ -216,13 +232,29 @@ func memory(s *subject) error {
 		return err
 	}
 	for _, f := range all {
-		for range much / piece {
-			if err := f.expect(text); err != nil {
-				return err
-			}
+		if err := f.expectPieces(text, much); err != nil {
+			return err
 		}
 	}
 	return grown(before, limit, fmt.Sprintf("after %d bytes were written and read by %d readers", much, n))
+}
+
+// expectPieces reads until size bytes are returned or lost, which are piece again and
+// again.
+func (f *follower) expectPieces(piece string, size int64) error {
+	lost := func() int64 { return 0 }
+	if lossy, ok := f.r.(logsource.Lossy); ok {
+		lost = func() int64 { return max(0, lossy.Lost()) }
+	}
+	buf := make([]byte, len(piece))
+	for at := int64(0); at+lost() < size; {
+		n, err := f.readSoon(buf)
+		if got := string(buf[:n]); got != piece[:n] || err != nil {
+			return fmt.Errorf("%s; the error is %v", differ(piece, got), err)
+		}
+		at += int64(n)
+	}
+	return nil
 }
 
 // grown makes sure that no more than limit bytes are in use that were not

@@ -47,6 +47,63 @@ func seeks(o *opened) error {
 	return nil
 }
 
+// skips is about a reader that is a Skipper.
+func skips(o *opened) error {
+	const text = "0123456789"
+	if err := o.write(text); err != nil {
+		return err
+	}
+	if err := o.holds(text); err != nil { // it has arrived
+		return err
+	}
+	for n, want := range map[int64]string{4: text[6:], 10: text, 100: text} {
+		f, stop, err := o.follower()
+		if err != nil {
+			return err
+		}
+		defer stop()
+		skipper, ok := f.r.(logsource.Skipper)
+		if !ok {
+			return conformance.Inapplicable("a reader is no logsource.Skipper")
+		}
+		if err := skipper.SkipToLast(n); err != nil {
+			return fmt.Errorf("of a log of %d bytes SkipToLast(%d) fails: %w", len(text), n, err)
+		}
+		stop()
+		if got, err := f.rest(bufferSize); got != want {
+			return fmt.Errorf("of the log %q a reader after SkipToLast(%d) returned %q, %v", text, n, got, err)
+		}
+	}
+	return nil
+}
+
+// losses is about a reader that is a Lossy.
+func losses(o *opened) error {
+	const text = "all of it"
+	if err := o.write(text); err != nil {
+		return err
+	}
+	if err := o.holds(text); err != nil { // it has arrived
+		return err
+	}
+	f, stop, err := o.follower()
+	if err != nil {
+		return err
+	}
+	defer stop()
+	lossy, ok := f.r.(logsource.Lossy)
+	if !ok {
+		return conformance.Inapplicable("a reader is no logsource.Lossy")
+	}
+	before := lossy.Lost()
+	stop()
+	got, err := f.rest(bufferSize)
+	if lost := lossy.Lost(); before < 0 || lost < before || int64(len(got))+lost != int64(len(text)) {
+		return fmt.Errorf("of %d bytes a reader returned %d, %v, and Lost returned %d, then %d", len(text), len(got), err, before, lost)
+	}
+	return nil
+}
+
 // tended is about Tend.
 func tended(o *opened) error {
 	if o.log.Tend == nil {
@@ -84,43 +141,6 @@ func tended(o *opened) error {
 	cancel()
 	if err := <-done; err != nil {
 		return fmt.Errorf("what Tend returned ends with %w", err)
-	}
-	return nil
-}
-
-// stdoutApart is about a StdoutOpener.
-func stdoutApart(o *opened) error {
-	opener, ok := o.s.source.(logsource.StdoutOpener)
-	if !ok {
-		return conformance.Inapplicable("the Source is no logsource.StdoutOpener")
-	}
-	end := o.s.calls.Begin("OpenStdout")
-	log, err := opener.OpenStdout(o.s.ctx, o.launch)
-	end()
-	switch {
-	case errors.Is(err, errors.ErrUnsupported):
-		return conformance.Inapplicable(fmt.Sprintf("OpenStdout: %v", err))
-	case err != nil:
-		return fmt.Errorf("OpenStdout: %w", err)
-	case log == nil || log.Follow == nil:
-		return errors.New("OpenStdout returned no error, and a Log that is nil or has no Follow")
-	case log.Sink == nil:
-		return conformance.Inapplicable("the standard output has no Sink")
-	}
-	stdout := &opened{s: o.s, launch: o.launch, log: log, out: log.Sink}
-	o.s.later(func() { stdout.close() })
-	o.s.later(func() { stdout.end() })
-	if err := o.write("on stderr\n"); err != nil {
-		return err
-	}
-	if err := stdout.write("on stdout\n"); err != nil {
-		return err
-	}
-	if err := stdout.holds("on stdout\n"); err != nil {
-		return fmt.Errorf("the standard output: %w", err)
-	}
-	if err := o.holds("on stderr\n"); err != nil {
-		return fmt.Errorf("the log: %w", err)
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ const blamed = "the Source"
 type subject struct {
 	source logsource.Source
 	dir    string // the runtime directories are below it
-	calls  conformance.Calls
+	calls  *conformance.Calls
 	stalls *atomic.Bool // bytes have not come, in this rule or one before
 
 	// Every context of the rule comes from this one, which ends with it.
@@ -45,7 +45,7 @@ type subject struct {
 }
 
 func newSubject(source logsource.Source, dir string, stalls *atomic.Bool) *subject {
-	s := &subject{source: source, dir: dir, stalls: stalls}
+	s := &subject{source: source, dir: dir, calls: new(conformance.Calls), stalls: stalls}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
@@ -156,6 +156,8 @@ type opened struct {
 	written   atomic.Int64
 	closeOnce sync.Once
 	endOnce   sync.Once
+
+	rootErr error // of Launch.Root, after Open
 }
 
 // write writes as the process.

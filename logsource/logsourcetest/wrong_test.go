@@ -98,6 +98,72 @@ type seeking struct{ io.ReadCloser }
 
 func (s seeking) Seek(offset int64, _ int) (int64, error) { return offset, nil }
 
+// A skipping is a reader with another SkipToLast.
+type skipping struct {
+	io.ReadCloser
+	skip func(n int64) error
+}
+
+func (s skipping) SkipToLast(n int64) error { return s.skip(n) }
+
+// A losing is a reader that counts what it has lost.
+type losing struct {
+	io.ReadCloser
+	lost func() int64
+}
+
+func (l losing) Lost() int64 { return l.lost() }
+
+// wrapped is a File whose readers are others.
+func wrapped(wrap func(ctx context.Context, r io.ReadCloser) io.ReadCloser) logsource.Source {
+	return filed(func(log *logsource.Log) {
+		follow := log.Follow
+		log.Follow = func(ctx context.Context) (io.ReadCloser, error) {
+			r, err := follow(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return wrap(ctx, r), nil
+		}
+	})
+}
+
+// A printing is a File with another standard output.
+type printing struct {
+	logsource.File
+	open func(ctx context.Context, launch logsource.Launch) (*logsource.Log, error)
+}
+
+func (p printing) OpenStdout(ctx context.Context, launch logsource.Launch) (*logsource.Log, error) {
+	return p.open(ctx, launch)
+}
+
+// printed is a File whose standard output is changed.
+func printed(change func(launch logsource.Launch, log *logsource.Log)) logsource.Source {
+	return printing{polled, func(ctx context.Context, launch logsource.Launch) (*logsource.Log, error) {
+		log, err := polled.OpenStdout(ctx, launch)
+		if err == nil {
+			change(launch, log)
+		}
+		return log, err
+	}}
+}
+
+// appends opens a standard output that is one file for all launches.
+func appends(ctx context.Context, launch logsource.Launch) (*logsource.Log, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(launch.Dir, logsource.StdoutName)
+	sink, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return &logsource.Log{Sink: sink, Path: path, Follow: func(ctx context.Context) (io.ReadCloser, error) {
+		return polled.Refollow(ctx, logsource.Past{Path: path}, true)
+	}}, nil
+}
+
 // A mixing is a File whose standard output goes to the log.
 type mixing struct{ logsource.File }
 
@@ -246,6 +312,14 @@ var wrongs = []struct {
 	{"closing one reader closes all", "reader-close", func(*testing.T) logsource.Source {
 		return sharedEnd(func(_ context.Context, r io.ReadCloser, end func()) func() error {
 			return func() error { end(); return r.Close() }
+		})
+	}},
+	{"Follow with a context that is done forgets a descriptor", "reader-close-frees", func(t *testing.T) logsource.Source {
+		return followed(func(ctx context.Context, _ *logsource.Log) (func(io.ReadCloser) io.ReadCloser, error) {
+			if ctx.Err() != nil {
+				forget(t)
+			}
+			return func(r io.ReadCloser) io.ReadCloser { return r }, nil
 		})
 	}},
 	{"a goroutine until the context ends", "reader-close-frees", func(t *testing.T) logsource.Source {
@@ -441,7 +515,51 @@ var wrongs = []struct {
 			log.Close = func() error { close(closed); return right() }
 		})
 	}},
+	{"a SkipToLast that skips nothing", "skip", func(*testing.T) logsource.Source {
+		return wrapped(func(_ context.Context, r io.ReadCloser) io.ReadCloser {
+			return skipping{r, func(int64) error { return nil }}
+		})
+	}},
+	{"a SkipToLast that leaves a byte more", "skip", func(*testing.T) logsource.Source {
+		return wrapped(func(_ context.Context, r io.ReadCloser) io.ReadCloser {
+			return skipping{r, func(n int64) error { return r.(logsource.Skipper).SkipToLast(n + 1) }}
+		})
+	}},
+	{"a SkipToLast that fails where the log is short", "skip", func(*testing.T) logsource.Source {
+		return wrapped(func(_ context.Context, r io.ReadCloser) io.ReadCloser {
+			return skipping{r, func(n int64) error {
+				_, err := r.(io.Seeker).Seek(-n, io.SeekEnd)
+				return err
+			}}
+		})
+	}},
+	{"fewer than none are lost", "lost", func(*testing.T) logsource.Source {
+		return wrapped(func(_ context.Context, r io.ReadCloser) io.ReadCloser {
+			return losing{r, func() int64 { return -7 }}
+		})
+	}},
+	{"all that was returned is lost", "lost", func(*testing.T) logsource.Source {
+		return wrapped(func(_ context.Context, r io.ReadCloser) io.ReadCloser {
+			return losing{r, func() int64 {
+				place, _ := r.(io.Seeker).Seek(0, io.SeekCurrent)
+				return place
+			}}
+		})
+	}},
 	{"one file for both", "stdout-apart", func(*testing.T) logsource.Source { return mixing{polled} }},
+	{"one descriptor and one offset for all readers of stdout", "stdout", func(t *testing.T) logsource.Source {
+		return printed(func(_ logsource.Launch, log *logsource.Log) { log.Follow = oneOffset(t, log.Path) })
+	}},
+	{"one standard output for all launches", "stdout", func(*testing.T) logsource.Source { return printing{polled, appends} }},
+	{"stdout ends at its present end", "stdout", func(*testing.T) logsource.Source {
+		return printed(func(_ logsource.Launch, log *logsource.Log) {
+			path := log.Path
+			log.Follow = func(context.Context) (io.ReadCloser, error) { return os.Open(path) }
+		})
+	}},
+	{"OpenStdout forgets a descriptor", "stdout", func(t *testing.T) logsource.Source {
+		return printed(func(logsource.Launch, *logsource.Log) { forget(t) })
+	}},
 	{"a relative Path", "path", func(*testing.T) logsource.Source {
 		return filed(func(log *logsource.Log) { log.Path = filepath.Base(log.Path) })
 	}},
@@ -459,6 +577,18 @@ var wrongs = []struct {
 			}
 		})
 	}},
+	{"a symbolic link at Path", "path", func(*testing.T) logsource.Source {
+		return filed(func(log *logsource.Log) {
+			if _, err := os.Stat(log.Path); err != nil {
+				return // another directory has the place of the log's
+			}
+			link := log.Path + ".link"
+			os.Remove(link)
+			if err := os.Symlink(log.Path, link); err == nil {
+				log.Path = link
+			}
+		})
+	}},
 	{"another directory, and Launch.Root", "path", func(t *testing.T) logsource.Source {
 		dir := t.TempDir()
 		return logsource.SourceFunc(func(ctx context.Context, launch logsource.Launch) (*logsource.Log, error) {
@@ -471,6 +601,14 @@ var wrongs = []struct {
 			launch.Root = nil
 			return polled.Open(ctx, launch)
 		})
+	}},
+	{"closes Launch.Root", "root", func(*testing.T) logsource.Source {
+		return &bent{open: func(_ context.Context, launch logsource.Launch) error {
+			if launch.Root != nil {
+				return launch.Root.Close()
+			}
+			return nil
+		}}
 	}},
 	{"keeps Launch.Root", "root", func(*testing.T) logsource.Source {
 		return &bent{log: func(_ context.Context, launch logsource.Launch, log *logsource.Log) {
@@ -532,6 +670,15 @@ var wrongs = []struct {
 		return refollows{polled, func(ctx context.Context, past logsource.Past, fromStart bool) (io.ReadCloser, error) {
 			forget(t)
 			return polled.Refollow(ctx, past, fromStart)
+		}}
+	}},
+	{"a Refollow that fails forgets a descriptor", "later-frees", func(t *testing.T) logsource.Source {
+		return refollows{polled, func(ctx context.Context, past logsource.Past, fromStart bool) (io.ReadCloser, error) {
+			r, err := polled.Refollow(ctx, past, fromStart)
+			if err != nil {
+				forget(t)
+			}
+			return r, err
 		}}
 	}},
 }

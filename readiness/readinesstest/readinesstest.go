@@ -43,11 +43,11 @@ var kit = conformance.Kit[*subject]{Foundation: 3, Rules: []conformance.Rule[*su
 	{Name: "fails", Says: "Once the pod will never be ready Wait returns an error, without waiting for ctx's end.", Run: launched(fails)},
 	{Name: "together", Says: "One Probe waits for any number of pods at once, and does not take one for the other.", Run: together},
 	{Name: "again", Says: "After a wait, however it ended, the Probe can wait again.", Run: again},
-	{Name: "goroutines", Says: "Once Wait has returned, no goroutine that it started is left.", Run: goroutines},
-	{Name: "descriptors", Says: "Once Wait has returned, no descriptor that it opened is left.", Run: launched(descriptors)},
+	{Name: "goroutines", Says: "Once Wait has returned, however it ended, no goroutine that it started is left.", Run: goroutines},
+	{Name: "descriptors", Says: "Once Wait has returned, however it ended, no descriptor that it opened is left.", Run: launched(descriptors)},
 	{Name: "mute", Says: "Once ctx is done Wait returns promptly, also if the pod accepts a connection and says nothing.", Run: launched(mutePod)},
 	{Name: "memory", Says: "Memory does not grow with the lines that a pod writes.", Run: launched(constantMemory)},
-	{Name: "panic-free", Says: "A Target that lacks Lines, PID, Endpoint or directories makes Wait fail, or wait; it never panics, and is not ready.", Run: bare},
+	{Name: "panic-free", Says: "A Target that lacks Lines, PID, Endpoint or directories, or has odd lines, makes Wait fail, or wait; it never panics, and is not ready.", Run: bare},
 
 	{Name: "line-slices", Says: "A line of Target.Lines is valid until the next one: a Probe does not keep it.", Run: launched(lineSlices)},
 	{Name: "lines-ctx", Says: "Target.Lines is called with the ctx of Wait, or one derived from it.", Run: launched(linesContext)},
@@ -58,9 +58,12 @@ var kit = conformance.Kit[*subject]{Foundation: 3, Rules: []conformance.Rule[*su
 
 	{Name: "describes", Says: "A Probe says what it waits for, in one line: it is a fmt.Stringer, and so is what Prepare returns.", Run: launched(describes)},
 	{Name: "pending", Says: "A *PendingError that Wait returns says in one line what was missing, and ctx's cause.", Run: launched(pending)},
-	{Name: "pure-lines", Says: "OwnsLine and Status depend on target and line alone, leave the line as it is, and may be called from any goroutine.", Run: launched(pureLines)},
+	{Name: "pure-lines", Says: "OwnsLine, Status and NearMiss depend on target and line alone, leave the line as it is, and may be called from any goroutine.", Run: launched(pureLines)},
 	{Name: "owned", Says: "A LineOwner owns the line that it waits for.", Run: launched(owned)},
-	{Name: "verify", Says: "Verify finds that a pod which is ready answers.", Run: launched(verify)},
+	{Name: "near-miss", Says: "What NearMiss returns of a line can be shown in one line.", Run: launched(nearMiss)},
+	{Name: "verify", Says: "Verify finds that a pod which is ready answers, and that nobody answers where nobody is.", Run: launched(verify)},
+	{Name: "peer", Says: "The error of a PeerChecker that refuses a peer wraps ErrForeignPeer.", Run: launched(peer)},
+	{Name: "adopts", Says: "Adopts always returns the same: it depends on the fields of the Probe alone.", Run: launched(adopts)},
 	{Name: "parts", Says: "Composite.Probes returns the same parts at every call, none of them nil; what is prepared of a Composite is one with as many.", Run: launched(parts)},
 
 	{Name: "unprepared", Says: "A Preparer that was not prepared makes Wait fail, or wait; it never panics.", Run: toPrepare(unprepared)},
@@ -70,5 +73,5 @@ var kit = conformance.Kit[*subject]{Foundation: 3, Rules: []conformance.Rule[*su
 	{Name: "prepare-ctx", Says: "The ctx of Prepare bounds the preparing only.", Run: toPrepare(prepareContext)},
 	{Name: "prepare-done", Says: "With a ctx that is done Prepare returns promptly: an error, or a probe that works.", Run: toPrepare(prepareDone)},
 	{Name: "prepare-bare", Says: "Extend and Status of a Setup may be nil.", Run: toPrepare(prepareBare)},
-	{Name: "prepare-close", Says: "Close and CloseFiles of the Setup clear all that Prepare has made, also if nobody ever waited.", Run: toPrepare(prepareClose)},
+	{Name: "prepare-close", Says: "Close and CloseFiles of the Setup clear all that Prepare has made, also if nobody ever waited, or Prepare has failed.", Run: toPrepare(prepareClose)},
 }}

@@ -5,7 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"io"
+	"iter"
 	"strings"
 	"time"
 	"unicode"
@@ -209,81 +210,6 @@ func again(s *subject) error {
 	return nil
 }
 
-func goroutines(s *subject) error {
-	cancelled, err := s.launch()
-	if err != nil {
-		return err
-	}
-	l, err := s.launch()
-	if err != nil {
-		return err
-	}
-	s.label = conformance.NewLabel() // what Prepare has started may stay until Close
-	w := cancelled.wait()
-	if _, crash := w.cut(); crash != nil {
-		return crash
-	}
-	if err := l.becomesReady(1); err != nil {
-		return err
-	}
-	if left := s.label.Left(patience); left != "" {
-		return fmt.Errorf("of one wait whose ctx was cancelled, and one for a pod that became ready, there are left:\n%s", left)
-	}
-	return nil
-}
-
-func descriptors(l *launch) error {
-	if l.prepared {
-		return descriptorsOfPrepared(l.s)
-	}
-	times := conformance.Often()
-	if err := cancelled(slices.Repeat([]*launch{l}, times)); err != nil {
-		return err
-	}
-	l, err := l.s.launch()
-	if err != nil {
-		return err
-	}
-	return conformance.Descriptors(patience, times, "waits for a pod that became ready", func() error {
-		return l.becomesReady(times)
-	})
-}
-
-// descriptorsOfPrepared is the rule for a Preparer, whose probes are for one
-// wait each. What Prepare opens is not meant here.
-func descriptorsOfPrepared(s *subject) error {
-	all := make([]*launch, fewer)
-	for i := range all {
-		l, err := s.launch()
-		if err != nil {
-			return err
-		}
-		all[i] = l
-	}
-	return cancelled(all)
-}
-
-// fewer is how often something is done for which pods have to be prepared.
-const fewer = 16
-
-// cancelled makes sure that waits for all these at once, whose ctx is cancelled,
-// leave no descriptor.
-func cancelled(all []*launch) error {
-	return conformance.Descriptors(patience, len(all), "waits whose ctx was cancelled", func() error {
-		waits := make([]*wait, len(all))
-		for i, l := range all {
-			waits[i] = l.wait()
-		}
-		waits[0].Within(moment)
-		for _, w := range waits {
-			if _, crash := w.end(); crash != nil {
-				return crash
-			}
-		}
-		return nil
-	})
-}
-
 func bare(s *subject) error {
 	var all []*wait
 	for _, lacks := range []struct {
@@ -305,6 +231,12 @@ func bare(s *subject) error {
 		lacks.change(&t)
 		all = append(all, l.waitAs("Wait for a Target without "+lacks.what, context.Background(), t))
 	}
+	l, err := s.launch()
+	if err != nil {
+		return err
+	}
+	l.tap.from = oddLines()
+	all = append(all, l.waitAs("Wait for a pod that writes odd lines", context.Background(), l.Target))
 	time.Sleep(moment)
 	for _, w := range all {
 		err, crash := w.end()
@@ -316,6 +248,15 @@ func bare(s *subject) error {
 		}
 	}
 	return nil
+}
+
+// oddLines are lines as a pod may write them. None says that it is ready.
+func oddLines() func(ctx context.Context) iter.Seq2[[]byte, error] {
+	log := new(Log)
+	for _, line := range []string{"", "\r", " ", "\t", "\x00", "\xff", "=", ":", strings.Repeat("x", 64<<10)} {
+		io.WriteString(log, line+"\n")
+	}
+	return log.Lines
 }
 
 // outcome is the error of a wait that has returned, or an error that says that the wait

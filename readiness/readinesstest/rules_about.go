@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir/conformance"
@@ -85,6 +87,63 @@ func verify(l *launch) error {
 	}
 	if answer != nil {
 		return fmt.Errorf("Wait has found the pod ready at %v, and Verify says: %w", l.Want, answer)
+	}
+	t.Endpoint = readiness.Endpoint{Network: "unix", Address: filepath.Join(t.RuntimeDir, "nobody")}
+	if crash := l.s.call("Verify", func() { answer = readiness.Verify(context.Background(), l.Probe, t) }); crash != nil {
+		return fmt.Errorf("there is nobody at %v: %w", t.Endpoint, crash)
+	}
+	if answer == nil {
+		return fmt.Errorf("there is nobody at %v, and Verify returned no error", t.Endpoint)
+	}
+	return nil
+}
+
+func peer(l *launch) error {
+	stranger := readiness.Peer{UID: os.Geteuid() + 1, GID: os.Getegid() + 1}
+	found := false
+	for leaf := range readiness.Leaves(l.Probe) {
+		checker, ok := leaf.(readiness.PeerChecker)
+		if !ok {
+			continue
+		}
+		found = true
+		var refused error
+		if crash := l.s.call("CheckPeer", func() { refused = checker.CheckPeer(stranger, l.Target) }); crash != nil {
+			return crash
+		}
+		if refused != nil && !errors.Is(refused, readiness.ErrForeignPeer) {
+			return fmt.Errorf("user %d may not answer, and errors.Is does not find ErrForeignPeer in the error of CheckPeer: %w", stranger.UID, refused)
+		}
+	}
+	if !found {
+		return conformance.Inapplicable("it is no PeerChecker")
+	}
+	return nil
+}
+
+func adopts(l *launch) error {
+	found := false
+	for leaf := range readiness.Leaves(l.Probe) {
+		adopter, ok := leaf.(readiness.Adopter)
+		if !ok {
+			continue
+		}
+		found = true
+		var answers [3]bool
+		ask := func() {
+			for i := range answers {
+				answers[i] = adopter.Adopts()
+			}
+		}
+		if crash := l.s.call("Adopts", ask); crash != nil {
+			return crash
+		}
+		if answers[0] != answers[1] || answers[1] != answers[2] {
+			return fmt.Errorf("the answers of Adopts are %v", answers)
+		}
+	}
+	if !found {
+		return conformance.Inapplicable("it is no Adopter")
 	}
 	return nil
 }

@@ -125,6 +125,11 @@ func questions(p readiness.Probe) (all []question) {
 				return fmt.Sprintf("%q, %v", text, ok)
 			}})
 		}
+		if n, ok := leaf.(readiness.NearMisser); ok {
+			all = append(all, question{"NearMiss", func(t readiness.Target, line []byte) string {
+				return fmt.Sprintf("%q", n.NearMiss(t, line))
+			}})
+		}
 	}
 	return all
 }
@@ -132,13 +137,13 @@ func questions(p readiness.Probe) (all []question) {
 func pureLines(l *launch) error {
 	all := questions(l.Probe)
 	if all == nil {
-		return conformance.Inapplicable("it is neither a LineOwner nor a StatusReader")
+		return conformance.Inapplicable("it is no LineOwner, StatusReader or NearMisser")
 	}
 	lines, err := l.written(l.Ready)
 	if err != nil {
 		return err
 	}
-	lines = append(lines, nil, []byte("\x00"), []byte("a line that no program writes"))
+	lines = append(lines, nil, []byte("\x00"), []byte("a line that no program writes"), bytes.Repeat([]byte("x"), 64<<10))
 	for _, q := range all {
 		var verdict error
 		ask := func() { verdict = pure(q, l.Target, lines) }
@@ -208,4 +213,38 @@ func owned(l *launch) error {
 		}
 	}
 	return fmt.Errorf("of the lines that make the pod ready it owns none: %q", lines)
+}
+
+func nearMiss(l *launch) error {
+	lines, err := l.written(l.Ready)
+	if err != nil {
+		return err
+	}
+	found := false
+	for leaf := range readiness.Leaves(l.Probe) {
+		near, ok := leaf.(readiness.NearMisser)
+		if !ok {
+			continue
+		}
+		found = true
+		for _, line := range lines {
+			for _, before := range []string{"", "web | ", "\x1b[31m", "\ufeff"} {
+				var text string
+				ask := func() { text = near.NearMiss(l.Target, []byte(before+string(line)+"\x1b[0m\r")) }
+				if crash := l.s.call("NearMiss", ask); crash != nil {
+					return crash
+				}
+				if text == "" {
+					continue
+				}
+				if err := inOneLine("NearMiss", text); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if !found {
+		return conformance.Inapplicable("it is no NearMisser")
+	}
+	return nil
 }

@@ -136,6 +136,9 @@ func prepareClose(l *launch) error {
 		}
 		return nil
 	})
+	if err == nil {
+		err = prepareFails(l)
+	}
 	if err != nil {
 		return err
 	}
@@ -150,6 +153,29 @@ func prepareClose(l *launch) error {
 		return fmt.Errorf("the runtime directory held %q, and holds %q", before, after)
 	}
 	return nil
+}
+
+// prepareFails makes sure that a Prepare that fails leaves no descriptor, where its ctx is
+// done or no descriptor of the pod is free.
+func prepareFails(l *launch) error {
+	return conformance.Descriptors(patience, fewer, "times, with a ctx that is done and without a free descriptor of the pod,", func() error {
+		for range fewer {
+			late := l.s.unprepared(l.Probe, l.pod)
+			late.prepare(conformance.Stopped()) // whether it fails is for another rule
+			late.over()
+			full := l.s.unprepared(l.Probe, l.pod)
+			for range readiness.MaxFiles {
+				file, err := os.Open(os.DevNull)
+				if err != nil {
+					return err
+				}
+				full.setup.Files = append(full.setup.Files, file)
+			}
+			full.prepare(context.Background()) // it may need no descriptor
+			full.over()
+		}
+		return nil
+	})
 }
 
 // entries lists dir.

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -349,6 +350,19 @@ var wrongWaits = []mistake{
 			}
 			return e, err
 		})},
+	{"leaves a goroutine of a pod that failed", []string{"goroutines"}, waiting(leaving(errBroken, stay))},
+	{"leaves a goroutine of lines that failed", []string{"goroutines"}, waiting(leaving(errRead, stay))},
+	{"leaves a goroutine of every other wait", []string{"goroutines"}, waiting(
+		func(l line, ctx context.Context, t readiness.Target) (readiness.Endpoint, error) {
+			l.held.mu.Lock()
+			if l.held.spoilt = !l.held.spoilt; !l.held.spoilt {
+				stay(l)
+			}
+			l.held.mu.Unlock()
+			return l.right(ctx, t)
+		})},
+	{"leaves a descriptor of a pod that failed", []string{"descriptors"}, waiting(leaving(errBroken, forget))},
+	{"leaves a descriptor of lines that failed", []string{"descriptors"}, waiting(leaving(errRead, forget))},
 	{"keeps every line", []string{"memory"}, waiting(
 		func(l line, ctx context.Context, t readiness.Target) (readiness.Endpoint, error) {
 			t.Lines = each(t.Lines, func(line []byte) bool {
@@ -366,6 +380,11 @@ var wrongWaits = []mistake{
 			}
 			return l.right(ctx, t)
 		})},
+	{"panics at an empty line", []string{"panic-free"}, waiting(
+		func(l line, ctx context.Context, t readiness.Target) (readiness.Endpoint, error) {
+			t.Lines = each(t.Lines, func(line []byte) bool { return line[0] != '#' })
+			return l.right(ctx, t)
+		})},
 	{"is ready without an endpoint", []string{"panic-free"}, waiting(
 		func(l line, ctx context.Context, t readiness.Target) (readiness.Endpoint, error) {
 			if t.Endpoint == (readiness.Endpoint{}) {
@@ -373,6 +392,27 @@ var wrongWaits = []mistake{
 			}
 			return l.right(ctx, t)
 		})},
+}
+
+// stay starts a goroutine that ends with the test.
+func stay(l line) { go func() { <-l.held.over.Done() }() }
+
+// forget opens a file that is closed with the test.
+func forget(l line) {
+	if f, err := os.Open(os.DevNull); err == nil {
+		context.AfterFunc(l.held.over, func() { f.Close() })
+	}
+}
+
+// leaving leaves something behind where Wait returns this error.
+func leaving(of error, leave func(l line)) func(l line, ctx context.Context, t readiness.Target) (readiness.Endpoint, error) {
+	return func(l line, ctx context.Context, t readiness.Target) (readiness.Endpoint, error) {
+		e, err := l.right(ctx, t)
+		if errors.Is(err, of) {
+			leave(l)
+		}
+		return e, err
+	}
 }
 
 type (
@@ -532,6 +572,8 @@ type knowing struct {
 	line
 	owns   func(k knowing, line []byte) bool
 	status func(k knowing, line []byte) ([]byte, bool)
+	near   func(line []byte) string
+	adopts func() bool
 }
 
 func (k knowing) OwnsLine(_ readiness.Target, line []byte) bool {
@@ -549,17 +591,46 @@ func (k knowing) Status(_ readiness.Target, line []byte) ([]byte, bool) {
 	return line, bytes.Equal(line, []byte("listening"))
 }
 
-// A verifying probe knows whether the pod still answers.
+func (k knowing) NearMiss(_ readiness.Target, line []byte) string {
+	if k.near != nil {
+		return k.near(line)
+	}
+	if at := bytes.Index(line, []byte("ready ")); at > 0 {
+		return fmt.Sprintf("something stands before it: %q", line)
+	}
+	return ""
+}
+
+func (k knowing) Adopts() bool { return k.adopts != nil && k.adopts() }
+
+// A verifying probe knows whether the pod still answers, which does so at one address.
 type verifying struct {
 	Never
-	err error
+	err     error
+	anybody bool  // it is content with any address
+	refusal error // of a peer; nil: ErrForeignPeer
 }
 
 func (verifying) Wait(_ context.Context, t readiness.Target) (readiness.Endpoint, error) {
 	return t.Endpoint, nil
 }
 
-func (v verifying) Verify(context.Context, readiness.Target) error { return v.err }
+func (v verifying) Verify(_ context.Context, t readiness.Target) error {
+	if v.err == nil && !v.anybody && t.Endpoint != at("/run/sock") {
+		return errors.New("nobody answers")
+	}
+	return v.err
+}
+
+func (v verifying) CheckPeer(p readiness.Peer, _ readiness.Target) error {
+	if p.UID == os.Geteuid() {
+		return nil
+	}
+	if v.refusal != nil {
+		return v.refusal
+	}
+	return fmt.Errorf("user %d: %w", p.UID, readiness.ErrForeignPeer)
+}
 
 // nameless hides String.
 type nameless struct{ readiness.Probe }
@@ -609,11 +680,40 @@ var wrongAbout = []mistake{
 			return nil, false
 		}}
 	})},
+	{"overwrites what is nearly the line", []string{"pure-lines"}, caseOf(func(l line) readiness.Probe {
+		return knowing{line: l, near: func(line []byte) string {
+			for i := range line {
+				line[i] = 'x'
+			}
+			return ""
+		}}
+	})},
+	{"has no near miss for a line without a byte", []string{"pure-lines"}, caseOf(func(l line) readiness.Probe {
+		return knowing{line: l, near: func(line []byte) string {
+			if line[0] == '#' {
+				return "it is a comment"
+			}
+			return ""
+		}}
+	})},
+	{"quotes what is nearly the line as it is", []string{"near-miss"}, caseOf(func(l line) readiness.Probe {
+		return knowing{line: l, near: func(line []byte) string { return "nearly: " + string(line) }}
+	})},
+	{"adopts every other time", []string{"adopts"}, caseOf(func(l line) readiness.Probe {
+		var n atomic.Int64
+		return knowing{line: l, adopts: func() bool { return n.Add(1)%2 == 0 }}
+	})},
 	{"owns no line", []string{"owned"}, caseOf(func(l line) readiness.Probe {
 		return knowing{line: l, owns: func(knowing, []byte) bool { return false }}
 	})},
 	{"verifies nothing", []string{"verify"}, caseOf(func(l line) readiness.Probe {
 		return readiness.Sequence{l, verifying{err: errBroken}}
+	})},
+	{"verifies anybody", []string{"verify"}, caseOf(func(l line) readiness.Probe {
+		return readiness.Sequence{l, verifying{anybody: true}}
+	})},
+	{"refuses a peer in its own words", []string{"peer"}, caseOf(func(l line) readiness.Probe {
+		return readiness.Sequence{l, verifying{refusal: errors.New("go away")}}
 	})},
 	{"has a nil part", []string{"parts"}, caseOf(func(l line) readiness.Probe {
 		return group{l, func() []readiness.Probe { return []readiness.Probe{nil} }}
@@ -829,6 +929,22 @@ var wrongPrepares = []mistake{
 				return nil, err
 			}
 			context.AfterFunc(m.held.over, func() { f.Close() })
+			return m.right(s)
+		})},
+	{"leaves a descriptor where no other is free", []string{"prepare-close"}, preparing(
+		func(m mailbox, _ context.Context, s *readiness.Setup) (readiness.Probe, error) {
+			box, err := m.right(s)
+			if err != nil {
+				forget(line{held: m.held})
+			}
+			return box, err
+		})},
+	{"leaves a descriptor where ctx is done", []string{"prepare-close"}, preparing(
+		func(m mailbox, ctx context.Context, s *readiness.Setup) (readiness.Probe, error) {
+			if ctx.Err() != nil {
+				forget(line{held: m.held})
+				return nil, context.Cause(ctx)
+			}
 			return m.right(s)
 		})},
 	{"leaves a goroutine of Prepare", []string{"prepare-close"}, preparing(

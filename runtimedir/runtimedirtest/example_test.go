@@ -56,14 +56,14 @@ func ExampleRules() {
 	// exists: The directory exists when RuntimeDir returns, and can be used.
 	// absolute: RuntimeDir returns an absolute path.
 	// private: Only the current user may enter the directory.
-	// narrows: A directory that is there already and that others may enter is closed to them, or refused with ErrInsecure.
+	// narrows: A directory that is there already and that others may enter, if only its group, is closed to them, or refused with ErrInsecure.
 	// apart: Two names never share a directory.
-	// same: The same name always gives the same directory.
+	// same: The same name always gives the same directory, in any working directory.
 	// keeps: RuntimeDir leaves alone what a directory holds.
 	// again: A directory that was removed exists again when RuntimeDir returns: a Resolver has no state of a launch.
 	// concurrent: RuntimeDir may be called from any number of goroutines.
 	// context: A RuntimeDir that ends because its context is done returns an error that wraps context.Cause(ctx).
-	// leaves-nothing: RuntimeDir leaves no descriptor and no goroutine behind.
+	// leaves-nothing: RuntimeDir and Base leave no descriptor and no goroutine behind, also when they fail.
 	// invalid-name: A name that ValidateName refuses is refused with an error that wraps ErrInvalidName.
 	// invalid-name-clean: Nothing is created for a name that cannot be used.
 	// symlink: A symbolic link in the directory's place is refused with ErrInsecure, or replaced; what it leads to is left alone.

@@ -16,7 +16,7 @@ func Broken(t *testing.T, newResolver func(t *testing.T) runtimedir.Resolver, on
 
 // LetOthersIn lets everybody do everything in a directory.
 func LetOthersIn(path string) error {
-	_, err := letOthersIn(path)
+	_, err := letOthersIn(path, waysIn[0])
 	return err
 }
 
@@ -25,3 +25,9 @@ func MayOthersIn(path string) bool { return checkPrivate(path) != nil }
 
 // Link makes a symbolic link, as the rules do.
 func Link(to, path string) error { return link(to, path) }
+
+// CanBeElsewhere reports whether the rules can try another working directory.
+func CanBeElsewhere(dir string) (can bool) {
+	elsewhere(dir, func() error { can = true; return nil })
+	return can
+}

@@ -29,11 +29,25 @@ func checkWriters(path string, fi fs.FileInfo) error {
 	return nil
 }
 
-// letOthersIn lets everybody do everything in the directory at path, until restore.
-func letOthersIn(path string) (restore func(), err error) {
+// A wayIn is how others may enter a directory.
+type wayIn struct {
+	who  string
+	mode os.FileMode
+}
+
+// waysIn are those that a rule tries.
+var waysIn = []wayIn{
+	{"everybody", 0o777},
+	{"its group", 0o770},
+	{"its group, to pass through", 0o710},
+	{"others, to pass through", 0o701},
+}
+
+// letOthersIn opens the directory at path to others, until restore.
+func letOthersIn(path string, way wayIn) (restore func(), err error) {
 	before, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
-	return func() { os.Chmod(path, before.Mode().Perm()) }, os.Chmod(path, 0o777)
+	return func() { os.Chmod(path, before.Mode().Perm()) }, os.Chmod(path, way.mode)
 }

@@ -46,8 +46,14 @@ func checkOwner(path string, _ fs.FileInfo) error {
 // checkWriters makes sure that others may do nothing in the directory at path.
 func checkWriters(path string, fi fs.FileInfo) error { return checkOwner(path, fi) }
 
+// A wayIn is how others may enter a directory.
+type wayIn struct{ who string }
+
+// waysIn are those that a rule tries.
+var waysIn = []wayIn{{"everybody"}}
+
 // letOthersIn lets everybody do everything in the directory at path, until restore.
-func letOthersIn(path string) (restore func(), err error) {
+func letOthersIn(path string, _ wayIn) (restore func(), err error) {
 	before, err := windows.GetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, windows.DACL_SECURITY_INFORMATION)
 	if err != nil {
 		return nil, err

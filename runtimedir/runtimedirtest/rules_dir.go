@@ -48,10 +48,15 @@ func checkPrivate(dir string) error {
 }
 
 func narrows(s *subject, dir string) error {
-	if _, err := letOthersIn(dir); err != nil {
-		return err
+	for _, way := range waysIn {
+		if _, err := letOthersIn(dir, way); err != nil {
+			return err
+		}
+		if err := s.refusesOr(checkPrivate, runtimedir.ErrInsecure); err != nil {
+			return fmt.Errorf("a directory that was there, open to %s: %w", way.who, err)
+		}
 	}
-	return s.refusesOr(checkPrivate, runtimedir.ErrInsecure)
+	return nil
 }
 
 // refusesOr makes sure that RuntimeDir fails with an error that wraps one of
@@ -73,10 +78,15 @@ func (s *subject) refusesOr(check func(dir string) error, refusals ...error) err
 func alike() []string {
 	names := []string{
 		"web", "web1", "web2", "web-1", "web_1", "web.1", "web 1", "web  1", "web:1", "we", "w",
-		"web%20", "web+", "web,1", "web=1", "%s", "~", "$HOME", "*", "wéb", "под", "捕獲", "🚀",
+		"web%20", "web%201", "web+", "web+1", "web,1", "web=1", "web.", "web..", "web.service",
+		"%s", "~", "$HOME", "*", "wéb", "под", "捕獲", "🚀",
 		strings.Repeat("n", runtimedir.MaxName-1) + "1",
 		strings.Repeat("n", runtimedir.MaxName-1) + "2",
 		strings.Repeat("n", runtimedir.MaxName-1),
+		// Each two have one CRC-32, FNV-1a or FNV-1 of 32 bits, or the same first 40 bits of
+		// MD5, SHA-1, SHA-256 or SHA-512.
+		"plumless", "buckeroo", "costarring", "liquid", "creamwove", "quists",
+		"db641869", "db2231545", "db923856", "db1592417", "db189930", "db2093173", "db718710", "db1812769",
 	}
 	if runtime.GOOS != "darwin" { // whose file systems take them for one
 		names = append(names, "Web", "WEB", "we\u0301b")
@@ -116,33 +126,43 @@ func same(s *subject, first string) error {
 	if _, err := s.runtimeDir("db"); err != nil {
 		return err
 	}
-	again, err := s.runtimeDir("web")
-	if err != nil {
+	gives := func() error {
+		again, err := s.runtimeDir("web")
+		if err == nil && again != first {
+			err = fmt.Errorf("RuntimeDir(\"web\") returned %q, then %q", first, again)
+		}
 		return err
 	}
-	if again != first {
-		return fmt.Errorf("RuntimeDir(\"web\") returned %q, then %q", first, again)
+	if err := gives(); err != nil {
+		return err
+	}
+	if err := elsewhere(s.dir, gives); err != nil {
+		return fmt.Errorf("with another working directory: %w", err)
 	}
 	return nil
 }
 
 func keeps(s *subject, dir string) error {
-	file := filepath.Join(dir, "sub", "file")
-	if err := os.Mkdir(filepath.Dir(file), 0o700); err != nil {
+	files := []string{filepath.Join("sub", "file"), "sock", "web.sock", "web.pid", "web.log", "web.tmp", "lock"}
+	if err := os.Mkdir(filepath.Join(dir, "sub"), 0o700); err != nil {
 		return err
 	}
-	if err := os.WriteFile(file, []byte("kept"), 0o600); err != nil {
-		return err
+	for _, file := range files {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte("kept"), 0o600); err != nil {
+			return err
+		}
 	}
 	if _, err := s.runtimeDir("web"); err != nil {
 		return err
 	}
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return fmt.Errorf("a file in the directory was not kept: %w", err)
-	}
-	if string(data) != "kept" {
-		return fmt.Errorf("a file in the directory holds %q, and held %q", data, "kept")
+	for _, file := range files {
+		data, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil {
+			return fmt.Errorf("a file in the directory was not kept: %w", err)
+		}
+		if string(data) != "kept" {
+			return fmt.Errorf("the file %s in the directory holds %q, and held %q", file, data, "kept")
+		}
 	}
 	return nil
 }
@@ -185,13 +205,4 @@ func contextDone(s *subject) error {
 		return fmt.Errorf("RuntimeDir with a context that is done returned %q, which does not wrap its cause (%q)", err, conformance.ErrStopped)
 	}
 	return nil
-}
-
-func leavesNothing(s *subject) error {
-	n := 0
-	return conformance.Leaves(conformance.Soon, conformance.Often(), func() error {
-		n++
-		_, err := s.runtimeDir(fmt.Sprintf("web%d", n))
-		return err
-	})
 }

@@ -157,21 +157,27 @@ func openBase(s *subject) error {
 	if err != nil {
 		return err
 	}
-	restore, err := letOthersIn(parent)
-	if err != nil {
-		return err
-	}
-	defer restore()
-	return s.refusesOr(func(string) error {
-		fi, err := os.Stat(parent)
-		if err == nil {
-			err = checkWriters(parent, fi)
-		}
+	for _, way := range waysIn {
+		restore, err := letOthersIn(parent, way)
 		if err != nil {
-			err = fmt.Errorf("RuntimeDir returned no error, and %w", err)
+			return err
 		}
-		return err
-	}, runtimedir.ErrInsecure)
+		err = s.refusesOr(func(string) error {
+			fi, err := os.Stat(parent)
+			if err == nil {
+				err = checkWriters(parent, fi)
+			}
+			if err != nil {
+				err = fmt.Errorf("RuntimeDir returned no error, and %w", err)
+			}
+			return err
+		}, runtimedir.ErrInsecure)
+		restore()
+		if err != nil {
+			return fmt.Errorf("the directory above the pod's is open to %s: %w", way.who, err)
+		}
+	}
+	return nil
 }
 
 // link makes a symbolic link, where the system lets it be made. Wine 8 returns no error,

@@ -2,9 +2,12 @@ package runtimedirtest_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -110,15 +113,58 @@ var wrongs = []struct {
 			return dir, err
 		}
 	}},
+	{"what the group may do is not looked at", "narrows", leavesModes(0o007)},
+	{"a group that may pass through is not looked at", "narrows", leavesModes(0o067)},
 	{"spaces become underscores", "apart", func(_ *testing.T, b *bent) {
 		b.resolve = func(ctx context.Context, name string, right runtimedir.ResolverFunc) (string, error) {
 			return right(ctx, strings.ReplaceAll(name, " ", "_"))
 		}
 	}},
+	{"the CRC-32 of the name", "apart", renamed(func(name string) string {
+		return fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(name)))
+	})},
+	{"16 bits of a hash of the name", "apart", renamed(func(name string) string {
+		sum := sha256.Sum256([]byte(name))
+		return fmt.Sprintf("h%x", sum[:2])
+	})},
+	{"spaces are escaped, and percent signs are not", "apart", renamed(func(name string) string {
+		return strings.ReplaceAll(name, " ", "%20")
+	})},
+	{"names are unescaped", "apart", renamed(func(name string) string {
+		if unescaped, err := url.PathUnescape(name); err == nil && runtimedir.ValidateName(unescaped) == nil {
+			return unescaped
+		}
+		return name
+	})},
+	{"dots at the end are cut", "apart", renamed(func(name string) string { return strings.TrimRight(name, ".") })},
 	{"a new directory each time", "same", func(_ *testing.T, b *bent) {
 		var n atomic.Int64
 		b.resolve = func(ctx context.Context, name string, right runtimedir.ResolverFunc) (string, error) {
 			return right(ctx, fmt.Sprintf("%s-%d", name, n.Add(1)))
+		}
+	}},
+	{"in the working directory of the moment", "same", func(t *testing.T, b *bent) {
+		start, err := os.Getwd()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.resolve = func(ctx context.Context, name string, right runtimedir.ResolverFunc) (string, error) {
+			if here, err := os.Getwd(); err == nil && here != start {
+				return runtimedir.Dir(filepath.Join(here, "pods")).RuntimeDir(ctx, name)
+			}
+			return right(ctx, name)
+		}
+	}},
+	{"sockets and pidfiles are cleared away", "keeps", func(_ *testing.T, b *bent) {
+		b.resolve = func(ctx context.Context, name string, right runtimedir.ResolverFunc) (string, error) {
+			dir, err := right(ctx, name)
+			for _, old := range []string{"sock", "*.sock", "*.pid"} {
+				found, _ := filepath.Glob(filepath.Join(dir, old))
+				for _, path := range found {
+					os.Remove(path)
+				}
+			}
+			return dir, err
 		}
 	}},
 	{"the directory is emptied", "keeps", func(_ *testing.T, b *bent) {
@@ -174,11 +220,7 @@ var wrongs = []struct {
 	}},
 	{"a descriptor is forgotten", "leaves-nothing", func(t *testing.T, b *bent) {
 		b.resolve = func(ctx context.Context, name string, right runtimedir.ResolverFunc) (string, error) {
-			forgotten, err := os.Open(os.DevNull)
-			if err != nil {
-				return "", err
-			}
-			t.Cleanup(func() { forgotten.Close() })
+			forget(t)
 			return right(ctx, name)
 		}
 	}},
@@ -187,6 +229,30 @@ var wrongs = []struct {
 		b.resolve = func(ctx context.Context, name string, right runtimedir.ResolverFunc) (string, error) {
 			go func() { <-over.Done() }()
 			return right(ctx, name)
+		}
+	}},
+	{"a descriptor is forgotten where a link is refused", "leaves-nothing", func(t *testing.T, b *bent) {
+		b.resolve = func(ctx context.Context, name string, right runtimedir.ResolverFunc) (string, error) {
+			dir, err := right(ctx, name)
+			if errors.Is(err, runtimedir.ErrInsecure) {
+				forget(t)
+			}
+			return dir, err
+		}
+	}},
+	{"a descriptor is forgotten where a name is refused", "leaves-nothing", func(t *testing.T, b *bent) {
+		b.resolve = func(ctx context.Context, name string, right runtimedir.ResolverFunc) (string, error) {
+			dir, err := right(ctx, name)
+			if errors.Is(err, runtimedir.ErrInvalidName) {
+				forget(t)
+			}
+			return dir, err
+		}
+	}},
+	{"Base forgets a descriptor", "leaves-nothing", func(t *testing.T, b *bent) {
+		b.theBase = func(right func() (string, error)) (string, error) {
+			forget(t)
+			return right()
 		}
 	}},
 
@@ -266,6 +332,16 @@ var wrongs = []struct {
 			return dir, err
 		}
 	}},
+	{"a group that may write to the base is not looked at", "open-base", func(_ *testing.T, b *bent) {
+		b.resolve = func(ctx context.Context, name string, right runtimedir.ResolverFunc) (string, error) {
+			fi, before := os.Stat(string(b.base))
+			dir, err := right(ctx, name)
+			if before == nil && fi.Mode().Perm()&0o022 == 0o020 && (err == nil || errors.Is(err, runtimedir.ErrInsecure)) {
+				dir, err = b.path(name), os.Chmod(string(b.base), fi.Mode().Perm())
+			}
+			return dir, err
+		}
+	}},
 	{"no ErrUnavailable", "unavailable", unavailableAs(func(err error) error {
 		return errors.New(err.Error())
 	})},
@@ -313,6 +389,42 @@ var wrongs = []struct {
 			return base, err
 		}
 	}},
+}
+
+// renamed calls the directories otherwise.
+func renamed(rename func(name string) string) func(t *testing.T, b *bent) {
+	return func(_ *testing.T, b *bent) {
+		b.resolve = func(ctx context.Context, name string, right runtimedir.ResolverFunc) (string, error) {
+			if err := runtimedir.ValidateName(name); err != nil {
+				return "", err
+			}
+			return right(ctx, rename(name))
+		}
+	}
+}
+
+// leavesModes narrows a directory only if its mode has one of these bits.
+func leavesModes(looks fs.FileMode) func(t *testing.T, b *bent) {
+	return func(_ *testing.T, b *bent) {
+		b.resolve = func(ctx context.Context, name string, right runtimedir.ResolverFunc) (string, error) {
+			fi, before := os.Lstat(b.path(name))
+			dir, err := right(ctx, name)
+			if before == nil && fi.IsDir() && fi.Mode().Perm()&looks == 0 && err == nil {
+				err = os.Chmod(dir, fi.Mode().Perm())
+			}
+			return dir, err
+		}
+	}
+}
+
+// forget opens something that is closed when the test is over.
+func forget(t *testing.T) {
+	file, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	t.Cleanup(func() { file.Close() })
 }
 
 // unavailableAs changes the error that wraps ErrUnavailable.

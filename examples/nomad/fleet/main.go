@@ -27,6 +27,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -187,7 +188,7 @@ func worker(path string) launcher.CommandResolver {
 				return launcher.Command{}, err
 			}
 		}
-		return launcher.Command{Path: path, Args: []string{workerRole, req.Spec.Name}, Env: req.Spec.Env}, nil
+		return launcher.Command{Path: path, Args: []string{workerRole, req.Spec.Name}, Env: slices.Clone(req.Spec.Env)}, nil
 	})
 }
 
