@@ -44,6 +44,11 @@ var (
 	// [Launcher.Reclaim] has a launch end them.
 	ErrHeld = errors.New("pod name is held")
 
+	// ErrAbandoned says that the pod was never ready, and that its launcher is gone:
+	// something of it may still run. errors.Is finds [os.ErrProcessDone], too, if its first
+	// process has ended. [Launcher.Stop] ends the rest, and so does the next launch.
+	ErrAbandoned = errors.New("it was never ready, and nobody is launching it any more")
+
 	// ErrNotOurs says that the process which should be the pod is another one,
 	// or that another one answers on its socket. It was not signalled.
 	ErrNotOurs = errors.New("process is not the pod")

@@ -32,7 +32,7 @@ const (
 type Status struct {
 	Name       string
 	State      State
-	Why        error              // why it is unreachable or gone, in one printable line; nil otherwise
+	Why        error              // why it is unreachable or gone ([ErrAbandoned]), in one printable line; nil otherwise
 	PID        int                // 0 if there is no process yet, or it has none here
 	Endpoint   readiness.Endpoint // where it answers, or did; zero if it never was ready
 	Session    uuid.UUID          // that it resumed; uuid.Nil: a fresh one
@@ -215,15 +215,24 @@ func (l *lister) judge(ctx context.Context, name string, s ownership.Sight) (Sta
 	case s.Unclear != nil:
 		return Status{}, s.Unclear
 	case errors.Is(s.Err, ownership.ErrNoRecord):
-	case errors.Is(s.Err, ownership.ErrNotReady), !s.Record.Ready && osproc.ProvesEnd(s.Err):
-		status.State = StateGone
-		status.Why = plainError{"it was never ready, and nobody is launching it any more; what may still run of it the next launch ends", s.Err}
+	case errors.Is(s.Err, ownership.ErrNotReady), !s.Record.Ready && osproc.ProvesEnd(s.Err) && !errors.Is(s.Err, osproc.ErrRestarted):
+		status.State, status.Why = StateGone, abandoned(s.Err)
 	case osproc.ProvesEnd(s.Err):
 		status.State, status.Why = StateGone, shown(s.Err)
 	default:
 		return Status{}, s.Err // it may well run
 	}
 	return status, nil
+}
+
+// abandoned returns an ErrAbandoned. state is what is known of the first process: that it lives,
+// or has ended.
+func abandoned(state error) error {
+	err := errors.Join(ErrAbandoned, state)
+	if osproc.ProvesEnd(state) {
+		err = errors.Join(err, os.ErrProcessDone)
+	}
+	return plainError{ErrAbandoned.Error() + "; what may still run of it the next launch ends", err}
 }
 
 // workDirIsGone reports whether the working directory of a pod was removed. A filesystem

@@ -20,20 +20,12 @@ import (
 // run until somebody ends them.
 const stateAbandoned launcher.State = "abandoned"
 
-// What the library says about an abandoned pod. There is no error for errors.Is to find, so
-// podctl looks for the words. The script abandoned.txtar fails when they change.
-const (
-	saysNeverReady = "it was never ready"
-	saysAlive      = "it has not been ready yet"       // of its first process
-	saysRestarted  = "the machine was restarted since" // and so nothing of it runs
-)
-
-// allPods yields what l lists. An abandoned pod has the state abandoned, unless it is proven
-// that nothing of it runs.
+// allPods yields what l lists. An abandoned pod has the state abandoned, unless podctl has ended
+// it.
 func allPods(ctx context.Context, l *launcher.Launcher) iter.Seq2[launcher.Status, error] {
 	return func(yield func(launcher.Status, error) bool) {
 		for s, err := range l.List(ctx) {
-			if err == nil && s.State == launcher.StateGone && hasWords(s.Why, saysNeverReady) {
+			if err == nil && errors.Is(s.Why, launcher.ErrAbandoned) {
 				s = abandoned(s)
 			}
 			if !yield(s, err) {
@@ -45,24 +37,17 @@ func allPods(ctx context.Context, l *launcher.Launcher) iter.Seq2[launcher.Statu
 
 // abandoned is s, which was never ready, with the state that podctl gives it.
 func abandoned(s launcher.Status) launcher.Status {
-	switch {
-	case hasWords(errors.Unwrap(s.Why), saysRestarted):
-		s.Why = errors.New(saysNeverReady + ", and " + saysRestarted)
-	case wasEnded(s):
-		s.Why = errors.New(saysNeverReady + "; what it had left was ended")
-	default:
+	if wasEnded(s) {
+		s.Why = errors.New("it was never ready; what it had left was ended")
+	} else {
 		s.State = stateAbandoned
 	}
 	return s
 }
 
-func hasWords(err error, words string) bool {
-	return err != nil && strings.Contains(err.Error(), words)
-}
-
 // runs reports whether the first process of an abandoned pod is proven to run.
 func runs(s launcher.Status) bool {
-	return s.State == stateAbandoned && s.PID != 0 && hasWords(errors.Unwrap(s.Why), saysAlive)
+	return s.State == stateAbandoned && s.PID != 0 && !errors.Is(s.Why, os.ErrProcessDone)
 }
 
 // remains says what may run of an abandoned pod.

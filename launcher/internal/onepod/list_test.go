@@ -76,6 +76,28 @@ func TestListOfAnotherNamespace(t *testing.T) {
 	podrig.Ping(t, pod)
 }
 
+// A pod that was never ready is abandoned once nobody launches it, and Status.Why tells whether
+// its first process has ended. After a restart of the machine nothing of it runs.
+func TestListOfTheAbandoned(t *testing.T) {
+	r := newRig(t, podrig.Serve...)
+	pod := r.Launch(podrig.Alice)
+	look := func(abandoned, ended bool) {
+		t.Helper()
+		got := r.mustListOne(t.Context())
+		if got.err != nil || got.State != launcher.StateGone || errors.Is(got.Why, launcher.ErrAbandoned) != abandoned || errors.Is(got.Why, os.ErrProcessDone) != ended {
+			t.Errorf("List yields %+v; abandoned should be %v, and ended %v", got, abandoned, ended)
+		}
+	}
+	r.EditRecord(func(m map[string]any) { m["ready"] = false })
+	look(true, false)
+	podrig.Kill(t, pod)
+	look(true, true)
+	r.EditRecord(func(m map[string]any) { m["boot"] = "another" })
+	look(false, false)
+	r.EditRecord(func(m map[string]any) { m["ready"] = true })
+	look(false, false)
+}
+
 // A pod whose record was deleted may run, as long as its lock is held. While somebody
 // is launching it there may be no record either.
 func TestListWithoutRecord(t *testing.T) {

@@ -45,7 +45,7 @@ func (id Identity) Check() error {
 	case id.PID <= 1:
 		return fmt.Errorf("%w: %d is nobody's pid", ErrStranger, id.PID)
 	case id.Boot != boot:
-		return fmt.Errorf("%w: the machine was restarted since", ErrGone)
+		return ErrRestarted
 	case id.PIDNamespace != namespace:
 		return fmt.Errorf("%w: %d in %s, and we are in %s", ErrElsewhere, id.PID, id.PIDNamespace, namespace)
 	}

@@ -1,9 +1,15 @@
 package osproc
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // ErrGone says that there is no process with an Identity any more.
 var ErrGone = errors.New("the process is gone")
+
+// ErrRestarted says that the machine was restarted since. No process of then runs.
+var ErrRestarted = fmt.Errorf("%w: the machine was restarted since", ErrGone)
 
 // ErrStranger says that another process has the pid of an Identity.
 var ErrStranger = errors.New("another process has its pid")
