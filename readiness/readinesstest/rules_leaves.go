@@ -65,7 +65,8 @@ func descriptors(l *launch) error {
 		{"waits for a pod that failed", func(*launch) {}, func(l *launch) { l.Fail(l.setup) }},
 		{"waits whose lines could not be read", func(l *launch) { l.tap.fail = errRead }, nil},
 	} {
-		if ending.fail != nil && l.Fail == nil {
+		// Fail may open what stays open: of one launch that is little, and of many too much.
+		if ending.fail != nil && (l.Fail == nil || l.prepared) {
 			continue
 		}
 		all, err := l.s.launchOften()
@@ -124,10 +125,10 @@ func endAll(all []*launch, fail func(l *launch)) error {
 		for _, l := range slices.Compact(slices.Clone(all)) {
 			fail(l)
 		}
-		for _, w := range waits {
-			if !w.Within(moment) {
-				break
-			}
+	}
+	for _, w := range waits {
+		if !w.Within(moment) {
+			break // they do not end by themselves
 		}
 	}
 	for _, w := range waits {
