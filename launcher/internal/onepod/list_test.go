@@ -203,6 +203,33 @@ func TestStopOfWhatWasNeverReady(t *testing.T) {
 	}
 }
 
+// unlocked runs what follows without the lock.
+const unlocked = `perl -MPOSIX -e 'POSIX::close(20); exec @ARGV' `
+
+// Stop ends all of what a launcher that died has left, and not only who has the lock.
+func TestStopEndsTheAbandonedWhole(t *testing.T) {
+	for name, lock := range map[string]string{"the pod has the lock": "exec ", "nobody has it": "exec " + unlocked} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, podrig.Serve...)
+			inner := r.L.Command
+			pid := filepath.Join(r.Base, "pid")
+			r.L.Command = launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
+				cmd, err := inner.ResolveCommand(ctx, req)
+				cmd.Args = append([]string{"-c", unlocked + "sleep 1000 & printf $! >" + pid + "; " + lock + `"$0" "$@"`, cmd.Path}, cmd.Args...)
+				cmd.Path = "/bin/sh"
+				return cmd, err
+			})
+			pod := r.Launch(podrig.Alice)
+			r.EditRecord(func(m map[string]any) { m["ready"] = false })
+			if err := r.L.Stop(t.Context(), "alice"); err != nil {
+				t.Error(err)
+			}
+			<-pod.Done()
+			r.mustBeDead(pid)
+		})
+	}
+}
+
 // A launch in progress does not have the process and the endpoint of the pod before it.
 func TestListOfARelaunch(t *testing.T) {
 	r := newRig(t, podrig.Serve...)

@@ -90,6 +90,7 @@ type waiter struct {
 	left      bool                // they are about to end, or cannot be seen
 	waited    time.Duration       // how long we have waited for those
 	reclaim   reclaim
+	family    *osproc.Family // of an abandoned launch; nil: there was none yet
 }
 
 // held returns the error of a wait that has taken too long. If the launch lock is
@@ -168,15 +169,18 @@ func (w *waiter) take(pod *lock) (claim *Claim, err error) {
 	}()
 	p := w.place
 	r, state := p.Running()
+	if state != nil && w.isAbandoned(r, state) {
+		w.holders = nil // we have the lock
+		if over, err := w.endAbandoned(r); !over || err != nil {
+			return nil, err
+		}
+	}
 	switch {
 	case state == nil:
 		return nil, &RunningError{r}
 	case errors.Is(state, ErrNotReady):
 		// It has dropped its lock, and its launcher is dead, for we have that
 		// one's locks: nobody will make it ready.
-		if w.hasGrace(r) {
-			return nil, w.end([]osproc.LockHolder{{Identity: r.Identity}}, r)
-		}
 		if err := p.end(&r); !errors.Is(err, osproc.ErrGone) {
 			return nil, err // nil: it may take a moment
 		}
@@ -224,16 +228,17 @@ func (w *waiter) wait(ctx context.Context) error {
 		return nil
 	}
 	r, state := p.Running()
+	if state != nil && r.same(&before) && w.isAbandoned(r, state) {
+		if over, err := w.endAbandoned(r); !over || err != nil {
+			return err
+		}
+	}
 	switch {
 	case state == nil:
 		return &RunningError{r}
 	case !r.same(&before):
 		return nil
 	case errors.Is(state, ErrNotReady):
-		if w.hasGrace(r) {
-			others := slices.DeleteFunc(heirs(r.Launcher, staying(w.holders)), func(h osproc.LockHolder) bool { return h.Identity == r.Identity })
-			return w.end(append(others, osproc.LockHolder{Identity: r.Identity}), r)
-		}
 		if err := p.end(&r); err != nil && !errors.Is(err, osproc.ErrGone) {
 			return err
 		}
@@ -241,9 +246,6 @@ func (w *waiter) wait(ctx context.Context) error {
 	case !NoWitness(state):
 		return state
 	case r.Version != 0 && !r.Ready && !errors.Is(state, osproc.ErrElsewhere):
-		if left := heirs(r.Launcher, staying(w.holders)); len(left) > 0 && w.hasGrace(r) {
-			return w.end(left, r)
-		}
 		if err := killCgroup(r); err != nil {
 			return err
 		}
@@ -255,11 +257,39 @@ func (w *waiter) wait(ctx context.Context) error {
 	return w.leave(r, state)
 }
 
-// hasGrace reports whether what a launcher that died has left of r, which was never ready, has a
-// grace, and that is not over. So it is where somebody wants the end of all that holds the name:
-// a launch does not wait that long.
-func (w *waiter) hasGrace(r Record) bool {
-	return w.place.Reclaim == ReclaimAll && !r.Elsewhere && !isOurs(r.PID) && !w.reclaim.isOverdue()
+// isAbandoned reports whether r was never ready and its launcher is dead, so that something may be
+// left of the launch, and somebody wants the end of all that holds the name. Then what is left
+// has a grace; a launch does not wait that long. state is what Running has said of r.
+func (w *waiter) isAbandoned(r Record, state error) bool {
+	return w.place.Reclaim == ReclaimAll && r.Version != 0 && !r.Ready && !r.Elsewhere && !isOurs(r.PID) && w.place.copiedFrom(r) == "" &&
+		(errors.Is(state, ErrNotReady) || osproc.ProvesEnd(state) && !errors.Is(state, osproc.ErrRestarted))
+}
+
+// endAbandoned ends what is left of r, with a grace: its process and all that belongs to that,
+// and who has the lock from it. It reports whether nobody is left. While the process lives it
+// finds all of them, and remembers them.
+func (w *waiter) endAbandoned(r Record) (over bool, err error) {
+	if w.family == nil {
+		w.family = osproc.NewFamily(r.Identity, LaunchVariable+"="+r.Launch.String())
+	}
+	ids, err := w.family.Left(context.Background(), r.Identity.Check() == nil)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return true, nil // the rest does what can be done
+	}
+	if err != nil {
+		return false, err
+	}
+	left := heirs(r.Launcher, staying(w.holders))
+	for _, id := range ids {
+		if !isOurs(id.PID) && !slices.ContainsFunc(left, func(h osproc.LockHolder) bool { return h.Identity == id }) {
+			left = append(left, osproc.LockHolder{Identity: id})
+		}
+	}
+	if len(left) == 0 {
+		return true, nil
+	}
+	w.launching, w.holders, w.left = false, left, false
+	return false, w.end(left, r)
 }
 
 // end ends those who have the lock from the pod of r, or are it, with a grace.

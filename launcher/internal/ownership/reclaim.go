@@ -91,9 +91,6 @@ func (c *reclaim) end(left []osproc.LockHolder, r Record, grace time.Duration, h
 	return nil
 }
 
-// isOverdue reports whether there was a grace, and it is over.
-func (c *reclaim) isOverdue() bool { return c.sent != nil && !time.Now().Before(c.killAt) }
-
 // signalled returns who was sent a signal, in the order of the pids.
 func (c *reclaim) signalled() []osproc.Identity {
 	return slices.SortedFunc(maps.Keys(c.sent), func(a, b osproc.Identity) int { return cmp.Compare(a.PID, b.PID) })

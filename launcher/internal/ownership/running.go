@@ -72,7 +72,11 @@ func (p *Place) Running() (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	if err := p.check(r); err != nil {
+	err = p.check(r)
+	if err != nil && r.Cgroup != "" && p.copiedFrom(r) != "" {
+		r.Cgroup = "" // what is in there is the other's
+	}
+	if err != nil {
 		return r, err
 	}
 	if from := p.copiedFrom(r); from != "" {
