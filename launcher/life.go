@@ -53,6 +53,9 @@ type life struct {
 	family    *osproc.Family
 	familyUse chan struct{}
 
+	finish   sync.Once
+	finished chan struct{} // closed once a signal has found nobody: Process.Signal proves that
+
 	unwatched error // of the last time when the process could not be waited for; nil: it never failed
 
 	hurry   sync.Once
@@ -131,7 +134,7 @@ func newPod(config podConfig, proc Process) *Pod {
 	p := &Pod{
 		podConfig: config,
 		proc:      proc,
-		life:      life{quiet: make(chan struct{}), familyUse: make(chan struct{}, 1), hurried: make(chan struct{})},
+		life:      life{quiet: make(chan struct{}), finished: make(chan struct{}), familyUse: make(chan struct{}, 1), hurried: make(chan struct{})},
 		exited:    make(chan struct{}),
 		settled:   make(chan struct{}),
 		done:      make(chan struct{}),
@@ -181,7 +184,8 @@ func (p *Pod) watch() {
 }
 
 // awaitEnd waits for the end of the process. Where the waiting fails it begins anew: an engine that
-// does not answer for a while says nothing of its pods. Exception: before the launch has
+// does not answer for a while says nothing of its pods. It ends all the same once a signal has
+// found nobody; how the process ended is not known then. Exception: before the launch has
 // decided about the pod, the failure goes to that.
 func (p *Pod) awaitEnd() {
 	for delay := time.Millisecond; ; delay = min(2*delay, time.Second) {
@@ -202,6 +206,9 @@ func (p *Pod) awaitEnd() {
 			p.log.Warn("the process cannot be waited for, and is asked again and again", "pid", p.proc.PID(), "error", p.waitErr)
 		}
 		select {
+		case <-p.life.finished:
+			p.exit, p.waitErr = Exit{}, nil
+			return
 		case <-time.After(delay):
 		case <-p.watching.Done():
 		}
@@ -248,7 +255,11 @@ func (p *Pod) send(f func() error) error {
 			close(p.life.quiet)
 		}
 	}()
-	return f()
+	err := f()
+	if errors.Is(err, os.ErrProcessDone) {
+		p.life.finish.Do(func() { close(p.life.finished) })
+	}
+	return err
 }
 
 // sendFirst is called by send.
@@ -431,6 +442,13 @@ func (e *ending) leave() {
 	if e.waiting--; e.waiting == 0 && e.unwant != nil {
 		e.unwant()
 	}
+}
+
+// isOverdue reports whether the grace that somebody has begun is over.
+func (p *Pod) isOverdue() bool {
+	p.life.mu.Lock()
+	defer p.life.mu.Unlock()
+	return !p.life.killAt.IsZero() && !time.Now().Before(p.life.killAt)
 }
 
 // untilSent waits for the signals that are due, at the most for patience: all of them if kill,

@@ -105,6 +105,23 @@ func TestWaitingFails(t *testing.T) {
 	})
 }
 
+// A signal that finds nobody proves the end of a process that cannot be waited for.
+func TestWaitingFailsForGood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScripted(func(os.Signal) error { return os.ErrProcessDone })
+		broken := errors.New("no such container")
+		s.failing.Store(&broken)
+		p := s.pod(nil)
+		time.Sleep(time.Hour)
+		if err := p.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if exit, err := p.Wait(t.Context()); err != nil || exit.Known {
+			t.Errorf("Wait returns %v, %v", exit, err)
+		}
+	})
+}
+
 // A pod that has gone gets no signal from Stop, and Wait tells of its end also where its
 // context is done.
 func TestPodThatIsGone(t *testing.T) {

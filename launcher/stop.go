@@ -107,8 +107,8 @@ func (p *Pod) end(ctx context.Context, now bool) error {
 		return p.stopGone(ctx, now)
 	}
 	defer e.leave()
-	if !receiveOr(ctx, e.over) && !e.untilSent(grace < 0) {
-		return fmt.Errorf("%s and is still there: %w", p.lastSignal(), context.Cause(ctx))
+	if !receiveOr(ctx, e.over) && !e.untilSent(grace < 0 || p.isOverdue()) {
+		return p.withUnwatched(fmt.Errorf("%s and is still there: %w", p.lastSignal(), context.Cause(ctx)))
 	}
 	if e.crash != nil {
 		e.crash.resume()

@@ -31,7 +31,7 @@ func (p *Pod) Wait(ctx context.Context) (Exit, error) {
 		select {
 		case <-p.ended: // it is gone, and that is worth more
 		default:
-			return Exit{}, p.waitedInVain(context.Cause(ctx))
+			return Exit{}, p.withUnwatched(fmt.Errorf("wait for pod %s: %w", printable(p.name, 256), context.Cause(ctx)))
 		}
 	}
 	select {
@@ -45,15 +45,14 @@ func (p *Pod) Wait(ctx context.Context) (Exit, error) {
 	return p.exit, nil
 }
 
-// waitedInVain returns the error of Wait once there is no more time, which is for a reason.
-func (p *Pod) waitedInVain(reason error) error {
+// withUnwatched returns err, and why the process could not be waited for, if that was so.
+func (p *Pod) withUnwatched(err error) error {
 	p.life.mu.Lock()
-	unwatched := p.life.unwatched
-	p.life.mu.Unlock()
-	if unwatched == nil {
-		return fmt.Errorf("wait for pod %s: %w", printable(p.name, 256), reason)
+	defer p.life.mu.Unlock()
+	if p.life.unwatched == nil {
+		return err
 	}
-	return fmt.Errorf("wait for pod %s: %w; its process could not be waited for: %w", printable(p.name, 256), reason, unwatched)
+	return fmt.Errorf("%w; its process could not be waited for: %w", err, p.life.unwatched)
 }
 
 // Release forgets the pod: it goes on running, and what it takes in this

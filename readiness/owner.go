@@ -14,7 +14,7 @@ const (
 func ownedBy(inodes []uint64, t Target, field, allow string) (owner, error) {
 	holders := holdersOf(inodes, t.PID)
 	for _, h := range holders {
-		if belongs(h, t.PID) || belongs(h, t.started()) {
+		if belongs(h, t.PID) {
 			return ownerPod, nil
 		}
 	}

@@ -126,11 +126,18 @@ func holds(pid int, inodes []uint64) bool {
 	})
 }
 
+// isYounger reports whether a process started after another one. What cannot be told is no.
+func isYounger(pid, than int) bool {
+	s, ok := readStat(pid)
+	other, okOther := readStat(than)
+	return ok && okOther && s.start > other.start
+}
+
 // strangeness says why a process that is not of the pod t cannot be serving for it; empty
 // if it may.
 func strangeness(pid int, t Target) string {
 	s, ok := readStat(pid)
-	own, okOwn := readStat(t.started())
+	own, okOwn := readStat(t.PID)
 	if ok && okOwn && s.start < own.start {
 		return fmt.Sprintf("that ran before the pod, pid %d, and is not of it", t.PID)
 	}

@@ -44,10 +44,8 @@ func peerOfFD(fd int) (Peer, error) {
 // session or its process group. So a pod behind a shell wrapper passes. On Linux it
 // also accepts a process of our user that descends from the pod by parents that all
 // live. So a pod passes whose wrapper gives it a session of its own (setsid -w,
-// dumb-init, node's detached). While a launch waits for a pod whose probe has adopted a
-// process ([Adopter]), SamePod accepts the same of the process that was started. SamePod
-// refuses every other process with [ErrForeignPeer], and every process if the pod's own pid
-// is not known. It also refuses the pod's first process once that has another user; see
+// dumb-init, node's detached). SamePod refuses every other process with
+// [ErrForeignPeer], and every process if the pod's own pid is not known. It also refuses the pod's first process once that has another user; see
 // [FirstProcess]. Where the system does not report a peer's pid (freebsd), SamePod accepts
 // our user.
 func SamePod(p Peer, t Target) error {
@@ -62,7 +60,7 @@ func SamePod(p Peer, t Target) error {
 		return nil
 	case t.PID <= 0:
 		return foreign(p, "the pod's own pid is not known, so it cannot be told whether that is the pod", "readiness.SameUser")
-	case p.PID > 0 && (belongs(p.PID, t.PID) || belongs(p.PID, t.started())):
+	case p.PID > 0 && belongs(p.PID, t.PID):
 		return nil
 	}
 	if isKin(p, t) {

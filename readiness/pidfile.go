@@ -164,8 +164,8 @@ func (f preparedPIDFile) Wait(ctx context.Context, t Target) (Endpoint, error) {
 // only one look at it before the time was over; else err.
 func (f preparedPIDFile) lastWord(path string, t Target, err error) error {
 	pid, errLook := f.look(path)
-	if errLook != nil || t.Kin == nil || pid == t.started() {
-		return err
+	if errLook != nil || t.Kin == nil || pid == t.started() || hasEnded(pid) {
+		return err // of a process that has ended nothing is proven any more
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), kinPatience)
 	defer cancel()

@@ -129,13 +129,13 @@ func (s Socket) dial(ctx context.Context, t Target) error {
 	return nil
 }
 
-// inherits reports whether the pod serves a socket on which another process has called listen:
-// one of our user, from which the pod has it. That one has ended, as a daemon does that listens before it
-// goes to the background, or is an ancestor of the pod's first process. A process of the pod
-// is seen to have that socket open, and it is the only one at that path. Peer is asked about
-// that process, with the user that has called listen: a worker may have changed its own.
+// inherits reports whether the pod serves a socket on which another process of our user has
+// called listen. That process has ended, as a daemon does that listens before it goes to the
+// background, or is an ancestor of the pod's first process. Its pid may be a younger process's
+// by now. A process of the pod is seen to have that socket open, the only one at that path. Peer
+// is asked about it, with the user that has called listen: a worker may have changed its own.
 func (s Socket) inherits(peer Peer, t Target) bool {
-	if peer.PID <= 0 || t.PID <= 0 || peer.UID != os.Geteuid() || !hasEnded(peer.PID) && !descends(t.PID, peer.PID) {
+	if peer.PID <= 0 || t.PID <= 0 || peer.UID != os.Geteuid() || !hasEnded(peer.PID) && !descends(t.PID, peer.PID) && !isYounger(peer.PID, t.PID) {
 		return false
 	}
 	inodes := unixListeners(t.Endpoint.Address, t.PID)

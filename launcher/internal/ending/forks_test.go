@@ -4,11 +4,13 @@ package ending_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 )
@@ -96,4 +98,17 @@ func TestForksAndStays(t *testing.T) {
 	err := r.Fail(t.Context(), podrig.Alice)
 	podrig.MustSay(t, err, fmt.Sprintf("names the process that was started, pid %d, which has not ended", r.pidIn("pid")), "PIDFile.Forks")
 	r.nobodyIsLeft()
+}
+
+// A program that has written its pid and fails is no stranger.
+func TestPIDFileOfWhoFails(t *testing.T) {
+	r := newRig(t)
+	r.L.Ready = readiness.Sequence{readiness.PIDFile{Path: r.path("pid")}, readiness.Unix{}}
+	r.shell(`sh -c 'echo $$ >"$OUT/pid"; echo cannot bind >&2; exit 3'; exit 3`)
+	e := r.Fail(t.Context(), podrig.Alice)
+	podrig.MustBe(t, e, launcher.ErrExitedEarly)
+	podrig.MustSay(t, e, "cannot bind", "exit status 3")
+	if errors.Is(e, launcher.ErrNotOurs) {
+		t.Error(e)
+	}
 }

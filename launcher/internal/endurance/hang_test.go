@@ -58,12 +58,27 @@ func TestHangOfList(t *testing.T) {
 		}
 		return nil
 	})
-	j.inject(j.choose(all, *hangCount, 8, 60), 8)
-	for o := range j.outcomes {
-		if o.what == "success" {
-			t.Errorf("a call hangs, and List does not say so: %+v", o)
+	chosen := j.choose(all, *hangCount, 8, 60)
+	j.inject(chosen, 8)
+	// Where this program has one processor it happens in one of ten runs that the thread that is
+	// to hang shows no effect; why is not understood. No call does so three times.
+	for range 2 {
+		chosen = slices.DeleteFunc(chosen, func(i injection) bool { return !j.succeeded(i) })
+		clear(j.outcomes)
+		for _, i := range chosen {
+			j.try(i)
 		}
 	}
+	for _, i := range chosen {
+		if j.succeeded(i) {
+			t.Errorf("a call hangs, and List does not say so: %v", i)
+		}
+	}
+}
+
+// succeeded reports whether an injection into List has had no effect.
+func (j *injector) succeeded(i injection) bool {
+	return slices.Contains(j.outcomes[outcome{act: i.act, call: i.call.String(), errno: i.fate(), what: "success"}], i.n)
 }
 
 // All that is opened hangs once List has the names: List goes on until three looks hang,
