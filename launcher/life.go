@@ -53,11 +53,6 @@ type life struct {
 	family    *osproc.Family
 	familyUse chan struct{}
 
-	finish   sync.Once
-	finished chan struct{} // closed once a signal has found nobody: Process.Signal proves that
-
-	unwatched error // of the last time when the process could not be waited for; nil: it never failed
-
 	hurry   sync.Once
 	hurried chan struct{} // closed once somebody wants SIGKILL at once, also for what a gone pod has left
 }
@@ -134,7 +129,7 @@ func newPod(config podConfig, proc Process) *Pod {
 	p := &Pod{
 		podConfig: config,
 		proc:      proc,
-		life:      life{quiet: make(chan struct{}), finished: make(chan struct{}), familyUse: make(chan struct{}, 1), hurried: make(chan struct{})},
+		life:      life{quiet: make(chan struct{}), familyUse: make(chan struct{}, 1), hurried: make(chan struct{})},
 		exited:    make(chan struct{}),
 		settled:   make(chan struct{}),
 		done:      make(chan struct{}),
@@ -150,7 +145,7 @@ func newPod(config podConfig, proc Process) *Pod {
 func (p *Pod) watch() {
 	defer close(p.ended)
 	defer p.forget()
-	p.awaitEnd()
+	p.exit, p.waitErr = p.proc.Wait(p.watching)
 	if p.waitErr != nil && p.watching.Err() != nil {
 		p.close(released)
 		if r, ok := p.proc.(Releaser); ok {
@@ -181,38 +176,6 @@ func (p *Pod) watch() {
 	}
 	p.log.Debug("process is gone", "pid", p.proc.PID(), "exit", p.exit.String())
 	close(p.done)
-}
-
-// awaitEnd waits for the end of the process. Where the waiting fails it begins anew: an engine that
-// does not answer for a while says nothing of its pods. It ends all the same once a signal has
-// found nobody; how the process ended is not known then. Exception: before the launch has
-// decided about the pod, the failure goes to that.
-func (p *Pod) awaitEnd() {
-	for delay := time.Millisecond; ; delay = min(2*delay, time.Second) {
-		p.exit, p.waitErr = p.proc.Wait(p.watching)
-		if p.waitErr == nil || p.watching.Err() != nil {
-			return
-		}
-		select {
-		case <-p.settled:
-		default:
-			return
-		}
-		p.life.mu.Lock()
-		first := p.life.unwatched == nil
-		p.life.unwatched = p.waitErr
-		p.life.mu.Unlock()
-		if first {
-			p.log.Warn("the process cannot be waited for, and is asked again and again", "pid", p.proc.PID(), "error", p.waitErr)
-		}
-		select {
-		case <-p.life.finished:
-			p.exit, p.waitErr = Exit{}, nil
-			return
-		case <-time.After(delay):
-		case <-p.watching.Done():
-		}
-	}
 }
 
 // close waits until the ending is over, if one goes on, and moves the Pod to its last
@@ -255,11 +218,7 @@ func (p *Pod) send(f func() error) error {
 			close(p.life.quiet)
 		}
 	}()
-	err := f()
-	if errors.Is(err, os.ErrProcessDone) {
-		p.life.finish.Do(func() { close(p.life.finished) })
-	}
-	return err
+	return f()
 }
 
 // sendFirst is called by send.

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"slices"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -22,7 +19,6 @@ import (
 type scripted struct {
 	gone     chan struct{} // closed at its end
 	signal   func(sig os.Signal) error
-	failing  atomic.Pointer[error] // of Wait; nil: it does not fail
 	signals  []os.Signal
 	reaped   bool
 	released bool
@@ -40,9 +36,6 @@ func newScripted(signal func(sig os.Signal) error) *scripted {
 func (s *scripted) PID() int { return 0 }
 
 func (s *scripted) Wait(ctx context.Context) (Exit, error) {
-	if err := s.failing.Load(); err != nil {
-		return Exit{}, *err
-	}
 	select {
 	case <-s.gone:
 		return Exit{Known: true}, nil
@@ -68,58 +61,6 @@ func (s *scripted) pod(closing <-chan struct{}) *Pod {
 	p := newPod(podConfig{name: "alice", grace: 10 * time.Second, signal: syscall.SIGTERM, log: hclog.NewNullLogger()}, s)
 	p.keep(readiness.Endpoint{}, logsource.FileID{}, closing)
 	return p
-}
-
-// A process that cannot be waited for may live: it is not gone, and Stop ends it.
-func TestWaitingFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newScripted(nil)
-		end := sync.OnceFunc(func() { close(s.gone) })
-		s.signal = func(os.Signal) error { end(); return nil }
-		broken := errors.New("502")
-		s.failing.Store(&broken)
-		p := s.pod(nil)
-		time.Sleep(time.Hour)
-		select {
-		case <-p.Done():
-			t.Fatal("it is called gone")
-		default:
-		}
-		late, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if _, err := p.Wait(late); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, broken) {
-			t.Errorf("Wait returns %v", err)
-		}
-		soon, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if err := p.Stop(soon); !errors.Is(err, context.DeadlineExceeded) || !slices.Contains(s.signals, os.Signal(syscall.SIGTERM)) {
-			t.Errorf("Stop returns %v, with the signals %v", err, s.signals)
-		}
-		s.failing.Store(nil)
-		if err := p.Stop(t.Context()); err != nil {
-			t.Error(err)
-		}
-		if exit, err := p.Wait(t.Context()); err != nil || !exit.Known || !s.reaped {
-			t.Errorf("Wait returns %v, %v; reaped: %v", exit, err, s.reaped)
-		}
-	})
-}
-
-// A signal that finds nobody proves the end of a process that cannot be waited for.
-func TestWaitingFailsForGood(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newScripted(func(os.Signal) error { return os.ErrProcessDone })
-		broken := errors.New("no such container")
-		s.failing.Store(&broken)
-		p := s.pod(nil)
-		time.Sleep(time.Hour)
-		if err := p.Stop(t.Context()); err != nil {
-			t.Error(err)
-		}
-		if exit, err := p.Wait(t.Context()); err != nil || exit.Known {
-			t.Errorf("Wait returns %v, %v", exit, err)
-		}
-	})
 }
 
 // A pod that has gone gets no signal from Stop, and Wait tells of its end also where its

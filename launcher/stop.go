@@ -108,7 +108,7 @@ func (p *Pod) end(ctx context.Context, now bool) error {
 	}
 	defer e.leave()
 	if !receiveOr(ctx, e.over) && !e.untilSent(grace < 0 || p.isOverdue()) {
-		return p.withUnwatched(fmt.Errorf("%s and is still there: %w", p.lastSignal(), context.Cause(ctx)))
+		return fmt.Errorf("%s and is still there: %w", p.lastSignal(), context.Cause(ctx))
 	}
 	if e.crash != nil {
 		e.crash.resume()

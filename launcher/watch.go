@@ -22,8 +22,7 @@ func (p *Pod) Done() <-chan struct{} { return p.done }
 // Wait waits until the process is gone and returns how it ended, at every
 // call. The error is not about the pod: it says that the waiting failed, and
 // wraps context.Cause(ctx) if that is why. A pod that was released cannot be
-// waited for. An engine whose Process cannot be waited for at the time is asked again, until
-// ctx is done; then the error wraps that of [Process].Wait, too.
+// waited for.
 func (p *Pod) Wait(ctx context.Context) (Exit, error) {
 	select {
 	case <-p.ended:
@@ -31,7 +30,7 @@ func (p *Pod) Wait(ctx context.Context) (Exit, error) {
 		select {
 		case <-p.ended: // it is gone, and that is worth more
 		default:
-			return Exit{}, p.withUnwatched(fmt.Errorf("wait for pod %s: %w", printable(p.name, 256), context.Cause(ctx)))
+			return Exit{}, fmt.Errorf("wait for pod %s: %w", printable(p.name, 256), context.Cause(ctx))
 		}
 	}
 	select {
@@ -43,16 +42,6 @@ func (p *Pod) Wait(ctx context.Context) (Exit, error) {
 		return Exit{}, fmt.Errorf("wait for pod %s: %w", printable(p.name, 256), p.waitErr)
 	}
 	return p.exit, nil
-}
-
-// withUnwatched returns err, and why the process could not be waited for, if that was so.
-func (p *Pod) withUnwatched(err error) error {
-	p.life.mu.Lock()
-	defer p.life.mu.Unlock()
-	if p.life.unwatched == nil {
-		return err
-	}
-	return fmt.Errorf("%w; its process could not be waited for: %w", err, p.life.unwatched)
 }
 
 // Release forgets the pod: it goes on running, and what it takes in this
