@@ -111,7 +111,8 @@ func TestTalkRetries(t *testing.T) {
 		attempts := 0
 		p.Final = func(err error) bool {
 			attempts, last = attempts+1, err
-			return attempts == 3
+			// On a busy machine the time of an attempt may be over before the answer comes.
+			return attempts >= 3 && strings.Contains(err.Error(), c.says) || attempts == 100
 		}
 		if c.name == "without end" {
 			p.Attempt = 0
