@@ -215,7 +215,7 @@ func (l *lister) judge(ctx context.Context, name string, s ownership.Sight) (Sta
 	case s.Unclear != nil:
 		return Status{}, s.Unclear
 	case errors.Is(s.Err, ownership.ErrNoRecord):
-	case errors.Is(s.Err, ownership.ErrNotReady), !s.Record.Ready && osproc.ProvesEnd(s.Err) && !errors.Is(s.Err, osproc.ErrRestarted):
+	case s.Record.IsAbandoned(s.Err):
 		status.State, status.Why = StateGone, abandoned(s.Err)
 	case osproc.ProvesEnd(s.Err):
 		status.State, status.Why = StateGone, shown(s.Err)

@@ -19,7 +19,7 @@ func ownedBy(inodes []uint64, t Target, field, allow string) (owner, error) {
 		}
 	}
 	for _, h := range holders {
-		why := strangeness(h, t)
+		why := strangeness(h, t.PID)
 		p, ok := peerOfPID(h)
 		if why == "" || !ok {
 			continue // perhaps it was started for the pod: a container's proxy, a batch system's job

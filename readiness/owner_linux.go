@@ -133,16 +133,16 @@ func isYounger(pid, than int) bool {
 	return ok && okOther && s.start > other.start
 }
 
-// strangeness says why a process that is not of the pod t cannot be serving for it; empty
-// if it may.
-func strangeness(pid int, t Target) string {
+// strangeness says why a process that is not of the pod, whose first process is
+// pod, cannot be serving for it; empty if it may.
+func strangeness(pid, pod int) string {
 	s, ok := readStat(pid)
-	own, okOwn := readStat(t.PID)
+	own, okOwn := readStat(pod)
 	if ok && okOwn && s.start < own.start {
-		return fmt.Sprintf("that ran before the pod, pid %d, and is not of it", t.PID)
+		return fmt.Sprintf("that ran before the pod, pid %d, and is not of it", pod)
 	}
-	if id, own := launchID(pid), launchID(t.PID); id != "" && own != "" && id != own {
-		return fmt.Sprintf("that is of another pod than pid %d", t.PID)
+	if id, own := launchID(pid), launchID(pod); id != "" && own != "" && id != own {
+		return fmt.Sprintf("that is of another pod than pid %d", pod)
 	}
 	return ""
 }

@@ -15,16 +15,13 @@ func BarredFrom(pid int, dir string) (uid int, mode fs.FileMode, barred bool) {
 	if pid <= 0 {
 		return 0, 0, false
 	}
-	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	if err != nil {
-		return 0, 0, false
-	}
+	status := statusOf(pid)
 	fi, err := os.Stat(dir)
 	if err != nil {
 		return 0, 0, false
 	}
 	owner, ok := fi.Sys().(*syscall.Stat_t)
-	uids, gids := numbersOf(string(status), "Uid:"), numbersOf(string(status), "Gid:")
+	uids, gids := numbersOf(status, "Uid:"), numbersOf(status, "Gid:")
 	if !ok || len(uids) != 4 || len(gids) != 4 || uids[1] == 0 {
 		return 0, 0, false
 	}
@@ -34,7 +31,7 @@ func BarredFrom(pid int, dir string) (uid int, mode fs.FileMode, barred bool) {
 	switch {
 	case uids[ofFiles] == int(owner.Uid):
 		enter = mode & 0o100
-	case gids[ofFiles] == int(owner.Gid) || slices.Contains(numbersOf(string(status), "Groups:"), int(owner.Gid)):
+	case gids[ofFiles] == int(owner.Gid) || slices.Contains(numbersOf(status, "Groups:"), int(owner.Gid)):
 		enter = mode & 0o010
 	}
 	return uids[effective], mode, enter == 0
@@ -56,4 +53,10 @@ func numbersOf(status, key string) (numbers []int) {
 		}
 	}
 	return numbers
+}
+
+// statusOf returns what is in /proc/PID/status; nothing if that cannot be read.
+func statusOf(pid int) string {
+	data, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	return string(data)
 }

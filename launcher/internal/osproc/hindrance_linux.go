@@ -2,8 +2,6 @@ package osproc
 
 import (
 	"fmt"
-	"os"
-	"strconv"
 	"strings"
 )
 
@@ -19,10 +17,4 @@ func Hindrance(pid int) string {
 		return "it waits in the kernel, as for a disk"
 	}
 	return ""
-}
-
-// statusOf returns what is in /proc/PID/status; nothing if that cannot be read.
-func statusOf(pid int) string {
-	data, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	return string(data)
 }

@@ -261,8 +261,8 @@ func (w *waiter) wait(ctx context.Context) error {
 // left of the launch, and somebody wants the end of all that holds the name. Then what is left
 // has a grace; a launch does not wait that long. state is what Running has said of r.
 func (w *waiter) isAbandoned(r Record, state error) bool {
-	return w.place.Reclaim == ReclaimAll && r.Version != 0 && !r.Ready && !r.Elsewhere && !isOurs(r.PID) && w.place.copiedFrom(r) == "" &&
-		(errors.Is(state, ErrNotReady) || osproc.ProvesEnd(state) && !errors.Is(state, osproc.ErrRestarted))
+	return w.place.Reclaim == ReclaimAll && r.Version != 0 && !r.Elsewhere && r.IsAbandoned(state) &&
+		!isOurs(r.PID) && w.place.copiedFrom(r) == ""
 }
 
 // endAbandoned ends what is left of r, with a grace: its process and all that belongs to that,

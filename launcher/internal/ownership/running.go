@@ -88,6 +88,12 @@ func (p *Place) Running() (Record, error) {
 	return r, nil
 }
 
+// IsAbandoned reports whether the launch of r came to no ready pod, according to state, which is
+// what Running has said of r. Something of it may still run, unless the machine was restarted.
+func (r *Record) IsAbandoned(state error) bool {
+	return errors.Is(state, ErrNotReady) || !r.Ready && osproc.ProvesEnd(state) && !errors.Is(state, osproc.ErrRestarted)
+}
+
 // copiedFrom returns the base that r is of, if that is another one than ours, and still has the
 // record of the same launch: somebody has copied the base. Else it returns "". A base that was
 // moved, or is mounted at another path, too, is no copy.
