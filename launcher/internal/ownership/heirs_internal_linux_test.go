@@ -75,7 +75,7 @@ func TestIsOurs(t *testing.T) {
 	if isOurs(1<<30) || isOurs(0) {
 		t.Error("another is ours")
 	}
-	if e := newHeldError([]osproc.LockHolder{{Identity: osproc.Identity{PID: os.Getppid()}}}, false, nil); !strings.Contains(e.Error(), ", which is this program or has started it)] hold it") {
+	if e := newHeldError([]osproc.LockHolder{{Identity: osproc.Identity{PID: os.Getpid()}}}, false, nil); !strings.Contains(e.Error(), ", which is this program or has started it)] hold it") {
 		t.Errorf("that the holder has started us is not said: %v", e)
 	}
 }
