@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -59,6 +60,7 @@ func TestEveryLoopback(t *testing.T) {
 		port := freePort(t)
 		at := net.JoinHostPort(host, port)
 		child, _ := startChild(t, "serve-tcp", at, &syscall.SysProcAttr{Setsid: true})
+		var all sync.WaitGroup
 		for _, c := range []struct {
 			p       readiness.Probe
 			learned string
@@ -76,11 +78,14 @@ func TestEveryLoopback(t *testing.T) {
 		} {
 			to := pod(t, child, c.learned)
 			to.Lines = logOf("port " + port)
-			e, err := c.p.Wait(t.Context(), to)
-			if err != nil || e.String() != "tcp:"+at {
-				t.Errorf("%v with %q: got %v, %v, want %s", c.p, c.learned, e, err, at)
-			}
+			all.Go(func() { // each waits for a moment
+				e, err := c.p.Wait(t.Context(), to)
+				if err != nil || e.String() != "tcp:"+at {
+					t.Errorf("%v with %q: got %v, %v, want %s", c.p, c.learned, e, err, at)
+				}
+			})
 		}
+		all.Wait()
 		six := host == "::1"
 		for network, ok := range map[string]bool{"tcp4": !six, "tcp6": six} {
 			e, err := readiness.TCP{Address: ":" + port, Network: network}.Wait(briefly(t), pod(t, child, ""))

@@ -45,7 +45,7 @@ func TestTable(t *testing.T) {
 		}
 	}
 	// They mostly wait. So more of them run at once than there are processors.
-	slots := make(chan struct{}, 6)
+	slots := make(chan struct{}, 9)
 	var all sync.WaitGroup
 	defer all.Wait()
 	for _, r := range rows {

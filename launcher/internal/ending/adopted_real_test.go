@@ -56,7 +56,7 @@ func TestRealDaemonsInTheBackground(t *testing.T) {
 			r := newRig(t)
 			address := freeAddress(t)
 			spec := kind.spec(r, address)
-			for range podrig.Size(t, 1, 2, 50) {
+			for range podrig.Size(t, 1, 1, 50) {
 				r.L.Ready = readiness.Sequence{readiness.PIDFile{Path: r.path("pid")}, readiness.TCP{Address: address}}
 				pod := r.Launch(spec)
 				r.mustBeAdopted(pod, r.pidIn("pid"))
@@ -88,7 +88,7 @@ func TestRealSshdInTheBackground(t *testing.T) {
 // launch fails, and says why; nobody is adopted on a guess.
 func TestRealSshdInTheBackgroundWithoutACgroup(t *testing.T) {
 	proven := 0
-	n := podrig.Size(t, 1, 5, 40)
+	n := podrig.Size(t, 1, 3, 40)
 	for range n {
 		r := newRig(t)
 		spec := r.sshd()

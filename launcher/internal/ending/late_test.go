@@ -43,6 +43,9 @@ func TestForkedInTheLastMoment(t *testing.T) {
 		"by name":  func(r *rig, _ *launcher.Pod) error { return r.L.Stop(r.T.Context(), podrig.Alice.Name) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && name != "by name" {
+				t.Skip("skipped with -short: it waits for the grace")
+			}
 			if name != "parent" && !tellsGroups(t) {
 				t.Skip("the kernel cannot signal a group by a pidfd, which Linux can since 6.9")
 			}

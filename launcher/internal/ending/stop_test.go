@@ -400,8 +400,11 @@ const again = `$SIG{TERM} = "IGNORE"; $ENV{AGAIN} = q{exec $^X, "-e", $ENV{AGAIN
 // Where there is no cgroup, what has neither parent, group, session, lock nor
 // environment of the pod is not found: docs/lifecycle.md says so.
 func TestGetAway(t *testing.T) {
-	for _, way := range ways {
+	for i, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
+			if testing.Short() && i >= 5 {
+				t.Skip("skipped with -short, as the ways after the fifth are")
+			}
 			r := newRig(t)
 			r.L.Grace = 300 * time.Millisecond
 			r.shell(way.script+"\n"+`exec "$0" "$@"`, podrig.Serve...)
