@@ -4,6 +4,7 @@ package readiness_test
 
 import (
 	"bufio"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -33,6 +34,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	flag.Set("test.parallel", "4") // unless the command line says otherwise: most wait for a moment to pass
 	conformance.Main(m)
 }
 

@@ -35,6 +35,7 @@ func TestErrnoFound(t *testing.T) {
 		{act: "launch that fails", call: crashpoint.Call{Name: "statfs"}},
 	} {
 		t.Run(found.String(), func(t *testing.T) {
+			t.Parallel() // in a program of its own
 			j := newInjector(t)
 			for found.n = 1; j.missed == 0 && (*podrig.Soak || found.n <= 1); found.n++ {
 				j.try(found)

@@ -71,6 +71,7 @@ func TestErrnoOverlay(t *testing.T) {
 		{file, crashpoint.Call{Name: "unlinkat"}},
 	} {
 		t.Run(fmt.Sprintf("%s, %v", c.act, c.call), func(t *testing.T) {
+			t.Parallel() // in programs of its own
 			j := newInjector(t)
 			list, known := errnosOf(c.call)
 			if !known || list == nil {
