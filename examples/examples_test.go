@@ -38,7 +38,7 @@ func shell(t *testing.T, dir, script string, env ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-euc", script)
 	cmd.Dir = dir
-	cmd.Env = append(append(os.Environ(), "GOWORK=off", "GOFLAGS="), env...)
+	cmd.Env = append(append(os.Environ(), "GOWORK=off", "GOFLAGS=-trimpath"), env...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s\n%v\n%s", script, err, out)
