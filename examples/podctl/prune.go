@@ -20,9 +20,9 @@ func newPrune(c *cli) *cobra.Command {
 		Use:   "prune",
 		Short: "Remove what is kept of pods that are gone",
 		Long: `Remove all that is kept of each pod that is gone, as podctl rm does: also of one
-that podctl has launched and that did not become ready. A pod that runs stays,
-and so does a directory that podctl does not know to be a pod's. A pod that may
-run stays, too, and podctl says so: podctl stop or podctl rm ends it.
+that podctl has launched and that did not become ready. A pod that runs stays.
+A directory that podctl does not know to be a pod's stays. A pod that may run
+stays, and podctl says so: podctl stop or podctl rm ends it.
 
 Who launches a pod of such a name in the same moment may find it stopped.`,
 		Example: `  podctl prune --dry-run
