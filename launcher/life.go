@@ -519,6 +519,7 @@ func (e *ending) signalOthers(others []osproc.Identity) { e.p.stopEach(others, e
 // stopEach sends the stop signal to each of them, and adds them to sent. Who refuses it is
 // no reason to leave the others: he is named if he is left in the end.
 func (p *Pod) stopEach(ids []osproc.Identity, sent map[osproc.Identity]bool) {
+	p.report.about(ids)
 	for _, id := range ids {
 		sent[id] = true
 		at := time.Now()
@@ -536,6 +537,7 @@ func (e *ending) deliver(send func(context.Context, syscall.Signal) error, sig s
 		if !e.p.hasEnded() {
 			group = append([]osproc.Identity{e.p.firstIdentity()}, group...)
 		}
+		e.p.report.about(group)
 		at := time.Now()
 		err := send(ctx, sig)
 		if err == nil {

@@ -42,8 +42,9 @@ type ReportedSignal struct {
 type reporter struct {
 	mu        sync.Mutex
 	list      []ReportedProcess
-	ids       []osproc.Identity       // of those in list
-	at        map[osproc.Identity]int // where they are in list; -1: they are among the others
+	ids       []osproc.Identity          // of those in list
+	at        map[osproc.Identity]int    // where they are in list; -1: they are among the others
+	names     map[osproc.Identity]string // of the programs of those who are about to be signalled
 	more      int
 	firstGone time.Time // when the first process was seen to have ended
 }
@@ -57,6 +58,21 @@ func (r *reporter) copy() Report {
 		list[i].Signals = slices.Clone(list[i].Signals)
 	}
 	return Report{list, r.more}
+}
+
+// about notes that each of ids is about to be sent a signal, which may end it at once: its name is
+// read now.
+func (r *reporter) about(ids []osproc.Identity) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.names == nil {
+		r.names = make(map[osproc.Identity]string)
+	}
+	for _, id := range ids {
+		if _, ok := r.at[id]; !ok && id.PID != 0 && len(r.names) < MaxReported {
+			r.names[id] = osproc.CommandName(id.PID)
+		}
+	}
 }
 
 // sent notes that each of ids was sent sig, just after at.
@@ -103,7 +119,9 @@ func (r *reporter) find(id osproc.Identity) int {
 		return -1
 	}
 	e := ReportedProcess{PID: id.PID}
-	if id.PID != 0 {
+	if name, ok := r.names[id]; ok {
+		e.Command = name
+	} else if id.PID != 0 {
 		e.Command = osproc.CommandName(id.PID)
 	}
 	r.list, r.ids = append(r.list, e), append(r.ids, id)

@@ -4,6 +4,7 @@ package ending_test
 
 import (
 	"context"
+	"os"
 	"slices"
 	"syscall"
 	"testing"
@@ -167,6 +168,54 @@ func TestReportOfAGonePod(t *testing.T) {
 		}
 		checkReported(t, pod.Report(), left[0], began, want...)
 	}
+}
+
+// The name of a program is known also if its process has gone as soon as it was signalled.
+func TestReportNamesWhoEndsAtOnce(t *testing.T) {
+	r := newRig(t)
+	var helper int
+	r.L.Starter = signalsUntilGone{new(launcher.Local), &helper}
+	r.shell(`sleep 1000 & echo $! >>"$OUT/pids"; exec "$0" "$@"`, podrig.Serve...)
+	pod := r.Launch(podrig.Alice)
+	helper = r.await(1)[0]
+	began := time.Now()
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	checkReported(t, pod.Report(), helper, began, syscall.SIGTERM)
+}
+
+// signalsUntilGone starts processes whose Signal returns once helper has gone, and was reaped.
+type signalsUntilGone struct {
+	launcher.Starter
+	helper *int
+}
+
+func (s signalsUntilGone) Start(ctx context.Context, req launcher.StartRequest) (launcher.Process, error) {
+	p, err := s.Starter.Start(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return signalUntilGone{p, s.helper}, nil
+}
+
+type signalUntilGone struct {
+	launcher.Process
+	helper *int
+}
+
+func (p signalUntilGone) Reap(ctx context.Context) error { return p.Process.(launcher.Reaper).Reap(ctx) }
+
+func (p signalUntilGone) Release() { p.Process.(launcher.Releaser).Release() }
+
+func (p signalUntilGone) Signal(ctx context.Context, sig os.Signal) error {
+	err := p.Process.Signal(ctx, sig)
+	if sig == syscall.SIGTERM {
+		for syscall.Kill(*p.helper, 0) == nil {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	return err
 }
 
 // A report is bounded, and says how many others there were.
