@@ -131,7 +131,7 @@ func TestProbes(t *testing.T) {
 		{"Unix, a path", readiness.Unix{Path: "other"}, []string{"listen DIR/other"}, "unix:DIR/other"},
 		{"File", readiness.File{Path: "ready"}, []string{"pid DIR/ready"}, "no endpoint"},
 		{"File, then Unix", readiness.Sequence{readiness.Unix{}, readiness.File{Path: "ready"}}, []string{"listen", "pid DIR/ready"}, "unix:DIR/sock"},
-		{"File, its content", readiness.File{Path: "ready", Match: regexp.MustCompile(`^(?P<port>\d+)$`)}, []string{"pid DIR/ready"}, "tcp:127.0.0.1:PID"},
+		{"File, its content", readiness.File{Path: "ready", Match: regexp.MustCompile(`^(?P<port>\d{1,4})`)}, []string{"pid DIR/ready"}, "tcp:127.0.0.1:PORT"},
 		{"Exec", readiness.Exec{Path: "test", Args: []string{"-s", "DIR/ready"}}, []string{"pid DIR/ready"}, "no endpoint"},
 		{"Exec, what it is told", readiness.Exec{Path: "sh", Args: []string{"-c", `test "$(cat "$POD_RUNTIME_DIR"/ready)" = "$POD_PID"`}}, []string{"pid DIR/ready"}, "no endpoint"},
 		{"any", readiness.Any{readiness.File{Path: "no"}, readiness.Unix{}, readiness.TCP{Address: freePort(t)}}, []string{"listen"}, "unix:DIR/sock"},
@@ -163,7 +163,7 @@ func TestProbes(t *testing.T) {
 			if err := <-opened; err != nil {
 				t.Error(err)
 			}
-			want := strings.ReplaceAll(in(c.want), "PID", strconv.Itoa(pod.PID()))
+			want := strings.ReplaceAll(in(c.want), "PORT", fmt.Sprintf("%.4s", strconv.Itoa(pod.PID())))
 			if got := pod.Endpoint().String(); got != want {
 				t.Errorf("the endpoint is %s, want %s", got, want)
 			}
