@@ -205,7 +205,7 @@ func envGiven(s *resolving) error {
 var caller sync.RWMutex
 
 func envNotCallers(s *resolving) error {
-	name := "LAUNCHERTEST_CALLER"
+	name := conformance.CallerVariable
 	caller.Lock()
 	defer caller.Unlock()
 	defer setenv(name, "yes")()
@@ -246,7 +246,7 @@ func envNil(s *resolving) error {
 // passesCaller makes sure that the caller's variables are in the command, with the rule's
 // own, which has this value.
 func (s *resolving) passesCaller(value string) error {
-	defer setenv("LAUNCHERTEST_CALLER", value)()
+	defer setenv(conformance.CallerVariable, value)()
 	cmd, err := s.resolve(func(spec *launcher.Spec) { spec.Env = nil })
 	if err != nil || cmd.Env == nil {
 		return err
@@ -257,7 +257,7 @@ func (s *resolving) passesCaller(value string) error {
 			return fmt.Errorf("the caller's variable %s is not in Command.Env, and Spec.Env is nil", name)
 		}
 	}
-	if own := "LAUNCHERTEST_CALLER=" + value; !slices.Contains(cmd.Env, own) {
+	if own := conformance.CallerVariable + "=" + value; !slices.Contains(cmd.Env, own) {
 		return fmt.Errorf("the caller has %s now, which is not in Command.Env, and Spec.Env is nil", own)
 	}
 	return nil

@@ -106,12 +106,19 @@ func keeping(change func(req *launcher.Request)) resolver {
 // environ returns the variables that this process had at the first call.
 var environ = sync.OnceValue(os.Environ)
 
+// spoiltVariable is set by those that change the program that calls them.
+const spoiltVariable = "LAUNCHERTEST_SPOILT"
+
+// spoil changes the environment, each time to another one.
+func spoil(*launcher.Request) { os.Setenv(spoiltVariable, uuid.NewString()) }
+
 // The resolvers that are wrong. Every one is found by the rule that is there for
 // it, and by no other.
 var wrongResolvers = []struct {
 	fault, rule string
 	wrong       resolver
 }{
+	{"tells it to the program by a variable", "surroundings", resolver{before: spoil}},
 	{"returns no path", "resolves", resolver{after: func(_ launcher.Request, cmd *launcher.Command) { cmd.Path = "" }}},
 	{"returns a name", "absolute", resolver{after: func(_ launcher.Request, cmd *launcher.Command) { cmd.Path = "sh" }}},
 	{"counts argv0 among the arguments", "argv0", resolver{after: func(_ launcher.Request, cmd *launcher.Command) {
@@ -291,6 +298,7 @@ func TestWrongResolvers(t *testing.T) {
 	defer reapLeft()
 	defer closeForgotten()
 	defer func() { shared = nil }()
+	defer os.Unsetenv(spoiltVariable)
 	proof := conformance.NewProof(launchertest.CommandRules())
 	for _, c := range wrongResolvers {
 		t.Run(c.fault, func(t *testing.T) {
@@ -606,6 +614,7 @@ var wrongInMemory = []struct {
 		return s.Start(ctx, req)
 	}}},
 	{"sorts the environment where it is", "request", starter{before: func(req *launcher.StartRequest) { slices.Sort(req.Command.Env) }}},
+	{"tells it to the program by a variable", "surroundings", starter{before: func(*launcher.StartRequest) { spoil(nil) }}},
 	{"closes the log", "files-open", starter{before: func(req *launcher.StartRequest) {
 		if req.Stderr != nil {
 			req.Stderr.Close()
@@ -864,6 +873,7 @@ func TestWrongStarters(t *testing.T) {
 			f.Close()
 		}
 		kept = nil
+		os.Unsetenv(spoiltVariable)
 	}()
 	proof := conformance.NewProof(launchertest.StarterRules())
 	inMemory := func(wrong launcher.Starter, rule string) func(t *testing.T) {

@@ -85,6 +85,7 @@ func ExampleRules() {
 	// later-unknown: Where there is no such log the error of a Refollower wraps fs.ErrNotExist.
 	// later-end: Once its context is done, a reader of a Refollower returns what was written by then, and then context.Cause(ctx).
 	// later-frees: A reader of a Refollower that was closed leaves nothing behind, while its context is not done; nor does a Refollow that fails.
+	// surroundings: What is tested leaves alone what all of a program has in common: its environment and its working directory, and on Linux its umask, its limits, its oom_score_adj and which signals it ignores.
 }
 
 // A probe is tested without a pod: the test writes what the pod would.

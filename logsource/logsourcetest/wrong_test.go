@@ -183,6 +183,11 @@ var wrongs = []struct {
 	fault, rule string
 	source      func(t *testing.T) logsource.Source
 }{
+	{"tells it to the program by a variable", "surroundings", func(*testing.T) logsource.Source {
+		return &bent{open: func(_ context.Context, launch logsource.Launch) error {
+			return os.Setenv("LOGSOURCETEST_DIR", launch.Dir)
+		}}
+	}},
 	{"a Log without Follow", "opens", func(*testing.T) logsource.Source {
 		return &bent{log: func(_ context.Context, _ logsource.Launch, log *logsource.Log) { log.Follow = nil }}
 	}},

@@ -182,6 +182,7 @@ func TestWrong(t *testing.T) {
 		t.Skip("skipped with -short: it takes the kit for each wrong probe")
 	}
 	proof := conformance.NewProof(Rules())
+	defer os.Unsetenv("READINESSTEST_WAITS") // one of them sets it
 	type try func(t *testing.T, newCase func(t *testing.T) Case, only ...string) (map[string]error, []string)
 	find := func(wrong mistake, broken try) {
 		t.Run(strings.ReplaceAll(wrong.name, " ", "-"), func(t *testing.T) {
@@ -210,6 +211,11 @@ var wrongWaits = []mistake{
 		func(l line, ctx context.Context, t readiness.Target) (readiness.Endpoint, error) {
 			_, err := l.right(ctx, t)
 			return t.Endpoint, err
+		})},
+	{"tells it to the program by a variable", []string{"surroundings"}, waiting(
+		func(l line, ctx context.Context, t readiness.Target) (readiness.Endpoint, error) {
+			os.Setenv("READINESSTEST_WAITS", t.Name)
+			return l.right(ctx, t)
 		})},
 	{"does not wait", []string{"waits"}, waiting(
 		func(line, context.Context, readiness.Target) (readiness.Endpoint, error) {

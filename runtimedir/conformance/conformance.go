@@ -54,7 +54,8 @@ func With[S, T any](begin func(s S) (T, error), rule func(t T) error) func(s S) 
 	}
 }
 
-// A Kit is a contract, in rules.
+// A Kit is a contract, in rules. One more rule, surroundings, holds for all that is tested: it
+// leaves alone what all of a program has in common.
 type Kit[S any] struct {
 	Rules []Rule[S]
 
@@ -75,12 +76,15 @@ func (why Inapplicable) Error() string { return string(why) }
 
 // Test runs each rule as a subtest with the rule's name. A rule that is
 // [Inapplicable] is skipped, and says why. If one of the foundation is broken
-// the others are not tried.
+// the others are not tried. What check changes in the surroundings it has to change back, in
+// a Cleanup of its t at the latest, as T.Setenv does.
 func (k Kit[S]) Test(t *testing.T, check Check[S]) {
 	t.Helper()
+	var watch watch
 	for i, r := range k.Rules {
 		held := t.Run(r.Name, func(t *testing.T) {
 			t.Helper()
+			t.Cleanup(watch.during(r.Name)) // the first one, and so the last that is called
 			err := check(t, r)
 			var why Inapplicable
 			switch {
@@ -91,10 +95,16 @@ func (k Kit[S]) Test(t *testing.T, check Check[S]) {
 			}
 		})
 		if !held && i < k.foundation() {
-			t.Errorf("the other %d rules were not tried", len(k.Rules)-i-1)
+			t.Errorf("the other %d rules were not tried", len(k.Rules)-i)
 			return
 		}
 	}
+	t.Run(surroundingsName, func(t *testing.T) {
+		t.Helper()
+		if err := watch.err(); err != nil {
+			t.Errorf("%v\nThe rule: %s", err, surroundingsSays)
+		}
+	})
 }
 
 // Says yields the name of each rule, and what it says, in the order in which
@@ -106,6 +116,7 @@ func (k Kit[S]) Says() iter.Seq2[string, string] {
 				return
 			}
 		}
+		yield(surroundingsName, surroundingsSays)
 	}
 }
 
@@ -117,12 +128,17 @@ func (k Kit[S]) Broken(t *testing.T, check Check[S], only ...string) (broken map
 	trying.Add(1)
 	defer trying.Add(-1)
 	broken = make(map[string]error)
+	wanted := func(name string) bool { return len(only) == 0 || slices.Contains(only, name) }
+	var watch watch
 	for i, r := range k.Rules {
-		if len(only) > 0 && !slices.Contains(only, r.Name) {
+		if !wanted(r.Name) && !wanted(surroundingsName) {
 			continue
 		}
+		over := watch.during(r.Name)
 		err := check(t, r)
+		over()
 		switch {
+		case !wanted(r.Name):
 		case errors.As(err, new(Inapplicable)):
 			skipped = append(skipped, r.Name)
 		case err != nil:
@@ -131,6 +147,9 @@ func (k Kit[S]) Broken(t *testing.T, check Check[S], only ...string) (broken map
 				return broken, skipped
 			}
 		}
+	}
+	if err := watch.err(); err != nil {
+		broken[surroundingsName] = err
 	}
 	return broken, skipped
 }

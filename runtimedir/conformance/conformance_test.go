@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -78,11 +79,11 @@ func TestReport(t *testing.T) {
 	if out, passed := play(t, "unlocked", "^TestReport$/^locks$"); !passed {
 		t.Errorf("it failed without the broken rule:\n%s", out)
 	}
-	if out, passed := play(t, "closed", "", "--- FAIL: TestReport/opens", "the other 3 rules were not tried"); passed || strings.Contains(out, "TestReport/closes") {
+	if out, passed := play(t, "closed", "", "--- FAIL: TestReport/opens", "the other 4 rules were not tried"); passed || strings.Contains(out, "TestReport/closes") {
 		t.Errorf("it went on without its foundation:\n%s", out)
 	}
 	if _, passed := play(t, "proof", "", `the rule "closes" does not find it`, `the rule "locks" complains: it does not lock`,
-		`nothing wrong is there for the rules ["key" "opens" "there"]`); passed {
+		`nothing wrong is there for the rules ["key" "opens" "surroundings" "there"]`); passed {
 		t.Error("a proof that proves nothing passed")
 	}
 }
@@ -304,5 +305,69 @@ func TestEventually(t *testing.T) {
 		if conformance.Eventually(0, func() bool { return false }) {
 			t.Error("it takes false for true")
 		}
+	})
+}
+
+// The kit sees each thing that a program has in common, and says which rule has changed what
+// to what.
+func TestSurroundings(t *testing.T) {
+	t.Setenv("CONFORMANCE_HERE", "was")
+	for name, c := range changes(t) {
+		t.Run(name, func(t *testing.T) {
+			undo := func() {}
+			broken, _ := doorKit.Broken(t, func(t *testing.T, r conformance.Rule[*door]) error {
+				if r.Name == "locks" {
+					undo = c.change()
+				}
+				return checks(true, true)(t, r)
+			})
+			undo()
+			err := broken["surroundings"]
+			if len(broken) != 1 || err == nil || !strings.Contains(err.Error(), `since the rule "locks"`) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("broken are %v, and one should say %s", broken, c.says)
+			}
+		})
+	}
+}
+
+// A change is one of the surroundings.
+type change struct {
+	change func() (undo func())
+	says   string
+}
+
+func changes(t *testing.T) map[string]change {
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]change{
+		"a variable more": {func() func() {
+			os.Setenv("CONFORMANCE_NEW", "=")
+			return func() { os.Unsetenv("CONFORMANCE_NEW") }
+		}, `the variable CONFORMANCE_NEW is "=", and was not set`},
+		"another value": {func() func() {
+			os.Setenv("CONFORMANCE_HERE", "is")
+			return func() { os.Setenv("CONFORMANCE_HERE", "was") }
+		}, `the variable CONFORMANCE_HERE is "is", and was "was"`},
+		"a variable less": {func() func() {
+			os.Unsetenv("CONFORMANCE_HERE")
+			return func() { os.Setenv("CONFORMANCE_HERE", "was") }
+		}, `the variable CONFORMANCE_HERE is not set, and was "was"`},
+		"another directory": {func() func() {
+			os.Chdir("..")
+			return func() { os.Chdir(dir) }
+		}, fmt.Sprintf("and was %q", dir)},
+	}
+	maps.Copy(all, changesOfTheSystem())
+	return all
+}
+
+// What the test changes, and what it changes back, is not blamed on what is tested.
+func TestSurroundingsOfTheTest(t *testing.T) {
+	doorKit.Test(t, func(t *testing.T, r conformance.Rule[*door]) error {
+		t.Setenv("CONFORMANCE_OF_THE_TEST", r.Name)
+		t.Chdir(t.TempDir())
+		return checks(true, true)(t, r)
 	})
 }

@@ -75,4 +75,5 @@ func ExampleRules() {
 	// base-holds: Base is always the same, and every pod's directory is in it.
 	// base-creates-nothing: Base creates nothing.
 	// base-error: An error of Base wraps ErrInsecure or ErrUnavailable.
+	// surroundings: What is tested leaves alone what all of a program has in common: its environment and its working directory, and on Linux its umask, its limits, its oom_score_adj and which signals it ignores.
 }

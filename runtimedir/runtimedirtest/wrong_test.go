@@ -60,6 +60,13 @@ var wrongs = []struct {
 	fault, rule string
 	bend        func(t *testing.T, b *bent)
 }{
+	{"tells it to the program by a variable", "surroundings", func(_ *testing.T, b *bent) {
+		b.resolve = func(ctx context.Context, name string, right runtimedir.ResolverFunc) (string, error) {
+			dir, err := right(ctx, name)
+			os.Setenv("RUNTIMEDIRTEST_DIR", dir)
+			return dir, err
+		}
+	}},
 	{"nothing is made", "exists", func(_ *testing.T, b *bent) {
 		b.resolve = func(_ context.Context, name string, _ runtimedir.ResolverFunc) (string, error) {
 			return b.path(name), nil

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package conformance_test
+
+// changesOfTheSystem are none.
+func changesOfTheSystem() map[string]change { return nil }
