@@ -204,7 +204,9 @@ type signalUntilGone struct {
 	helper *int
 }
 
-func (p signalUntilGone) Reap(ctx context.Context) error { return p.Process.(launcher.Reaper).Reap(ctx) }
+func (p signalUntilGone) Reap(ctx context.Context) error {
+	return p.Process.(launcher.Reaper).Reap(ctx)
+}
 
 func (p signalUntilGone) Release() { p.Process.(launcher.Releaser).Release() }
 
