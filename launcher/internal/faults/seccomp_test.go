@@ -3,6 +3,7 @@
 package faults_test
 
 import (
+	"os"
 	"os/exec"
 	"syscall"
 	"testing"
@@ -76,7 +77,14 @@ func refused(t *testing.T, calls ...refusal) bool {
 	if testing.Short() {
 		t.Skip("skipped with -short: it needs a kernel that refuses calls")
 	}
-	if !podrig.Alone(t, func(*exec.Cmd) {}) {
+	if !podrig.Alone(t, func(c *exec.Cmd) {
+		tmp, err := os.MkdirTemp("", "") // for it may not be able to remove anything
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(tmp) })
+		c.Env = append(c.Env, "TMPDIR="+tmp)
+	}) {
 		return false
 	}
 	refuse(t, calls...)
