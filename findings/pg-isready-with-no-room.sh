@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Subject:  pg_isready of PostgreSQL 15.20-0+deb12u1 (Debian 12).
-# Expected: status 0 for a server that takes clients, and 1 for one that turns them away.
-#           pg_isready(1): "returns 0 to the shell if the server is accepting connections
-#           normally, 1 if the server is rejecting connections (for example during startup)".
+# Expected: status 0 for a server that takes clients, and 1 for one that turns them away:
+#           pg_isready(1) promises just that.
 # Seen:     it is 0, and "accepting connections", while the server turns away every client,
 #           the superuser too, because max_connections are there. Only one refusal counts as
 #           a refusal, the one of a server that starts, stops or recovers. Any other error is

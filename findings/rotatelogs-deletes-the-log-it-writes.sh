@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Subject:  github.com/lestrrat-go/file-rotatelogs v2.4.0+incompatible.
 # Expected: with WithRotationCount(7) the latest seven files are kept, and the log that is
-#           being written is one of them. The README says "Purge logs except latest 7 files".
+#           being written is one of them. The README says so of the latest files.
 # Seen:     with WithRotationSize, too, the eleventh file of a day is deleted at once, and
 #           the daemon goes on to write to it. Files of one day are numbered, ".10" sorts
 #           before ".2", and the first names are taken for the oldest. A deleted file has

@@ -2,8 +2,8 @@
 # Subject:  s6-setlock of s6 2.11.3.2-1 (Debian 12), beside setlock of daemontools 0.76, chpst of
 #           runit 2.1.2 and flock of util-linux 2.38.1.
 # Expected: as its model setlock, it runs a program with a file locked until that ends. Its page
-#           says that it leaves a descriptor open in the program, and that "the fd holds the
-#           lock, which is released when prog exits".
+#           says that it leaves a descriptor open in the program, which holds the lock until
+#           the program ends.
 # Seen:     the descriptor holds nothing. The lock is a record lock of fcntl(2), which belongs
 #           to the process. It is gone as soon as the program closes the file once, as one
 #           does that writes its pid there. It is gone when the program goes to the background.

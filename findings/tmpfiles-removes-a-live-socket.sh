@@ -2,7 +2,7 @@
 # Subject:  systemd-tmpfiles 252.39-1~deb12u2 with haproxy 2.6.12-1+deb12u4 (Debian 12), and
 #           the names of Unix sockets in Linux (seen with 6.18).
 # Expected: the cleaning of old files spares a socket on which a program listens, however
-#           old it is: systemd-tmpfiles says 'Skipping "…": live socket.' of one.
+#           old it is: systemd-tmpfiles says of one that it leaves it, for it is live.
 # Seen:     it removes the sockets of a running haproxy. It knows a live socket by its path
 #           in /proc/net/unix. There stands the name that was given to bind(2), for ever.
 #           haproxy binds a name of its own, and renames the file when it has set its owner
