@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -130,4 +133,65 @@ func TestForgets(t *testing.T) {
 		t.Fatal(err)
 	}
 	Gone(last.ID)
+}
+
+// Who has the lock of a pod from its launcher is of the pod while that runs, or begins. Later it
+// may be the next pod of the name, which the same launcher has launched.
+func TestHeirsOfTheLiving(t *testing.T) {
+	path := filepath.Join(t.TempDir(), ".alice.pod")
+	lock, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	var st syscall.Stat_t
+	if err := syscall.Fstat(int(lock.Fd()), &st); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("/bin/cat")
+	cmd.Env, cmd.ExtraFiles, cmd.SysProcAttr = []string{}, []*os.File{lock}, &syscall.SysProcAttr{Setsid: true}
+	in, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		in.Close()
+		cmd.Wait()
+	}()
+	heir, err := osproc.Identify(cmd.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	us, err := osproc.Identify(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := us
+	ended.Start++
+	for name, c := range map[string]struct {
+		first osproc.Identity
+		gone  bool
+		found bool
+	}{
+		"the first process runs":         {us, false, true},
+		"it is not known yet":            {osproc.Identity{}, false, true},
+		"it has ended":                   {ended, false, false},
+		"it has ended, and nobody knows": {osproc.Identity{}, true, false},
+	} {
+		p := nobody(t, 0)
+		p.First, p.Launcher, p.Lock = c.first, os.Getpid(), osproc.LockFile{Path: path, Dev: uint64(st.Dev), Inode: st.Ino}
+		k := newKept(p)
+		k.gone = c.gone
+		k.addHeirs()
+		left, err := k.family.Left(t.Context(), false)
+		if found := slices.Contains(left, heir); found != c.found || err != nil {
+			t.Errorf("%s: found is %t (%v, %v)", name, found, left, err)
+		}
+	}
 }

@@ -58,8 +58,8 @@ func (p *kept) cgroup() (*osproc.Cgroup, error) {
 
 // addHeirs adds the processes that have the pod's lock from the pod. As long as the
 // launcher lives, or outside of a pid namespace, the kernel names the launcher as the
-// process that took the lock. Otherwise the lock may be another pod's, unless the first
-// process of this pod lives.
+// process that took the lock. Once the first process has ended, the lock may be that of a
+// later pod, of the same launcher too.
 func (p *kept) addHeirs() {
 	if p.Lock.Path == "" {
 		return
@@ -70,9 +70,10 @@ func (p *kept) addHeirs() {
 		return // the mark is left to find them by
 	}
 	lives = lives && p.First.Check() == nil
+	begins := p.First.PID == 0 && !p.gone // who is first is not known yet
 	var heirs []osproc.Identity
 	for _, h := range holders {
-		if h.Given && !h.Took() && h.Session != p.Session && (h.Taker == p.Launcher || h.Taker == 0 && lives) {
+		if h.Given && !h.Took() && h.Session != p.Session && (h.Taker == p.Launcher && (lives || begins) || h.Taker == 0 && lives) {
 			heirs = append(heirs, h.Identity)
 		}
 	}
