@@ -7,6 +7,8 @@ import (
 	"syscall"
 
 	"github.com/google/uuid"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 )
 
 // A Starter brings a process into being.
@@ -25,7 +27,7 @@ const (
 	// lockDescriptor is where the pod finds its lock: 20. It need not know
 	// of: behind all that a program may expect at a fixed place. 3 belongs to
 	// LISTEN_FDS and to s6, the single digits to shell scripts.
-	lockDescriptor = firstFile + maxFiles
+	lockDescriptor = ownership.LockDescriptor
 
 	// overlayDescriptor is where a pod finds its overlay, if it is a descriptor:
 	// next to its lock.

@@ -25,7 +25,7 @@ const MaxOverlay = 128<<10 - 1
 const maxSignal = 64
 
 // maxFiles is how many Spec.Files there can be: those before lockDescriptor.
-const maxFiles = 17
+const maxFiles = lockDescriptor - firstFile
 
 // ErrInvalidSpec says that a launch was asked for what cannot be done. Nothing
 // was started, nor created, unless it takes the probe to tell ([Spec.Files]). The error

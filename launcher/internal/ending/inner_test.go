@@ -23,6 +23,7 @@ func TestPodOfAPodWithoutEnvironment(t *testing.T) {
 		stays      bool
 	}{
 		{"another's lock", open + ".bob.pod" + lock + keep + clear, true},
+		{"the lock of a pod without a name", open + ".bob.private" + lock + keep + clear, true},
 		{"the lock of another's in another base, of the same name", `use POSIX; mkdir "$ENV{OUT}/inner"; open F, ">>", "$ENV{OUT}/inner/.alice.pod` + lock + keep + clear, true},
 		{"a file of that name without a lock", open + ".bob.pod" + `" or die; ` + keep + clear, false},
 		{"a lock of another kind", open + "database" + lock + keep + clear, false},

@@ -65,8 +65,8 @@ func (f *Family) SetSince(id Identity, forked bool) { f.since, f.ours = id, fork
 func (f *Family) SetHeirs(is func(Identity) (bool, error)) { f.heir = is }
 
 // SetLock says that the process has a lock at descriptor fd. Other pods have their locks at the
-// same descriptor: files whose names begin with a dot and have the same extension. The zero
-// LockFile means that the process has no lock.
+// same descriptor: files whose names begin with a dot and end in [PodLock] or [PrivateLock], or
+// as that of file does. The zero LockFile means that the process has no lock.
 func (f *Family) SetLock(file LockFile, fd int) { f.lock = lockPlace{file, fd} }
 
 // A look is a snapshot, and who in it belongs to the family.

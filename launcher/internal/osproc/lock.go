@@ -1,5 +1,11 @@
 package osproc
 
+// What the name of a pod's lock ends in, and of that of a pod without a name. It begins with a dot.
+const (
+	PodLock     = ".pod"
+	PrivateLock = ".private"
+)
+
 // A LockHolder is a process that shares an flock(2) lock: it has a descriptor of the
 // open file that is locked.
 type LockHolder struct {

@@ -31,7 +31,7 @@ func (l lockPlace) isAnothers(pid int) bool {
 	}
 	name := filepath.Base(string(bytes.TrimSuffix(link[:n], []byte(" (deleted)"))))
 	own := filepath.Base(l.file.Path)
-	if !strings.HasPrefix(name, ".") || filepath.Ext(name) != filepath.Ext(own) {
+	if ext := filepath.Ext(name); !strings.HasPrefix(name, ".") || ext != filepath.Ext(own) && ext != PodLock && ext != PrivateLock {
 		return false
 	}
 	if name == own {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
@@ -23,10 +24,13 @@ type lock struct {
 // that of another pod's lock.
 const (
 	launchSuffix  = ".launch"
-	podSuffix     = ".pod"
-	privateSuffix = ".private"
+	podSuffix     = osproc.PodLock
+	privateSuffix = osproc.PrivateLock
 	recordSuffix  = ".json"
 )
+
+// LockDescriptor is where a pod has its lock.
+const LockDescriptor = 20
 
 // errBusy says that somebody else holds a lock.
 var errBusy = errors.New("locked by another")
