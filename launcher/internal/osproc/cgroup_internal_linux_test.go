@@ -124,9 +124,10 @@ func TestCgroupNotes(t *testing.T) {
 	expect("is being frozen, by its own cgroup.freeze", "3 of its processes")
 }
 
-// A kernel before 5.14 has no cgroup.kill: the processes are ended one by one.
-func TestKillEach(t *testing.T) {
-	c, err := PlanCgroup("", "podlaunch-each-"+strconv.Itoa(os.Getpid()))
+// inCgroup starts a process in a cgroup of its own. In CI root can make one.
+func inCgroup(t *testing.T) (*Cgroup, *exec.Cmd) {
+	t.Helper()
+	c, err := PlanCgroup("", "podlaunch-"+t.Name()+"-"+strconv.Itoa(os.Getpid()))
 	if err == nil {
 		err = c.Make()
 	}
@@ -136,13 +137,77 @@ func TestKillEach(t *testing.T) {
 	case err != nil:
 		t.Fatal(err)
 	}
-	defer c.Close()
 	cmd := exec.Command("sleep", "1000")
 	cmd.SysProcAttr = sysProcAttr(Command{}, nil)
 	c.join(cmd.SysProcAttr)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if err := c.Remove(); err != nil {
+			t.Error(err)
+		}
+		c.Close()
+	})
+	return c, cmd
+}
+
+// The cgroups that a process has made below its own are left to it, though nobody is in there yet.
+func TestRemoveSparesWhatIsUsed(t *testing.T) {
+	c, _ := inCgroup(t)
+	inner := filepath.Join(c.path, "inner")
+	if err := os.Mkdir(inner, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Remove(); !errors.Is(err, unix.EBUSY) {
+		t.Errorf("Remove returned %v", err)
+	}
+	if _, err := os.Stat(inner); err != nil {
+		t.Error(err)
+	}
+}
+
+// hiddenVariable names the cgroup in the process that looks into it.
+const hiddenVariable = "OSPROC_HIDDEN_IN"
+
+// Who may not be seen (mount option hidepid of proc(5)) is left in the cgroup all the same.
+func TestHiddenInACgroup(t *testing.T) {
+	if path := os.Getenv(hiddenVariable); path != "" {
+		if left, err := (&Cgroup{path: path, fd: -1}).Left(); len(left) != 1 || left[0] != (Identity{}) || err != nil {
+			t.Errorf("in it are %v, %v", left, err)
+		}
+		return
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("only root can mount /proc with hidepid")
+	}
+	c, _ := inCgroup(t)
+	dir, err := os.MkdirTemp("", "hidepid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	self := filepath.Join(dir, "test")
+	program, err := os.ReadFile("/proc/self/exe")
+	if err := errors.Join(err, os.Chmod(dir, 0o755), os.WriteFile(self, program, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("unshare", "-m", "sh", "-c", "mount -t proc -o hidepid=2 proc /proc || exit 99; exec setpriv --reuid=65534 --regid=65534 --clear-groups "+self+" -test.v -test.run='^TestHiddenInACgroup$'")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), hiddenVariable+"="+c.path)
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState.ExitCode() == 99 {
+		t.Skipf("/proc cannot be mounted with hidepid here: %s", out)
+	}
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestHiddenInACgroup") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// A kernel before 5.14 has no cgroup.kill: the processes are ended one by one.
+func TestKillEach(t *testing.T) {
+	c, cmd := inCgroup(t)
 	if in, err := Holds(c.path, cmd.Process.Pid); !in || err != nil {
 		t.Errorf("it is in its cgroup: %v, %v", in, err)
 	}
@@ -159,11 +224,8 @@ func TestKillEach(t *testing.T) {
 		t.Error(err)
 	}
 	<-c.Emptied(t.Context())
-	cmd.Wait()
+	_ = cmd.Wait()
 	if left, err := c.Left(); len(left) != 0 || err != nil {
 		t.Errorf("in it are %v, %v", left, err)
-	}
-	if err := c.Remove(); err != nil {
-		t.Error(err)
 	}
 }

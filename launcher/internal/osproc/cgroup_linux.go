@@ -235,7 +235,7 @@ func (c *Cgroup) Left() (left []Identity, err error) {
 	if err != nil {
 		return nil, err
 	}
-	seen := false
+	seen, hidden := false, false
 	for _, dir := range dirs {
 		text, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENODEV) && !errors.Is(err, unix.EOPNOTSUPP) {
@@ -247,13 +247,19 @@ func (c *Cgroup) Left() (left []Identity, err error) {
 			if pid <= 0 || pid == os.Getpid() {
 				continue
 			}
-			if id, err := Identify(pid); err == nil {
+			switch id, err := Identify(pid); {
+			case err == nil:
 				left = append(left, id)
+			case !errors.Is(err, ErrGone):
+				hidden = true
 			}
 		}
 	}
 	if populated, err := c.populated(); len(left) == 0 && !seen && (populated || err != nil) {
 		return []Identity{{}}, err
+	}
+	if hidden { // as those of another user are by the option hidepid of proc(5)
+		left = append(left, Identity{})
 	}
 	return left, nil
 }
@@ -303,16 +309,27 @@ func (c *Cgroup) Kill() error {
 // killHeadless sends SIGKILL to those whose first thread has ended while others go on. By
 // cgroup.kill the kernel sends it to the first thread alone, which heeds no signal any more
 // (__cgroup_kill in kernel/cgroup/cgroup.c, complete_signal in kernel/signal.c; so it is in
-// Linux 6.18).
+// Linux 6.18). Who ends because of cgroup.kill may look like that for a moment. So it is an error
+// only later that the kernel refuses the signal to a process of another user.
 func (c *Cgroup) killHeadless() error {
 	left, err := c.Left()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return SignalEach(slices.DeleteFunc(left, func(id Identity) bool {
+	isOther := func(id Identity) bool {
 		st, err := readStatOnce(id.PID)
 		return err != nil || !st.isHeadless()
-	}), unix.SIGKILL)
+	}
+	headless := slices.DeleteFunc(left, isOther)
+	if err = SignalEach(headless, unix.SIGKILL); !errors.Is(err, unix.EPERM) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), unreadablePatience)
+	defer cancel()
+	if until(ctx, func() bool { headless = slices.DeleteFunc(headless, isOther); return len(headless) == 0 }) {
+		return nil
+	}
+	return err
 }
 
 // write writes 1 to a file of it, and makes none.
@@ -418,7 +435,12 @@ func (c *Cgroup) Remove() (err error) {
 	return err
 }
 
+// removeNow removes it with those below it, unless a process is in one of them: then those below
+// it belong to that.
 func (c *Cgroup) removeNow() error {
+	if populated, err := c.populated(); populated && err == nil {
+		return &fs.PathError{Op: "rmdir", Path: c.path, Err: unix.EBUSY}
+	}
 	dirs, err := c.dirs()
 	for _, dir := range slices.Backward(dirs) {
 		if e := unix.Rmdir(dir); e != nil && e != unix.ENOENT {
