@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -230,6 +231,39 @@ func TestStopEndsTheAbandonedWhole(t *testing.T) {
 	}
 }
 
+// A pod that an abandoned pod has launched is a pod of its own, also if it has cleared its
+// environment: it has its own lock where a pod has that.
+func TestStopSparesThePodOfTheAbandoned(t *testing.T) {
+	r := newRig(t, podrig.Serve...)
+	inner := r.L.Command
+	pid := filepath.Join(r.Base, "pid")
+	bob := `setsid perl -MPOSIX -e 'open F, ">>", "` + r.Base + `/.bob.pod"; flock F, 2; POSIX::dup2(fileno F, 20); %ENV = (); open P, ">", "` + pid + `"; print P $$; close P; exec "/bin/sleep", "1000"'`
+	r.L.Command = launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
+		cmd, err := inner.ResolveCommand(ctx, req)
+		cmd.Args = append([]string{"-c", bob + ` & exec "$0" "$@"`, cmd.Path}, cmd.Args...)
+		cmd.Path = "/bin/sh"
+		return cmd, err
+	})
+	pod := r.Launch(podrig.Alice)
+	var stays int
+	for end := time.Now().Add(podrig.Ample); stays == 0 || !environCleared(stays); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it has not cleared its environment")
+		}
+		text, _ := os.ReadFile(pid)
+		stays, _ = strconv.Atoi(string(text))
+	}
+	r.EditRecord(func(m map[string]any) { m["ready"] = false })
+	if err := r.L.Stop(t.Context(), "alice"); err != nil {
+		t.Error(err)
+	}
+	<-pod.Done()
+	if st, err := osproc.ReadStat(stays); err != nil || st.Dead() {
+		t.Errorf("the pod of the pod was ended: %v", err)
+	}
+	syscall.Kill(stays, syscall.SIGKILL)
+}
+
 // A launch in progress does not have the process and the endpoint of the pod before it.
 func TestListOfARelaunch(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
@@ -390,4 +424,11 @@ func TestListIsPrintable(t *testing.T) {
 		t.Errorf("List yields %q: %q", got.State, got.Why)
 	}
 	podrig.MustBe(t, got.Why, syscall.ENOENT)
+}
+
+// environCleared reports whether the process was executed without any variable.
+func environCleared(pid int) bool {
+	environ, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
+	exe, _ := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "exe"))
+	return err == nil && len(environ) == 0 && strings.HasSuffix(exe, "/sleep")
 }

@@ -271,6 +271,9 @@ func (w *waiter) isAbandoned(r Record, state error) bool {
 func (w *waiter) endAbandoned(r Record) (over bool, err error) {
 	if w.family == nil {
 		w.family = osproc.NewFamily(r.Identity, LaunchVariable+"="+r.Launch.String())
+		if there, err := w.place.base.lstat(w.place.podName()); err == nil {
+			w.family.SetLock(w.place.lockFile(w.place.podName(), there), LockDescriptor)
+		}
 	}
 	ids, err := w.family.Left(context.Background(), r.Identity.Check() == nil)
 	if errors.Is(err, errors.ErrUnsupported) {
@@ -303,8 +306,16 @@ func (w *waiter) end(left []osproc.LockHolder, r Record) error {
 // of any program that has not come to its exec yet. While it waits, others may look, too.
 func (w *waiter) leave(r Record, state error) error {
 	stay := staying(w.holders)
-	if left := heirs(r.Launcher, stay); len(left) > 0 && w.place.mayEnd(r, state) {
-		return w.end(left, r)
+	if w.place.mayEnd(r, state) {
+		if left := heirs(r.Launcher, stay); len(left) > 0 {
+			return w.end(left, r)
+		}
+		// A holder that cannot be seen may be in the cgroup, which finds it all the same.
+		left, empty, err := w.place.clearCgroup(r, state, &w.reclaim, true)
+		if !empty || err != nil {
+			w.launching, w.holders, w.left = false, left, len(left) == 0
+			return err
+		}
 	}
 	if w.left = len(w.holders) == 0 || anyGiven(w.holders); len(stay) > 0 || w.left && w.waited >= ending {
 		return errStays(w.holders, state, r)

@@ -3,6 +3,7 @@ package ownership
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -306,5 +307,51 @@ func TestRewriteAsksBefore(t *testing.T) {
 	}
 	if _, err := c.Abandon(t.Context(), false); err != nil {
 		t.Error(err)
+	}
+}
+
+// Who holds the name of a pod that is gone, and cannot be seen, is ended by the pod's cgroup if he is
+// in there.
+func TestLeaveEndsWhoIsInTheCgroup(t *testing.T) {
+	id := uuid.New()
+	cgroup, err := osproc.PlanCgroup("", "podlaunch-"+id.String())
+	if err == nil {
+		err = cgroup.Make()
+	}
+	switch {
+	case errors.Is(err, errors.ErrUnsupported), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		t.Skipf("no cgroup can be made here: %v", err)
+	case err != nil:
+		t.Fatal(err)
+	}
+	defer cgroup.Close()
+	defer cgroup.Remove()
+	dir, err := os.Open(cgroup.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	c := exec.Command("sleep", "1000")
+	c.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Wait()
+	defer c.Process.Kill()
+	us, err := osproc.Identify(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, _ := openPlace(t)
+	p.Reclaim, p.Grace = ReclaimGone, time.Minute
+	r := Record{Intent: Intent{Version: 3, Launch: id, Cgroup: cgroup.Path(), Launcher: Owner{Identity: us}}}
+	r.Ready = true
+	w := waiter{place: p, waited: ending} // and nobody is seen to hold the lock
+	if err := w.leave(r, osproc.ErrGone); err != nil {
+		t.Fatalf("leave returned %v", err)
+	}
+	c.Wait()
+	if status := c.ProcessState.Sys().(syscall.WaitStatus); status.Signal() != syscall.SIGTERM {
+		t.Errorf("it has ended by %v", c.ProcessState)
 	}
 }
