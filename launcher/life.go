@@ -315,14 +315,15 @@ func (p *Pod) useFamilyBy(ctx context.Context) (f family, giveBack func(), err e
 		}, nil
 	}
 	// Once the first process has ended, another pod may own the lock. A process that
-	// holds the lock before then has it from this pod.
+	// holds the lock before then has it from this pod. Nobody else ever owns that of a pod
+	// without a name.
 	if f.who != nil {
 		f.who.SetHeirs(func(id osproc.Identity) (bool, error) {
-			if p.hasEnded() {
+			if p.private == nil && p.hasEnded() {
 				return false, nil
 			}
 			has, err := p.heirs.Has(id)
-			return has && !p.hasExited(), err
+			return has && (p.private != nil || !p.hasExited()), err
 		})
 	}
 	return f, func() { <-p.life.familyUse }, nil

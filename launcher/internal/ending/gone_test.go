@@ -5,11 +5,15 @@ package ending_test
 import (
 	"context"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
+	"github.com/podlaunch/podlaunch/readiness"
+	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
 // launchGone launches a pod that has ended, and has left behind what script starts.
@@ -76,4 +80,31 @@ func TestStoppedLeftoverOfAGonePod(t *testing.T) {
 	if err := pod.Kill(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// What a pod without a name has left behind is ended as that of another is, also if it has nothing
+// of the pod but its lock.
+func TestHeirOfAGonePrivatePod(t *testing.T) {
+	r := newRig(t)
+	t.Setenv("XDG_RUNTIME_DIR", r.Base)
+	r.L.Dir, r.L.Ready = runtimedir.Temp{}, readiness.File{Path: r.path("pids")}
+	r.shell(`setsid perl -e 'open P, ">>", "$ENV{OUT}/pids"; %ENV = (); print P "$$\n"; close P; exec "/bin/sleep", "1000"' & exec "$0" "$@"`, "hang")
+	pod, err := r.L.Launch(t.Context(), launcher.Spec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := r.await(1)
+	for end := time.Now().Add(podrig.Ample); osproc.HasVariable(left[0], "OUT", r.Base); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it has not cleared its environment")
+		}
+	}
+	if err := syscall.Kill(pod.PID(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-pod.Done()
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	r.mustBeGone(left)
 }
