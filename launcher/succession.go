@@ -83,7 +83,7 @@ func (s *succession) watch() {
 			}
 			s.remember()
 			started = nil
-			if main == nil {
+			if main == nil || main == s.started {
 				look = time.After(0)
 			}
 		case <-look:

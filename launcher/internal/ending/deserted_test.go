@@ -6,7 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -114,4 +117,40 @@ func TestReadyWithoutMAINPID(t *testing.T) {
 	podrig.MustBe(t, err, launcher.ErrExitedEarly)
 	podrig.MustSay(t, err, "neither MAINPID= nor a pid file has named the process")
 	r.nobodyIsLeft()
+}
+
+// A launch is over when nobody is left, also if a probe has had another process adopted, and then
+// the one that was started again.
+func TestDesertedAfterAdoption(t *testing.T) {
+	r := newRig(t)
+	r.L.Starter = launcher.Local{Cgroup: newCgroup(t)}
+	r.L.Ready = adoptsTwice{r}
+	r.shell(`mkfifo "$POD_RUNTIME_DIR/go"; sleep 1000 & echo $! >"$POD_RUNTIME_DIR/child"; read word <"$POD_RUNTIME_DIR/go"; kill -9 $!; wait; exit 0`)
+	podrig.MustBe(t, r.failsEarly(), launcher.ErrExitedEarly)
+}
+
+// adoptsTwice has the child adopted that the pod has written down, then the process that was
+// started, and lets that go on.
+type adoptsTwice struct{ r *rig }
+
+func (adoptsTwice) Adopts() bool { return true }
+
+func (p adoptsTwice) Wait(ctx context.Context, t readiness.Target) (readiness.Endpoint, error) {
+	child := 0
+	for child == 0 && ctx.Err() == nil {
+		text, _ := os.ReadFile(filepath.Join(t.RuntimeDir, "child"))
+		if child, _ = strconv.Atoi(strings.TrimSpace(string(text))); child == 0 || !strings.HasSuffix(string(text), "\n") {
+			child = 0
+			time.Sleep(time.Millisecond)
+		}
+	}
+	os.Remove(filepath.Join(t.RuntimeDir, "child")) // there may be another launch
+	for _, pid := range []int{child, t.PID} {
+		if err := t.Kin.Adopt(ctx, pid, "the test"); err != nil {
+			return readiness.Endpoint{}, err
+		}
+	}
+	podrig.Wake(p.r.T, filepath.Join(t.RuntimeDir, "go"))
+	<-ctx.Done()
+	return readiness.Endpoint{}, context.Cause(ctx)
 }
