@@ -139,7 +139,7 @@ func (f preparedPIDFile) Wait(ctx context.Context, t Target) (Endpoint, error) {
 			return Endpoint{}, fmt.Errorf("the pod is %w: %s still names the process that was started, pid %d, which has ended", errNotYet, path, pid)
 		case pid == began && f.Forks:
 			return Endpoint{}, fmt.Errorf("the pod is %w: %s names the process that was started, pid %d, which has not ended, as readiness.PIDFile.Forks wants it", errNotYet, path, pid)
-		case pid == began && began == t.PID:
+		case pid == began && began == t.PID && t.first() == began:
 			return Endpoint{}, nil
 		case pid != before: // it may be half of a number
 			before = pid
@@ -148,7 +148,7 @@ func (f preparedPIDFile) Wait(ctx context.Context, t Target) (Endpoint, error) {
 		if err := adopt(ctx, t, pid, fmt.Sprintf("the pid file %q", path)); err != nil {
 			return Endpoint{}, Final(err)
 		}
-		if began > 0 && !hasEnded(began) {
+		if pid != began && began > 0 && !hasEnded(began) {
 			return Endpoint{}, fmt.Errorf("the pod is %w: the process that was started, pid %d, has not ended, and its pid file names pid %d", errNotYet, began, pid)
 		}
 		return Endpoint{}, nil

@@ -112,3 +112,34 @@ func TestPIDFileOfWhoFails(t *testing.T) {
 		t.Error(e)
 	}
 }
+
+// Without Forks, the process that was started is the pod if the pid file names it in the end,
+// though it has named another one before.
+func TestPIDFileNamesTheStartedInTheEnd(t *testing.T) {
+	r := newRig(t)
+	leave := r.Fifo("go")
+	r.shell(`sleep 1000 & echo $! >"$OUT/pid"; read word <"$OUT/go"; echo $$ >"$OUT/pid"; exec "$0" "$@"`, serveQuietly...)
+	pidFile := readiness.PIDFile{Path: r.path("pid")}
+	seen := make(chan struct{})
+	pidFile.Final = func(err error) bool {
+		if strings.Contains(err.Error(), "has not ended, and its pid file names") { // who was adopted
+			select {
+			case <-seen:
+			default:
+				close(seen)
+			}
+		}
+		return false
+	}
+	r.L.Ready = readiness.Sequence{pidFile, readiness.Unix{}}
+	go func() {
+		<-seen
+		podrig.Wake(t, leave)
+	}()
+	pod := r.Launch(podrig.Alice)
+	if want := r.pidIn("pid"); pod.PID() != want {
+		t.Errorf("the pod is pid %d, and the pid file names %d", pod.PID(), want)
+	}
+	podrig.Ping(t, pod)
+	r.stop(pod)
+}
