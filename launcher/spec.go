@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
+	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 )
 
 // MaxOverlay is the longest argument, in bytes, and so the longest overlay that
@@ -24,8 +25,8 @@ const MaxOverlay = 128<<10 - 1
 // maxSignal is the last of the real-time signals (signal(7)).
 const maxSignal = 64
 
-// maxFiles is how many Spec.Files there can be: those before lockDescriptor.
-const maxFiles = lockDescriptor - firstFile
+// maxFiles is how many Spec.Files there can be: from descriptor 3 on, before the pod's lock.
+const maxFiles = ownership.LockDescriptor - 3
 
 // ErrInvalidSpec says that a launch was asked for what cannot be done. Nothing
 // was started, nor created, unless it takes the probe to tell ([Spec.Files]). The error
