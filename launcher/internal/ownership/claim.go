@@ -91,6 +91,7 @@ type waiter struct {
 	waited    time.Duration       // how long we have waited for those
 	reclaim   reclaim
 	family    *osproc.Family // of an abandoned launch; nil: there was none yet
+	abandoned uuid.UUID      // that launch
 }
 
 // held returns the error of a wait that has taken too long. If the launch lock is
@@ -269,7 +270,8 @@ func (w *waiter) isAbandoned(r Record, state error) bool {
 // and who has the lock from it. It reports whether nobody is left. While the process lives it
 // finds all of them, and remembers them.
 func (w *waiter) endAbandoned(r Record) (over bool, err error) {
-	if w.family == nil {
+	if w.family == nil || w.abandoned != r.Launch { // and another grace begins
+		w.abandoned, w.reclaim.killAt = r.Launch, time.Now().Add(w.place.Grace)
 		w.family = osproc.NewFamily(r.Identity, LaunchVariable+"="+r.Launch.String())
 		if there, err := w.place.base.lstat(w.place.podName()); err == nil {
 			w.family.SetLock(w.place.lockFile(w.place.podName(), there), LockDescriptor)
