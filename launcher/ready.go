@@ -184,7 +184,7 @@ func (w *waited) succeed() {
 	s := w.succession
 	o, ok := receive(spawn(func() (*Pod, error) { return s.end(), nil }), patience)
 	if ok {
-		w.pod, w.vacant = o.value, s.lost == nil && s.isVacant()
+		w.pod, w.vacant = o.value, s.lost.Load() == nil && s.isVacant()
 	} else if w.err == nil {
 		w.err = fmt.Errorf("find out which process is the pod's first one: /proc has not answered within %v", patience)
 	}

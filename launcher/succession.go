@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,8 +26,8 @@ import (
 type succession struct {
 	started *Pod
 	exited  chan struct{} // closed when a process has ended without which the launch fails; that of lost
-	lost    *Pod
-	empty   bool          // lost was the last one of the pod
+	lost    atomic.Pointer[Pod]
+	empty   bool          // lost was the last one of the pod; set before lost is
 	gently  bool          // a launch that fails has a grace for its processes
 	changed chan struct{} // has a token when main is another one
 
@@ -77,7 +78,7 @@ func (s *succession) watch() {
 		select {
 		case <-started:
 			if !s.wentWell() {
-				s.lost = s.started
+				s.lost.Store(s.started)
 				close(s.exited)
 				return
 			}
@@ -88,13 +89,14 @@ func (s *succession) watch() {
 			}
 		case <-look:
 			if s.isDeserted() {
-				s.lost, s.empty = s.started, true
+				s.empty = true
+				s.lost.Store(s.started)
 				close(s.exited)
 				return
 			}
 			look, delay = time.After(delay), min(2*delay, lastLook)
 		case <-ended:
-			s.lost = main
+			s.lost.Store(main)
 			close(s.exited)
 			return
 		case <-s.changed:
@@ -339,12 +341,12 @@ func (s *succession) end() *Pod {
 		close(s.stop)
 		<-s.gone
 		// The probe may have seen the end before the Pod has.
-		if s.lost == nil && s.started.hasExited() && !s.wentWell() {
-			s.lost = s.started
+		if s.lost.Load() == nil && s.started.hasExited() && !s.wentWell() {
+			s.lost.Store(s.started)
 		}
 	}
-	if s.lost != nil {
-		return s.lost
+	if lost := s.lost.Load(); lost != nil {
+		return lost
 	}
 	return s.now()
 }
