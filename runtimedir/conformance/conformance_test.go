@@ -359,6 +359,9 @@ func changes(t *testing.T) map[string]change {
 			return func() { os.Chdir(dir) }
 		}, fmt.Sprintf("and was %q", dir)},
 	}
+	if runtime.GOOS == "windows" {
+		delete(all, "another directory") // a program there has a handle of its own, and then another one
+	}
 	maps.Copy(all, changesOfTheSystem())
 	return all
 }
@@ -367,7 +370,9 @@ func changes(t *testing.T) map[string]change {
 func TestSurroundingsOfTheTest(t *testing.T) {
 	doorKit.Test(t, func(t *testing.T, r conformance.Rule[*door]) error {
 		t.Setenv("CONFORMANCE_OF_THE_TEST", r.Name)
-		t.Chdir(t.TempDir())
+		if runtime.GOOS != "windows" {
+			t.Chdir(t.TempDir())
+		}
 		return checks(true, true)(t, r)
 	})
 }
