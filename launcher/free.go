@@ -3,7 +3,9 @@ package launcher
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -64,6 +66,7 @@ func (n *attempt) free(ctx context.Context) error {
 		return err
 	}
 	var stopped uuid.UUID // the launch of the pod that was stopped
+	delay := time.Millisecond
 	for {
 		claim, err := n.claimKept(ctx, at.base)
 		var running *ownership.RunningError
@@ -83,6 +86,11 @@ func (n *attempt) free(ctx context.Context) error {
 				return nil
 			}
 			return n.refused(ctx, err)
+		case stopped != uuid.Nil: // an engine may know the process for a moment after its end
+			if _, over := receive(ctx.Done(), delay); over {
+				return fmt.Errorf("it was stopped, and is not known to be gone yet: %w", n.whyOver(ctx))
+			}
+			delay = min(2*delay, 50*time.Millisecond)
 		}
 		stopped = running.Record.Launch
 		if err := n.stopRecorded(ctx, at.base, running.Record); err != nil {
