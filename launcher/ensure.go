@@ -60,10 +60,16 @@ func (n *attempt) attachToOurs(ctx context.Context) (*Pod, error) {
 	if err != nil {
 		return nil, err
 	}
+	ours := false
+	defer func() {
+		if !ours { // also if the probe panics
+			pod.Release()
+		}
+	}()
 	if err = pod.verify(ctx); !errors.Is(err, ErrNotOurs) {
+		ours = true
 		return pod, nil
 	}
-	defer pod.Release()
 	if pod.hasExited() { // and its successor answers
 		return nil, notRunning(osproc.ErrGone, true)
 	}

@@ -137,14 +137,19 @@ func (n *attempt) stopRecorded(ctx context.Context, base string, r ownership.Rec
 }
 
 // removeKept removes what is kept of the name, which claim has.
-func (n *attempt) removeKept(ctx context.Context, claim *ownership.Claim) error {
+func (n *attempt) removeKept(ctx context.Context, claim *ownership.Claim) (err error) {
+	known := false
+	defer func() {
+		if !known { // also if the Resolver panics
+			claim.Free()
+		}
+	}()
 	dir := claim.Dir()
 	if dir == "" { // the record is missing: only the Resolver knows
-		var err error
 		if dir, err = n.makeDir(ctx, n.spec.Name); err != nil {
-			claim.Free()
 			return err
 		}
 	}
+	known = true
 	return claim.Remove(ctx, dir)
 }
