@@ -115,10 +115,13 @@ func (n *attempt) attach(ctx context.Context) (*Pod, error) {
 		record, err := n.running(place)
 		if err == nil {
 			pod, err := n.adopt(ctx, place, record)
-			if errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil {
-				continue // it has ended meanwhile, and may have a successor
+			if !errors.Is(err, fs.ErrNotExist) {
+				return pod, err
 			}
-			return pod, err
+			if _, over := receive(ctx.Done(), delay); over {
+				return nil, err
+			}
+			continue // it has ended meanwhile, and may have a successor
 		}
 		if !launching {
 			held, heldErr := n.heldWithout(ctx, place, err)
@@ -129,11 +132,7 @@ func (n *attempt) attach(ctx context.Context) (*Pod, error) {
 				return nil, notRunning(err, false)
 			}
 		}
-		timer := time.NewTimer(delay)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if _, over := receive(ctx.Done(), delay); over {
 			return nil, fmt.Errorf("it is being launched: %w", whyOver(ctx))
 		}
 	}

@@ -72,11 +72,14 @@ func (n *attempt) claimIn(ctx context.Context, base string) (*ownership.Claim, e
 	return n.claimPlace(ctx, place)
 }
 
-// claimPlace takes the name of place, which it closes if it fails.
-func (n *attempt) claimPlace(ctx context.Context, place *ownership.Place) (*ownership.Claim, error) {
-	claim, err := place.Claim(ctx)
-	if err != nil {
-		place.Close()
+// claimPlace takes the name of place, which it closes if it fails, or if the Finder panics.
+func (n *attempt) claimPlace(ctx context.Context, place *ownership.Place) (claim *ownership.Claim, err error) {
+	defer func() {
+		if claim == nil {
+			place.Close()
+		}
+	}()
+	if claim, err = place.Claim(ctx); err != nil {
 		return nil, err
 	}
 	if len(claim.Ended) > 0 {

@@ -464,3 +464,82 @@ func nameIsKept(t *testing.T, l *launcher.Launcher, m *mined) {
 		t.Errorf("%d processes were started; the second launch: %v", m.starts(), err)
 	}
 }
+
+// A lagging cluster may take an ended process for one that runs, until a certain time.
+type lagging struct {
+	cluster
+	until time.Time
+	takes func(asked int) bool // whether it does so when it is asked once more
+	asked int
+}
+
+func (l *lagging) Find(ctx context.Context, name string, id uuid.UUID) (launcher.Process, error) {
+	l.mu.Lock()
+	l.asked++
+	p := l.processes[id]
+	takes := p != nil && l.takes(l.asked) && time.Now().Before(l.until) && l.asked < 1000 // in a bubble no time passes for who does not wait
+	l.mu.Unlock()
+	if takes {
+		return &remote{p, &l.cluster}, nil
+	}
+	return l.cluster.Find(ctx, name, id)
+}
+
+// An engine may know a process for some time after its end, and not everybody there may know
+// the same. It is not asked without a pause meanwhile, nor any longer than the caller wants. In
+// a bubble.
+func TestEngineThatKnowsLate(t *testing.T) {
+	spec := launcher.Spec{Name: "web"}
+	always := func(int) bool { return true }
+	for _, c := range []struct {
+		name  string
+		takes func(asked int) bool
+		does  func(ctx context.Context, l *launcher.Launcher) error
+	}{
+		{"Stop", always, func(ctx context.Context, l *launcher.Launcher) error { return l.Stop(ctx, "web") }},
+		{"Stop in a second", always, func(ctx context.Context, l *launcher.Launcher) error {
+			ctx, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			if err := l.Stop(ctx, "web"); !errors.Is(err, context.DeadlineExceeded) {
+				return fmt.Errorf("Stop: %w", err)
+			}
+			return nil
+		}},
+		{"Remove", always, func(ctx context.Context, l *launcher.Launcher) error { return l.Remove(ctx, "web") }},
+		{"Attach", func(asked int) bool { return asked%2 == 1 }, func(ctx context.Context, l *launcher.Launcher) error {
+			if _, err := l.Attach(ctx, "web"); !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("Attach: %w", err)
+			}
+			return nil
+		}},
+		{"Ensure", func(asked int) bool { return asked%3 != 2 }, func(ctx context.Context, l *launcher.Launcher) error {
+			pod, started, err := l.Ensure(ctx, spec)
+			if err != nil || !started {
+				return fmt.Errorf("Ensure: started %v, %w", started, err)
+			}
+			return pod.Stop(ctx)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				engine := &lagging{takes: c.takes}
+				l := elsewhere(t, engine)
+				pod, err := l.Launch(t.Context(), spec)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, p := range engine.processes {
+					p.Exit(launcher.Exit{Known: true})
+				}
+				<-pod.Done()
+				engine.asked, engine.until = 0, time.Now().Add(2*time.Second)
+				if err := c.does(t.Context(), l); err != nil {
+					t.Error(err)
+				}
+				if engine.asked < 10 || engine.asked > 200 {
+					t.Errorf("it was asked %d times", engine.asked)
+				}
+			})
+		})
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"time"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 )
@@ -27,7 +28,7 @@ func (l *Launcher) Ensure(ctx context.Context, spec Spec) (p *Pod, started bool,
 	if err := n.check(ctx); err != nil {
 		return nil, false, n.logged(err)
 	}
-	for {
+	for delay := time.Millisecond; ; delay = min(2*delay, 50*time.Millisecond) {
 		// Attaching first costs a running pod next to nothing; launching first
 		// would claim its name.
 		attaching := newLaunch(l, opEnsure, Spec{Name: spec.Name})
@@ -46,7 +47,7 @@ func (l *Launcher) Ensure(ctx context.Context, spec Spec) (p *Pod, started bool,
 		}
 		// Another launch was faster; or its pod has ended just now, and then it is
 		// our turn.
-		if ctx.Err() != nil {
+		if _, over := receive(ctx.Done(), delay); over {
 			return nil, false, err
 		}
 	}
@@ -59,10 +60,16 @@ func (n *attempt) attachToOurs(ctx context.Context) (*Pod, error) {
 	if err != nil {
 		return nil, err
 	}
+	ours := false
+	defer func() {
+		if !ours { // also if the probe panics
+			pod.Release()
+		}
+	}()
 	if err = pod.verify(ctx); !errors.Is(err, ErrNotOurs) {
+		ours = true
 		return pod, nil
 	}
-	defer pod.Release()
 	if pod.hasExited() { // and its successor answers
 		return nil, notRunning(osproc.ErrGone, true)
 	}

@@ -3,7 +3,9 @@ package launcher
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -64,6 +66,7 @@ func (n *attempt) free(ctx context.Context) error {
 		return err
 	}
 	var stopped uuid.UUID // the launch of the pod that was stopped
+	delay := time.Millisecond
 	for {
 		claim, err := n.claimKept(ctx, at.base)
 		var running *ownership.RunningError
@@ -83,6 +86,11 @@ func (n *attempt) free(ctx context.Context) error {
 				return nil
 			}
 			return n.refused(ctx, err)
+		case stopped != uuid.Nil: // an engine may know the process for a moment after its end
+			if _, over := receive(ctx.Done(), delay); over {
+				return fmt.Errorf("it was stopped, and is not known to be gone yet: %w", n.whyOver(ctx))
+			}
+			delay = min(2*delay, 50*time.Millisecond)
 		}
 		stopped = running.Record.Launch
 		if err := n.stopRecorded(ctx, at.base, running.Record); err != nil {
@@ -129,14 +137,19 @@ func (n *attempt) stopRecorded(ctx context.Context, base string, r ownership.Rec
 }
 
 // removeKept removes what is kept of the name, which claim has.
-func (n *attempt) removeKept(ctx context.Context, claim *ownership.Claim) error {
+func (n *attempt) removeKept(ctx context.Context, claim *ownership.Claim) (err error) {
+	known := false
+	defer func() {
+		if !known { // also if the Resolver panics
+			claim.Free()
+		}
+	}()
 	dir := claim.Dir()
 	if dir == "" { // the record is missing: only the Resolver knows
-		var err error
 		if dir, err = n.makeDir(ctx, n.spec.Name); err != nil {
-			claim.Free()
 			return err
 		}
 	}
+	known = true
 	return claim.Remove(ctx, dir)
 }

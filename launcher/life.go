@@ -248,6 +248,17 @@ func (p *Pod) hasEnded() bool {
 	}
 }
 
+// isSettled reports whether the launch has decided about p. The name is this launch's until
+// then.
+func (p *Pod) isSettled() bool {
+	select {
+	case <-p.settled:
+		return true
+	default:
+		return false
+	}
+}
+
 // hasExited looks whether the process has ended by now, and waits until the
 // Pod knows it if so.
 func (p *Pod) hasExited() bool {

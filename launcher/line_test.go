@@ -5,6 +5,7 @@ package launcher_test
 import (
 	"context"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
@@ -196,6 +197,59 @@ func TestReadyPodOutlivesItsCleanup(t *testing.T) {
 			mustStop(t, other)
 			mustLeaveNothing(t, before)
 		})
+	}
+}
+
+// A strategy that panics where no launch is under way leaves nothing either: Ensure does not
+// watch the pod, and Remove has given the name back.
+func TestPanicOutsideALaunch(t *testing.T) {
+	r := newRig(t, podrig.Serve...)
+	pod := r.Launch(podrig.Alice)
+	sick := r.L
+	sick.Ready = answering{func(context.Context, string) error { panic(errSick) }}
+	mustPanic(t, func() { sick.Ensure(t.Context(), podrig.Alice) })
+	mustStop(t, pod)
+
+	if err := os.Remove(r.Beside("alice", ".json")); err != nil { // with it Remove need not ask the Resolver
+		t.Fatal(err)
+	}
+	sick = r.L
+	sick.Dir = trappedDir{runtimedir.Dir(r.Base), &trap{where: "directory", how: "panics"}}
+	mustPanic(t, func() { sick.Remove(t.Context(), "alice") })
+	for _, suffix := range []string{".launch", ".pod"} {
+		f, err := r.Lock(suffix)
+		f.Close()
+		if err != nil {
+			t.Errorf("after Remove the lock %s is held: %v", suffix, err)
+		}
+	}
+}
+
+// An engine that panics when a launch, Stop or Attach asks it keeps nothing open.
+func TestFinderThatPanics(t *testing.T) {
+	c := new(cluster)
+	l := elsewhere(t, c)
+	pod, err := l.Launch(t.Context(), launcher.Spec{Name: "web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sick := *l
+	sick.Starter = slow{c, func() { panic(errSick) }}
+	mustPanic(t, func() { sick.Launch(t.Context(), launcher.Spec{Name: "web"}) })
+	mustPanic(t, func() { sick.Stop(t.Context(), "web") })
+	mustPanic(t, func() { sick.Attach(t.Context(), "web") })
+	mustStop(t, pod)
+}
+
+// mustPanic calls f, whose strategy is sick, and makes sure that nothing of that is left.
+func mustPanic(t *testing.T, f func()) {
+	t.Helper()
+	before := leaktest.Take()
+	if panicked, _ := catch(f); panicked != error(errSick) {
+		t.Errorf("it panicked with %v", panicked)
+	}
+	if left := before.Left(podrig.Ample); left != nil {
+		t.Errorf("left behind:\n%s", strings.Join(left, "\n"))
 	}
 }
 

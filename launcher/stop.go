@@ -126,15 +126,20 @@ func (p *Pod) end(ctx context.Context, now bool) error {
 	if err == nil && p.mode != KillFirst && p.base != "" && p.private == nil && p.PID() != 0 {
 		// Who was started between the looks and the end, and has nothing but the lock, was not
 		// found: once the first process has ended, another pod may own it (useFamilyBy).
-		if held, heldErr := ownership.IsHeld(p.base, p.name); held || heldErr != nil {
-			if p.mode == KillMixed {
-				grace = -1 // the first process has had it
+		if p.mode == KillMixed {
+			grace = -1 // the first process has had it
+		}
+		err = p.unlessItHangs(ctx, func(givenUp <-chan struct{}) error {
+			held, heldErr := ownership.IsHeld(p.base, p.name)
+			if !held && heldErr == nil {
+				return nil
 			}
-			err = p.endHolders(ctx, grace)
+			err := p.endHolders(ctx, grace, givenUp)
 			if err != nil && heldErr != nil {
 				err = fmt.Errorf("it has ended, and whether others hold its name cannot be told: %w", err)
 			}
-		}
+			return err
+		})
 	}
 	return err
 }
@@ -180,15 +185,30 @@ func (p *Pod) stopGone(ctx context.Context, now bool) error {
 	}
 	defer p.lasts.over(p.id) // nobody may be left now
 	if p.private == nil {    // else the lock has gone with it
-		if err := p.endHolders(ctx, grace); err != nil {
+		if err := p.unlessItHangs(ctx, func(givenUp <-chan struct{}) error { return p.endHolders(ctx, grace, givenUp) }); err != nil {
 			return err
 		}
 	}
 	return p.endLeft(ctx, grace)
 }
 
-// endHolders ends those of a Pod that is gone who hold its lock.
-func (p *Pod) endHolders(ctx context.Context, grace time.Duration) error {
+// unlessItHangs calls end, which looks at files in the base. If ctx is done and their filesystem
+// does not answer, end is left to itself: it signals nobody once givenUp is closed.
+func (p *Pod) unlessItHangs(ctx context.Context, end func(givenUp <-chan struct{}) error) error {
+	givenUp := make(chan struct{})
+	o, ok := within(ctx, patience, spawn(func() (struct{}, error) { return struct{}{}, end(givenUp) }))
+	switch {
+	case !ok:
+		close(givenUp)
+		return fmt.Errorf("it has ended, and who else holds its name cannot be told: the filesystem of the base directory %q does not answer: %w", p.base, context.Cause(ctx))
+	case o.crash != nil:
+		o.crash.resume()
+	}
+	return o.err
+}
+
+// endHolders ends those of a Pod that is gone who hold its lock, until givenUp is closed.
+func (p *Pod) endHolders(ctx context.Context, grace time.Duration, givenUp <-chan struct{}) error {
 	place, err := ownership.Open(p.base, p.name)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, runtimedir.ErrInsecure) {
 		return nil // the base was removed, or replaced by something else, and the lock with it
@@ -197,6 +217,7 @@ func (p *Pod) endHolders(ctx context.Context, grace time.Duration) error {
 		return err
 	}
 	place.Reclaim, place.Grace, place.Hurry, place.KeepRecord, place.Of = ownership.ReclaimGone, grace, p.life.hurried, true, p.id
+	place.GivenUp = givenUp
 	place.Signalled = func(id osproc.Identity, sig syscall.Signal, at time.Time) {
 		p.report.sent([]osproc.Identity{id}, sig, at)
 	}

@@ -152,11 +152,16 @@ func (s *succession) now() *Pod {
 }
 
 // useFamily returns who belongs to the pod. During the launch every heir of the pod's lock has
-// it from this pod, even after the end of the started process. The caller has to call giveBack.
+// it from this pod, even after the end of the started process. Afterwards another pod may have
+// the lock by then, as in useFamilyBy. The caller has to call giveBack.
 func (s *succession) useFamily(ctx context.Context) (f family, giveBack func(), err error) {
-	f, giveBack, err = s.started.useFamilyBy(ctx)
+	p := s.started
+	f, giveBack, err = p.useFamilyBy(ctx)
 	if err == nil && f.who != nil {
-		f.who.SetHeirs(s.started.heirs.Has)
+		f.who.SetHeirs(func(id osproc.Identity) (bool, error) {
+			has, err := p.heirs.Has(id)
+			return has && (!p.isSettled() || !p.hasExited()), err // in this order
+		})
 	}
 	return f, giveBack, err
 }

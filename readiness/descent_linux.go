@@ -30,16 +30,45 @@ func descends(pid, ancestor int) bool {
 type procStat struct {
 	parent int
 	start  uint64 // in ticks since the boot
-	ended  bool   // it only waits to be reaped
+	ending bool   // it looks as if it only waited to be reaped
 }
 
 // hasEnded reports whether the process pid has ended, reaped or not. It reports false if
 // /proc does not show it.
-func hasEnded(pid int) bool {
-	if s, ok := readStat(pid); ok {
-		return s.ended
+func hasEnded(pid int) bool { return confirmedEnd(pid, readStat, polledEnd) }
+
+// confirmedEnd is hasEnded. While another thread than the first is in execve(2), which takes
+// microseconds, the first one looks dead (de_thread in fs/exec.c): so a pidfd has to say the
+// same. If there is none, three looks in a row decide.
+func confirmedEnd(pid int, look func(int) (procStat, bool), polled func(int) (bool, error)) bool {
+	for range 3 {
+		s, ok := look(pid)
+		if !ok {
+			return isGone(pid)
+		}
+		if !s.ending {
+			return false
+		}
+		if ended, err := polled(pid); err == nil {
+			return ended
+		}
 	}
-	return isGone(pid)
+	return true
+}
+
+// polledEnd asks a pidfd whether the process has ended. The error says that it cannot tell.
+func polledEnd(pid int) (bool, error) {
+	pidfd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return true, nil // it was reaped meanwhile
+	}
+	if err != nil {
+		return false, err
+	}
+	defer unix.Close(pidfd)
+	poll := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	n, err := unix.Poll(poll, 0)
+	return n > 0, err
 }
 
 // readStat returns what /proc says of pid; ok is false if it says nothing.
@@ -59,7 +88,7 @@ func readStat(pid int) (s procStat, ok bool) {
 	s.parent, errParent = strconv.Atoi(string(fields[parent]))
 	s.start, errStart = strconv.ParseUint(string(fields[start]), 10, 64)
 	// While another thread goes on, a process whose first one has ended is a zombie too.
-	s.ended = string(fields[state]) == "X" || string(fields[state]) == "Z" && string(fields[threads]) == "1"
+	s.ending = string(fields[state]) == "X" || string(fields[threads]) == "0" || string(fields[state]) == "Z" && string(fields[threads]) == "1"
 	return s, errParent == nil && errStart == nil
 }
 

@@ -7,7 +7,8 @@ import (
 
 // A Kin tells a probe which processes belong to the pod, and lets it say which of them is
 // the pod's first. The launcher provides it ([Target.Kin]). Its methods may be called from
-// any number of goroutines.
+// any number of goroutines. It is for the launch: afterwards Adopt is an error, and Prove may
+// find no proof any more, above all if the process that was started has ended.
 type Kin interface {
 	// Prove returns nil if the process pid is proven to belong to the pod: it descends
 	// from the process that was started. The error wraps [ErrUnproven] if there is no

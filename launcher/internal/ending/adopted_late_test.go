@@ -74,6 +74,40 @@ func (p *proving) Wait(ctx context.Context, t readiness.Target) (readiness.Endpo
 	return readiness.Endpoint{}, errors.New("enough")
 }
 
+// A probe may ask the Kin of a launch that is over. A later pod of the name, which has the lock by
+// then, is not proven to be of the first one, and a Stop of that does not end it.
+func TestProveAfterTheLaunch(t *testing.T) {
+	r := newRig(t)
+	var kin readiness.Kin
+	up := readiness.File{Path: r.path("up")}
+	r.L.Ready = readiness.ProbeFunc(func(ctx context.Context, target readiness.Target) (readiness.Endpoint, error) {
+		if kin == nil {
+			kin = target.Kin
+		}
+		return up.Wait(ctx, target)
+	})
+	run := func() *launcher.Pod {
+		r.L.Command = launcher.Exec("/usr/bin/env", "-i", "/bin/sh", "-c", `echo >"$0"; exec sleep 1000`, r.path("up"))
+		return r.Launch(podrig.Alice)
+	}
+	first := run()
+	if err := kin.Prove(t.Context(), first.PID()); err != nil {
+		t.Errorf("the pod itself: %v", err)
+	}
+	podrig.Kill(t, first)
+	if err := os.Remove(r.path("up")); err != nil {
+		t.Fatal(err)
+	}
+	second := run()
+	if err := kin.Prove(t.Context(), second.PID()); !errors.Is(err, readiness.ErrUnproven) {
+		t.Errorf("a later pod of the name: %v", err)
+	}
+	if err := first.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	podrig.MustLive(t, second)
+}
+
 // W31: if there is no time to look, that is no verdict on the process.
 func TestProveWithoutTime(t *testing.T) {
 	r := newRig(t)

@@ -81,6 +81,28 @@ func (j *injector) succeeded(i injection) bool {
 	return slices.Contains(j.outcomes[outcome{act: i.act, call: i.call.String(), errno: i.fate(), what: "success"}], i.n)
 }
 
+// B33: whichever lock hangs, Pod.Stop returns soon after its deadline, also if the first process
+// has ended long ago. Once the call returns nobody has the name, and another Stop ends who is left.
+// Only the locks are on a filesystem for sure: what else Stop opens may be of /proc.
+func TestHangOfStop(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped with -short: each of many calls hangs in a program of its own, until Stop gives up")
+	}
+	j := newInjector(t)
+	all := j.list([]string{"stop", "stop gone"}, true, func(c crashpoint.Call) []syscall.Errno {
+		if c == (crashpoint.Call{Name: "flock", On: "file"}) {
+			return []syscall.Errno{0}
+		}
+		return nil
+	})
+	j.inject(all, 8)
+	for _, act := range []string{"stop", "stop gone"} {
+		if !slices.ContainsFunc(all, func(i injection) bool { return i.act == act && !j.succeeded(i) }) {
+			t.Errorf("%s: nothing has failed: did anything hang?", act)
+		}
+	}
+}
+
 // All that is opened hangs once List has the names: List goes on until three looks hang,
 // and then ends, so that ten thousand pods do not keep ten thousand threads. When the
 // calls return nothing is left.

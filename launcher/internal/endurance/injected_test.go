@@ -95,6 +95,7 @@ var acts = map[string]act{
 	"list":                            {steps: podrig.Serve, before: launchAmongOthers, do: list, takes: 8 * time.Second},
 	"stop attached":                   {steps: []string{"spawn hang", "listen", "ready", "hang"}, before: launchAndAttach, do: stop},
 	"stop":                            {steps: []string{"spawn hang", "listen", "ready", "hang"}, before: launchOnly, do: stop},
+	"stop gone":                       {steps: []string{"spawn hang", "listen", "ready", "hang"}, before: launchAndKill, do: stop},
 }
 
 func launch(ctx context.Context, l *launcher.Launcher, _ *launcher.Pod) (*launcher.Pod, error) {
@@ -165,8 +166,23 @@ func list(ctx context.Context, l *launcher.Launcher, pod *launcher.Pod) (*launch
 	return pod, nil
 }
 
-func stop(ctx context.Context, _ *launcher.Launcher, pod *launcher.Pod) (*launcher.Pod, error) {
+func stop(ctx context.Context, l *launcher.Launcher, pod *launcher.Pod) (*launcher.Pod, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.Timeout)
+	defer cancel()
 	return nil, pod.Stop(ctx)
+}
+
+// launchAndKill launches the pod and ends its first process. Another one is left, which has
+// the lock.
+func launchAndKill(ctx context.Context, l *launcher.Launcher) (*launcher.Pod, error) {
+	pod, err := launch(ctx, l, nil)
+	if err == nil {
+		err = pod.Signal(ctx, syscall.SIGKILL)
+	}
+	if err == nil {
+		_, err = pod.Wait(ctx)
+	}
+	return pod, err
 }
 
 // play does what was ordered, and reports. All that is done after the act is done

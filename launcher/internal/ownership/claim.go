@@ -64,7 +64,7 @@ func (p *Place) Claim(ctx context.Context) (*Claim, error) {
 	if err := p.checkBase(); err != nil {
 		return nil, err
 	}
-	w := waiter{place: p, reclaim: reclaim{told: p.Signalled}}
+	w := waiter{place: p, reclaim: reclaim{told: p.Signalled, givenUp: p.GivenUp}}
 	defer w.release()
 	for delay := firstLook; ; delay = pauseAfter(delay) {
 		claim, err := w.try(ctx)

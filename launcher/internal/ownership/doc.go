@@ -8,8 +8,9 @@
 //	               fork and the next instruction
 //	.NAME.json     the record: who the pod is, and where it answers
 //
-// The locks are flock(2) locks. They are never unlinked: one process may wait for
-// a lock while another locks its successor. The launcher creates the record before it
+// The locks are flock(2) locks. Their files stay when a pod ends: one process may wait
+// for a lock while another locks its successor. Only [Claim.Remove] unlinks them, the
+// launch lock last. The launcher creates the record before it
 // starts the process. It adds a line when the process has started, and another when
 // the pod is ready.
 //

@@ -28,6 +28,10 @@ type Place struct {
 	// Hurry ends the grace when it is closed. Nil: nothing does.
 	Hurry <-chan struct{}
 
+	// GivenUp keeps Claim from signalling anybody more when it is closed: nobody waits for it
+	// any longer. Nil: somebody does.
+	GivenUp <-chan struct{}
+
 	// Signalled, if it is not nil, is called for each of them, with each signal that it was
 	// sent, SIGCONT aside, and when.
 	Signalled func(id osproc.Identity, sig syscall.Signal, at time.Time)

@@ -47,14 +47,23 @@ func errStays(holders []osproc.LockHolder, state error, r Record) error {
 
 // A reclaim ends processes, in the course of several looks.
 type reclaim struct {
-	sent   map[osproc.Identity]syscall.Signal // the last signal that each was sent
-	killAt time.Time                          // when it is to be SIGKILL
-	told   func(id osproc.Identity, sig syscall.Signal, at time.Time)
+	sent    map[osproc.Identity]syscall.Signal // the last signal that each was sent
+	killAt  time.Time                          // when it is to be SIGKILL
+	told    func(id osproc.Identity, sig syscall.Signal, at time.Time)
+	givenUp <-chan struct{} // closed: nobody is signalled any more
 }
+
+// errGivenUp says that a Claim goes on for nobody.
+var errGivenUp = errors.New("nobody waits for the name any more")
 
 // end signals the processes that the pod of r has left. It sends each the pod's stop
 // signal, and SIGKILL once the grace is over, which began with the first stop signal.
 func (c *reclaim) end(left []osproc.LockHolder, r Record, grace time.Duration, hurry <-chan struct{}) error {
+	select {
+	case <-c.givenUp:
+		return errGivenUp
+	default:
+	}
 	if c.sent == nil {
 		c.sent, c.killAt = make(map[osproc.Identity]syscall.Signal), time.Now().Add(grace)
 	}

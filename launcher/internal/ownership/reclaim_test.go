@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 )
 
@@ -100,6 +101,25 @@ func TestReclaim(t *testing.T) {
 		pod.mustLive()
 		pod.end()
 	})
+}
+
+// A Claim that nobody waits for any more, because its filesystem has not answered, signals nobody.
+func TestReclaimGivenUp(t *testing.T) {
+	s := newScene(t)
+	pod, _ := s.pod("leave", true)
+	pod.cmd.Wait()
+	p := s.open()
+	defer p.Close()
+	givenUp := make(chan struct{})
+	close(givenUp)
+	p.Reclaim, p.Grace, p.GivenUp = ownership.ReclaimGone, ample, givenUp
+	p.Signalled = func(id osproc.Identity, sig syscall.Signal, _ time.Time) { t.Errorf("pid %d got %v", id.PID, sig) }
+	if _, err := p.Claim(t.Context()); err == nil {
+		t.Error("Claim has the name")
+	}
+	pod.mustLive()
+	s.mustReclaim(ownership.ReclaimGone, ample, pod.pid)
+	pod.mustEndBy(syscall.SIGTERM)
 }
 
 // Where there is no record, one of the holders may be the pod. Only ReclaimAll ends it.
