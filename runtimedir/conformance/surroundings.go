@@ -65,8 +65,8 @@ type watch struct {
 	changed error
 }
 
-// during looks at the surroundings; the function does so again, after a rule. Whatever else runs
-// beside it has a moment to change back what it has changed.
+// during looks at the surroundings; the function does so again, after a rule. Other
+// tests have a moment to change back what they have changed.
 func (w *watch) during(rule string) (over func()) {
 	before := look()
 	return func() {

@@ -120,7 +120,7 @@ func TestReadyWithoutMAINPID(t *testing.T) {
 }
 
 // A launch is over when nobody is left, also if a probe has had another process adopted, and then
-// the one that was started again.
+// the started process again.
 func TestDesertedAfterAdoption(t *testing.T) {
 	r := newRig(t)
 	r.L.Starter = launcher.Local{Cgroup: newCgroup(t)}
