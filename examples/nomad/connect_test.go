@@ -109,6 +109,20 @@ func TestTLS(t *testing.T) {
 	nomad.CloseIdleConnections()
 }
 
+// A watch may fail while its last subscription is closed.
+func TestWatchFailsAsItIsClosed(t *testing.T) {
+	e := fakeengine.New(t)
+	s, _ := secure(t, e, nil)
+	l := newLauncher(t, nomad.Engine{Address: s.URL})
+	l.Ready = onlyLine
+	for range 100 {
+		if _, err := l.Launch(t.Context(), launcher.Spec{Name: "web"}); !errors.Is(err, nomad.ErrTLS) {
+			t.Fatal(err)
+		}
+	}
+	nomad.CloseIdleConnections()
+}
+
 // The token, the namespace and the region of the environment go with each call.
 func TestEnvironment(t *testing.T) {
 	var mu sync.Mutex

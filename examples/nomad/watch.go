@@ -60,7 +60,7 @@ func (e Engine) subscribe(job string) *subscription {
 	defer watches.Unlock()
 	key := e.watchKey()
 	w := watches.by[key]
-	if w == nil {
+	if w == nil || w.hasFailed() { // who comes later begins anew
 		w = &watch{engine: e, key: key, ended: make(chan struct{}), subs: make(map[*subscription]bool), pods: make(map[string]map[string]allocation)}
 		var ctx context.Context
 		ctx, w.cancel = context.WithCancel(context.Background())
@@ -174,13 +174,15 @@ func (w *watch) lists() uint64 {
 	return w.seen
 }
 
-// fail tells everybody that there will be no more news.
+func (w *watch) hasFailed() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err != nil
+}
+
+// fail tells everybody that there will be no more news. It does not lock watches: who closes the
+// last subscription holds that, and waits for the goroutine.
 func (w *watch) fail(err error) {
-	watches.Lock() // who comes later begins anew
-	defer watches.Unlock()
-	if watches.by[w.key] == w {
-		delete(watches.by, w.key)
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.err = fmt.Errorf("follow what becomes of the pods: %w", err)
