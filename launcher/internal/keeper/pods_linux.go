@@ -73,7 +73,7 @@ func (p *kept) addHeirs() {
 	begins := p.First.PID == 0 && !p.gone // who is first is not known yet
 	var heirs []osproc.Identity
 	for _, h := range holders {
-		if h.Given && !h.Took() && h.Session != p.Session && (h.Taker == p.Launcher && (lives || begins) || h.Taker == 0 && lives) {
+		if h.Given && !h.Took() && h.Session != p.Session && (lives && (h.Taker == p.Launcher || h.Taker == 0) || begins && h.Taker == p.Launcher) {
 			heirs = append(heirs, h.Identity)
 		}
 	}

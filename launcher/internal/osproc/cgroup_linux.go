@@ -255,10 +255,14 @@ func (c *Cgroup) Left() (left []Identity, err error) {
 			}
 		}
 	}
-	if populated, err := c.populated(); len(left) == 0 && !seen && (populated || err != nil) {
-		return []Identity{{}}, err
+	if len(left) == 0 && !seen {
+		populated, err := c.populated()
+		if err != nil {
+			return []Identity{{}}, err
+		}
+		hidden = populated // they are of another pid namespace
 	}
-	if hidden { // as those of another user are by the option hidepid of proc(5)
+	if hidden { // or of another user, by the option hidepid of proc(5)
 		left = append(left, Identity{})
 	}
 	return left, nil

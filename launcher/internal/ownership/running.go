@@ -72,11 +72,10 @@ func (p *Place) Running() (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	err = p.check(r)
-	if err != nil && r.Cgroup != "" && p.copiedFrom(r) != "" {
-		r.Cgroup = "" // what is in there is the other's
-	}
-	if err != nil {
+	if err := p.check(r); err != nil {
+		if r.Cgroup != "" && p.copiedFrom(r) != "" {
+			r.Cgroup = "" // what is in there is the other's
+		}
 		return r, err
 	}
 	if from := p.copiedFrom(r); from != "" {
