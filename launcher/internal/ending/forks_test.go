@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,6 +30,18 @@ func (r *rig) awaitEnd(pid int) {
 	}
 }
 
+// wakesOnce is a Schedule.Final that takes no error for the last, and wakes who waits at fifo
+// once one says what it waits for.
+func wakesOnce(t *testing.T, fifo, says string) func(error) bool {
+	var once sync.Once
+	return func(err error) bool {
+		if strings.Contains(err.Error(), says) {
+			once.Do(func() { go podrig.Wake(t, fifo) })
+		}
+		return false
+	}
+}
+
 // W31: a daemon may write the pid of the process that was started, and go to the background
 // later. With Forks only the later pid counts, however long it takes.
 func TestAdoptsAfterTheStarted(t *testing.T) {
@@ -36,22 +49,8 @@ func TestAdoptsAfterTheStarted(t *testing.T) {
 	leave := r.Fifo("go")
 	r.shell(pidFirst, serveQuietly...)
 	pidFile := readiness.PIDFile{Path: r.path("pid"), Forks: true}
-	seen := make(chan struct{})
-	pidFile.Final = func(err error) bool { // it has looked at the first pid
-		if strings.Contains(err.Error(), "which has not ended") {
-			select {
-			case <-seen:
-			default:
-				close(seen)
-			}
-		}
-		return false
-	}
+	pidFile.Final = wakesOnce(t, leave, "which has not ended") // it has looked at the first pid
 	r.L.Ready = readiness.Sequence{pidFile, readiness.Unix{}}
-	go func() {
-		<-seen
-		podrig.Wake(t, leave)
-	}()
 	pod := r.Launch(podrig.Alice)
 	r.mustBeAdopted(pod, r.pidIn("pid"))
 	podrig.Ping(t, pod)
@@ -120,22 +119,8 @@ func TestPIDFileNamesTheStartedInTheEnd(t *testing.T) {
 	leave := r.Fifo("go")
 	r.shell(`sleep 1000 & echo $! >"$OUT/pid"; read word <"$OUT/go"; echo $$ >"$OUT/pid"; exec "$0" "$@"`, serveQuietly...)
 	pidFile := readiness.PIDFile{Path: r.path("pid")}
-	seen := make(chan struct{})
-	pidFile.Final = func(err error) bool {
-		if strings.Contains(err.Error(), "has not ended, and its pid file names") { // who was adopted
-			select {
-			case <-seen:
-			default:
-				close(seen)
-			}
-		}
-		return false
-	}
+	pidFile.Final = wakesOnce(t, leave, "has not ended, and its pid file names") // who was adopted
 	r.L.Ready = readiness.Sequence{pidFile, readiness.Unix{}}
-	go func() {
-		<-seen
-		podrig.Wake(t, leave)
-	}()
 	pod := r.Launch(podrig.Alice)
 	if want := r.pidIn("pid"); pod.PID() != want {
 		t.Errorf("the pod is pid %d, and the pid file names %d", pod.PID(), want)

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
-	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
@@ -94,11 +93,7 @@ func TestHeirOfAGonePrivatePod(t *testing.T) {
 		t.Fatal(err)
 	}
 	left := r.await(1)
-	for end := time.Now().Add(podrig.Ample); osproc.HasVariable(left[0], "OUT", r.Base); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("it has not cleared its environment")
-		}
-	}
+	r.awaitCleared(left[0])
 	if err := syscall.Kill(pod.PID(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}

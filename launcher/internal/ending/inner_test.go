@@ -35,11 +35,7 @@ func TestPodOfAPodWithoutEnvironment(t *testing.T) {
 			r.shell(`setsid perl -e '`+c.perl+`' & exec "$0" "$@"`, podrig.Serve...)
 			pod := r.Launch(podrig.Alice)
 			inner := r.await(1)[0]
-			for end := time.Now().Add(podrig.Ample); osproc.HasVariable(inner, "OUT", r.Base); time.Sleep(time.Millisecond) {
-				if time.Now().After(end) {
-					t.Fatal("it has not cleared its environment")
-				}
-			}
+			r.awaitCleared(inner)
 			if err := pod.Stop(t.Context()); err != nil {
 				t.Error(err)
 			}
@@ -48,5 +44,15 @@ func TestPodOfAPodWithoutEnvironment(t *testing.T) {
 			}
 			syscall.Kill(inner, syscall.SIGKILL)
 		})
+	}
+}
+
+// awaitCleared waits until a process has executed a program without the rig's variable.
+func (r *rig) awaitCleared(pid int) {
+	r.T.Helper()
+	for end := time.Now().Add(podrig.Ample); osproc.HasVariable(pid, "OUT", r.Base); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			r.T.Fatal("it has not cleared its environment")
+		}
 	}
 }

@@ -20,15 +20,7 @@ import (
 
 // unmarked has the pods of l lose the id of their launch, as those do that write over their
 // environment.
-func unmarked(l *launcher.Launcher) {
-	pod := l.Command
-	l.Command = launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
-		cmd, err := pod.ResolveCommand(ctx, req)
-		cmd.Args = append([]string{"-c", `unset POD_LAUNCH_ID; exec "$0" "$@"`, cmd.Path}, cmd.Args...)
-		cmd.Path = "/bin/sh"
-		return cmd, err
-	})
-}
+func unmarked(l *launcher.Launcher) { behind(l, `unset POD_LAUNCH_ID; exec "$0" "$@"`) }
 
 // The locks of two bases on two filesystems may have one inode number. What is done with a name
 // in one of them does nothing to the pod of that name in the other.

@@ -93,13 +93,7 @@ func (r role) env(t *testing.T, more ...string) []string {
 
 // adopts makes the pods of l daemons, which go to the background.
 func adopts(l *launcher.Launcher) {
-	pod := l.Command
-	l.Command = launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
-		cmd, err := pod.ResolveCommand(ctx, req)
-		cmd.Args = append([]string{"-c", `setsid "$0" "$@" & echo $! >"$POD_RUNTIME_DIR/pid"; exit 0`, cmd.Path}, cmd.Args...)
-		cmd.Path = "/bin/sh"
-		return cmd, err
-	})
+	behind(l, `setsid "$0" "$@" & echo $! >"$POD_RUNTIME_DIR/pid"; exit 0`)
 	l.Ready = readiness.Sequence{readiness.PIDFile{Path: "pid"}, readiness.Unix{}}
 }
 

@@ -212,14 +212,8 @@ func TestStopEndsTheAbandonedWhole(t *testing.T) {
 	for name, lock := range map[string]string{"the pod has the lock": "exec ", "nobody has it": "exec " + unlocked} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, podrig.Serve...)
-			inner := r.L.Command
 			pid := filepath.Join(r.Base, "pid")
-			r.L.Command = launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
-				cmd, err := inner.ResolveCommand(ctx, req)
-				cmd.Args = append([]string{"-c", unlocked + "sleep 1000 & printf $! >" + pid + "; " + lock + `"$0" "$@"`, cmd.Path}, cmd.Args...)
-				cmd.Path = "/bin/sh"
-				return cmd, err
-			})
+			behind(&r.L, unlocked+"sleep 1000 & printf $! >"+pid+"; "+lock+`"$0" "$@"`)
 			pod := r.Launch(podrig.Alice)
 			r.EditRecord(func(m map[string]any) { m["ready"] = false })
 			if err := r.L.Stop(t.Context(), "alice"); err != nil {
@@ -235,15 +229,9 @@ func TestStopEndsTheAbandonedWhole(t *testing.T) {
 // environment: it has its own lock where a pod has that.
 func TestStopSparesThePodOfTheAbandoned(t *testing.T) {
 	r := newRig(t, podrig.Serve...)
-	inner := r.L.Command
 	pid := filepath.Join(r.Base, "pid")
 	bob := `setsid perl -MPOSIX -e 'open F, ">>", "` + r.Base + `/.bob.pod"; flock F, 2; POSIX::dup2(fileno F, 20); %ENV = (); open P, ">", "` + pid + `"; print P $$; close P; exec "/bin/sleep", "1000"'`
-	r.L.Command = launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
-		cmd, err := inner.ResolveCommand(ctx, req)
-		cmd.Args = append([]string{"-c", bob + ` & exec "$0" "$@"`, cmd.Path}, cmd.Args...)
-		cmd.Path = "/bin/sh"
-		return cmd, err
-	})
+	behind(&r.L, bob+` & exec "$0" "$@"`)
 	pod := r.Launch(podrig.Alice)
 	var stays int
 	for end := time.Now().Add(podrig.Ample); stays == 0 || !environCleared(stays); time.Sleep(time.Millisecond) {

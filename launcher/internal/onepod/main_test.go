@@ -3,8 +3,10 @@
 package onepod_test
 
 import (
+	"context"
 	"testing"
 
+	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 )
 
@@ -18,4 +20,15 @@ type rig struct{ podrig.Rig }
 func newRig(t *testing.T, steps ...string) *rig {
 	t.Helper()
 	return &rig{*podrig.New(t, steps...)}
+}
+
+// behind has a shell run a script, in which "$0" "$@" is what l has launched so far.
+func behind(l *launcher.Launcher, script string) {
+	pod := l.Command
+	l.Command = launcher.CommandResolverFunc(func(ctx context.Context, req launcher.Request) (launcher.Command, error) {
+		cmd, err := pod.ResolveCommand(ctx, req)
+		cmd.Args = append([]string{"-c", script, cmd.Path}, cmd.Args...)
+		cmd.Path = "/bin/sh"
+		return cmd, err
+	})
 }

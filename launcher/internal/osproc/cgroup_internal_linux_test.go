@@ -184,25 +184,7 @@ func TestHiddenInACgroup(t *testing.T) {
 		t.Skip("only root can mount /proc with hidepid")
 	}
 	c, _ := inCgroup(t)
-	dir, err := os.MkdirTemp("", "hidepid")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	self := filepath.Join(dir, "test")
-	program, err := os.ReadFile("/proc/self/exe")
-	if err := errors.Join(err, os.Chmod(dir, 0o755), os.WriteFile(self, program, 0o755)); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("unshare", "-m", "sh", "-c", "mount -t proc -o hidepid=2 proc /proc || exit 99; exec setpriv --reuid=65534 --regid=65534 --clear-groups "+self+" -test.v -test.run='^TestHiddenInACgroup$'")
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), hiddenVariable+"="+c.path)
-	out, err := cmd.CombinedOutput()
-	if cmd.ProcessState.ExitCode() == 99 {
-		t.Skipf("/proc cannot be mounted with hidepid here: %s", out)
-	}
-	if err != nil || !strings.Contains(string(out), "--- PASS: TestHiddenInACgroup") {
-		t.Errorf("%v\n%s", err, out)
-	}
+	WithHidepid(t, "invisible", "TestHiddenInACgroup", hiddenVariable+"="+c.path)
 }
 
 // A kernel before 5.14 has no cgroup.kill: the processes are ended one by one.

@@ -1,12 +1,9 @@
 package osproc_test
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
@@ -101,26 +98,8 @@ func TestFamilyWithHidepid(t *testing.T) {
 		t.Skip("only root can mount /proc with hidepid")
 	}
 	lookPerl(t)
-	dir, err := os.MkdirTemp("", "hidepid")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	self := filepath.Join(dir, "test")
-	program, err := os.ReadFile("/proc/self/exe")
-	if err := errors.Join(err, os.Chmod(dir, 0o755), os.WriteFile(self, program, 0o755)); err != nil {
-		t.Fatal(err)
-	}
 	for _, option := range []string{"noaccess", "invisible"} {
-		mount := exec.Command("unshare", "-m", "mount", "-t", "proc", "-o", "hidepid="+option, "proc", "/proc")
-		if out, err := mount.CombinedOutput(); err != nil {
-			t.Skipf("/proc cannot be mounted with hidepid here: %v: %s", err, out)
-		}
-		cmd := exec.Command("unshare", "-m", "sh", "-c", "mount -t proc -o hidepid="+option+` proc /proc && exec setpriv --reuid=65534 --regid=65534 --clear-groups "$0" -test.v -test.short -test.run='^TestFamilyInExec$'`, self)
-		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestFamilyInExec") {
-			t.Errorf("%s: %v\n%s", option, err, out)
-		}
+		osproc.WithHidepid(t, option, "TestFamilyInExec")
 	}
 }
 
