@@ -133,9 +133,9 @@ func readyTopic() *cobra.Command {
 	b.WriteString(`
 A port or a socket on which another process answers counts for nothing: that is
 an error at once. Where the pod answers, for podctl ls and dial, is what the
-last --ready has found that is about an address. pidfile begins before all
-others; exec, and http=/PATH, begin when all others hold. A file and a socket
-may be given as {dir}/NAME, too.
+last --ready has found that is about an address. pidfile and forking begin
+before all others; exec, and http=/PATH, begin when all others hold. A file and
+a socket may be given as {dir}/NAME, too.
 
 podctl run without --ready means up; podctl start and ensure mean line. With
 --app yoi the line begins with YOI-READY.

@@ -34,6 +34,7 @@ var readyKinds = []readyKind{
 	{"log", "REGEXP", "it writes a line that matches, on its standard error or output; groups called address, or host and port, tell where it answers", between, logProbe},
 	{"file", "PATH", "it makes or changes this file, in its directory unless the path is absolute", between, fileProbe},
 	{"pidfile", "PATH", "it goes to the background, and names in this file the process that goes on, which is the pod from then on if it comes of it; in its directory unless the path is absolute", early, pidFileProbe},
+	{"forking", "PATH", "as pidfile, for a program that names itself in this file before it goes to the background, as uwsgi does: the process that is started has to end", early, forkingProbe},
 	{"exec", "CMD", "the shell command CMD exits with 0; it has $POD_NAME, $POD_PID, $POD_RUNTIME_DIR and $POD_ADDRESS", late, execProbe},
 	{"notify", "", "it says READY=1 on $NOTIFY_SOCKET, as for systemd's Type=notify", between, notifyProbe},
 	{"fd", "[N]", "it writes a newline on descriptor N, as for s6; 3 if there is no N", between, fdProbe},
@@ -150,6 +151,10 @@ func fileProbe(_ *cli, path string) (readiness.Probe, error) {
 
 func pidFileProbe(_ *cli, path string) (readiness.Probe, error) {
 	return readiness.PIDFile{Path: inDirectory(path)}, nil
+}
+
+func forkingProbe(_ *cli, path string) (readiness.Probe, error) {
+	return readiness.PIDFile{Path: inDirectory(path), Forks: true}, nil
 }
 
 // inDirectory is path as a probe has it: one in the pod's directory is relative.
