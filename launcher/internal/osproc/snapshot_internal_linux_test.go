@@ -141,9 +141,12 @@ func TestSnapshotApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, pid := range s.apart {
-		m := whole.byPID[pid]
-		// What init has forked may have begun a session of its own since.
-		if _, err := ReadStat(pid); err == nil && (m == nil || m.Session != 0 && m.Session != pid) {
+		switch m := whole.byPID[pid]; {
+		case m == nil: // it has to have ended since
+			if st, err := ReadStat(pid); err == nil && !st.Dead() {
+				t.Errorf("pid %d is apart, and was left out: %+v", pid, st)
+			}
+		case m.Session != 0 && m.Session != pid: // it may have begun a session of its own since
 			t.Errorf("pid %d is apart: %+v", pid, m)
 		}
 		if s.byPID[pid] != nil {
