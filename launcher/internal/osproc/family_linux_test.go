@@ -74,18 +74,18 @@ func TestFamilyInExec(t *testing.T) {
 // A process has the mark if its main thread has ended, and also while another one executes a
 // program, for which the main one has to end first.
 func TestFamilyWithoutMainThread(t *testing.T) {
-	headless := startHeadless(t)
-	reexec := exec.Command("/proc/self/exe")
-	reexec.Env = append(os.Environ(), roleVariable+"=reexec", timesVariable+"=1000000")
-	if err := reexec.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = reexec.Process.Kill(); _ = reexec.Wait() }()
-	for range 100 {
-		for role, pid := range map[string]int{"headless": headless.Process.Pid, "reexec": reexec.Process.Pid} {
-			f := osproc.NewFamily(osproc.Identity{}, roleVariable+"="+role)
+	for role, start := range map[string]func(*testing.T, ...func(*exec.Cmd)) child{"headless": startHeadless, "reexec": startReexec} {
+		mark := fmt.Sprintf("%s of %d", role, os.Getpid())
+		pid := start(t, func(c *exec.Cmd) { c.Env = append(c.Env, "MARK="+mark) }).Process.Pid
+		for range 100 {
+			f := osproc.NewFamily(osproc.Identity{}, "MARK="+mark)
 			if left, err := f.Left(t.Context(), false); err != nil || len(left) != 1 || left[0].PID != pid {
-				t.Fatalf("%s: %v, %v, want pid %d", role, left, err, pid)
+				t.Fatalf("%v, %v, want the %s, pid %d", left, err, mark, pid)
+			}
+			for range 20 {
+				if !osproc.HasVariable(pid, "MARK", mark) {
+					t.Fatalf("pid %d does not show that it is the %s", pid, mark)
+				}
 			}
 		}
 	}

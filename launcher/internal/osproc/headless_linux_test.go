@@ -14,24 +14,38 @@ import (
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 )
 
-// A process whose main thread has ended has the descriptors of its other threads.
+// A process whose main thread has ended has the descriptors of its other threads, also while one
+// of these executes a program.
 func TestLockHolderWithoutMainThread(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "lock")
-	lock, err := os.Create(path)
+	for role, start := range map[string]func(*testing.T, ...func(*exec.Cmd)) child{"headless": startHeadless, "reexec": startReexec} {
+		held, lock := newLock(t)
+		c := start(t, func(c *exec.Cmd) { c.ExtraFiles = []*os.File{held} })
+		held.Close()
+		holders, err := osproc.LockHolders(t.Context(), lock)
+		if err != nil || len(holders) != 1 || holders[0].PID != c.Process.Pid || !holders[0].Given {
+			t.Errorf("%s: %+v, %v, want pid %d", role, holders, err, c.Process.Pid)
+		}
+		for range 500 {
+			if _, holds, err := osproc.LockHolderOf(c.Process.Pid, lock); !holds || err != nil {
+				t.Fatalf("%s: it holds the lock: %v, %v", role, holds, err)
+			}
+		}
+	}
+}
+
+// newLock returns a file that this program has locked, and which one it is.
+func newLock(t *testing.T) (*os.File, osproc.LockFile) {
+	t.Helper()
+	f, err := os.Create(filepath.Join(t.TempDir(), "lock"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer lock.Close()
+	t.Cleanup(func() { _ = f.Close() })
 	var st unix.Stat_t
-	if err := errors.Join(unix.Flock(int(lock.Fd()), unix.LOCK_EX), unix.Fstat(int(lock.Fd()), &st)); err != nil {
+	if err := errors.Join(unix.Flock(int(f.Fd()), unix.LOCK_EX), unix.Fstat(int(f.Fd()), &st)); err != nil {
 		t.Fatal(err)
 	}
-	c := startHeadless(t, func(c *exec.Cmd) { c.ExtraFiles = []*os.File{lock} })
-	lock.Close()
-	holders, err := osproc.LockHolders(t.Context(), osproc.LockFile{Path: path, Dev: uint64(st.Dev), Inode: st.Ino})
-	if err != nil || len(holders) != 1 || holders[0].PID != c.Process.Pid || !holders[0].Given {
-		t.Errorf("%+v, %v, want pid %d", holders, err, c.Process.Pid)
-	}
+	return f, osproc.LockFile{Path: f.Name(), Dev: uint64(st.Dev), Inode: st.Ino}
 }
 
 // A look does not wait for a process without any variable, as if it were executing a program.

@@ -245,6 +245,25 @@ func startHeadless(t *testing.T, change ...func(*exec.Cmd)) child {
 	return c
 }
 
+// startReexec starts a process that executes itself again and again, by another thread than its
+// main one.
+func startReexec(t *testing.T, change ...func(*exec.Cmd)) child {
+	t.Helper()
+	c := exec.Command("/proc/self/exe")
+	c.Env = append(os.Environ(), roleVariable+"=reexec", timesVariable+"=1000000")
+	for _, f := range change {
+		f(c)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.Process.Kill()
+		c.Wait()
+	})
+	return child{Cmd: c}
+}
+
 // A process whose main thread has ended looks like a zombie, and lives, and still
 // serves its sockets: a group that was killed is only gone when its threads are.
 func TestIdentityWithoutMainThread(t *testing.T) {

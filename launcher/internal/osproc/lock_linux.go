@@ -79,30 +79,46 @@ func shortage(err error) error {
 }
 
 // heldLock looks for the lock among the descriptors of a process. Those of a process whose
-// first thread has ended, while others go on, are the others'.
+// first thread has ended, while others go on, are the others'. If one of these executes a
+// program, it becomes the first, and its own number vanishes. So who shows no descriptors is
+// looked at once more, and as often as it takes while the first thread has ended.
 func heldLock(pid int, name []byte, file LockFile) (h LockHolder, holds bool, err error) {
 	dir := "/proc/" + strconv.Itoa(pid)
-	open, err := h.seek(dir, name, file, &holds)
-	if open > 0 || err != nil {
-		return h, holds, err
-	}
-	if st, err := readStatOnce(pid); err != nil || !st.isHeadless() {
-		return h, false, shortage(err)
-	}
-	threads, err := os.ReadDir(dir + "/task")
-	if err != nil {
-		return h, false, shortage(err)
-	}
-	for _, thread := range threads {
-		if _, err := h.seek(dir+"/task/"+thread.Name(), name, file, &holds); err != nil {
-			return h, false, err
+	whole := false
+	for range 10 { // it may be that all threads have just ended, and one cannot finish
+		open, err := h.seek(dir, name, file, &holds)
+		if open > 0 || whole || err != nil {
+			return h, holds, err
+		}
+		st, err := readStatOnce(pid)
+		if err != nil || st.kernel {
+			return h, false, shortage(err)
+		}
+		if whole = !st.isReleased() && !st.isHeadless(); whole {
+			continue
+		}
+		threads, err := os.ReadDir(dir + "/task")
+		if err != nil {
+			return h, false, shortage(err)
+		}
+		for _, thread := range threads {
+			n, err := h.seek(dir+"/task/"+thread.Name(), name, file, &holds)
+			if err != nil {
+				return h, false, err
+			}
+			open += n
+		}
+		if open > 0 {
+			return h, holds, nil
 		}
 	}
-	return h, holds, nil
+	return h, false, nil
 }
 
 // seek looks for the lock among the descriptors that a directory of /proc tells, and returns how
 // many there are. It notes in h and holds what it finds. The error says that it cannot be told.
+// If a descriptor vanishes meanwhile, and the lock is not found, none counts: the thread may have
+// ended.
 func (h *LockHolder) seek(dir string, name []byte, file LockFile, holds *bool) (open int, err error) {
 	// Not by package os, which would ask of each directory whether it can be polled.
 	fds, err := unix.Open(dir+"/fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -112,16 +128,24 @@ func (h *LockHolder) seek(dir string, name []byte, file LockFile, holds *bool) (
 	defer unix.Close(fds)
 	var entries, link [4 << 10]byte
 	var names []string
+	vanished := false
 	for {
 		n, err := unix.ReadDirent(fds, entries[:])
 		if err != nil || n <= 0 {
+			if vanished && !*holds {
+				open = 0
+			}
 			return open, nil
 		}
 		_, _, names = unix.ParseDirent(entries[:n], -1, names[:0])
 		open += len(names)
 		for _, fd := range names {
 			n, err := unix.Readlinkat(fds, fd, link[:])
-			if err != nil || !isNamed(link[:n], name) {
+			if err != nil {
+				vanished = true
+				continue
+			}
+			if !isNamed(link[:n], name) {
 				continue
 			}
 			info := make([]byte, 4<<10)
@@ -129,6 +153,7 @@ func (h *LockHolder) seek(dir string, name []byte, file LockFile, holds *bool) (
 				if err = shortage(err); err != nil {
 					return open, err
 				}
+				vanished = true
 				continue
 			}
 			taker, given, ok := parseLock(info[:n], file.Inode)
@@ -140,6 +165,8 @@ func (h *LockHolder) seek(dir string, name []byte, file LockFile, holds *bool) (
 				return open, err
 			case same:
 				h.Taker, h.Given, *holds = taker, h.Given || given, true
+			default:
+				vanished = true
 			}
 		}
 	}

@@ -49,6 +49,10 @@ func (s Stat) Dead() bool { return s.ended }
 // others go on. Its own entries in /proc then show neither memory nor descriptors.
 func (s Stat) isHeadless() bool { return s.exiting && s.Threads > 1 }
 
+// isReleased reports whether the thread that was found by the number of the process has been
+// released since: then the kernel tells of no threads (do_task_stat in fs/proc/array.c).
+func (s Stat) isReleased() bool { return s.Threads == 0 }
+
 // isGone reports whether the error of ReadStat says that there is no such process.
 func isGone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH)
