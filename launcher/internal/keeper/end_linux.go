@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"context"
+	"errors"
 	"os"
 	"slices"
 	"time"
@@ -9,11 +10,15 @@ import (
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 )
 
-// mostFailures is how many looks may fail until the keeper gives up: some seconds.
+// mostFailures is how many looks may fail, or find a cgroup that cannot be removed yet, until
+// the keeper gives up: some seconds.
 const mostFailures = 250
 
+// errNotEmpty says that the processes in a cgroup were sent SIGKILL, and have not ended.
+var errNotEmpty = errors.New("the cgroup is not empty")
+
 // end ends all that belongs to the pods of the program. It looks until two looks have
-// found nobody new, and every child of the program that was between its fork and the end
+// found nobody new, and no cgroup, and every child of the program that was between its fork and the end
 // of its exec when it began has come to that end: such a child may be a pod, and shows its
 // mark only then.
 func end(pods map[string]*kept, program int) {
@@ -66,8 +71,8 @@ func kill(pods map[string]*kept, sent map[osproc.Identity]bool) (found bool, err
 	return found, err
 }
 
-// killCgroup sends SIGKILL to all processes in the pod's cgroup, and returns them. It
-// removes an empty cgroup.
+// killCgroup sends SIGKILL to all processes in the pod's cgroup, and returns them. Its error
+// is then errNotEmpty. It removes an empty cgroup.
 func (p *kept) killCgroup() ([]osproc.Identity, error) {
 	cgroup, err := p.cgroup()
 	if err != nil {
@@ -78,8 +83,10 @@ func (p *kept) killCgroup() ([]osproc.Identity, error) {
 		return nil, err
 	}
 	if len(left) == 0 {
-		_ = cgroup.Remove() // if somebody has come to be in it, the next look finds him
-		return nil, nil
+		return nil, cgroup.Remove() // if somebody has come to be in it, the next look finds him
 	}
-	return left, cgroup.Kill()
+	if err := cgroup.Kill(); err != nil {
+		return left, err
+	}
+	return left, errNotEmpty
 }
