@@ -17,8 +17,8 @@ import (
 // the foreground, or are to be launched as they are.
 //
 // The process must be proven to belong to the pod, see [Kin]. A pid alone proves nothing: a
-// file may be old, or name a process of somebody else. A process that is not proven is an
-// error, which wraps [ErrUnproven] and ends the launch; nobody signals that process. A
+// file may be old, or name a process of somebody else. A process that is not proven, in eight
+// looks, is an error, which wraps [ErrUnproven] and ends the launch; nobody signals that process. A
 // daemon that leaves its session, closes its descriptors and writes over its environment
 // takes a cgroup to be proven (launcher.Local.Cgroup).
 //
@@ -120,6 +120,11 @@ type preparedPIDFile struct {
 	old oldFiles
 }
 
+// mostRefused is the look at which a process that is not proven is an error, about 80 ms
+// after the first one. If a daemon fails after it has written its pid, the process that was started
+// says so a moment later, by its exit status, and the launcher then ends the wait.
+const mostRefused = 8
+
 // Wait implements [Probe].
 func (f preparedPIDFile) Wait(ctx context.Context, t Target) (Endpoint, error) {
 	path, err := f.check(t.Name, t.RuntimeDir)
@@ -127,7 +132,7 @@ func (f preparedPIDFile) Wait(ctx context.Context, t Target) (Endpoint, error) {
 		return Endpoint{}, err
 	}
 	schedule := f.Schedule.or(Schedule{Final: func(err error) bool { return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNotYet) }})
-	before := 0
+	before, refused := 0, 0
 	check := func(ctx context.Context, t Target) (Endpoint, error) {
 		pid, err := f.look(path)
 		began := t.started()
@@ -146,6 +151,9 @@ func (f preparedPIDFile) Wait(ctx context.Context, t Target) (Endpoint, error) {
 			return Endpoint{}, fmt.Errorf("%s is %w: it has just come to name pid %d", path, errNotYet, pid)
 		}
 		if err := adopt(ctx, t, pid, fmt.Sprintf("the pid file %q", path)); err != nil {
+			if refused++; refused < mostRefused {
+				return Endpoint{}, fmt.Errorf("the pod is %w: %v", errNotYet, err)
+			}
 			return Endpoint{}, Final(err)
 		}
 		if pid != began && began > 0 && !hasEnded(began) {
