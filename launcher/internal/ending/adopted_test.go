@@ -257,7 +257,7 @@ func TestRefusesToAdoptAnotherPod(t *testing.T) {
 	other := bob.Launch(bob.run("sleep", "1000"))
 	r := newRig(t)
 	r.L.Ready = readiness.PIDFile{Path: r.path("pid")}
-	r.shell(fmt.Sprintf(`echo %d >"$OUT/pid"; exit 0`, other.PID()))
+	r.shell(fmt.Sprintf(`echo %d >"$OUT/pid"; exec sleep 1000`, other.PID()))
 	podrig.MustBe(t, r.Fail(t.Context(), podrig.Alice), readiness.ErrUnproven)
 	r.shell(`POD_LAUNCH_ID=another setsid perl -MPOSIX -e 'POSIX::close(20); exec @ARGV' sh -c 'echo $$ >"$OUT/pid"; exec sleep 1000' & exit 0`)
 	err := r.Fail(t.Context(), podrig.Alice)
