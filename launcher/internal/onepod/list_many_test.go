@@ -27,7 +27,6 @@ func TestListMany(t *testing.T) {
 	if *podrig.Soak {
 		gone = 10_000
 	}
-	inMemory(t)
 	r := newRig(t, podrig.Serve...)
 	want := make(map[string]launcher.State)
 	for i := range alive {

@@ -45,7 +45,6 @@ func TestRelaunchBesideStrangers(t *testing.T) {
 	const strangers = 20 // that share the locks: many systems allow a process 1024 descriptors
 	files, kin := podrig.Size(t, 50, 50, 500), podrig.Size(t, 100, 100, 1000)
 	turns := podrig.Size(t, 20, 20, 50)
-	inMemory(t)
 	r := newRig(t, podrig.Serve...)
 	alone, beside := r.subdirectory("alone"), r.subdirectory("beside")
 	others := make([]*servant, strangers)
@@ -104,16 +103,6 @@ func (c *comparison) turn() {
 
 // ratio is the median.
 func (c *comparison) ratio() float64 { return c.ratios[len(c.ratios)/2] }
-
-// inMemory has the rigs of the test have their directories in memory, where there is
-// such a filesystem: to make many files on a disk takes longer than all else.
-func inMemory(t *testing.T) {
-	t.Helper()
-	if memory, err := os.MkdirTemp("/dev/shm", "rig"); err == nil {
-		t.Cleanup(func() { os.RemoveAll(memory) })
-		t.Setenv("TMPDIR", memory)
-	}
-}
 
 // subdirectory makes a directory below the base of the rig. Another user may reach
 // what is in it from there.

@@ -51,6 +51,7 @@ func Main(m *testing.M) {
 	// The test binary, when it plays another process, need not linger for a
 	// second under the race detector.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
+	inMemory()
 	remove := func() {}
 	if Pod = os.Getenv(PodVariable); Pod == "" {
 		var err error
