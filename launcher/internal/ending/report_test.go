@@ -175,7 +175,8 @@ func TestReportNamesWhoEndsAtOnce(t *testing.T) {
 	r := newRig(t)
 	var helper int
 	r.L.Starter = signalsUntilGone{new(launcher.Local), &helper}
-	r.shell(`sleep 1000 & echo $! >>"$OUT/pids"; exec "$0" "$@"`, podrig.Serve...)
+	// Its parent outlives it, and reaps it at once; init may take seconds.
+	r.shell(`(trap : TERM; sleep 1000 & echo $! >>"$OUT/pids"; wait; wait) & exec "$0" "$@"`, podrig.Serve...)
 	pod := r.Launch(podrig.Alice)
 	helper = r.await(1)[0]
 	began := time.Now()
