@@ -53,3 +53,19 @@ func TestPolledEnd(t *testing.T) {
 		t.Errorf("nobody has ended: %v, %v", ended, err)
 	}
 }
+
+// A process has its parent also while another thread than its first executes a program.
+func TestDescendsInExec(t *testing.T) {
+	t.Parallel()
+	again := exec.Command("/proc/self/exe", "")
+	again.Env = append(os.Environ(), "READINESS_TEST_PLAY=again")
+	if err := again.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = again.Process.Kill(); _ = again.Wait() }()
+	for range 10_000 {
+		if pid := again.Process.Pid; !descends(pid, os.Getpid()) || hasEnded(pid) {
+			t.Fatalf("pid %d is our child: %v, and has ended: %v", pid, descends(pid, os.Getpid()), hasEnded(pid))
+		}
+	}
+}

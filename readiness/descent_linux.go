@@ -28,9 +28,10 @@ func descends(pid, ancestor int) bool {
 
 // A procStat is what /proc/PID/stat says of a process (proc_pid_stat(5)).
 type procStat struct {
-	parent int
-	start  uint64 // in ticks since the boot
-	ending bool   // it looks as if it only waited to be reaped
+	parent  int
+	threads int    // 0: released while it was read
+	start   uint64 // in ticks since the boot
+	ending  bool   // it looks as if it only waited to be reaped
 }
 
 // hasEnded reports whether the process pid has ended, reaped or not. It reports false if
@@ -71,8 +72,20 @@ func polledEnd(pid int) (bool, error) {
 	return n > 0, err
 }
 
-// readStat returns what /proc says of pid; ok is false if it says nothing.
+// readStat returns what /proc says of pid; ok is false if it says nothing. If the thread was
+// released meanwhile it reads again: either the process is gone, or another thread has executed a
+// program and taken the place of the first one (findings/stat-has-no-parent-during-exec.sh).
 func readStat(pid int) (s procStat, ok bool) {
+	for range 10 {
+		if s, ok = readStatOnce(pid); !ok || s.threads > 0 {
+			break
+		}
+	}
+	return s, ok
+}
+
+// readStatOnce is readStat, once.
+func readStatOnce(pid int) (s procStat, ok bool) {
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	// The command's name, in brackets, may hold anything.
 	i := bytes.LastIndexByte(data, ')')
@@ -84,12 +97,13 @@ func readStat(pid int) (s procStat, ok bool) {
 	if len(fields) <= start {
 		return s, false
 	}
-	var errParent, errStart error
+	var errParent, errThreads, errStart error
 	s.parent, errParent = strconv.Atoi(string(fields[parent]))
+	s.threads, errThreads = strconv.Atoi(string(fields[threads]))
 	s.start, errStart = strconv.ParseUint(string(fields[start]), 10, 64)
 	// While another thread goes on, a process whose first one has ended is a zombie too.
-	s.ending = string(fields[state]) == "X" || string(fields[threads]) == "0" || string(fields[state]) == "Z" && string(fields[threads]) == "1"
-	return s, errParent == nil && errStart == nil
+	s.ending = string(fields[state]) == "X" || s.threads == 0 || string(fields[state]) == "Z" && s.threads == 1
+	return s, errParent == nil && errThreads == nil && errStart == nil
 }
 
 // isGone reports whether there is no process pid.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,8 +23,9 @@ import (
 // group, "wrap-group" one in a new group, "wrap-session" one in a new session;
 // "serve-tcp" listens on an address, and "blink-tcp" first listens for a moment to
 // see whether that is free, and again once it gets a line;
-// "notify" sends each line of its stdin to a socket, with \n for line breaks.
-// A child ends when its stdin does.
+// "notify" sends each line of its stdin to a socket, with \n for line breaks;
+// "again" executes itself again and again, by another thread than its first.
+// Any other child ends when its stdin does.
 const playEnv = "READINESS_TEST_PLAY"
 
 func TestMain(m *testing.M) {
@@ -42,6 +44,11 @@ func play(role, socket string) error {
 	switch role {
 	case "notify":
 		return playNotify(socket)
+	case "again":
+		runtime.LockOSThread() // which is the first
+		failed := make(chan error)
+		go func() { failed <- syscall.Exec("/proc/self/exe", os.Args, os.Environ()) }()
+		return <-failed
 	case "serve-tcp", "blink-tcp":
 		return playTCP(socket, role == "blink-tcp")
 	}

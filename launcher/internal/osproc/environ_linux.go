@@ -84,9 +84,6 @@ func environOf(pid int, buf *[]byte) ([]byte, error) {
 //     fs/exec.c). What they have is read.
 //   - So too with no others: the process is about to end. The kernel's threads have no memory
 //     either.
-//   - The thread has been released while its stat was read, and with it the process; or it was the
-//     first thread, and another one, which has executed a program, has taken its place. Who looks
-//     again sees which of the two it was.
 //   - The process was executed without any variable: the environment ends where it begins.
 //   - It is in the middle of execve(2). While the kernel counts the variables the environment ends
 //     where it begins, too; it sets where the code is only after that (load_elf_binary in
@@ -96,8 +93,6 @@ func emptyEnvironOf(pid int, buf *[]byte) ([]byte, error) {
 	switch {
 	case err != nil:
 		return nil, nil
-	case st.isReleased():
-		return nil, errExecuting
 	case st.isHeadless():
 		return environOfThreads(pid, buf)
 	case st.exiting || st.kernel || st.bare:

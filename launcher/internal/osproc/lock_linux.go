@@ -94,7 +94,7 @@ func heldLock(pid int, name []byte, file LockFile) (h LockHolder, holds bool, er
 		if err != nil || st.kernel {
 			return h, false, shortage(err)
 		}
-		if whole = !st.isReleased() && !st.isHeadless(); whole {
+		if whole = !st.isHeadless(); whole {
 			continue
 		}
 		threads, err := os.ReadDir(dir + "/task")

@@ -49,10 +49,6 @@ func (s Stat) Dead() bool { return s.ended }
 // others go on. Its own entries in /proc then show neither memory nor descriptors.
 func (s Stat) isHeadless() bool { return s.exiting && s.Threads > 1 }
 
-// isReleased reports whether the thread that was found by the number of the process has been
-// released since: then the kernel tells of no threads (do_task_stat in fs/proc/array.c).
-func (s Stat) isReleased() bool { return s.Threads == 0 }
-
 // isGone reports whether the error of ReadStat says that there is no such process.
 func isGone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH)
@@ -95,17 +91,23 @@ func confirmedStat(pid int, read func(int) (Stat, error), ended func(int) (bool,
 	return st, nil
 }
 
-// readStatOnce reads a Stat, and takes it for what it looks like.
-func readStatOnce(pid int) (Stat, error) {
+// readStatOnce reads a Stat, and takes it for what it looks like. Only if the thread was released
+// meanwhile it reads again: either the process is gone, or another thread has executed a program
+// and taken the place of the first one (findings/stat-has-no-parent-during-exec.sh).
+func readStatOnce(pid int) (st Stat, err error) {
 	var buf [1024]byte // what is wanted stands in the first half of that
 	path := "/proc/" + strconv.Itoa(pid) + "/stat"
-	n, err := readShort(path, buf[:])
-	if err != nil {
-		return Stat{}, err
-	}
-	st, err := parseStat(buf[:n])
-	if err != nil {
-		return Stat{}, fmt.Errorf("%s: %w", path, err)
+	for range 10 { // that many in a row would be as many programs
+		n, err := readShort(path, buf[:])
+		if err != nil {
+			return Stat{}, err
+		}
+		if st, err = parseStat(buf[:n]); err != nil {
+			return Stat{}, fmt.Errorf("%s: %w", path, err)
+		}
+		if st.Threads > 0 {
+			break
+		}
 	}
 	return st, nil
 }
