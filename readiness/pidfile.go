@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // PIDFile waits until a daemon has gone to the background, and has the launcher adopt the
@@ -17,8 +18,8 @@ import (
 // the foreground, or are to be launched as they are.
 //
 // The process must be proven to belong to the pod, see [Kin]. A pid alone proves nothing: a
-// file may be old, or name a process of somebody else. A process that is not proven, in eight
-// looks, is an error, which wraps [ErrUnproven] and ends the launch; nobody signals that process. A
+// file may be old, or name a process of somebody else. A process that is not proven within
+// 100 ms is an error, which wraps [ErrUnproven] and ends the launch; nobody signals that process. A
 // daemon that leaves its session, closes its descriptors and writes over its environment
 // takes a cgroup to be proven (launcher.Local.Cgroup).
 //
@@ -120,10 +121,10 @@ type preparedPIDFile struct {
 	old oldFiles
 }
 
-// mostRefused is the look at which a process that is not proven is an error, about 80 ms
-// after the first one. If a daemon fails after it has written its pid, the process that was started
-// says so a moment later, by its exit status, and the launcher then ends the wait.
-const mostRefused = 8
+// failing is how long a process that is not proven is no error. If a daemon fails after it has
+// written its pid, the process that was started says so a moment later, by its exit status, and the
+// launcher then ends the wait.
+const failing = 100 * time.Millisecond
 
 // Wait implements [Probe].
 func (f preparedPIDFile) Wait(ctx context.Context, t Target) (Endpoint, error) {
@@ -132,7 +133,8 @@ func (f preparedPIDFile) Wait(ctx context.Context, t Target) (Endpoint, error) {
 		return Endpoint{}, err
 	}
 	schedule := f.Schedule.or(Schedule{Final: func(err error) bool { return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNotYet) }})
-	before, refused := 0, 0
+	before := 0
+	var refused time.Time
 	check := func(ctx context.Context, t Target) (Endpoint, error) {
 		pid, err := f.look(path)
 		began := t.started()
@@ -147,11 +149,14 @@ func (f preparedPIDFile) Wait(ctx context.Context, t Target) (Endpoint, error) {
 		case pid == began && began == t.PID && t.first() == began:
 			return Endpoint{}, nil
 		case pid != before: // it may be half of a number
-			before = pid
+			before, refused = pid, time.Time{}
 			return Endpoint{}, fmt.Errorf("%s is %w: it has just come to name pid %d", path, errNotYet, pid)
 		}
 		if err := adopt(ctx, t, pid, fmt.Sprintf("the pid file %q", path)); err != nil {
-			if refused++; refused < mostRefused {
+			if refused.IsZero() {
+				refused = time.Now()
+			}
+			if time.Since(refused) < failing {
 				return Endpoint{}, fmt.Errorf("the pod is %w: %v", errNotYet, err)
 			}
 			return Endpoint{}, Final(err)
