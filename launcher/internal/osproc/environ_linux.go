@@ -105,10 +105,7 @@ func emptyEnvironOf(pid int, buf *[]byte) ([]byte, error) {
 func environOfThreads(pid int, buf *[]byte) ([]byte, error) {
 	of := "/proc/" + strconv.Itoa(pid) + "/task/"
 	threads, err := os.ReadDir(of)
-	if isGone(err) {
-		return nil, nil
-	}
-	if err != nil {
+	if err != nil && !isGone(err) { // gone may be no more than the first thread
 		return nil, err
 	}
 	for _, thread := range threads {

@@ -81,25 +81,26 @@ func shortage(err error) error {
 // heldLock looks for the lock among the descriptors of a process. Those of a process whose
 // first thread has ended, while others go on, are the others'. If one of these executes a
 // program, it becomes the first, and its own number vanishes. So who shows no descriptors is
-// looked at once more, and as often as it takes while the first thread has ended.
+// looked at twice more, and as often as it takes while the first thread has ended.
 func heldLock(pid int, name []byte, file LockFile) (h LockHolder, holds bool, err error) {
 	dir := "/proc/" + strconv.Itoa(pid)
-	whole := false
+	whole := 0     // looks at all threads, by what stat says
 	for range 10 { // it may be that all threads have just ended, and one cannot finish
 		open, err := h.seek(dir, name, file, &holds)
-		if open > 0 || whole || err != nil {
+		if open > 0 || whole == 2 || err != nil {
 			return h, holds, err
 		}
 		st, err := readStatOnce(pid)
 		if err != nil || st.kernel {
 			return h, false, shortage(err)
 		}
-		if whole = !st.isHeadless(); whole {
+		if !st.isHeadless() {
+			whole++
 			continue
 		}
 		threads, err := os.ReadDir(dir + "/task")
-		if err != nil {
-			return h, false, shortage(err)
+		if err := shortage(err); err != nil {
+			return h, false, err
 		}
 		for _, thread := range threads {
 			n, err := h.seek(dir+"/task/"+thread.Name(), name, file, &holds)
