@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -86,6 +87,12 @@ func start(t *testing.T, clients int, acl, calm bool) *Cluster {
 		t.Skip("skipped without a cluster in network namespaces: ", err)
 	}
 	id := os.Getpid() % 200
+	for range 200 { // a run that was killed has left its bridge
+		if _, err := net.InterfaceByName(fmt.Sprintf("pl%d", id)); err != nil {
+			break
+		}
+		id = (id + 1) % 200
+	}
 	c := &Cluster{
 		t: t, path: path, dir: t.TempDir(), mark: "PODLAUNCH_TEST_CLUSTER=" + uuid.NewString(),
 		prefix: fmt.Sprintf("pl%d", id), net: fmt.Sprintf("10.213.%d.", id),
