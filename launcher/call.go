@@ -148,9 +148,14 @@ func receiveOr(ctx context.Context, done <-chan struct{}) bool {
 	case <-done:
 		return true
 	case <-ctx.Done():
+		return isDone(done)
 	}
+}
+
+// isDone reports whether c, from which nobody ever receives a value, is closed.
+func isDone(c <-chan struct{}) bool {
 	select {
-	case <-done:
+	case <-c:
 		return true
 	default:
 		return false

@@ -240,23 +240,13 @@ func (p *Pod) firstIdentity() osproc.Identity {
 
 // hasEnded reports whether the first process has ended.
 func (p *Pod) hasEnded() bool {
-	select {
-	case <-p.exited:
-		return true
-	default:
-		return false
-	}
+	return isDone(p.exited)
 }
 
 // isSettled reports whether the launch has decided about p. The name is this launch's until
 // then.
 func (p *Pod) isSettled() bool {
-	select {
-	case <-p.settled:
-		return true
-	default:
-		return false
-	}
+	return isDone(p.settled)
 }
 
 // hasExited looks whether the process has ended by now, and waits until the
@@ -434,12 +424,7 @@ func (e *ending) untilSent(kill bool) bool {
 	case <-e.over:
 	case <-time.After(patience):
 	}
-	select {
-	case <-e.over:
-		return true
-	default:
-		return false
-	}
+	return isDone(e.over)
 }
 
 // isWanted reports whether anybody waits.
