@@ -46,8 +46,8 @@ func peerOfFD(fd int) (Peer, error) {
 // live. So a pod passes whose wrapper gives it a session of its own (setsid -w,
 // dumb-init, node's detached). SamePod refuses every other process with
 // [ErrForeignPeer], and every process if the pod's own pid is not known. It also refuses the
-// pod's first process once that has another user; see [FirstProcess]. Where the system does not report a peer's pid (freebsd), SamePod accepts
-// our user.
+// pod's first process once that has another user; see [FirstProcess]. Where the system does
+// not report a peer's pid (freebsd), SamePod accepts our user.
 func SamePod(p Peer, t Target) error {
 	if err := SameUser(p, t); err != nil {
 		if p.PID > 0 && p.PID == t.PID {

@@ -18,9 +18,9 @@ const mostFailures = 250
 var errNotEmpty = errors.New("the cgroup is not empty")
 
 // end ends all that belongs to the pods of the program. It looks until two looks have
-// found nobody new, and no cgroup, and every child of the program that was between its fork and the end
-// of its exec when it began has come to that end: such a child may be a pod, and shows its
-// mark only then.
+// found nobody new, and no cgroup, and every child of the program that was between its fork
+// and the end of its exec when it began has come to that end: such a child may be a pod, and
+// shows its mark only then.
 func end(pods map[string]*kept, program int) {
 	if len(pods) == 0 {
 		return

@@ -246,11 +246,12 @@ func startHeadless(t *testing.T, change ...func(*exec.Cmd)) child {
 }
 
 // startReexec starts a process that executes itself again and again, by another thread than its
-// main one.
+// main one: a million times, unless change says otherwise.
 func startReexec(t *testing.T, change ...func(*exec.Cmd)) child {
 	t.Helper()
 	c := exec.Command("/proc/self/exe")
 	c.Env = append(os.Environ(), roleVariable+"=reexec", timesVariable+"=1000000")
+	c.Stderr = os.Stderr
 	for _, f := range change {
 		f(c)
 	}
@@ -285,12 +286,7 @@ func TestIdentityWithoutMainThread(t *testing.T) {
 
 // A process that executes itself in another thread than the first lives all the time.
 func TestIdentityDuringExec(t *testing.T) {
-	c := exec.Command("/proc/self/exe")
-	c.Env = append(os.Environ(), roleVariable+"=reexec", timesVariable+"=100")
-	c.Stderr = os.Stderr
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
+	c := startReexec(t, func(c *exec.Cmd) { c.Env = append(c.Env, timesVariable+"=100") })
 	id := identify(t, c.Process.Pid)
 	looks, wrong := 0, 0
 	for ; ; looks++ {

@@ -84,10 +84,10 @@ func shortage(err error) error {
 // looked at twice more, and as often as it takes while the first thread has ended.
 func heldLock(pid int, name []byte, file LockFile) (h LockHolder, holds bool, err error) {
 	dir := "/proc/" + strconv.Itoa(pid)
-	whole := 0     // looks at all threads, by what stat says
+	empty := 0     // looks at a first thread that has not ended, and shows no descriptors
 	for range 10 { // it may be that all threads have just ended, and one cannot finish
 		open, err := h.seek(dir, name, file, &holds)
-		if open > 0 || whole == 2 || err != nil {
+		if open > 0 || empty == 2 || err != nil {
 			return h, holds, err
 		}
 		st, err := readStatOnce(pid)
@@ -95,25 +95,30 @@ func heldLock(pid int, name []byte, file LockFile) (h LockHolder, holds bool, er
 			return h, false, shortage(err)
 		}
 		if !st.isHeadless() {
-			whole++
+			empty++
 			continue
 		}
-		threads, err := os.ReadDir(dir + "/task")
-		if err := shortage(err); err != nil {
-			return h, false, err
-		}
-		for _, thread := range threads {
-			n, err := h.seek(dir+"/task/"+thread.Name(), name, file, &holds)
-			if err != nil {
-				return h, false, err
-			}
-			open += n
-		}
-		if open > 0 {
-			return h, holds, nil
+		if open, err = h.seekThreads(dir, name, file, &holds); open > 0 || err != nil {
+			return h, holds, err
 		}
 	}
 	return h, false, nil
+}
+
+// seekThreads is seek for each thread of a process.
+func (h *LockHolder) seekThreads(dir string, name []byte, file LockFile, holds *bool) (open int, err error) {
+	threads, err := os.ReadDir(dir + "/task")
+	if err := shortage(err); err != nil {
+		return 0, err
+	}
+	for _, thread := range threads {
+		n, err := h.seek(dir+"/task/"+thread.Name(), name, file, holds)
+		if err != nil {
+			return open, err
+		}
+		open += n
+	}
+	return open, nil
 }
 
 // seek looks for the lock among the descriptors that a directory of /proc tells, and returns how
