@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,7 +25,10 @@ import (
 const roleVariable = "CRASHPOINT_TEST_DIR"
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(roleVariable); dir != "" {
+	if dir := os.Getenv(roleVariable); dir == busy {
+		beBusy()
+		os.Exit(0)
+	} else if dir != "" {
 		if err := play(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -32,6 +36,18 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
+}
+
+// busy is the value of roleVariable with which the program only computes.
+const busy = "busy"
+
+// beBusy is longer at it than the time after which the Go runtime looks how many
+// processors it may use.
+func beBusy() {
+	crashpoint.Begin()
+	for begin := time.Now(); time.Since(begin) < 1200*time.Millisecond; {
+	}
+	crashpoint.End()
 }
 
 // files is how many files the program makes, one after another.
@@ -87,7 +103,7 @@ func run(t *testing.T, n int, count func(crashpoint.Point) bool, held func(trial
 	t.Cleanup(func() { unix.Close(tr.fifo) })
 	program := crashpoint.Program{
 		Path:   os.Args[0],
-		Env:    append(os.Environ(), roleVariable+"="+tr.dir, "GOMAXPROCS=2", "GORACE=atexit_sleep_ms=0"),
+		Env:    append(os.Environ(), roleVariable+"="+tr.dir),
 		Stderr: os.Stderr,
 		Count:  count,
 	}
@@ -207,4 +223,30 @@ func TestNoProgram(t *testing.T) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Run returned %v", err)
 	}
+}
+
+// However slow the program is, the Go runtime makes no calls of its own for that.
+func TestQuiet(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: the program computes for a second")
+	}
+	seen := make(map[string]bool)
+	result, err := crashpoint.Run(crashpoint.Program{
+		Path:   os.Args[0],
+		Env:    append(os.Environ(), roleVariable+"="+busy),
+		Stderr: os.Stderr,
+		Count: func(p crashpoint.Point) bool {
+			seen[p.Call] = true
+			return true
+		},
+	}, 0)
+	if err != nil || result.Status != 0 {
+		t.Fatalf("the program: %v, %#x", err, result.Status)
+	}
+	for _, call := range []string{"pread64", "openat", "read", "tgkill"} {
+		if seen[call] {
+			t.Errorf("the runtime has called %s: %v", call, slices.Sorted(maps.Keys(seen)))
+		}
+	}
+	t.Log(slices.Sorted(maps.Keys(seen)))
 }

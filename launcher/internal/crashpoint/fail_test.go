@@ -41,7 +41,7 @@ func runFailing(t *testing.T, fail func(crashpoint.Call) syscall.Errno) (dir, sa
 	defer stderr.Close()
 	result, err = crashpoint.Run(crashpoint.Program{
 		Path:   os.Args[0],
-		Env:    append(os.Environ(), roleVariable+"="+dir, "GOMAXPROCS=2", "GORACE=atexit_sleep_ms=0"),
+		Env:    append(os.Environ(), roleVariable+"="+dir),
 		Stderr: stderr,
 		Fail:   fail,
 	}, 0)

@@ -11,7 +11,7 @@ import (
 type Program struct {
 	Path   string
 	Args   []string // without argv[0]
-	Env    []string
+	Env    []string // besides which it gets what keeps the Go runtime quiet
 	Stderr *os.File // nil: null
 
 	// Count says which points count. Nil: all of them.
@@ -31,6 +31,13 @@ type Program struct {
 	// between its fork and its exec. The child goes on when Held returns.
 	Held func()
 }
+
+// quiet keeps the Go runtime from calls of its own that depend on the time: a signal to
+// a goroutine that runs long, a collection, a look, each second, at how many processors
+// the cgroup may use (not with GOMAXPROCS; Go 1.25). The race detector sleeps for a
+// second before a program ends. They come first in the environment: of two values the
+// runtime takes the first.
+var quiet = []string{"GOMAXPROCS=2", "GODEBUG=asyncpreemptoff=1", "GOGC=off", "GORACE=atexit_sleep_ms=0"}
 
 // A Point is where a program was killed.
 type Point struct {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"unsafe"
@@ -44,7 +45,7 @@ func (t *tracer) start(p Program) error {
 		stderr = null
 	}
 	t.leader, _, err = syscall.StartProcess(p.Path, append([]string{p.Path}, p.Args...), &syscall.ProcAttr{
-		Env:   p.Env,
+		Env:   slices.Concat(quiet, p.Env),
 		Files: []uintptr{null.Fd(), null.Fd(), stderr.Fd()},
 		// A group of its own, so that it can be waited for apart from other
 		// children of ours.

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -74,13 +73,13 @@ func (h helper) run() error {
 	return err
 }
 
-func (h helper) env(t *testing.T, more ...string) []string {
+func (h helper) env(t *testing.T) []string {
 	t.Helper()
 	text, err := json.Marshal(h)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return slices.Concat(os.Environ(), []string{helperVariable + "=" + string(text), "GORACE=atexit_sleep_ms=0"}, more)
+	return append(os.Environ(), helperVariable+"="+string(text), "GORACE=atexit_sleep_ms=0")
 }
 
 // A launcher is killed in the middle of a launch: the next one, or Stop by name, ends all
@@ -165,7 +164,7 @@ func TestCrashAroundACgroup(t *testing.T) {
 				h := helper{Cgroup: cgroup, Base: r.Base, Name: fmt.Sprintf("pod%d", n), Pod: podrig.Pod, Steps: podrig.Serve}
 				result, err := crashpoint.Run(crashpoint.Program{
 					Path:   os.Args[0],
-					Env:    h.env(t, "GOMAXPROCS=2", "GODEBUG=asyncpreemptoff=1", "GOGC=off"),
+					Env:    h.env(t),
 					Stderr: os.Stderr,
 					Count:  sweep.count,
 				}, n)

@@ -129,7 +129,7 @@ func (j *injector) run(i injection) (calls map[crashpoint.Call]int, made bool, r
 	calls = make(map[crashpoint.Call]int)
 	result, err := crashpoint.Run(crashpoint.Program{
 		Path:   os.Args[0],
-		Env:    append(os.Environ(), orderVariable+"="+string(text), "GOMAXPROCS=2", "GODEBUG=asyncpreemptoff=1", "GOGC=off", "GORACE=atexit_sleep_ms=0"),
+		Env:    append(os.Environ(), orderVariable+"="+string(text)),
 		Stderr: stderr,
 		Fail: func(c crashpoint.Call) syscall.Errno {
 			if _, known := errnosOf(c); !known {

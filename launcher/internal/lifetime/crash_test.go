@@ -81,7 +81,7 @@ func (s *sweep) try(t *testing.T, n int) int {
 	r.Traced = true
 	result, err := crashpoint.Run(crashpoint.Program{
 		Path:   os.Args[0],
-		Env:    append(r.environ(t), "GOMAXPROCS=2", "GODEBUG=asyncpreemptoff=1", "GOGC=off"),
+		Env:    r.environ(t),
 		Stderr: os.Stderr,
 		Count:  s.only,
 	}, n)
@@ -115,7 +115,7 @@ func TestKilledBeforeExec(t *testing.T) {
 	r.Traced = true
 	kept, left := 0, 0
 	result, err := crashpoint.Run(crashpoint.Program{
-		Path: os.Args[0], Env: append(r.environ(t), "GOMAXPROCS=2", "GODEBUG=asyncpreemptoff=1"), Stderr: os.Stderr, Count: exec,
+		Path: os.Args[0], Env: r.environ(t), Stderr: os.Stderr, Count: exec,
 		Held: func() {
 			looks := make(map[int]int)
 			await(t, "the keeper looks, or has gone", func() bool {

@@ -82,13 +82,13 @@ func init() {
 }
 
 // env is the environment that makes this test binary play r.
-func (r role) env(t *testing.T, more ...string) []string {
+func (r role) env(t *testing.T) []string {
 	t.Helper()
 	text, err := json.Marshal(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return slices.Concat(os.Environ(), []string{roleVariable + "=" + string(text), "GORACE=atexit_sleep_ms=0"}, more)
+	return append(os.Environ(), roleVariable+"="+string(text), "GORACE=atexit_sleep_ms=0")
 }
 
 // adopts makes the pods of l daemons, which go to the background.
@@ -407,7 +407,7 @@ func (s *sweep) crash(name string, n int, held func()) (crashpoint.Result, error
 	r := role{Play: "ensure", Base: s.Base, Name: name, Pod: podrig.Pod, Steps: s.steps, Daemon: s.daemon}
 	result, err := crashpoint.Run(crashpoint.Program{
 		Path:   os.Args[0],
-		Env:    r.env(s.T, "GOMAXPROCS=2", "GODEBUG=asyncpreemptoff=1", "GOGC=off"),
+		Env:    r.env(s.T),
 		Stderr: os.Stderr,
 		Count:  s.only,
 		Held:   held,

@@ -71,7 +71,7 @@ func (c *privateCrash) try(n int) int {
 	r := role{Play: "private", Base: c.Base, Pod: podrig.Pod, Steps: c.steps}
 	result, err := crashpoint.Run(crashpoint.Program{
 		Path:   os.Args[0],
-		Env:    r.env(c.T, "GOMAXPROCS=2", "GODEBUG=asyncpreemptoff=1", "GOGC=off"),
+		Env:    r.env(c.T),
 		Stderr: os.Stderr,
 		Count:  changes,
 	}, n)

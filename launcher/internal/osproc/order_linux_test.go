@@ -21,7 +21,7 @@ func TestPidfdComesBeforeTheProof(t *testing.T) {
 		var calls []string
 		result, err := crashpoint.Run(crashpoint.Program{
 			Path:   os.Args[0],
-			Env:    append(os.Environ(), roleVariable+"="+role, "GOGC=off", "GODEBUG=asyncpreemptoff=1"),
+			Env:    append(os.Environ(), roleVariable+"="+role),
 			Stderr: os.Stderr,
 			Count: func(p crashpoint.Point) bool {
 				if p.Where == "entry" {

@@ -33,7 +33,7 @@ func TestSystemCalls(t *testing.T) {
 		calls = nil
 		result, err := crashpoint.Run(crashpoint.Program{
 			Path:   os.Args[0],
-			Env:    append(os.Environ(), roleVariable+"=launch "+s.base, "GOGC=off", "GODEBUG=asyncpreemptoff=1"),
+			Env:    append(os.Environ(), roleVariable+"=launch "+s.base),
 			Stderr: os.Stderr,
 			Count: func(p crashpoint.Point) bool {
 				if p.Where == "entry" && !slices.ContainsFunc(ofTheRuntime, func(name string) bool { return strings.HasPrefix(p.Call, name) }) {
