@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/vfork"
@@ -17,32 +18,71 @@ import (
 )
 
 // patience is how long something may take to go away before it counts as left
-// behind. It is a guard: what goes away does so in milliseconds.
-const patience = 10 * time.Second
+// behind. It is a guard: what goes away does so in milliseconds. Tests set it.
+var patience = 10 * time.Second
 
 // TB is the part of testing.TB that Check uses, so that Check itself can be
 // tested.
 type TB interface {
 	Helper()
+	Name() string
 	Cleanup(func())
 	Errorf(format string, args ...any)
 }
 
 // Check makes the test fail if, when it ends, anything is there that is not
 // there now. programs are paths of executables none of whose processes may be
-// left. Tests that use it must not run in parallel.
+// left. Tests that run at the same time are one in this: the last of them to end
+// is checked for all, and names them. With -parallel=1 each is checked alone.
 //
 // The watcher that package logsource shares between launches is left alone,
 // for it outlives its last user by a moment: see [CheckWatcher].
 func Check(t TB, programs ...string) {
 	t.Helper()
-	before := Take()
+	together.begin(t.Name(), programs)
 	t.Cleanup(func() {
 		t.Helper()
-		if left := before.Left(patience, programs...); left != nil {
-			t.Errorf("left behind:\n%s", strings.Join(left, "\n"))
+		if left := together.end(); left != nil {
+			t.Errorf("%s", strings.Join(left, "\n"))
 		}
 	})
+}
+
+// together are the tests that run now and are checked.
+var together group
+
+// A group is the tests, one or more, that have run since there was none.
+type group struct {
+	mu       sync.Mutex
+	running  int
+	before   *Snapshot // of when the first of them began
+	programs []string
+	names    []string
+}
+
+func (g *group) begin(name string, programs []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.running == 0 {
+		g.before, g.names, g.programs = Take(), nil, nil
+	}
+	g.running++
+	g.names = append(g.names, name)
+	g.programs = append(g.programs, programs...)
+}
+
+// end says what is left if nobody else runs. Until it has looked nobody can begin.
+func (g *group) end() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.running--; g.running > 0 {
+		return nil
+	}
+	left := g.before.Left(patience, g.programs...)
+	if left == nil {
+		return nil
+	}
+	return append([]string{"left behind by " + strings.Join(g.names, ", ") + ":"}, left...)
 }
 
 // A Snapshot is what there was at one time.

@@ -106,27 +106,64 @@ func TestLeaksAreFound(t *testing.T) {
 
 // recorder is a TB that notes failures.
 type recorder struct {
+	name    string
 	cleanup []func()
-	failed  bool
+	failed  string
 }
 
-func (r *recorder) Helper()               {}
-func (r *recorder) Cleanup(f func())      { r.cleanup = append(r.cleanup, f) }
-func (r *recorder) Errorf(string, ...any) { r.failed = true }
+func (r *recorder) Helper()                           {}
+func (r *recorder) Name() string                      { return r.name }
+func (r *recorder) Cleanup(f func())                  { r.cleanup = append(r.cleanup, f) }
+func (r *recorder) Errorf(format string, args ...any) { r.failed += fmt.Sprintf(format, args...) }
+
+// end is what package testing does when the test is over.
+func (r *recorder) end() {
+	for _, f := range r.cleanup {
+		f()
+	}
+}
 
 // Check itself passes when nothing is left.
 func TestCheckPasses(t *testing.T) {
 	var r recorder
 	leaktest.Check(&r)
-	for _, f := range r.cleanup {
-		f()
-	}
-	if r.failed || len(r.cleanup) == 0 {
+	r.end()
+	if r.failed != "" || len(r.cleanup) == 0 {
 		t.Errorf("failed: %v, cleanups: %d", r.failed, len(r.cleanup))
 	}
 	if err := leaktest.CheckWatcher(); err != nil {
 		t.Error(err)
 	}
+}
+
+// What a test leaves behind while another runs is found when that ends. It does not count
+// for those that begin later.
+func TestCheckTogether(t *testing.T) {
+	sleep := copyOf(t, "sleep")
+	first, second := &recorder{name: "TestFirst"}, &recorder{name: "TestSecond"}
+	leaktest.Check(first, sleep)
+	leaktest.Check(second)
+	c := start(t, sleep, "1000")
+	first.end()
+	if first.failed != "" {
+		t.Errorf("the first has failed: %s", first.failed)
+	}
+	leaktest.SetPatience(20 * time.Millisecond)
+	defer leaktest.SetPatience(10 * time.Second)
+	second.end()
+	for _, want := range []string{"left behind by TestFirst, TestSecond:", "child", sleep} {
+		if !strings.Contains(second.failed, want) {
+			t.Errorf("the second says %q, want it to hold %q", second.failed, want)
+		}
+	}
+	third := &recorder{name: "TestThird"}
+	leaktest.Check(third)
+	third.end()
+	if third.failed != "" {
+		t.Errorf("the third has failed: %s", third.failed)
+	}
+	c.Process.Kill()
+	c.Wait()
 }
 
 // copyOf returns a copy of a program, which nobody else runs.

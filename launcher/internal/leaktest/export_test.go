@@ -1,0 +1,5 @@
+package leaktest
+
+import "time"
+
+func SetPatience(d time.Duration) { patience = d }
