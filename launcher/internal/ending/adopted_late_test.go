@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
@@ -21,6 +22,7 @@ import (
 // W31: a process that was started and ends with an error is no daemon in the background,
 // also if its probe sees it end before the launcher does.
 func TestAdoptsNobodyAfterABadEnd(t *testing.T) {
+	leaktest.Parallel(t)
 	for range podrig.Size(t, 3, 10, 200) {
 		r := newRig(t)
 		r.shell(`setsid "$0" "$@" & echo $! >"$OUT/pid"; sleep 0.01; exit 4`, "hang")
@@ -35,6 +37,7 @@ func TestAdoptsNobodyAfterABadEnd(t *testing.T) {
 // W31: what an adopted process has started, and what is in its group alone, ends with a
 // launch that fails, as it does with a pod in the foreground.
 func TestFailedLaunchEndsTheAdoptedGroup(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.write("main", `echo $$ >"$OUT/pid"; while [ ! -e "$OUT/go" ]; do sleep 0.01; done; sleep 1000 & echo $! >"$OUT/worker"; exit 4`)
 	r.shell(`setsid env -u POD_LAUNCH_ID perl -MPOSIX -e 'POSIX::close(20); exec @ARGV' sh "$OUT/main" & exit 0`, "hang")
@@ -77,6 +80,7 @@ func (p *proving) Wait(ctx context.Context, t readiness.Target) (readiness.Endpo
 // A probe may ask the Kin of a launch that is over. A later pod of the name, which has the lock by
 // then, is not proven to be of the first one, and a Stop of that does not end it.
 func TestProveAfterTheLaunch(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	var kin readiness.Kin
 	up := readiness.File{Path: r.path("up")}
@@ -110,6 +114,7 @@ func TestProveAfterTheLaunch(t *testing.T) {
 
 // W31: if there is no time to look, that is no verdict on the process.
 func TestProveWithoutTime(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.shell(`setsid env -u POD_LAUNCH_ID sh -c 'echo $$ >"$OUT/pid"; exec sleep 1000' & exit 0`, "hang")
 	p := &proving{r: r}
@@ -154,6 +159,7 @@ func TestSubreaperAdopts(t *testing.T) {
 // A program that attaches to a daemon can tell what it was launched with, also if the process that
 // was started had ended before that could be recorded.
 func TestDigestsOfAQuickDaemon(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.shell(`setsid "$0" "$@" & echo $! >"$OUT/pid"; exit 0`, serveQuietly...)
 	r.L.Ready = readiness.Sequence{readiness.PIDFile{Path: r.path("pid")}, readiness.Unix{}}
@@ -185,6 +191,7 @@ func (v vain) Start(ctx context.Context, req launcher.StartRequest) (launcher.Pr
 }
 
 func TestDigestsAreOfWhatWasAskedFor(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.shell(`exec "$0" "$@"`, serveQuietly...)
 	r.L.Ready, r.L.Starter = readiness.Unix{}, vain{}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 )
@@ -51,6 +52,7 @@ var daemonKinds = []daemonKind{
 // W31: a real daemon in the background is adopted, answers, is found by others, and is ended
 // with all that it has started.
 func TestRealDaemonsInTheBackground(t *testing.T) {
+	leaktest.Parallel(t)
 	for _, kind := range daemonKinds {
 		t.Run(kind.name, func(t *testing.T) {
 			r := newRig(t)
@@ -72,6 +74,7 @@ func TestRealDaemonsInTheBackground(t *testing.T) {
 // W31: sshd without -D leaves its session, closes its descriptors and writes over its
 // environment. In a cgroup it is proven to be of the pod all the same.
 func TestRealSshdInTheBackground(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	spec := r.sshd()
 	r.L.Starter = launcher.Local{Cgroup: newCgroup(t)}
@@ -87,6 +90,7 @@ func TestRealSshdInTheBackground(t *testing.T) {
 // W31: without a cgroup sshd is adopted if the launcher has seen it in time. Otherwise the
 // launch fails, and says why; nobody is adopted on a guess.
 func TestRealSshdInTheBackgroundWithoutACgroup(t *testing.T) {
+	leaktest.Parallel(t)
 	proven := 0
 	n := podrig.Size(t, 1, 3, 40)
 	for range n {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
@@ -63,6 +64,7 @@ var serveQuietly = []string{"listen", "hang"}
 // W31: a daemon that goes to the background and says so in a pid file is adopted, however
 // it has got away from the process that was started.
 func TestAdoptsByPIDFile(t *testing.T) {
+	leaktest.Parallel(t)
 	if testing.Short() {
 		t.Skip("skipped with -short: init may take long to reap each daemon")
 	}
@@ -95,6 +97,7 @@ func TestAdoptsByPIDFile(t *testing.T) {
 // W31: MAINPID= names the process that is adopted, also if the daemon itself says it when
 // its parents have ended, and if the process that was started stays.
 func TestAdoptsByMAINPID(t *testing.T) {
+	leaktest.Parallel(t)
 	const say = `exec perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Type => SOCK_DGRAM, Peer => $ENV{NOTIFY_SOCKET})->send(shift) or die; exec @ARGV' `
 	for _, way := range []struct{ name, script string }{
 		{"by the daemon", `setsid sh -c 'echo $$ >"$OUT/pid"; SAY "MAINPID=$$
@@ -176,6 +179,7 @@ func goneProcess(t *testing.T) int {
 // W31: what is not proven to be of the pod is not adopted, and nobody signals it. The error
 // says which pid it is, who has named it, and why it is refused.
 func TestRefusesToAdopt(t *testing.T) {
+	leaktest.Parallel(t)
 	if testing.Short() {
 		t.Skip("skipped with -short: it launches a pod for each way to lie")
 	}
@@ -225,6 +229,7 @@ func TestRefusesToAdopt(t *testing.T) {
 // W31: a pid file of an earlier run does not count, and if the daemon has only touched it,
 // the process that has the number by now is not adopted.
 func TestAdoptsByNoOldPIDFile(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	old := orphan(t)
 	r.write("pid", fmt.Sprintln(old))
@@ -250,6 +255,7 @@ func TestAdoptsByNoOldPIDFile(t *testing.T) {
 
 // W31: another pod's process is not adopted, also if the pod itself has launched that pod.
 func TestRefusesToAdoptAnotherPod(t *testing.T) {
+	leaktest.Parallel(t)
 	bob := newRig(t)
 	bob.L.Ready = readiness.ProbeFunc(func(_ context.Context, target readiness.Target) (readiness.Endpoint, error) {
 		return target.Endpoint, nil
@@ -277,6 +283,7 @@ func TestRefusesToAdoptAnotherPod(t *testing.T) {
 // W31: the process that was started is the pod if the pid file names it, and then it may
 // not end.
 func TestAdoptsNobodyInTheForeground(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.L.Ready = readiness.PIDFile{Path: r.path("pid")}
 	r.shell(`echo $$ >"$OUT/pid"; exec "$0" "$@"`, serveQuietly...)
@@ -291,6 +298,7 @@ func TestAdoptsNobodyInTheForeground(t *testing.T) {
 
 // W31: a launch fails if the started process or the adopted process ends badly before the pod is ready. It ends all that belongs to the pod.
 func TestAdoptedEndsEarly(t *testing.T) {
+	leaktest.Parallel(t)
 	for name, want := range map[string]struct{ script, says string }{
 		"the started one, with an error": {`setsid "$0" "$@" & echo $! >"$OUT/pid"; exit 4`, "exit status 4"},
 		"the started one, later":         {`setsid "$0" "$@" & echo $! >"$OUT/pid"; exec perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Type => SOCK_DGRAM, Peer => $ENV{NOTIFY_SOCKET})->send("MAINPID=$ARGV[0]\nREADY=1"); open F, "$ENV{OUT}/go"; exit 4' $!`, "exit status 4"},
@@ -333,6 +341,7 @@ func TestAdoptedEndsEarly(t *testing.T) {
 // W31: Done is closed when the adopted process ends, and not before. What it leaves behind
 // is ended by Stop, also by another program, which knows the record alone.
 func TestAdoptedEnds(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.L.Ready = readiness.Sequence{readiness.PIDFile{Path: r.path("pid")}, readiness.Unix{Peer: readiness.SameUser}}
 	r.shell(`setsid sh -c '"$0" "$@" & echo $! >"$OUT/worker"; echo $$ >"$OUT/pid"; wait' "$0" "$@" & exit 0`, serveQuietly...)
@@ -364,6 +373,7 @@ func TestAdoptedEnds(t *testing.T) {
 
 // W31: a process that was released runs on, and is found again by its name.
 func TestReleasesTheAdopted(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.L.Ready = readiness.PIDFile{Path: r.path("pid")}
 	r.shell(`setsid "$0" "$@" & echo $! >"$OUT/pid"; exit 0`, "hang")
@@ -384,6 +394,7 @@ func TestReleasesTheAdopted(t *testing.T) {
 
 // W31: in a cgroup of the pod, being in it is the proof: the daemon may have lost all else.
 func TestAdoptsInACgroup(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.L.Starter = launcher.Local{Cgroup: newCgroup(t)}
 	r.L.Ready = readiness.PIDFile{Path: r.path("pid")}

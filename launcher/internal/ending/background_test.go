@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 )
@@ -24,6 +25,7 @@ const childSays = `pipe my $r, my $w; if (fork) { close $w; <$r>; exit 0 } close
 // W3: a program that goes to the background in the moment in which it becomes ready is
 // not ready: its process is gone, or about to go. What it has started is ended.
 func TestGoesToTheBackground(t *testing.T) {
+	leaktest.Parallel(t)
 	const bind = `use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Local => "$ENV{POD_RUNTIME_DIR}/sock", Listen => 5) or die; `
 	for _, way := range []struct {
 		name, script string
@@ -65,6 +67,7 @@ func TestGoesToTheBackground(t *testing.T) {
 // W3: a pod that goes to the background later is ready and ends. Done and the exit report
 // that, and Stop ends what the pod has left behind.
 func TestGoesToTheBackgroundLater(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	leave := r.Fifo("go")
 	r.shell(`set -m; "$0" "$@" & read word <"$OUT/go"; exit 0`, podrig.Serve...)
@@ -82,6 +85,7 @@ func TestGoesToTheBackgroundLater(t *testing.T) {
 
 // A pod that stays is ready, whether it has children or is at work.
 func TestStaysInTheForeground(t *testing.T) {
+	leaktest.Parallel(t)
 	for _, script := range []string{`"$0" "$@" & wait`, `"$0" "$@" & while :; do :; done`, `exec "$0" "$@"`} {
 		for _, ready := range []readiness.Probe{anybody, readiness.Unix{}} {
 			r := newRig(t)
@@ -98,6 +102,7 @@ func TestStaysInTheForeground(t *testing.T) {
 
 // A process at work is watched for no longer than the launch may take, and is ready.
 func TestWatchEndsWithTheLaunch(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.shell(`"$0" "$@" & while :; do :; done`, podrig.Serve...)
 	deadline := podrig.NewDeadline()

@@ -18,6 +18,7 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/crashpoint"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
@@ -85,6 +86,7 @@ func (h helper) env(t *testing.T) []string {
 // A launcher is killed in the middle of a launch: the next one, or Stop by name, ends all
 // that is in the cgroup, and removes it.
 func TestCrashInACgroup(t *testing.T) {
+	leaktest.Parallel(t)
 	for _, next := range []string{"launch", "stop"} {
 		t.Run(next, func(t *testing.T) {
 			cgroup := newCgroup(t)
@@ -117,6 +119,7 @@ func TestCrashInACgroup(t *testing.T) {
 // A pod in a cgroup that is to end with its launcher does so, wherever it has got to, and
 // its cgroup goes with it.
 func TestCrashInACgroupWithParent(t *testing.T) {
+	leaktest.Parallel(t)
 	cgroup := newCgroup(t)
 	r := newRig(t, podrig.Serve...)
 	c := exec.Command(os.Args[0])
@@ -143,6 +146,7 @@ func TestCrashInACgroupWithParent(t *testing.T) {
 // goes with the next launch of the name, with Stop, or with Remove: also a cgroup in which
 // nobody ever was.
 func TestCrashAroundACgroup(t *testing.T) {
+	leaktest.Parallel(t)
 	if testing.Short() {
 		t.Skip("skipped with -short: it kills a launcher at many points")
 	}
@@ -209,6 +213,7 @@ func (r *rig) clear(name string, way int) error {
 // A launcher of another user can have a cgroup below its own if that is delegated to the
 // user. If not, the error says so.
 func TestDelegatedCgroup(t *testing.T) {
+	leaktest.Parallel(t)
 	if os.Getuid() != 0 {
 		t.Skip("only root can be another user")
 	}

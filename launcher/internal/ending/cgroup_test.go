@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/launcher/launchertest"
@@ -62,6 +63,7 @@ func below(t *testing.T, cgroup string) []string {
 // Nobody gets away from a cgroup, whether the pod is stopped by who has launched it or by
 // who has attached to it.
 func TestGetAwayFromACgroup(t *testing.T) {
+	leaktest.Parallel(t)
 	if testing.Short() {
 		t.Skip("skipped with -short: it waits for the grace of many pods")
 	}
@@ -92,6 +94,7 @@ func TestGetAwayFromACgroup(t *testing.T) {
 
 // A launch that fails ends all that is in the cgroup, and removes it.
 func TestFailedLaunchInACgroup(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.failWith(1)
 	r.L.Starter = &launcher.Local{Cgroup: newCgroup(t)}
@@ -107,6 +110,7 @@ func TestFailedLaunchInACgroup(t *testing.T) {
 
 // What cannot be had is an error before anything starts.
 func TestNoCgroup(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t, podrig.Serve...)
 	r.L.Starter = launcher.Local{Cgroup: "relative"}
 	podrig.MustBe(t, r.Fail(t.Context(), podrig.Alice), launcher.ErrInvalidSpec)
@@ -122,6 +126,7 @@ func TestNoCgroup(t *testing.T) {
 
 // What outlives the first process in a cgroup holds the name until it is ended.
 func TestLeftInACgroup(t *testing.T) {
+	leaktest.Parallel(t)
 	for _, by := range []string{"handle", "name", "reclaim"} {
 		t.Run(by, func(t *testing.T) {
 			r := newRig(t)
@@ -153,6 +158,7 @@ func TestLeftInACgroup(t *testing.T) {
 
 // What cannot start in its cgroup leaves none.
 func TestNoProgramForACgroup(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.L.Starter = launcher.Local{Cgroup: newCgroup(t)}
 	program := r.path("program")
@@ -168,6 +174,7 @@ const freeze = `dir=$(sed -n 's,^0::,,p' /proc/self/cgroup); echo 1 >"$CGROUP/${
 
 // A pod that is frozen does not become ready, and the error says why.
 func TestFailedLaunchOfAFrozenPod(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	cgroup := newCgroup(t)
 	r.L.Starter = launcher.Local{Cgroup: cgroup}
@@ -187,6 +194,7 @@ func TestFailedLaunchOfAFrozenPod(t *testing.T) {
 // A pod that is frozen takes no notice of its stop signal. The error of Stop says why, and
 // SIGKILL ends the pod all the same.
 func TestStopOfAFrozenPod(t *testing.T) {
+	leaktest.Parallel(t)
 	for _, own := range []bool{true, false} { // whose cgroup it is
 		t.Run(fmt.Sprint(own), func(t *testing.T) {
 			r := newRig(t, podrig.Serve...)
@@ -228,6 +236,7 @@ func TestStopOfAFrozenPod(t *testing.T) {
 
 // Pod and Status say which means holds the tree, also to who attaches.
 func TestContainment(t *testing.T) {
+	leaktest.Parallel(t)
 	cgroup := newCgroup(t)
 	r := newRig(t, podrig.Serve...)
 	for _, want := range []launcher.Containment{launcher.ContainedByGroup, launcher.ContainedByCgroup} {
@@ -259,6 +268,7 @@ func TestContainment(t *testing.T) {
 // A launcher in the cgroup of a pod that is gone does not end itself with what is left in
 // there: the error names who holds the name.
 func TestLaunchFromWithinACgroup(t *testing.T) {
+	leaktest.Parallel(t)
 	cgroup := newCgroup(t)
 	r := newRig(t)
 	r.L.Starter = launcher.Local{Cgroup: cgroup}
@@ -290,6 +300,7 @@ func TestLaunchFromWithinACgroup(t *testing.T) {
 // A cgroup that the record names, and that cannot be found from here although the pod is in
 // it, is an error: who belongs to the pod could not be told.
 func TestAttachToACgroupOutOfReach(t *testing.T) {
+	leaktest.Parallel(t)
 	cgroup := newCgroup(t)
 	r := newRig(t, podrig.Serve...)
 	r.L.Starter = launcher.Local{Cgroup: cgroup}
@@ -314,6 +325,7 @@ func TestAttachToACgroupOutOfReach(t *testing.T) {
 // Local keeps the contract of a Starter also with a cgroup. A process that was released
 // leaves its cgroup, which is the next launch's to remove.
 func TestKitInACgroup(t *testing.T) {
+	leaktest.Parallel(t)
 	cgroup := newCgroup(t)
 	launchertest.TestStarter(t, func(*testing.T) launchertest.StarterCase {
 		return launchertest.StarterCase{Starter: launcher.Local{Cgroup: cgroup}}
@@ -332,6 +344,7 @@ func TestKitInACgroup(t *testing.T) {
 
 // The cgroup of a pod that ends by itself goes with it.
 func TestCgroupGoesWithThePod(t *testing.T) {
+	leaktest.Parallel(t)
 	cgroup := newCgroup(t)
 	r := newRig(t, podrig.Serve...)
 	r.L.Starter = launcher.Local{Cgroup: cgroup}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 )
@@ -38,6 +39,7 @@ func (r *rig) failsEarly() *launcher.Error {
 // W31: a launch does not wait for a daemon if nobody of the pod is left: with a cgroup,
 // and without one where no orphan is to be seen that may come from the pod.
 func TestDesertedPod(t *testing.T) {
+	leaktest.Parallel(t)
 	for _, way := range []struct{ name, script string }{
 		{"at once", `echo no such thing >&2; exit 0`},
 		{"the daemon ends", `setsid perl -e 'select undef, undef, undef, 0.001 while getppid() == $ARGV[0]; print STDERR "no such thing\n"' $$ & exit 0`},
@@ -63,6 +65,7 @@ func TestDesertedPod(t *testing.T) {
 
 // W31: a daemon that its pid file names, and that has ended, was of the pod. The error says so.
 func TestDaemonOfThePIDFileEnds(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	leave := r.Fifo("go")
 	r.shell(`sh -c 'echo $$ >"$OUT/daemon"; read word <"$OUT/go"; echo "the disk is full" >&2' & setsid sleep 1000 & exit 0`)
@@ -92,6 +95,7 @@ func TestDaemonOfThePIDFileEnds(t *testing.T) {
 // W31: a daemon that has lost all that tells it is not proven to be gone. The launch waits for
 // it, and does not say that nobody is left.
 func TestUntraceableIsNotGone(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.L.Ready = readiness.Timeout{Probe: readiness.PIDFile{Path: r.path("pid")}, Limit: 300 * time.Millisecond}
 	r.shell(`(setsid env -u POD_LAUNCH_ID perl -MPOSIX -e 'POSIX::close(20); sleep 1 while getppid() == $ARGV[0]; open my $f, ">", "$ENV{OUT}/daemon"; print $f "$$\n"; close $f; sleep 1000' $$ &) ; while [ ! -s "$OUT/daemon" ]; do sleep 0.01; done; exit 0`)
@@ -110,6 +114,7 @@ func TestUntraceableIsNotGone(t *testing.T) {
 // W31: a daemon that says READY=1 and not who it is, and whose parent goes, is not ready. The
 // error says what is missing.
 func TestReadyWithoutMAINPID(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.L.Ready = readiness.NotifySocket{MainPID: true}
 	r.shell(`exec perl -MIO::Socket::UNIX -MPOSIX -e 'pipe my $r, my $w; if (fork) { close $w; <$r>; exit 0 } close $r; POSIX::setsid(); IO::Socket::UNIX->new(Type => SOCK_DGRAM, Peer => $ENV{NOTIFY_SOCKET})->send("READY=1"); close $w; sleep 1000'`)
@@ -122,6 +127,7 @@ func TestReadyWithoutMAINPID(t *testing.T) {
 // A launch is over when nobody is left, also if a probe has had another process adopted, and then
 // the started process again.
 func TestDesertedAfterAdoption(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.L.Starter = launcher.Local{Cgroup: newCgroup(t)}
 	r.L.Ready = adoptsTwice{r}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 )
@@ -45,6 +46,7 @@ func wakesOnce(t *testing.T, fifo, says string) func(error) bool {
 // W31: a daemon may write the pid of the process that was started, and go to the background
 // later. With Forks only the later pid counts, however long it takes.
 func TestAdoptsAfterTheStarted(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	leave := r.Fifo("go")
 	r.shell(pidFirst, serveQuietly...)
@@ -60,6 +62,7 @@ func TestAdoptsAfterTheStarted(t *testing.T) {
 // W31: without Forks the launch goes on, and reads the pid file again, if the process that was
 // started goes to the background while it is still watched.
 func TestAdoptsWhenTheStartedGoes(t *testing.T) {
+	leaktest.Parallel(t)
 	for _, next := range []string{"nothing", "a socket"} {
 		t.Run(next, func(t *testing.T) {
 			r := newRig(t)
@@ -91,6 +94,7 @@ func TestAdoptsWhenTheStartedGoes(t *testing.T) {
 
 // W31: a program that stays in the foreground is not ready with Forks, and the error says so.
 func TestForksAndStays(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.L.Ready = readiness.Timeout{Probe: readiness.PIDFile{Path: r.path("pid"), Forks: true}, Limit: 200 * time.Millisecond}
 	r.shell(`echo $$ >"$OUT/pid"; exec "$0" "$@"`, "hang")
@@ -101,6 +105,7 @@ func TestForksAndStays(t *testing.T) {
 
 // A program that has written its pid and fails is no stranger.
 func TestPIDFileOfWhoFails(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.L.Ready = readiness.Sequence{readiness.PIDFile{Path: r.path("pid")}, readiness.Unix{}}
 	r.shell(`sh -c 'echo $$ >"$OUT/pid"; echo cannot bind >&2; exit 3'; exit 3`)
@@ -115,6 +120,7 @@ func TestPIDFileOfWhoFails(t *testing.T) {
 // Without Forks, the process that was started is the pod if the pid file names it in the end,
 // though it has named another one before.
 func TestPIDFileNamesTheStartedInTheEnd(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	leave := r.Fifo("go")
 	r.shell(`sleep 1000 & echo $! >"$OUT/pid"; read word <"$OUT/go"; echo $$ >"$OUT/pid"; exec "$0" "$@"`, serveQuietly...)

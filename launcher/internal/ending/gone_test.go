@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
@@ -31,6 +32,7 @@ const deaf = `setsid perl -e 'use POSIX; $SIG{TERM} = "IGNORE"; POSIX::close($_)
 
 // Of two that stop what a gone pod has left behind, each has its own context.
 func TestTwoStopsOfAGonePod(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.L.Grace = time.Hour
 	pod, left := r.launchGone(deaf)
@@ -50,6 +52,7 @@ func TestTwoStopsOfAGonePod(t *testing.T) {
 
 // Stop ends what a gone pod has left behind although its base directory was removed.
 func TestStopOfAGonePodWithoutBase(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	pod, left := r.launchGone(`setsid ` + closed)
 	if err := os.Rename(r.Base, r.Base+".away"); err != nil {
@@ -67,6 +70,7 @@ func TestStopOfAGonePodWithoutBase(t *testing.T) {
 // A stopped process gets SIGCONT after the stop signal, and so notices it, also when the
 // pod is gone.
 func TestStoppedLeftoverOfAGonePod(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.L.Grace = time.Hour
 	pod, left := r.launchGone(`setsid perl -e 'use POSIX; POSIX::close($_) for 3..255; open F, ">>", "$ENV{OUT}/pids"; print F "$$\n"; close F; kill STOP => $$; sleep 1000'`)

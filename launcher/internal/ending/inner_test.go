@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 )
@@ -15,6 +16,7 @@ import (
 // environment: it has its own lock where a pod has that. One without it, or with the lock
 // of the pod that is stopped, is of that.
 func TestPodOfAPodWithoutEnvironment(t *testing.T) {
+	leaktest.Parallel(t)
 	const clear = `open P, ">>", "$ENV{OUT}/pids"; print P "$$\n"; close P; %ENV = (); exec "/bin/sleep", "1000"`
 	const open = `use POSIX; open F, ">>", "$ENV{OUT}/`
 	const lock, keep = `" or die; flock F, 2; `, `POSIX::dup2(fileno F, 20); `

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 )
@@ -37,6 +38,7 @@ sleep 1000 while 1;
 // A process that the pod has started in its last moment belongs to its group, also for those
 // who are not the parent of the pod, and know its number no longer.
 func TestForkedInTheLastMoment(t *testing.T) {
+	leaktest.Parallel(t)
 	for name, stop := range map[string]func(*rig, *launcher.Pod) error{
 		"parent":   func(r *rig, pod *launcher.Pod) error { return pod.Stop(r.T.Context()) },
 		"attached": func(r *rig, pod *launcher.Pod) error { return r.MustAttach(pod).Stop(r.T.Context()) },

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 )
@@ -20,6 +21,7 @@ const bindPerl = `use POSIX; use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new
 // started process, which has ended, and the adopted process has the socket from it. The pod
 // is ready, also for a program that finds it later.
 func TestAdoptsAfterListen(t *testing.T) {
+	leaktest.Parallel(t)
 	for _, way := range []struct{ name, script string }{
 		{"the started process ends", `if (fork) { exit 0 } POSIX::setsid(); open my $f, ">", "$ENV{OUT}/pid"; print $f "$$\n"; close $f; sleep 1000`},
 		{"its socket gets another name", `rename "$ENV{POD_RUNTIME_DIR}/sock", "$ENV{POD_RUNTIME_DIR}/other" or die; if (fork) { exit 0 } POSIX::setsid(); open my $f, ">", "$ENV{OUT}/pid"; print $f "$$\n"; close $f; sleep 1000`},
@@ -59,6 +61,7 @@ func TestAdoptsAfterListen(t *testing.T) {
 // W3: the pod's own process that has gone to the background is no stranger. The error says
 // what it is, and what to do.
 func TestServedFromTheBackground(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.Fifo("go")
 	r.L.Ready = readiness.Unix{}
@@ -75,6 +78,7 @@ func TestServedFromTheBackground(t *testing.T) {
 // A pod whose first process has changed its user is proven by its pid, and only if
 // FirstProcess asks for that.
 func TestServedByAnotherUser(t *testing.T) {
+	leaktest.Parallel(t)
 	if os.Geteuid() != 0 {
 		t.Skip("not run: only root can become another user")
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 )
 
@@ -18,6 +19,7 @@ const onExec = `perl -e 'use Fcntl; for (3..255) { open my $f, "<&=", $_ or next
 // which has not come to its exec. It is the pod's all the same: by its handle, by its name
 // and for the next launch.
 func TestClosedOnExec(t *testing.T) {
+	leaktest.Parallel(t)
 	for name, end := range map[string]func(context.Context, *rig, *launcher.Pod) error{
 		"handle": func(ctx context.Context, _ *rig, pod *launcher.Pod) error { return pod.Stop(ctx) },
 		"name":   func(ctx context.Context, r *rig, _ *launcher.Pod) error { return r.L.Stop(ctx, "alice") },

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
@@ -123,6 +124,7 @@ func (r *rig) nginx() launcher.Spec {
 }
 
 func TestRealNginx(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	pod := r.Launch(r.nginx())
 	mustAnswer(t, pod, get, "HTTP/1.1 204 ")
@@ -132,6 +134,7 @@ func TestRealNginx(t *testing.T) {
 // W2: the master of a real nginx is killed, and its workers live on. Stop ends them, by
 // the handle and by the name.
 func TestRealWorkersLiveOn(t *testing.T) {
+	leaktest.Parallel(t)
 	for name, stop := range map[string]func(*rig, *launcher.Pod) error{
 		"handle": func(r *rig, pod *launcher.Pod) error { return pod.Stop(r.T.Context()) },
 		"name":   func(r *rig, _ *launcher.Pod) error { return r.L.Stop(r.T.Context(), "alice") },
@@ -152,6 +155,7 @@ func TestRealWorkersLiveOn(t *testing.T) {
 
 // W6: postgres ends well on SIGINT, and waits for its clients on SIGTERM.
 func TestRealPostgres(t *testing.T) {
+	leaktest.Parallel(t)
 	server := real(t, "/usr/lib/postgresql/*/bin/postgres", "postgresql")
 	psql := real(t, "/usr/lib/postgresql/*/bin/psql", "postgresql")
 	data, err := os.MkdirTemp("", "pg")
@@ -247,6 +251,7 @@ func freeAddress(t *testing.T) string {
 }
 
 func TestRealSshd(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	pod := r.Launch(r.sshd("-D"))
 	mustAnswer(t, pod, "", "SSH-2.0-OpenSSH")
@@ -256,6 +261,7 @@ func TestRealSshd(t *testing.T) {
 // W5: without -D it goes to the background, closes all descriptors, and writes its title
 // over its environment. It is ended if it is found before that. The error tells what to do.
 func TestRealSshdThatForks(t *testing.T) {
+	leaktest.Parallel(t)
 	ended := 0
 	n := podrig.Size(t, 1, 5, 40)
 	for range n {
@@ -290,6 +296,7 @@ func (r *rig) endTitled() (any bool) {
 // W3: dbus-daemon goes to the background once it has bound its socket. The launch fails,
 // says why, and ends the daemon.
 func TestRealDbus(t *testing.T) {
+	leaktest.Parallel(t)
 	dbus := real(t, "dbus-daemon", "dbus-daemon")
 	for range podrig.Size(t, 1, 3, 50) {
 		r := newRig(t)
@@ -310,6 +317,7 @@ func TestRealDbus(t *testing.T) {
 // W10: gpg-agent greets each client, and relies on SIGPIPE being ignored, as systemd has
 // it. Looking at it does not end it, nor do clients that leave early.
 func TestRealGpgAgent(t *testing.T) {
+	leaktest.Parallel(t)
 	agent := real(t, "gpg-agent", "gpg-agent")
 	r := newRig(t)
 	r.L.Ready = readiness.Listener{Name: "std"}
@@ -335,6 +343,7 @@ func TestRealGpgAgent(t *testing.T) {
 // W1: the grace reaches a server behind a real supervisor behind a shell, and all of it is
 // ended.
 func TestRealSupervisors(t *testing.T) {
+	leaktest.Parallel(t)
 	for _, name := range []string{"dumb-init", "tini"} {
 		t.Run(name, func(t *testing.T) {
 			path := real(t, name, name)
@@ -354,6 +363,7 @@ func TestRealSupervisors(t *testing.T) {
 
 // W11: esbuild ends when its stdin does.
 func TestRealEsbuild(t *testing.T) {
+	leaktest.Parallel(t)
 	npm := real(t, "npm", "npm")
 	dir := t.TempDir()
 	install := exec.CommandContext(t.Context(), npm, "install", "--no-audit", "--no-fund", "--prefix", dir, "esbuild@0.25")

@@ -7,11 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 )
 
 // Release comes back, and with it Stop, although a Signal of the starter hangs.
 func TestReleaseWhileASignalHangs(t *testing.T) {
+	leaktest.Parallel(t)
 	if testing.Short() {
 		t.Skip("skipped with -short: it waits for the two seconds that a signal has")
 	}

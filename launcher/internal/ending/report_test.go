@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 )
 
@@ -62,6 +63,7 @@ func checkReported(t *testing.T, r launcher.Report, pid int, began time.Time, si
 // The report names each process of a family, what it was sent, and when it went: with and
 // without a cgroup.
 func TestReport(t *testing.T) {
+	leaktest.Parallel(t)
 	if testing.Short() {
 		t.Skip("skipped with -short: it waits for the grace of pods")
 	}
@@ -125,6 +127,7 @@ func TestReport(t *testing.T) {
 
 // A child that has gone long before the first process is said to have.
 func TestReportTellsWhenEachWent(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	go1 := r.Fifo("go")
 	r.shell(`setsid sh -c 'echo $$ >>"$OUT/pids"; exec sleep 1000' &
@@ -151,6 +154,7 @@ exec "$0" "$@"`, "onterm await "+go1, "listen", "ready", "hang")
 
 // A pod that ends by itself has nothing in its report, until what it has left is ended.
 func TestReportOfAGonePod(t *testing.T) {
+	leaktest.Parallel(t)
 	for _, script := range []string{`setsid sh -c 'echo $$ >>"$OUT/pids"; exec sleep 1000'`, deaf} {
 		r := newRig(t)
 		r.L.Grace = 50 * time.Millisecond
@@ -172,6 +176,7 @@ func TestReportOfAGonePod(t *testing.T) {
 
 // The name of a program is known also if its process has gone as soon as it was signalled.
 func TestReportNamesWhoEndsAtOnce(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	var helper int
 	r.L.Starter = signalsUntilGone{new(launcher.Local), &helper}
@@ -223,6 +228,7 @@ func (p signalUntilGone) Signal(ctx context.Context, sig os.Signal) error {
 
 // A report is bounded, and says how many others there were.
 func TestReportIsBounded(t *testing.T) {
+	leaktest.Parallel(t)
 	const n = launcher.MaxReported + 44
 	r := newRig(t)
 	r.L.Grace = 10 * time.Second

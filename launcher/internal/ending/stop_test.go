@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 )
@@ -23,6 +24,7 @@ const closed = `perl -e 'use POSIX; POSIX::close($_) for 3..255; open F, ">>", "
 // W1: the grace is for all that belongs to the pod, also behind a shell that dies of
 // SIGTERM at once.
 func TestGraceIsForAll(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.shell(`"$0" "$@" & wait`, "onterm sleep 300ms ; file "+r.path("saved")+" all", "listen", "ready", "hang")
 	pod := r.Launch(podrig.Alice)
@@ -37,6 +39,7 @@ func TestGraceIsForAll(t *testing.T) {
 // W2: the first process of a ready pod dies, and a worker lives on. Stop ends the worker,
 // both through the handle that launched the pod and through a handle that attached before.
 func TestStopAfterTheFirstDied(t *testing.T) {
+	leaktest.Parallel(t)
 	for _, attached := range []bool{false, true} {
 		t.Run(fmt.Sprintf("attached %v", attached), func(t *testing.T) {
 			r := newRig(t)
@@ -63,6 +66,7 @@ func TestStopAfterTheFirstDied(t *testing.T) {
 
 // A handle of a pod that is gone does nothing to the next pod of the name.
 func TestStopOfAnEarlierPod(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t, podrig.Serve...)
 	first := r.Launch(podrig.Alice)
 	podrig.Kill(t, first)
@@ -82,6 +86,7 @@ func TestStopOfAnEarlierPod(t *testing.T) {
 
 // W6: a pod is stopped by the signal that its Spec names, also by who has attached to it.
 func TestStopSignal(t *testing.T) {
+	leaktest.Parallel(t)
 	for _, attached := range []bool{false, true} {
 		r := newRig(t, "ignore TERM", "listen", "ready", "hang")
 		pod := r.Launch(launcher.Spec{Name: "alice", StopSignal: syscall.SIGINT})
@@ -104,6 +109,7 @@ func TestStopSignal(t *testing.T) {
 // W7: whom the stop signal goes to, and who is ended. The parent asks its worker to
 // finish, and waits for it; a worker that is signalled besides says so.
 func TestKillModes(t *testing.T) {
+	leaktest.Parallel(t)
 	const script = `
 (trap 'echo worker was signalled >>"$OUT/said"' TERM; trap 'finish=1' USR1
  echo $(exec sh -c 'echo $PPID') >>"$OUT/pids"; while [ -z "$finish" ]; do sleep 0.01; done
@@ -133,6 +139,7 @@ while :; do sleep 0.01; done`
 // KillMixed ends who is left with SIGKILL; KillFirst leaves them, and the name is held
 // until they have gone.
 func TestWhatIsLeftByKillMode(t *testing.T) {
+	leaktest.Parallel(t)
 	for _, mode := range []launcher.KillMode{launcher.KillMixed, launcher.KillFirst} {
 		r := newRig(t)
 		r.L.Grace = 50 * time.Millisecond
@@ -158,6 +165,7 @@ func TestWhatIsLeftByKillMode(t *testing.T) {
 // A worker that has got away, and that only its lock tells, is found before the first process
 // ends: then the lock may be another pod's.
 func TestStopEndsWhoHasTheLock(t *testing.T) {
+	leaktest.Parallel(t)
 	for _, mode := range []launcher.KillMode{launcher.KillAll, launcher.KillMixed} {
 		r := newRig(t)
 		r.L.Grace = 300 * time.Millisecond
@@ -177,6 +185,7 @@ func TestStopEndsWhoHasTheLock(t *testing.T) {
 // W9: a signal reaches only the first process, through its pidfd. That holds for a pod
 // from Launch and for a pod from Attach.
 func TestSignal(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	// Not SIGHUP, which nohup(1) has ignored, and a shell cannot trap then.
 	r.shell(`trap 'echo first >>"$OUT/said"' USR1
@@ -218,6 +227,7 @@ while :; do sleep 0.01; done`, podrig.Serve...)
 
 // Kill does not wait for the grace, also if a Stop has begun it.
 func TestKill(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t, "ignore TERM", "listen", "ready", "hang")
 	r.L.Grace = time.Hour
 	pod := r.Launch(podrig.Alice)
@@ -234,6 +244,7 @@ func TestKill(t *testing.T) {
 
 // StopWith stops the pod with a context.
 func TestStopWith(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t, podrig.Serve...)
 	pod := r.Launch(podrig.Alice)
 	ctx, cancel := contextOf(t)
@@ -246,6 +257,7 @@ func TestStopWith(t *testing.T) {
 
 // W8: a pod whose launch fails has AbortGrace to clean up what it holds elsewhere.
 func TestAbortGrace(t *testing.T) {
+	leaktest.Parallel(t)
 	saved := filepath.Join(t.TempDir(), "saved")
 	r := newRig(t, "onterm file "+saved+" all", "say up", "hang")
 	r.L.AbortGrace = podrig.Ample
@@ -275,6 +287,7 @@ func TestAbortGrace(t *testing.T) {
 
 // A slow Signal of an engine holds up neither Done nor another Stop.
 func TestSignalThatHangs(t *testing.T) {
+	leaktest.Parallel(t)
 	if testing.Short() {
 		t.Skip("skipped with -short: it waits for the two seconds that a signal has")
 	}
@@ -310,6 +323,7 @@ func TestSignalThatHangs(t *testing.T) {
 // W5: a daemon that closes its descriptors and goes to the background before it is ready
 // is ended: what it was executed with has the pod's mark.
 func TestDaemonBeforeItIsReady(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.shell(`setsid ` + closed + ` & while [ ! -s "$OUT/pids" ]; do sleep 0.01; done; exit 0`)
 	e := r.Fail(t.Context(), podrig.Alice)
@@ -320,6 +334,7 @@ func TestDaemonBeforeItIsReady(t *testing.T) {
 
 // A pod that a pod has launched is a pod of its own.
 func TestPodOfAPodStays(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.shell(`POD_LAUNCH_ID=another setsid `+closed+` & exec "$0" "$@"`, podrig.Serve...)
 	pod := r.Launch(podrig.Alice)
@@ -361,6 +376,7 @@ const lateHeir = `use POSIX; $SIG{TERM} = sub { pipe my $r, my $w; if (fork) { c
 // A process that has nothing of the pod but its lock is found also if it was started after the
 // first look, when the first process has ended.
 func TestLateHeirs(t *testing.T) {
+	leaktest.Parallel(t)
 	for _, mode := range []launcher.KillMode{launcher.KillAll, launcher.KillMixed} {
 		r := newRig(t)
 		r.L.Ready, r.L.Grace = readiness.ReadyLine{}, 300*time.Millisecond // it has SIGTERM blocked
@@ -379,6 +395,7 @@ printf 'INSOMNIA-READY\t%s\t/nowhere\n' "$POD_NAME" >&2; while :; do sleep 0.01;
 
 // A process whose parents come and go while a Stop looks is found.
 func TestDoubleForkDuringStop(t *testing.T) {
+	leaktest.Parallel(t)
 	for range podrig.Size(t, 4, 8, 400) {
 		r := newRig(t)
 		r.L.Ready = readiness.ReadyLine{}
@@ -400,6 +417,7 @@ const again = `$SIG{TERM} = "IGNORE"; $ENV{AGAIN} = q{exec $^X, "-e", $ENV{AGAIN
 // Where there is no cgroup, what has neither parent, group, session, lock nor
 // environment of the pod is not found: docs/lifecycle.md says so.
 func TestGetAway(t *testing.T) {
+	leaktest.Parallel(t)
 	for i, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			if testing.Short() && i >= 5 {
@@ -431,6 +449,7 @@ func TestGetAway(t *testing.T) {
 // W4: what a pod has started in other groups and sessions goes with a launch that fails,
 // and is named.
 func TestFailedLaunchEndsAll(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.failWith(2)
 	r.shell(`setsid ` + closed + ` &

@@ -4,6 +4,7 @@
 package leaktest
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -25,64 +26,85 @@ var patience = 10 * time.Second
 // tested.
 type TB interface {
 	Helper()
-	Name() string
 	Cleanup(func())
 	Errorf(format string, args ...any)
 }
 
 // Check makes the test fail if, when it ends, anything is there that is not
 // there now. programs are paths of executables none of whose processes may be
-// left. Tests that run at the same time are one in this: the last of them to end
-// is checked for all, and names them. With -parallel=1 each is checked alone.
+// left. If tests run beside each other, [CheckShared] looks instead, when all of
+// them have ended.
 //
 // The watcher that package logsource shares between launches is left alone,
 // for it outlives its last user by a moment: see [CheckWatcher].
 func Check(t TB, programs ...string) {
 	t.Helper()
-	together.begin(t.Name(), programs)
+	if all.add(programs) {
+		return
+	}
+	before := Take()
 	t.Cleanup(func() {
 		t.Helper()
-		if left := together.end(); left != nil {
-			t.Errorf("%s", strings.Join(left, "\n"))
+		if left := before.Left(patience, programs...); left != nil {
+			t.Errorf("left behind:\n%s", strings.Join(left, "\n"))
 		}
 	})
 }
 
-// together are the tests that run now and are checked.
-var together group
-
-// A group is the tests, one or more, that have run since there was none.
-type group struct {
-	mu       sync.Mutex
-	running  int
-	before   *Snapshot // of when the first of them began
-	programs []string
-	names    []string
-}
-
-func (g *group) begin(name string, programs []string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.running == 0 {
-		g.before, g.names, g.programs = Take(), nil, nil
+// Parallel has the test run beside others that call it, as its method Parallel does.
+// Tests that must be alone in the process come before. With -parallel=1, or one
+// processor, each test is alone, and checked by itself.
+func Parallel(t interface{ Parallel() }) {
+	t.Parallel()
+	if flag.Lookup("test.parallel").Value.String() != "1" {
+		all.share()
 	}
-	g.running++
-	g.names = append(g.names, name)
-	g.programs = append(g.programs, programs...)
 }
 
-// end says what is left if nobody else runs. Until it has looked nobody can begin.
-func (g *group) end() []string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.running--; g.running > 0 {
+// Shared reports whether tests run beside each other now.
+func Shared() bool { return all.add(nil) }
+
+// CheckShared returns an error if anything is left behind by the tests that have run
+// beside each other. To be called when all tests of a program are over.
+func CheckShared() error {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	if all.before == nil {
 		return nil
 	}
-	left := g.before.Left(patience, g.programs...)
+	left := all.before.Left(patience, all.programs...)
 	if left == nil {
 		return nil
 	}
-	return append([]string{"left behind by " + strings.Join(g.names, ", ") + ":"}, left...)
+	return fmt.Errorf("left behind by the parallel tests, with -parallel=1 it is told by which:\n%s", strings.Join(left, "\n"))
+}
+
+// all are the tests that run beside each other.
+var all shared
+
+type shared struct {
+	mu       sync.Mutex
+	before   *Snapshot // of when the first of them began; nil: each runs alone
+	programs []string
+}
+
+func (s *shared) share() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.before == nil {
+		s.before = Take()
+	}
+}
+
+// add has programs looked for in the end, unless each test runs alone.
+func (s *shared) add(programs []string) (isShared bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.before == nil {
+		return false
+	}
+	s.programs = append(s.programs, programs...)
+	return true
 }
 
 // A Snapshot is what there was at one time.

@@ -3,6 +3,7 @@
 package leaktest_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -106,13 +107,13 @@ func TestLeaksAreFound(t *testing.T) {
 
 // recorder is a TB that notes failures.
 type recorder struct {
-	name    string
-	cleanup []func()
-	failed  string
+	cleanup  []func()
+	failed   string
+	parallel bool
 }
 
 func (r *recorder) Helper()                           {}
-func (r *recorder) Name() string                      { return r.name }
+func (r *recorder) Parallel()                         { r.parallel = true }
 func (r *recorder) Cleanup(f func())                  { r.cleanup = append(r.cleanup, f) }
 func (r *recorder) Errorf(format string, args ...any) { r.failed += fmt.Sprintf(format, args...) }
 
@@ -136,34 +137,43 @@ func TestCheckPasses(t *testing.T) {
 	}
 }
 
-// What a test leaves behind while another runs is found when that ends. It does not count
-// for those that begin later.
-func TestCheckTogether(t *testing.T) {
+// What a test leaves behind while others may run is found when all are over.
+func TestCheckShared(t *testing.T) {
+	defer leaktest.Reset()
 	sleep := copyOf(t, "sleep")
-	first, second := &recorder{name: "TestFirst"}, &recorder{name: "TestSecond"}
-	leaktest.Check(first, sleep)
-	leaktest.Check(second)
-	c := start(t, sleep, "1000")
-	first.end()
-	if first.failed != "" {
-		t.Errorf("the first has failed: %s", first.failed)
+	if err := leaktest.CheckShared(); err != nil || leaktest.Shared() {
+		t.Errorf("before tests run beside each other: %v, %v", err, leaktest.Shared())
 	}
+	var first, second recorder
+	for _, r := range []*recorder{&first, &second} {
+		leaktest.Parallel(r)
+		leaktest.Check(r, sleep)
+		if !r.parallel || leaktest.Shared() != (flag.Lookup("test.parallel").Value.String() != "1") {
+			t.Errorf("parallel: %v, shared: %v", r.parallel, leaktest.Shared())
+		}
+	}
+	c := start(t, sleep, "1000")
+	defer c.Wait()
+	defer c.Process.Kill()
 	leaktest.SetPatience(20 * time.Millisecond)
 	defer leaktest.SetPatience(10 * time.Second)
 	second.end()
-	for _, want := range []string{"left behind by TestFirst, TestSecond:", "child", sleep} {
-		if !strings.Contains(second.failed, want) {
-			t.Errorf("the second says %q, want it to hold %q", second.failed, want)
+	first.end()
+	err := leaktest.CheckShared()
+	if !leaktest.Shared() {
+		if err != nil || first.failed == "" || second.failed == "" {
+			t.Errorf("alone: %v, %q, %q", err, first.failed, second.failed)
+		}
+		return
+	}
+	if first.failed+second.failed != "" || err == nil {
+		t.Fatalf("the tests say %q, %q, and in the end %v", first.failed, second.failed, err)
+	}
+	for _, want := range []string{"left behind by the parallel tests", "child", sleep} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("in the end it says %q, want it to hold %q", err, want)
 		}
 	}
-	third := &recorder{name: "TestThird"}
-	leaktest.Check(third)
-	third.end()
-	if third.failed != "" {
-		t.Errorf("the third has failed: %s", third.failed)
-	}
-	c.Process.Kill()
-	c.Wait()
 }
 
 // copyOf returns a copy of a program, which nobody else runs.

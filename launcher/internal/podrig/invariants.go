@@ -57,7 +57,7 @@ func (r *Rig) Fail(ctx context.Context, spec launcher.Spec) *launcher.Error {
 		r.T.Fatalf("Launch returned the pod %v and the error %v, want an error alone", pod, err)
 	}
 	// Nothing may be left when Launch returns, not only when the test ends.
-	if left := before.Left(0, Pod); left != nil {
+	if left := r.own(spec.Name, before.Left(0, Pod)); left != nil {
 		r.T.Errorf("when Launch had failed there were left:\n%s", strings.Join(left, "\n"))
 	}
 	var e *launcher.Error
@@ -88,6 +88,24 @@ func (r *Rig) Fail(ctx context.Context, spec launcher.Spec) *launcher.Error {
 	}
 	r.names.failed[spec.Name] = base
 	return e
+}
+
+// own are those of what a launch of name has left that are its own for sure: all, or, while
+// other tests run, the fake pods in the pod's directory, and what is open below the base.
+func (r *Rig) own(name string, left []string) (own []string) {
+	r.T.Helper()
+	if !leaktest.Shared() {
+		return left
+	}
+	for _, line := range left {
+		if strings.Contains(line, r.Base+"/") {
+			own = append(own, line)
+		}
+	}
+	for _, pid := range Alive(r.T, r.Dir(name)) {
+		own = append(own, fmt.Sprintf("the fake pod with pid %d", pid))
+	}
+	return own
 }
 
 // Launch launches a pod that has to become ready, and stops it when the test

@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -45,8 +46,8 @@ func Size(t *testing.T, short, normal, soak int) int {
 }
 
 // Main is what TestMain does: it builds the fake pod, runs the tests, and makes
-// sure that the watcher of package logsource goes away after them. It does not
-// return.
+// sure that the watcher of package logsource goes away after them, and all that
+// those leave that have called leaktest.Parallel. It does not return.
 func Main(m *testing.M) {
 	// The test binary, when it plays another process, need not linger for a
 	// second under the race detector.
@@ -61,13 +62,25 @@ func Main(m *testing.M) {
 		}
 		os.Setenv(PodVariable, Pod)
 	}
+	waitTogether()
 	code := m.Run()
-	if err := leaktest.CheckWatcher(); err != nil && code == 0 {
+	if err := errors.Join(leaktest.CheckWatcher(), leaktest.CheckShared()); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
 	remove()
 	os.Exit(code)
+}
+
+// waitTogether has more tests run beside each other than there are processors, unless there
+// is one, or -parallel says how many: they wait more than they compute.
+func waitTogether() {
+	flag.Parse()
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
+	if n := runtime.GOMAXPROCS(0); n > 1 && !said {
+		flag.Set("test.parallel", strconv.Itoa(3*n))
+	}
 }
 
 // A Rig launches fake pods for one test, in a directory of its own, and makes
