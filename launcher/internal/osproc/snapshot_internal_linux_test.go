@@ -5,26 +5,27 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 )
 
 // A gate is the reading of a sharing, which waits until the test lets it go on.
 type gate struct {
-	sharing
+	*sharing
 	readings int
 	open     chan error
 }
 
 func newGate() *gate {
 	g := &gate{open: make(chan error)}
-	g.read = func(question) (*snapshot, error) {
+	g.sharing = newSharing(func(question) (*snapshot, error) {
 		g.readings++
 		if err := <-g.open; err != nil {
 			return nil, err
 		}
 		return newSnapshot(nil), nil
-	}
+	})
 	return g
 }
 
@@ -107,10 +108,60 @@ func TestSnapshotIsGivenUp(t *testing.T) {
 			t.Errorf("%v, after %d readings, want 2", got, g.readings)
 		}
 		synctest.Wait()
-		if g.busy || g.next != nil {
-			t.Errorf("busy %v, next %v, although nobody waits", g.busy, g.next)
+		if len(g.turn) > 0 || g.next != nil {
+			t.Errorf("turn %v, next %v, although nobody waits", len(g.turn), g.next)
 		}
 	})
+}
+
+// Who waits in a bubble of testing/synctest and who waits outside share a snapshot, whoever
+// of them reads it.
+func TestSnapshotOfABubble(t *testing.T) {
+	g := newGate()
+	take := func(t *testing.T) {
+		if s, err := g.take(t.Context(), question{}); s == nil {
+			t.Errorf("%v, %v", s, err)
+		}
+	}
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() { take(t) })
+		all.Go(func() { synctest.Test(t, take) })
+	}
+	over := make(chan struct{})
+	go func() {
+		all.Wait()
+		close(over)
+	}()
+	for {
+		select {
+		case g.open <- nil:
+		case <-over:
+			return
+		}
+	}
+}
+
+// A reading that panics is an error for the others who wait for it, and the next one is read.
+func TestSnapshotPanics(t *testing.T) {
+	g := newGate()
+	other := g.join(question{}) // waits
+	g.read = func(question) (*snapshot, error) { panic("out of memory") }
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("nobody learns of the panic")
+			}
+		}()
+		g.take(t.Context(), question{})
+	}()
+	if !other.begun || other.err != errNotRead {
+		t.Errorf("the other has %+v, want %v", other, errNotRead)
+	}
+	g.read = func(question) (*snapshot, error) { return newSnapshot(nil), nil }
+	if s, err := g.take(t.Context(), question{}); s == nil {
+		t.Errorf("after the panic: %v", err)
+	}
 }
 
 // The threads of the kernel are looked at only for a family that has not been forked by this
