@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
@@ -113,6 +114,7 @@ func (s *swap) mustSpareVictim(when string) {
 // launch fails, or goes on with the directory that it has opened; what the link
 // leads to is never touched.
 func TestSwapAtEachStep(t *testing.T) {
+	leaktest.Parallel(t)
 	for what, plan := range swaps {
 		t.Run(what, func(t *testing.T) {
 			s := plan(newRig(t))
@@ -162,6 +164,7 @@ func TestSwapAtEachStep(t *testing.T) {
 // B18: the directory is swapped for a link and back in a loop, as fast as it
 // goes, while a thousand pods are launched.
 func TestSwapInALoop(t *testing.T) {
+	leaktest.Parallel(t)
 	launches := podrig.Size(t, 5, 20, 1000)
 	for what, plan := range swaps {
 		t.Run(what, func(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
@@ -66,6 +67,7 @@ func (v *victim) mustBeSpared() {
 // Nothing is written through it. The launch replaces what is its own to replace. It
 // refuses the rest, and says what is there.
 func TestPlanted(t *testing.T) {
+	leaktest.Parallel(t)
 	kinds := []struct {
 		name  string
 		plant func(path string, v *victim) error
@@ -222,6 +224,7 @@ func TestReadyLineForgedByAnother(t *testing.T) {
 // before the launch, or takes it while the pod starts. The launch fails; the
 // stranger and its socket are left alone.
 func TestSocketSquatted(t *testing.T) {
+	leaktest.Parallel(t)
 	for when, squatFirst := range map[string]bool{"before": true, "between": false} {
 		t.Run(when, func(t *testing.T) {
 			r := newRig(t)

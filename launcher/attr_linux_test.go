@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 )
@@ -115,6 +116,7 @@ func TestNoSession(t *testing.T) {
 // W18: until a pod without a session makes one it is in the launcher's, and can be
 // stopped, or ended with a launch that fails, all the same.
 func TestNoSessionOfItsOwn(t *testing.T) {
+	leaktest.Parallel(t)
 	group, session := groupOf(t, os.Getpid())
 	for _, c := range [][]string{{"listen", "ready", "hang"}, {"ignore 15", "listen", "ready", "hang"}} {
 		r := newRig(t, c...)

@@ -6,10 +6,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 )
 
 // Each rule finds the cause of a real program's failure.
 func TestCauseRules(t *testing.T) {
+	leaktest.Parallel(t)
 	paths, _ := filepath.Glob("testdata/failures/*.txt")
 	users := make(map[int][]string)
 	for _, path := range paths {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/fakepod"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 )
 
@@ -416,6 +417,7 @@ func TestStartErrorBusy(t *testing.T) {
 // B23: a program that stays open for writing is an error after a moment, long before the
 // deadline.
 func TestStartErrorBusyForEver(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	path := r.file("busy", "#!/bin/sh\n", 0o700)
 	writer, err := os.OpenFile(path, os.O_WRONLY, 0)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/fakepod"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 )
@@ -100,6 +101,7 @@ func TestDiffersInTheCallersEnvironment(t *testing.T) {
 // The overlay is a part of its own, wherever the resolver puts it. An overlay that was
 // empty is one, too.
 func TestDiffersInTheOverlay(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	resolver := func(words func(overlay string) (args, env []string)) launcher.CommandResolver {
 		return launcher.CommandResolverFunc(func(_ context.Context, req launcher.Request) (launcher.Command, error) {
@@ -157,6 +159,7 @@ func TestDiffersInTheTransport(t *testing.T) {
 
 // What a probe adds is new in every launch, and no difference.
 func TestDiffersWithProbes(t *testing.T) {
+	leaktest.Parallel(t)
 	added := preparer(func(_ context.Context, s *readiness.Setup) (readiness.Probe, error) {
 		s.Env, s.PIDEnv = append(s.Env, "TICKET="+uuid.NewString(), "A=hidden"), append(s.PIDEnv, "OWN_PID")
 		return nil, nil
@@ -249,6 +252,7 @@ func programRig(t *testing.T) (r *rig, path string) {
 // Of a program that has a build id that decides, also if the file is another one by its
 // size or its time. A program that cannot be read has none.
 func TestDiffersInTheProgram(t *testing.T) {
+	leaktest.Parallel(t)
 	same := func([]byte) {}
 	future := time.Now().Add(time.Hour)
 	for _, c := range []struct {

@@ -21,6 +21,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/launchertest"
 	"github.com/podlaunch/podlaunch/logsource/logsourcetest"
 	"github.com/podlaunch/podlaunch/readiness"
@@ -231,6 +232,7 @@ func TestElsewhereUnknown(t *testing.T) {
 // What a launch has left that could not clear it, or whose launcher died, the
 // next one ends: before it starts another.
 func TestElsewhereLeftBehind(t *testing.T) {
+	leaktest.Parallel(t)
 	ctx, c := t.Context(), new(cluster)
 	l := elsewhere(t, c)
 	ready := l.Ready

@@ -24,6 +24,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
@@ -98,6 +99,7 @@ var failures = []message{
 
 // Rows 16, 17, 20: what a person reads, to the letter.
 func TestMessages(t *testing.T) {
+	leaktest.Parallel(t)
 	for _, c := range failures {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, c.check)
@@ -207,6 +209,7 @@ func TestErrorUnwraps(t *testing.T) {
 // No error holds the overlay's text, at any stage and for every way in which the resolver
 // passes it.
 func TestErrorsKeepTheOverlay(t *testing.T) {
+	leaktest.Parallel(t)
 	const overlay = "token = \"s3cret\"\n"
 	r := newRig(t, "exit 1")
 	passing := func(path string, args ...string) launcher.CommandResolver {
@@ -295,6 +298,7 @@ func TestErrorFields(t *testing.T) {
 // A strategy that breaks its contract is an error like any other, and what it
 // has opened is closed.
 func TestBrokenStrategies(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t, "hang")
 	r.L.Log = logsource.SourceFunc(func(context.Context, logsource.Launch) (*logsource.Log, error) { return nil, nil })
 	podrig.MustSay(t, r.Fail(t.Context(), launcher.Spec{Name: "alice"}), "the log source returned neither a log nor an error (stage log,")

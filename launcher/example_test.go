@@ -92,7 +92,11 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	io.Copy(os.Stdout, conn)
+	hello, err := io.ReadAll(conn)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Print(string(hello))
 	conn.Close()
 
 	if err := pod.Stop(ctx); err != nil {

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 )
 
@@ -47,6 +48,7 @@ const wantedShare = 56
 // reason, as a person has read it in the output. It is no longer than 12 lines of 160
 // characters.
 func TestFailures(t *testing.T) {
+	leaktest.Parallel(t)
 	all := readFailures(t)
 	explained, caused, within8 := 0, 0, 0
 	for _, f := range all {

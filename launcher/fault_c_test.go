@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 )
@@ -25,6 +26,7 @@ import (
 // C12, C16, C18, C29 and C31 are about who owns a name, and C28 and the second
 // half of C11 about what is documented and not built; they are not here.
 func TestFaultC(t *testing.T) {
+	leaktest.Parallel(t)
 	for _, c := range []struct {
 		name string
 		test func(t *testing.T)

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/logsource/logsourcetest"
 	"github.com/podlaunch/podlaunch/runtimedir/conformance"
@@ -84,6 +85,7 @@ func (s *shelf) output() *logsourcetest.Output {
 
 // The shelf is a Source that the kit finds nothing wrong with.
 func TestShelf(t *testing.T) {
+	leaktest.Parallel(t)
 	if testing.Short() {
 		t.Skip("skipped with -short: it takes the whole kit")
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 )
@@ -317,6 +318,7 @@ func TestFromCmdSetsProcess(t *testing.T) {
 
 // WaitDelay is the grace of the pod, and not the Launcher's.
 func TestFromCmdGrace(t *testing.T) {
+	leaktest.Parallel(t)
 	for _, delay := range []time.Duration{50 * time.Millisecond, -1} {
 		r := cmdRig(t)
 		r.L.Grace = time.Hour

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
@@ -170,6 +171,7 @@ func waits(script string, probe readiness.Probe) func(*rig) error {
 // Every kind of message, as a person reads it, is in testdata/messages.txt. Each says
 // nothing twice, and is one line that fits.
 func TestMessagesAreGolden(t *testing.T) {
+	leaktest.Parallel(t)
 	var got strings.Builder
 	for _, c := range told {
 		t.Run(c.name, func(t *testing.T) {

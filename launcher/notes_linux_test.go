@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 )
@@ -48,6 +49,7 @@ func lineRig(t *testing.T) *rig {
 // W37: what a pod that runs has written to its standard output reaches nobody, or stays
 // in the pod, and the error says so. It does not where the pod writes to its log alone.
 func TestStdoutOfWaiting(t *testing.T) {
+	leaktest.Parallel(t)
 	r := lineRig(t)
 	podrig.MustSay(t, r.hang(`printf "$r"`, launcher.Spec{}), "it has written nothing to its log"+unreadNote)
 	podrig.MustSay(t, r.hang(`printf "$r"; echo a warning >&2`, launcher.Spec{}), "its last lines: a warning"+unreadNote)
@@ -70,6 +72,7 @@ func TestStdoutOfWaiting(t *testing.T) {
 
 // W37: a pod that ends without a line in its log may have said why on its standard output.
 func TestStdoutOfExited(t *testing.T) {
+	leaktest.Parallel(t)
 	const note = "its standard output is the null device, and what it wrote there is lost (Spec.LogStdout)"
 	r := lineRig(t)
 	r.L.Command = readyShell("echo the reason; exit 3")
@@ -83,6 +86,7 @@ func TestStdoutOfExited(t *testing.T) {
 
 // W36: a line that was nearly the ready line is quoted, however many lines come after it.
 func TestNearMissIsTold(t *testing.T) {
+	leaktest.Parallel(t)
 	r := lineRig(t)
 	const note = `; a line is nearly the sign that it is ready, but "INSOMNIA-READY" does not begin it: "[0] INSOMNIA-READY\talice\t/nowhere"`
 	const more = `i=0; while [ $i -lt 100 ]; do echo "line $i" >&2; i=$((i+1)); done`
@@ -114,6 +118,7 @@ func TestExitAfterTheReadyLine(t *testing.T) {
 
 // W35: what a shell says of a signal is explained.
 func TestShellNote(t *testing.T) {
+	leaktest.Parallel(t)
 	for status, want := range map[string]string{
 		"137": "; a shell exits so when signal 9 (killed) has ended what it ran (exit status 137",
 		"139": "signal 11 (segmentation fault)",
@@ -166,6 +171,7 @@ func TestSurroundings(t *testing.T) {
 // W35: the counter of the cgroup tells what the kernel kills for lack of memory, also
 // behind a shell. The test runs itself in a process that moves to a cgroup of its own.
 func TestKilledForMemory(t *testing.T) {
+	leaktest.Parallel(t)
 	if testing.Short() {
 		t.Skip("skipped with -short: it fills memory")
 	}

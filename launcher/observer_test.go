@@ -123,6 +123,7 @@ func TestObserver(t *testing.T) {
 // The Observer sees a failure in the step in which it happened, as the same error that
 // Launch returns. What was started is cleared before the end.
 func TestObserverOfFailures(t *testing.T) {
+	leaktest.Parallel(t)
 	sick := errors.New("sick")
 	for _, c := range []struct {
 		name  string

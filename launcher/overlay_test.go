@@ -21,6 +21,7 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/fakepod"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 )
 
@@ -137,6 +138,7 @@ func TestOverlayTransport(t *testing.T) {
 // A10: an overlay that is longer than an argument can be goes as a file or a
 // descriptor, and the error says so.
 func TestLongOverlay(t *testing.T) {
+	leaktest.Parallel(t)
 	long := strings.Repeat("# a long configuration\n", 200_000)
 	for _, transport := range []launcher.OverlayTransport{launcher.OverlayAsFile, launcher.OverlayAsDescriptor} {
 		t.Run(transport.String(), func(t *testing.T) {
@@ -173,6 +175,7 @@ func TestEmptyOverlay(t *testing.T) {
 // A launch that fails takes the overlay's file with it, in whichever way it
 // fails; and no error, log or record has the overlay's text.
 func TestOverlayOfAFailedLaunch(t *testing.T) {
+	leaktest.Parallel(t)
 	transports := []launcher.OverlayTransport{launcher.OverlayAsArgument, launcher.OverlayAsFile, launcher.OverlayAsDescriptor}
 	for _, transport := range transports {
 		for name, fail := range map[string]func(r *rig, spec launcher.Spec) *launcher.Error{
@@ -218,6 +221,7 @@ func TestOverlayOfAFailedLaunch(t *testing.T) {
 // The next launch removes what is there and writes nothing through it, also if its own
 // overlay goes another way.
 func TestOverlayInTheWay(t *testing.T) {
+	leaktest.Parallel(t)
 	for _, transport := range []launcher.OverlayTransport{launcher.OverlayAsArgument, launcher.OverlayAsFile} {
 		for what, plant := range map[string]func(path, victim string) error{
 			"an earlier one": func(path, _ string) error { return os.WriteFile(path, []byte("earlier"), 0o600) },
@@ -308,6 +312,7 @@ func TestOverlayIsNotDropped(t *testing.T) {
 // once and without its text. It does not warn of an overlay that is hidden or holds
 // nothing of the kind.
 func TestWarningOfASecret(t *testing.T) {
+	leaktest.Parallel(t)
 	for _, c := range []struct {
 		transport launcher.OverlayTransport
 		overlay   string

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 )
 
@@ -47,6 +48,7 @@ func TestStop(t *testing.T) {
 // E5, C19: SIGTERM is ignored, so SIGKILL comes after the grace. E6: any number
 // of callers share one grace and all see the end.
 func TestStopKillsAfterGrace(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t, append([]string{"ignore 15"}, podrig.Serve...)...)
 	r.L.Grace = podrig.Short
 	pod := r.Launch(launcher.Spec{Name: "alice"})

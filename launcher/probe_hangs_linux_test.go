@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 )
@@ -36,6 +37,7 @@ func (p hangingComposite) Probes() []readiness.Probe {
 // A probe that hangs when it is asked what it is holds no launch up beyond its time, and
 // there is no process then.
 func TestProbeThatHangsWhenAsked(t *testing.T) {
+	leaktest.Parallel(t)
 	if testing.Short() {
 		t.Skip("skipped with -short: a launch waits for what hangs")
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
@@ -134,6 +135,7 @@ func TestSpecFiles(t *testing.T) {
 
 // Spec.Files that cannot be handed over are refused before a process is started.
 func TestSpecFilesRefused(t *testing.T) {
+	leaktest.Parallel(t)
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		t.Fatal(err)
@@ -203,6 +205,7 @@ func descriptors(t *testing.T, path string) map[string]string {
 // The cleanups of a launch are called once, the last first, and the files are closed,
 // before Launch returns, with any outcome of the launch.
 func TestSetupIsCleanedUp(t *testing.T) {
+	leaktest.Parallel(t)
 	refusal := errors.New("there is no room")
 	for _, c := range []struct {
 		name   string
@@ -415,6 +418,7 @@ func latePanicOfACleanup(t *testing.T, ready bool) {
 // The deadline is moved so that the time asked for remains, never to an earlier
 // instant, and never past the hard limit; the message says so.
 func TestExtend(t *testing.T) {
+	leaktest.Parallel(t)
 	type ask struct{ at, more time.Duration }
 	for _, c := range []struct {
 		name         string
@@ -515,6 +519,7 @@ func TestStatusIsShown(t *testing.T) {
 // Statuses and lines come one at a time, from any number of goroutines. None comes once
 // Launch has returned, even if a goroutine still has something to say.
 func TestStatusIsOneAtATime(t *testing.T) {
+	leaktest.Parallel(t)
 	for range 50 {
 		synctest.Test(t, statusIsOneAtATime)
 	}
@@ -686,6 +691,7 @@ func TestPIDEnv(t *testing.T) {
 // A program that cannot be executed is an error of the start, or has exited
 // early at the latest, also when a shell stands between.
 func TestPIDEnvOfAProgramThatCannotBeExecuted(t *testing.T) {
+	leaktest.Parallel(t)
 	for _, c := range []struct {
 		name, text string
 		mode       os.FileMode

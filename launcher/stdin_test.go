@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
@@ -85,6 +86,7 @@ func TestStdinOpen(t *testing.T) {
 
 // W11: it stays open when the launcher is killed.
 func TestStdinOpenOutlivesLauncher(t *testing.T) {
+	leaktest.Parallel(t)
 	const role = "PODLAUNCH_TEST_STDIN"
 	command := readyShell(`printf "$r" >&2; exec cat`)
 	if base := os.Getenv(role); base != "" {
@@ -153,6 +155,7 @@ func TestStdin(t *testing.T) {
 // W11: the error of a pod that exits with 0, and had no stdin, says what may be why. No
 // other one does.
 func TestStdinNote(t *testing.T) {
+	leaktest.Parallel(t)
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/logsource/logsourcetest"
@@ -137,6 +138,7 @@ func TestStreamsInOne(t *testing.T) {
 
 // A launch that fails has delivered all by the time it returns.
 func TestStreamsOfAFailedLaunch(t *testing.T) {
+	leaktest.Parallel(t)
 	r := stdinRig(t, `head -c 3000000 /dev/zero | tr '\0' o; head -c 3000000 /dev/zero | tr '\0' e >&2; printf last; printf word >&2; exit 3`)
 	var stdout, stderr buffer
 	e := r.Fail(t.Context(), launcher.Spec{Name: "alice", Stdout: &stdout, Stderr: &stderr})
@@ -176,6 +178,7 @@ func TestStreamsBlockedWriter(t *testing.T) {
 // If a launch fails whose writer does not return, the error names that, and the writer is
 // not called again.
 func TestStreamsBlockedWriterOfAFailedLaunch(t *testing.T) {
+	leaktest.Parallel(t)
 	if testing.Short() {
 		t.Skip("skipped with -short: it waits for the two seconds that a writer has")
 	}
@@ -263,6 +266,7 @@ func TestStreamsPanickingWriter(t *testing.T) {
 
 // What cannot be delivered is refused before anything is started.
 func TestStreamsRefused(t *testing.T) {
+	leaktest.Parallel(t)
 	uncomparable := writerFunc(func(p []byte) (int, error) { return len(p), nil })
 	for _, c := range []struct {
 		name  string
@@ -353,6 +357,7 @@ func TestStreamsAttackedFile(t *testing.T) {
 // Follow goes on exactly where Progress has ended, even if the pod writes meanwhile, or
 // the callback was too slow for all of it.
 func TestFollowFromWhereProgressEnded(t *testing.T) {
+	leaktest.Parallel(t)
 	const lines = 5000
 	r := newRig(t)
 	end := r.Fifo("end")
@@ -459,6 +464,7 @@ func TestBoundedLogUntilReady(t *testing.T) {
 // A log is bounded while the pod lives, with a writer, which loses nothing, and without
 // one. The error of a launch that fails says what was freed.
 func TestStreamsOfABoundedLog(t *testing.T) {
+	leaktest.Parallel(t)
 	if testing.Short() {
 		t.Skip("skipped with -short: it writes megabytes")
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 )
@@ -262,6 +263,7 @@ func (panicking) Signal(context.Context, os.Signal) error { panic("boom") }
 
 // A probe that returns why its context ended adds nothing: the error says it once.
 func TestTimeoutIsSaidOnce(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t, "hang")
 	r.L.Timeout = podrig.Short
 	r.L.Ready = readiness.ProbeFunc(func(ctx context.Context, _ readiness.Target) (readiness.Endpoint, error) {
