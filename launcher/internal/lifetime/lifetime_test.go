@@ -18,6 +18,7 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/keeper"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
@@ -34,6 +35,7 @@ sh -c 'trap "" TERM INT HUP; while :; do sleep 1000; done' &
 
 // However the program ends, nobody of its pod is left, nor its keeper.
 func TestWithParent(t *testing.T) {
+	leaktest.Parallel(t)
 	for name, script := range map[string]string{"one process": "", "family": family} {
 		for how, end := range map[string]func(*program){
 			"SIGKILL": (*program).kill,
@@ -62,6 +64,7 @@ func TestWithParent(t *testing.T) {
 
 // A program that becomes another one has ended, too. It is itself not ended.
 func TestWithParentThatExecs(t *testing.T) {
+	leaktest.Parallel(t)
 	p := newRole(t, launcher.WithParent, family).start(t)
 	fmt.Fprintln(p.stdin, "exec")
 	await(t, "only the program is left", func() bool { return slices.Equal(p.role.all(t), []int{p.Process.Pid}) })
@@ -70,6 +73,7 @@ func TestWithParentThatExecs(t *testing.T) {
 
 // A pod that was released, or whose first process has ended, ends with the program.
 func TestWithParentOfWhatIsLeft(t *testing.T) {
+	leaktest.Parallel(t)
 	t.Run("released", func(t *testing.T) {
 		r := newRole(t, launcher.WithParent, family)
 		r.Release = true
@@ -90,6 +94,7 @@ func TestWithParentOfWhatIsLeft(t *testing.T) {
 // W31: the keeper learns which process was adopted. This one can be found in no other way
 // once its parent has ended: it has neither the pod's session, lock nor environment.
 func TestWithParentOfTheAdopted(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRole(t, launcher.WithParent, `setsid env -u POD_LAUNCH_ID perl -MPOSIX -e 'POSIX::close(20); exec @ARGV' "$0" "$@" &
 exec perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Type => SOCK_DGRAM, Peer => $ENV{NOTIFY_SOCKET})->send("MAINPID=$ARGV[0]\nREADY=1") or die; sleep 1000' $!`)
 	r.Adopts = true
@@ -109,6 +114,7 @@ exec perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Type => SOCK_DGRAM, Peer 
 
 // A Detached pod is left by all of these ends, as ever, and has no keeper.
 func TestDetached(t *testing.T) {
+	leaktest.Parallel(t)
 	for how, end := range map[string]func(*program){
 		"SIGKILL": (*program).kill,
 		"os.Exit": func(p *program) { p.say("exit") },
@@ -139,6 +145,7 @@ func TestDetached(t *testing.T) {
 // A keeper that is killed, or does not answer, is replaced, and the pod still ends with
 // the program.
 func TestKeeperKilled(t *testing.T) {
+	leaktest.Parallel(t)
 	p := newRole(t, launcher.WithParent, family).start(t)
 	for range podrig.Size(t, 1, 2, 2) {
 		before := keepers(t, p.Process.Pid)
@@ -162,6 +169,7 @@ func TestKeeperKilled(t *testing.T) {
 // The keeper is in a session of its own and in the root directory, and has nothing but
 // its lifeline.
 func TestKeeperIsModest(t *testing.T) {
+	leaktest.Parallel(t)
 	p := newRole(t, launcher.WithParent, "").start(t)
 	defer p.role.mustBeGone(t)
 	defer p.kill()
@@ -224,6 +232,7 @@ func TestKeeperOfAStranger(t *testing.T) {
 // Nothing is left in the program when the pods are gone, and there is one keeper for all
 // of them.
 func TestOneKeeper(t *testing.T) {
+	leaktest.Parallel(t)
 	r := podrig.New(t, podrig.Serve...)
 	var pods []*launcher.Pod
 	for _, name := range []string{"alice", "bob", "carol"} {
@@ -263,6 +272,7 @@ func TestOneKeeper(t *testing.T) {
 
 // A launch that fails leaves nothing, also no keeper: with a process, and without.
 func TestWithParentThatFails(t *testing.T) {
+	leaktest.Parallel(t)
 	r := podrig.New(t, "exit 1")
 	r.Fail(t.Context(), launcher.Spec{Name: "alice", Lifetime: launcher.WithParent})
 	r.L.Command = launcher.Exec("/bin/sh")
@@ -335,6 +345,7 @@ func copyFile(to, from string) error {
 // A program that is a pod itself is killed with all that belongs to it. Its keeper does
 // not belong to it, and ends the pod of the program.
 func TestWithParentInAPod(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRole(t, launcher.WithParent, family)
 	rig := podrig.New(t)
 	rig.L.Command = launcher.CommandResolverFunc(func(context.Context, launcher.Request) (launcher.Command, error) {

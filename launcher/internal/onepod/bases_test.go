@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
@@ -122,6 +123,7 @@ func TestReadOnlyBase(t *testing.T) {
 // A base can be moved, and be mounted in two places: the pods go with it. A copy of a base has no
 // pods, and does nothing to those of the other.
 func TestBaseElsewhere(t *testing.T) {
+	leaktest.Parallel(t)
 	for _, c := range []struct {
 		name  string
 		bring func(from, to string) error

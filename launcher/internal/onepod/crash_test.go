@@ -24,6 +24,7 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/crashpoint"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
@@ -123,6 +124,7 @@ func ensureOnce(l launcher.Launcher, r role) error {
 // of changes and of held children are about fewer calls, in an order that hardly
 // varies, and with -soak they always try all of their points.
 func TestCrashPoints(t *testing.T) {
+	leaktest.Parallel(t)
 	if testing.Short() {
 		t.Skip("skipped with -short: it kills a launcher at many points")
 	}
@@ -151,6 +153,7 @@ func TestCrashPoints(t *testing.T) {
 // does not take it for dead. The other launcher ends neither it nor its pod; it waits,
 // and has the same pod in the end.
 func TestLaunchLockDeleted(t *testing.T) {
+	leaktest.Parallel(t)
 	if testing.Short() {
 		t.Skip("skipped with -short: a launcher waits in vain, until its deadline")
 	}

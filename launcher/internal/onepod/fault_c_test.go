@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 )
@@ -24,6 +25,7 @@ import (
 // who has a name. Each case is called by its number. C31 is a row of
 // TestWitnesses.
 func TestFaultCOwned(t *testing.T) {
+	leaktest.Parallel(t)
 	for _, c := range []struct {
 		name string
 		test func(t *testing.T)

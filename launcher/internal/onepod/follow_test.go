@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/logsource"
 )
@@ -21,6 +22,7 @@ import (
 // Follow reads the file that it has looked at, also while another one takes its place
 // and gives it back all the time.
 func TestFollowWhileTheLogIsReplaced(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t, "say mine", "listen", "ready", "hang")
 	pod := r.Launch(podrig.Alice)
 	other, mine, next := filepath.Join(r.Base, "other"), filepath.Join(r.Base, "mine"), filepath.Join(r.Base, "next")

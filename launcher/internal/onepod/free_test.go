@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
@@ -54,6 +55,7 @@ func (r *rig) leaves(steps string) int {
 
 // Stop ends the pod that runs, no matter which process launched it. Then the name is free.
 func TestStopByName(t *testing.T) {
+	leaktest.Parallel(t)
 	t.Run("ours", func(t *testing.T) {
 		r := newRig(t, podrig.Serve...)
 		pod := r.Launch(podrig.Alice)
@@ -163,6 +165,7 @@ func TestStopOfWhatCannotBeTold(t *testing.T) {
 
 // Stop returns when ctx is done. Its error says whom it is about.
 func TestStopByNameInVain(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t, "onterm hang", "listen", "ready", "hang")
 	r.L.Grace = time.Hour
 	pod := r.Launch(podrig.Alice)
@@ -210,6 +213,7 @@ func TestStopDuringALaunch(t *testing.T) {
 
 // Remove leaves no file of a name, no matter what there was.
 func TestRemove(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t, podrig.Serve...)
 	for range 2 {
 		pod := r.Launch(podrig.Alice)
@@ -284,6 +288,7 @@ func TestRemoveSparesMounts(t *testing.T) {
 
 // W2: a launch with Reclaim ends what a pod that is gone has left behind.
 func TestReclaim(t *testing.T) {
+	leaktest.Parallel(t)
 	for name, get := range map[string]func(*launcher.Launcher) (*launcher.Pod, error){
 		"Launch": func(l *launcher.Launcher) (*launcher.Pod, error) { return l.Launch(context.Background(), podrig.Alice) },
 		"Ensure": func(l *launcher.Launcher) (*launcher.Pod, error) {

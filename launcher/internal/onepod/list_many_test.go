@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 )
 
@@ -22,6 +23,7 @@ import (
 // How fast depends on the machine, so that the bound is a multiple of what it
 // takes to read one small file of each pod, which any way to list them has to.
 func TestListMany(t *testing.T) {
+	leaktest.Parallel(t)
 	const alive, junk = 3, 200
 	gone := 1000
 	if *podrig.Soak {

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
@@ -173,6 +174,7 @@ func TestLeftInTheSessionOfTheLauncher(t *testing.T) {
 
 // What a launcher that died has left is ended by Stop as a pod is, with a grace.
 func TestStopOfWhatWasNeverReady(t *testing.T) {
+	leaktest.Parallel(t)
 	for _, c := range []struct {
 		name string
 		edit func(m map[string]any)
@@ -209,6 +211,7 @@ const unlocked = `perl -MPOSIX -e 'POSIX::close(20); exec @ARGV' `
 
 // Stop ends all of what a launcher that died has left, and not only who has the lock.
 func TestStopEndsTheAbandonedWhole(t *testing.T) {
+	leaktest.Parallel(t)
 	for name, lock := range map[string]string{"the pod has the lock": "exec ", "nobody has it": "exec " + unlocked} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, podrig.Serve...)
@@ -304,6 +307,7 @@ func full(t *testing.T, network string) net.Addr {
 
 // A pod that accepts no connections, so that its queue is full, does not hold List up.
 func TestListOfAFullQueue(t *testing.T) {
+	leaktest.Parallel(t)
 	for network, says := range map[string]string{
 		"unix": "queue of connections is full", // which the kernel says at once
 		"tcp":  "it did not answer within 1s",
@@ -332,6 +336,7 @@ func TestListOfAFullQueue(t *testing.T) {
 // When the caller's own time is over that is no state of the pod which is being asked.
 // Package net notices it a moment before the context does.
 func TestListOutOfTime(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t, podrig.Serve...)
 	r.Launch(podrig.Alice)
 	r.answerAt(full(t, "tcp"))

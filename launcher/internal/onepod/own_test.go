@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
@@ -26,6 +27,7 @@ import (
 // TestWitnesses has a test for each row of the table in the documentation of
 // package ownership, in its order.
 func TestWitnesses(t *testing.T) {
+	leaktest.Parallel(t)
 	for _, row := range []struct {
 		name string
 		test func(t *testing.T)
@@ -377,6 +379,7 @@ func TestAttachMakesNothing(t *testing.T) {
 // C6, E3: if somebody answers on the socket who is not the pod, the pod is not
 // taken for what it was; nobody is signalled. It can be attached to, and stopped.
 func TestSquatter(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t, podrig.Serve...)
 	pod := r.Launch(podrig.Alice)
 	path := pod.Endpoint().Address
@@ -619,6 +622,7 @@ func TestFollow(t *testing.T) {
 // The log of a pod is not taken for that of a later one of its name: neither of the
 // next, nor of the one after that, whose log may get the inode of the first.
 func TestFollowOfAnEarlierPod(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t, podrig.Serve...)
 	var earlier []*launcher.Pod
 	for range 5 {

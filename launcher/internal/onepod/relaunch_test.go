@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 )
@@ -39,6 +40,7 @@ const besideStrangers = 1.2
 // The children are on the machine in the turns of both. That a launch does not look at
 // the processes of the machine is what TestSystemCalls in package ownership is about.
 func TestRelaunchBesideStrangers(t *testing.T) {
+	leaktest.Parallel(t)
 	if testing.Short() {
 		t.Skip("skipped with -short: it compares how long relaunches take, and makes a thousand locks")
 	}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 )
@@ -34,6 +35,7 @@ var stormSeed = flag.Uint64("storm-seed", 0, "whom TestStorm kills, and when; 0:
 //
 //	go test ./launcher/internal/onepod -run TestStorm -soak -v
 func TestStorm(t *testing.T) {
+	leaktest.Parallel(t)
 	if testing.Short() {
 		t.Skip("skipped with -short: it is a storm of launchers")
 	}

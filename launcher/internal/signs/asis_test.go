@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
@@ -39,6 +40,7 @@ func real(t *testing.T, name string) string {
 
 // W28: unbound says READY=1 once more after each reload, and ends if it cannot.
 func TestUnboundReloads(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	config := filepath.Join(t.TempDir(), "unbound.conf")
 	_, port, _ := net.SplitHostPort(freePort(t))
@@ -85,6 +87,7 @@ remote-control:
 // W28: mosquitto, started by root, becomes another user, and says READY=1 then: it
 // reaches a public socket, and of another one the error says what is in the way.
 func TestMosquittoBecomesAnotherUser(t *testing.T) {
+	leaktest.Parallel(t)
 	if os.Geteuid() != 0 {
 		t.Skip("not run: only root can become another user")
 	}
@@ -114,6 +117,7 @@ func TestMosquittoBecomesAnotherUser(t *testing.T) {
 
 // W25: a wrapper that makes a session for the server, which answers then.
 func TestServerInASessionOfItsOwn(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	for i, wrapper := range [][]string{{real(t, "setsid"), "-w"}, {real(t, "setsid"), "-w"}, {real(t, "dumb-init")}} {
 		r.L.Command = launcher.Exec(wrapper[0], append(wrapper[1:], real(t, "python3"), "-c", `
@@ -137,6 +141,7 @@ while True:
 
 // W17: a server that does not remove its socket is launched again after a crash.
 func TestSocketThatACrashHasLeft(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.L.Command = launcher.Exec(real(t, "python3"), "-c", `
 import socket, sys

@@ -100,6 +100,7 @@ while True:
 // A helper that a shell waits for, and whose failure ends the shell, as
 // systemd-notify(1) is used: its barrier after READY=1 is taken.
 func TestNotifySocketHelper(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.python(sdNotify) // for the path of Python, and whether there is one
 	python, err := exec.LookPath("python3")
@@ -143,6 +144,7 @@ func TestNotifySocketHelper(t *testing.T) {
 // The pod's own reason wins over its exit, and carries it, however fast it
 // exits; and the lines that say it are not told twice.
 func TestPodsOwnReason(t *testing.T) {
+	leaktest.Parallel(t)
 	for _, c := range []struct {
 		name   string
 		probe  readiness.Probe
@@ -197,6 +199,7 @@ func (a afterExit) Wait(ctx context.Context, t readiness.Target) (readiness.Endp
 // What the pod says of its progress on its log is shown without what marks it,
 // and what a pod says that fails, not at all.
 func TestStatusLines(t *testing.T) {
+	leaktest.Parallel(t)
 	t.Run("ready", func(t *testing.T) {
 		r := newRig(t, "say one", "status two", `write "INSOMNIA-STATUS\tbob\tthree\n"`, "listen", "ready", "hang")
 		var said []string
@@ -218,6 +221,7 @@ func TestStatusLines(t *testing.T) {
 
 // A stranger that says READY=1 ends the launch, and is named.
 func TestNotifySocketStranger(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.L.Ready = readiness.NotifySocket{}
 	r.shell("sleep 1000")
@@ -262,6 +266,7 @@ func TestNotifyFDLaunch(t *testing.T) {
 // error says that it exited. If a pod closes the descriptor and runs on, the error says
 // that.
 func TestNotifyFDWithoutNewline(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.L.Ready = readiness.NotifyFD{}
 	for range podrig.Size(t, 5, 20, 20) {
@@ -331,6 +336,7 @@ func greeting(t *testing.T, e readiness.Endpoint) func() string {
 // Attach and List although not it has called listen, and its socket goes with a
 // launch that fails.
 func TestListenerLaunch(t *testing.T) {
+	leaktest.Parallel(t)
 	r := newRig(t)
 	r.python(activated)
 	r.L.Ready = readiness.Listener{}

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/readiness"
@@ -67,6 +68,7 @@ var pythonLine = regexp.MustCompile(`Serving HTTP on (?P<host>\S+) port (?P<port
 // its port, by an answer, or by a command's word, and can be dialled where the
 // probe has learned that it is.
 func TestProbesOfAServer(t *testing.T) {
+	leaktest.Parallel(t)
 	if testing.Short() {
 		t.Skip("skipped with -short: it starts a real server many times")
 	}
@@ -117,6 +119,7 @@ func TestProbesOfAServer(t *testing.T) {
 // Each probe of the box finds a pod that is ready in its way: it waits until the
 // test lets the pod go on, and no longer.
 func TestProbes(t *testing.T) {
+	leaktest.Parallel(t)
 	addr := regexp.MustCompile(`on (?P<address>\S+)`)
 	for _, c := range []struct {
 		name  string
@@ -175,6 +178,7 @@ func TestProbes(t *testing.T) {
 // ends at its deadline, or at once where it never will be, and says what was
 // wrong; nothing is left.
 func TestProbesFail(t *testing.T) {
+	leaktest.Parallel(t)
 	if testing.Short() {
 		t.Skip("skipped with -short: it launches a pod for each way to fail")
 	}
@@ -274,6 +278,7 @@ func failLate(r *rig, ctx context.Context, spec launcher.Spec, says []string) *l
 // What cannot work is refused before the pod is started, with the field's name
 // in the error, or at once when it is waited for; never by running out of time.
 func TestProbesRefused(t *testing.T) {
+	leaktest.Parallel(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

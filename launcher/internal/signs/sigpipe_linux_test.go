@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/podlaunch/podlaunch/launcher"
+	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 	"github.com/podlaunch/podlaunch/readiness"
 )
@@ -46,6 +47,7 @@ func TestSIGPIPE(t *testing.T) {
 // W10: a pod that writes to the probe's connection, which is closed by then, may end by SIGPIPE.
 // The error names what keeps the probe from connecting, and with that the pod is ready.
 func TestEndsByTheProbe(t *testing.T) {
+	leaktest.Parallel(t)
 	r := podrig.New(t)
 	r.L.Command = launcher.Exec("/usr/bin/perl", "-MIO::Socket::UNIX", "-e",
 		`my $s = IO::Socket::UNIX->new(Local => "$ENV{POD_RUNTIME_DIR}/sock", Listen => 5) or die; my $c = $s->accept; sysread $c, my $b, 1; syswrite $c, "hello" while 1`)
