@@ -78,9 +78,6 @@ func TestFilters(t *testing.T) {
 				continue // with cgo the pod's own threads end it: docs/platforms.md
 			}
 			t.Run(name+" "+unix.ErrnoName(errno), func(t *testing.T) {
-				if os.Getenv(podrig.AloneVariable) == "" {
-					t.Parallel() // the processes in which this is tested
-				}
 				if refused(t, f) {
 					filtered(t, want)
 				}
