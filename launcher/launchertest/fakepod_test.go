@@ -16,19 +16,21 @@ import (
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/fakepod"
 	"github.com/podlaunch/podlaunch/launcher/launchertest"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
 // forgetful is set for a process that resolves a fake pod and has not said that
 // it would play it.
 const forgetful = "PODLAUNCH_TEST_FORGETFUL"
 
-// TestMain is what the documentation has an embedder write.
+// TestMain is what the documentation has an embedder write, after its first lines.
 func TestMain(m *testing.M) {
 	if os.Getenv(forgetful) != "" {
 		_, err := resolve(launcher.Spec{Name: "alice"}, "hang")
 		fmt.Print(err)
 		os.Exit(0)
 	}
+	conformance.InMemory()
 	launchertest.Main(m)
 }
 

@@ -12,11 +12,12 @@ import (
 	"time"
 )
 
-// Main runs the tests of a package, from its TestMain, and ends the process. It
-// fails if they leave a goroutine or a descriptor behind:
+// Main runs the tests of a package, from its TestMain, and ends the process. Their
+// directories are [InMemory]. It fails if they leave a goroutine or a descriptor behind:
 //
 //	func TestMain(m *testing.M) { conformance.Main(m) }
 func Main(m *testing.M) {
+	InMemory()
 	before := Take()
 	code := m.Run()
 	// The fuzzer has descriptors and goroutines of its own.

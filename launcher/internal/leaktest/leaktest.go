@@ -76,7 +76,7 @@ func CheckShared() error {
 	if left == nil {
 		return nil
 	}
-	return fmt.Errorf("left behind by the parallel tests, with -parallel=1 it is told by which:\n%s", strings.Join(left, "\n"))
+	return fmt.Errorf("left behind by the parallel tests (-parallel=1 tells by which):\n%s", strings.Join(left, "\n"))
 }
 
 // all are the tests that run beside each other.

@@ -114,8 +114,8 @@ func TestSnapshotIsGivenUp(t *testing.T) {
 	})
 }
 
-// Who waits in a bubble of testing/synctest and who waits outside share a snapshot, whoever
-// of them reads it.
+// Who waits in a bubble of testing/synctest and who waits outside share a snapshot. Each
+// of them may read it.
 func TestSnapshotOfABubble(t *testing.T) {
 	g := newGate()
 	take := func(t *testing.T) {

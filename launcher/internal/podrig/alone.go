@@ -18,7 +18,7 @@ const AloneVariable = "PODLAUNCH_TEST_ALONE"
 // Alone runs the test in a process of its own, which change may change, and
 // reports whether this is that process. In this one the test runs beside others, so it has
 // done nothing yet that is for one test at a time. The process has a fake pod of its
-// own: whoever looks for those that are left finds only its own.
+// own, and finds no other if it looks for those that are left.
 func Alone(t *testing.T, change ...func(*exec.Cmd)) bool {
 	t.Helper()
 	if os.Getenv(AloneVariable) == t.Name() {

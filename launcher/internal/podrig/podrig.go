@@ -25,6 +25,7 @@ import (
 	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/logsource"
 	"github.com/podlaunch/podlaunch/runtimedir"
+	"github.com/podlaunch/podlaunch/runtimedir/conformance"
 )
 
 // Soak makes the tests that move much data, or try many cases, do all that the
@@ -52,7 +53,7 @@ func Main(m *testing.M) {
 	// The test binary, when it plays another process, need not linger for a
 	// second under the race detector.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
-	inMemory()
+	conformance.InMemory()
 	remove := func() {}
 	if Pod = os.Getenv(PodVariable); Pod == "" {
 		var err error

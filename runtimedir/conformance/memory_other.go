@@ -1,0 +1,6 @@
+//go:build !linux
+
+package conformance
+
+// InMemory does nothing here.
+func InMemory() {}
