@@ -176,6 +176,7 @@ func TestExecOutputHeldOpen(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped with -short: it waits for output that is held open")
 	}
+	t.Parallel()
 	target := here(t)
 	p := sh(`mkfifo f; setsid sh -c 'echo $$ >f; exec sleep 1000' & read pid <f; echo $pid >pid`)
 	if _, err := p.Wait(t.Context(), target); err != nil {

@@ -44,6 +44,7 @@ func TestKitNotifySocket(t *testing.T) {
 
 // PIDFile, which only Linux has, passes the kit too.
 func TestKitPIDFile(t *testing.T) {
+	t.Parallel()
 	readinesstest.Test(t, func(t *testing.T) readinesstest.Case {
 		dir := t.TempDir()
 		put := func(text string) {

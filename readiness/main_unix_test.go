@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	flag.Set("test.parallel", "4") // unless the command line says otherwise: most wait for a moment to pass
+	flag.Set("test.parallel", "8") // unless the command line says otherwise: most wait for a moment to pass
 	conformance.Main(m)
 }
 
