@@ -85,8 +85,8 @@ func c21Root(t *testing.T) {
 	leaktest.Check(t, pod)
 	const nobody = 65534
 	self := filepath.Join(dir, "launcher")
-	copyProgram(t, podrig.Pod, pod, os.ModeSetuid|0o755)
-	copyProgram(t, "/proc/self/exe", self, 0o755)
+	podrig.CopyProgram(t, podrig.Pod, pod, os.ModeSetuid|0o755)
+	podrig.CopyProgram(t, "/proc/self/exe", self, 0o755)
 	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(run, 0o700), os.Chown(run, nobody, nobody)); err != nil {
 		t.Fatal(err)
 	}
@@ -168,15 +168,4 @@ func noSetuid(t *testing.T, dir string) string {
 		return "this process has no_new_privs set"
 	}
 	return ""
-}
-
-func copyProgram(t *testing.T, from, to string, mode os.FileMode) {
-	t.Helper()
-	data, err := os.ReadFile(from)
-	if err == nil {
-		err = errors.Join(os.WriteFile(to, data, 0o700), os.Chmod(to, mode))
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 }

@@ -40,8 +40,13 @@ func TestFailedLaunchEndsTheAdoptedGroup(t *testing.T) {
 	leaktest.Parallel(t)
 	r := newRig(t)
 	r.write("main", `echo $$ >"$OUT/pid"; while [ ! -e "$OUT/go" ]; do sleep 0.01; done; sleep 1000 & echo $! >"$OUT/worker"; exit 4`)
-	r.shell(`setsid env -u POD_LAUNCH_ID perl -MPOSIX -e 'POSIX::close(20); exec @ARGV' sh "$OUT/main" & exit 0`, "hang")
-	r.L.Ready = readiness.Sequence{readiness.PIDFile{Path: r.path("pid")}, readiness.Poll{Check: func(context.Context, readiness.Target) (readiness.Endpoint, error) {
+	r.shell(`setsid env -u POD_LAUNCH_ID perl -MPOSIX -e 'POSIX::close(20); exec @ARGV' sh "$OUT/main" &
+		while [ ! -e "$OUT/proven" ]; do sleep 0.01; done; exit 0`, "hang")
+	prove := func(ctx context.Context, target readiness.Target) (readiness.Endpoint, error) {
+		defer r.write("proven", "") // from now on nothing would prove it
+		return target.Endpoint, target.Kin.Prove(ctx, r.pidIn("pid"))
+	}
+	r.L.Ready = readiness.Sequence{r.written("pid"), readiness.ProbeFunc(prove), readiness.PIDFile{Path: r.path("pid")}, readiness.Poll{Check: func(context.Context, readiness.Target) (readiness.Endpoint, error) {
 		r.write("go", "")
 		return readiness.Endpoint{}, errors.New("never")
 	}}}

@@ -265,13 +265,7 @@ func TestDelegatedCgroup(t *testing.T) {
 // readable returns a copy of a program, in dir, that every user may execute.
 func readable(t *testing.T, dir, program string) string {
 	t.Helper()
-	text, err := os.ReadFile(program)
-	if err != nil {
-		t.Fatal(err)
-	}
 	path := filepath.Join(dir, filepath.Base(program))
-	if err := os.WriteFile(path, text, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	podrig.CopyProgram(t, program, path, 0o755)
 	return path
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -70,7 +69,7 @@ func TestDaemonOfThePIDFileEnds(t *testing.T) {
 	leave := r.Fifo("go")
 	r.shell(`sh -c 'echo $$ >"$OUT/daemon"; read word <"$OUT/go"; echo "the disk is full" >&2' & setsid sleep 1000 & exit 0`)
 	r.L.Ready = readiness.Sequence{
-		readiness.File{Path: r.path("daemon"), Match: regexp.MustCompile(`\n`)},
+		r.written("daemon"),
 		readiness.ProbeFunc(func(ctx context.Context, target readiness.Target) (readiness.Endpoint, error) {
 			daemon := r.pidIn("daemon")
 			if err := target.Kin.Prove(ctx, daemon); err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -46,6 +47,11 @@ func (r *rig) shell(script string, steps ...string) {
 
 // path is that of a file in $OUT.
 func (r *rig) path(name string) string { return filepath.Join(r.Base, name) }
+
+// written is a probe that waits for a line in a file in $OUT.
+func (r *rig) written(name string) readiness.Probe {
+	return readiness.File{Path: r.path(name), Match: regexp.MustCompile(`\n`)}
+}
 
 // await waits until there are n pids in $OUT/pids, and returns them.
 func (r *rig) await(n int) (pids []int) {

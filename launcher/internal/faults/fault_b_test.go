@@ -371,14 +371,11 @@ func readableByAll(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	data, err := os.ReadFile(path)
-	if err != nil {
+	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	to := filepath.Join(dir, "pod")
-	if err := errors.Join(os.WriteFile(to, data, 0o755), os.Chmod(dir, 0o755)); err != nil {
-		t.Fatal(err)
-	}
+	podrig.CopyProgram(t, path, to, 0o755)
 	return to
 }
 

@@ -310,9 +310,7 @@ func TestLifetimeRefused(t *testing.T) {
 // A program whose file cannot be executed again has no keeper: nothing is started.
 func TestKeeperThatCannotBeStarted(t *testing.T) {
 	copied := filepath.Join(t.TempDir(), "program")
-	if err := copyFile(copied, os.Args[0]); err != nil {
-		t.Fatal(err)
-	}
+	podrig.CopyProgram(t, os.Args[0], copied, 0o700)
 	r := newRole(t, launcher.WithParent, "touch $OUT/started; exit 1")
 	r.Chmod = copied
 	c := exec.Command(copied)
@@ -326,20 +324,6 @@ func TestKeeperThatCannotBeStarted(t *testing.T) {
 		t.Error("the pod was started")
 	}
 	r.mustBeGone(t)
-}
-
-func copyFile(to, from string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o700)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Close())
 }
 
 // A program that is a pod itself is killed with all that belongs to it. Its keeper does

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -36,6 +37,24 @@ func Script(steps ...string) launcher.CommandResolver {
 			Env:  req.Spec.Env,
 		}, nil
 	})
+}
+
+// CopyProgram makes the file to, a copy of a program with that mode. The file is not open for
+// writing in this process: another test may start a process just then, which has a copy of
+// all descriptors until it comes to its exec, and execve(2) says that the file is busy
+// (golang.org/issue/22315).
+func CopyProgram(t *testing.T, from, to string, mode os.FileMode) {
+	t.Helper()
+	from, err := filepath.EvalSymlinks(from) // which cp would take for its own if it is /proc/self/exe
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("cp", from, to).CombinedOutput(); err != nil {
+		t.Fatalf("copy %s: %v: %s", from, err, out)
+	}
+	if err := os.Chmod(to, mode); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // LivePods returns the pids of the fake pods that run in a runtime directory. A
