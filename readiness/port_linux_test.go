@@ -88,7 +88,11 @@ func TestEveryLoopback(t *testing.T) {
 		all.Wait()
 		six := host == "::1"
 		for network, ok := range map[string]bool{"tcp4": !six, "tcp6": six} {
-			e, err := readiness.TCP{Address: ":" + port, Network: network}.Wait(briefly(t), pod(t, child, ""))
+			ctx := t.Context()
+			if !ok {
+				ctx = briefly(t)
+			}
+			e, err := readiness.TCP{Address: ":" + port, Network: network}.Wait(ctx, pod(t, child, ""))
 			if ok != (err == nil) || ok && e.String() != network+":"+at {
 				t.Errorf("%s: %v, %v", network, e, err)
 			}

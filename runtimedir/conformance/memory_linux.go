@@ -2,8 +2,7 @@ package conformance
 
 import (
 	"os"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 )
 
 // InMemory has the tests of a program make their directories on the tmpfs of the machine, where
@@ -12,10 +11,15 @@ import (
 // that are soon removed. $TMPDIR says otherwise, as does a tmpfs that has little room, or where
 // no program may be executed. To be called before the tests run; [Main] does.
 func InMemory() {
-	const memory, room = "/dev/shm", 4 << 30
-	var st unix.Statfs_t
-	if os.Getenv("TMPDIR") != "" || unix.Statfs(memory, &st) != nil ||
-		st.Type != unix.TMPFS_MAGIC || st.Flags&unix.ST_NOEXEC != 0 || uint64(st.Bsize)*st.Bavail < room {
+	const (
+		memory = "/dev/shm"
+		room   = 4 << 30
+		tmpfs  = 0x01021994 // TMPFS_MAGIC, statfs(2)
+		noExec = 0x8        // ST_NOEXEC
+	)
+	var st syscall.Statfs_t
+	if os.Getenv("TMPDIR") != "" || syscall.Statfs(memory, &st) != nil ||
+		st.Type != tmpfs || st.Flags&noExec != 0 || uint64(st.Bsize)*st.Bavail < room {
 		return
 	}
 	os.Setenv("TMPDIR", memory)
