@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -86,7 +87,7 @@ func c21Root(t *testing.T) {
 	const nobody = 65534
 	self := filepath.Join(dir, "launcher")
 	podrig.CopyProgram(t, podrig.Pod, pod, os.ModeSetuid|0o755)
-	podrig.CopyProgram(t, "/proc/self/exe", self, 0o755)
+	podrig.CopyProgram(t, fmt.Sprintf("/proc/%d/exe", os.Getpid()), self, 0o755)
 	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(run, 0o700), os.Chown(run, nobody, nobody)); err != nil {
 		t.Fatal(err)
 	}
