@@ -34,8 +34,11 @@ type succession struct {
 	mu   sync.Mutex // held while a process is proven
 	main *Pod       // of the process that was adopted; nil: none
 	over bool       // nobody is adopted any more
-	stop chan struct{}
+	stop context.CancelFunc
 	gone chan struct{} // closed when the goroutine has ended
+
+	// searching is done from stop on. Who looks whether anybody is left looks no longer.
+	searching context.Context
 }
 
 var _ readiness.Kin = (*succession)(nil)
@@ -50,9 +53,9 @@ func newSuccession(adopts bool, pod *Pod) *succession {
 		started: pod,
 		exited:  make(chan struct{}),
 		changed: make(chan struct{}, 1),
-		stop:    make(chan struct{}),
 		gone:    make(chan struct{}),
 	}
+	s.searching, s.stop = context.WithCancel(context.Background())
 	go s.watch()
 	return s
 }
@@ -61,7 +64,7 @@ func newSuccession(adopts bool, pod *Pod) *succession {
 // that adopts none. It is nil if nothing can be proven here.
 func newKin(s *succession, pod *Pod) *succession {
 	if _, ours := pod.proc.(child); s == nil && ours && osproc.Proves {
-		return &succession{started: pod}
+		return &succession{started: pod, searching: context.Background()}
 	}
 	return s
 }
@@ -103,7 +106,7 @@ func (s *succession) watch() {
 			if main, ended = s.now(), nil; main != s.started {
 				ended, look = main.exited, nil
 			}
-		case <-s.stop:
+		case <-s.searching.Done():
 			return
 		}
 	}
@@ -130,7 +133,7 @@ const firstLook, lastLook = 2 * time.Millisecond, 250 * time.Millisecond
 
 // isDeserted reports whether it is proven that nobody of the pod is left.
 func (s *succession) isDeserted() bool {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(s.searching, patience)
 	defer cancel()
 	f, giveBack, err := s.useFamily(ctx)
 	if err != nil {
@@ -343,7 +346,7 @@ func (s *succession) end() *Pod {
 	s.over = true
 	s.mu.Unlock()
 	if !over {
-		close(s.stop)
+		s.stop()
 		<-s.gone
 		// The probe may have seen the end before the Pod has.
 		if s.lost.Load() == nil && s.started.hasExited() && !s.wentWell() {

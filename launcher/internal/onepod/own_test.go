@@ -27,7 +27,6 @@ import (
 // TestWitnesses has a test for each row of the table in the documentation of
 // package ownership, in its order.
 func TestWitnesses(t *testing.T) {
-	leaktest.Parallel(t)
 	for _, row := range []struct {
 		name string
 		test func(t *testing.T)

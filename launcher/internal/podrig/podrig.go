@@ -73,14 +73,14 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// waitTogether has more tests run beside each other than there are processors, unless there
-// is one, or -parallel says how many: they wait more than they compute.
+// waitTogether has twice as many tests run beside each other as there are processors, unless
+// there is one, or -parallel says how many: they wait more than they compute.
 func waitTogether() {
 	flag.Parse()
 	said := false
 	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
 	if n := runtime.GOMAXPROCS(0); n > 1 && !said {
-		flag.Set("test.parallel", strconv.Itoa(3*n))
+		flag.Set("test.parallel", strconv.Itoa(2*n))
 	}
 }
 
