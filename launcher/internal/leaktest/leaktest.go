@@ -142,6 +142,12 @@ func (s *Snapshot) Left(patience time.Duration, programs ...string) (left []stri
 	return append(left, s.conformance.Goroutines(patience, watcher...)...)
 }
 
+// Open returns what is open now below dir and was not when s was taken, a line each.
+func (s *Snapshot) Open(dir string) []string {
+	left := s.conformance.Descriptors(0)
+	return slices.DeleteFunc(left, func(line string) bool { return !strings.Contains(line, dir+"/") })
+}
+
 // inotify is the end of the link of a descriptor that watches files.
 const inotify = "anon_inode:inotify"
 

@@ -57,7 +57,7 @@ func (r *Rig) Fail(ctx context.Context, spec launcher.Spec) *launcher.Error {
 		r.T.Fatalf("Launch returned the pod %v and the error %v, want an error alone", pod, err)
 	}
 	// Nothing may be left when Launch returns, not only when the test ends.
-	if left := r.own(spec.Name, before.Left(0, Pod)); left != nil {
+	if left := r.left(before, spec.Name); len(left) > 0 {
 		r.T.Errorf("when Launch had failed there were left:\n%s", strings.Join(left, "\n"))
 	}
 	var e *launcher.Error
@@ -90,22 +90,19 @@ func (r *Rig) Fail(ctx context.Context, spec launcher.Spec) *launcher.Error {
 	return e
 }
 
-// own are those of what a launch of name has left that are its own for sure: all, or, while
-// other tests run, the fake pods in the pod's directory, and what is open below the base.
-func (r *Rig) own(name string, left []string) (own []string) {
+// left is what a launch of name, before which before was taken, has left. While other tests
+// run it is only what is this one's for sure: the fake pods in the pod's directory, and what is
+// open below the base.
+func (r *Rig) left(before *leaktest.Snapshot, name string) (left []string) {
 	r.T.Helper()
 	if !leaktest.Shared() {
-		return left
+		return before.Left(0, Pod)
 	}
-	for _, line := range left {
-		if strings.Contains(line, r.Base+"/") {
-			own = append(own, line)
-		}
-	}
+	left = before.Open(r.Base)
 	for _, pid := range Alive(r.T, r.Dir(name)) {
-		own = append(own, fmt.Sprintf("the fake pod with pid %d", pid))
+		left = append(left, fmt.Sprintf("the fake pod with pid %d", pid))
 	}
-	return own
+	return left
 }
 
 // Launch launches a pod that has to become ready, and stops it when the test
