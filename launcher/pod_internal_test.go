@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -61,6 +62,42 @@ func (s *scripted) pod(closing <-chan struct{}) *Pod {
 	p := newPod(podConfig{name: "alice", grace: 10 * time.Second, signal: syscall.SIGTERM, log: hclog.NewNullLogger()}, s)
 	p.keep(readiness.Endpoint{}, logsource.FileID{}, closing)
 	return p
+}
+
+// A pod that is ready is not given up because a look at the processes takes long, as on a busy
+// machine with many of them, as long as the launch has time. A launch that fails waits for a
+// moment.
+func TestSlowLookForTheFirstProcess(t *testing.T) {
+	for _, c := range []struct {
+		ready       bool
+		takes, want time.Duration
+		says        string
+	}{
+		{true, 10 * time.Second, 10 * time.Second, ""},
+		{true, time.Hour, time.Minute + patience, "/proc has not answered within 1m0.4s"},
+		{false, 10 * time.Second, patience, "/proc has not answered within 400ms"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			process := newScripted(nil)
+			started := process.pod(nil)
+			s := &succession{started: started, stop: func() {}, gone: make(chan struct{})}
+			time.AfterFunc(c.takes, func() { close(s.gone) })
+			w := waited{succession: s}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			began := time.Now()
+			w.succeed(ctx, c.ready)
+			if took := time.Since(began); took != c.want {
+				t.Errorf("it took %v, want %v", took, c.want)
+			}
+			if found := c.says == ""; found != (w.err == nil) || found != (w.pod == started) || !found && !strings.Contains(w.err.Error(), c.says) {
+				t.Errorf("the first process is that of %v, %v", w.pod, w.err)
+			}
+			close(process.gone)
+			<-started.ended
+			<-s.gone
+		})
+	}
 }
 
 // A pod that has gone gets no signal from Stop, and Wait tells of its end also where its

@@ -152,7 +152,7 @@ func (n *attempt) judge(ctx context.Context, p *plan, w *waited) error {
 	defer n.hurry()
 	ready := w.joined && w.crash == nil && w.err == nil
 	if w.succession != nil {
-		w.succeed()
+		w.succeed(ctx, ready)
 		ready = ready && w.err == nil
 		w.vacant = w.vacant && !ready
 	}
@@ -179,14 +179,20 @@ func (n *attempt) judge(ctx context.Context, p *plan, w *waited) error {
 }
 
 // succeed ends the search for the process that takes the place of the first one. It reads
-// /proc, and a process may keep that from being read.
-func (w *waited) succeed() {
-	s := w.succession
-	o, ok := receive(spawn(func() (*Pod, error) { return s.end(), nil }), patience)
+// /proc, which takes as long as there are processes, and a process may keep that from being
+// read. If the pod is ready otherwise, there is time until ctx is done.
+func (w *waited) succeed(ctx context.Context, ready bool) {
+	s, began := w.succession, time.Now()
+	if !ready {
+		done, cancel := context.WithCancel(ctx)
+		cancel()
+		ctx = done
+	}
+	o, ok := within(ctx, patience, spawn(func() (*Pod, error) { return s.end(), nil }))
 	if ok {
 		w.pod, w.vacant = o.value, s.lost.Load() == nil && s.isVacant()
 	} else if w.err == nil {
-		w.err = fmt.Errorf("find out which process is the pod's first one: /proc has not answered within %v", patience)
+		w.err = fmt.Errorf("find out which process is the pod's first one: /proc has not answered within %v", round(time.Since(began)))
 	}
 }
 

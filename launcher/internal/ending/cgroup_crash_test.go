@@ -146,7 +146,6 @@ func TestCrashInACgroupWithParent(t *testing.T) {
 // goes with the next launch of the name, with Stop, or with Remove: also a cgroup in which
 // nobody ever was.
 func TestCrashAroundACgroup(t *testing.T) {
-	leaktest.Parallel(t)
 	if testing.Short() {
 		t.Skip("skipped with -short: it kills a launcher at many points")
 	}

@@ -16,7 +16,6 @@ import (
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/crashpoint"
 	"github.com/podlaunch/podlaunch/launcher/internal/keeper"
-	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 )
 
@@ -27,7 +26,6 @@ import (
 // The points are spread evenly over a launch. Another sweep is about the calls that a
 // forked child makes before its exec. There are two such children: the keeper and the pod.
 func TestCrashPoints(t *testing.T) {
-	leaktest.Parallel(t)
 	for _, s := range []*sweep{
 		{name: "all", count: podrig.Size(t, 4, 40, 200)},
 		{name: "forked", count: podrig.Size(t, 4, 20, 100), only: func(p crashpoint.Point) bool { return p.Child || p.Where == "child" }},
@@ -112,7 +110,6 @@ func (s *sweep) try(t *testing.T, n int) int {
 // of the lifeline, and is kept from its exec. The keeper waits for what becomes of it, or
 // has ended it already: it has the pod's lock.
 func TestKilledBeforeExec(t *testing.T) {
-	leaktest.Parallel(t)
 	exec := func(p crashpoint.Point) bool { return p.Child && p.Call == "execve" && p.Where == "entry" }
 	r := newRole(t, launcher.WithParent, family)
 	r.Traced = true

@@ -12,7 +12,6 @@ import (
 
 	"github.com/podlaunch/podlaunch/launcher"
 	"github.com/podlaunch/podlaunch/launcher/internal/crashpoint"
-	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
 )
 
@@ -30,7 +29,6 @@ func attachOnce(l launcher.Launcher, r role) error {
 // Attach asks first whether somebody launches the pod, and then for the record. The other
 // way round a launch that ends in between is no pod.
 func TestAttachReadsTheRecordLast(t *testing.T) {
-	leaktest.Parallel(t)
 	r := newRig(t, podrig.Serve...)
 	r.Launch(launcher.Spec{Name: "alice"}) // which makes the lock
 	if err := os.Remove(r.Beside("alice", ".json")); err != nil {

@@ -124,7 +124,6 @@ func ensureOnce(l launcher.Launcher, r role) error {
 // of changes and of held children are about fewer calls, in an order that hardly
 // varies, and with -soak they always try all of their points.
 func TestCrashPoints(t *testing.T) {
-	leaktest.Parallel(t)
 	if testing.Short() {
 		t.Skip("skipped with -short: it kills a launcher at many points")
 	}
