@@ -58,7 +58,7 @@ func (j *injector) list(which []string, rare bool, fates func(crashpoint.Call) [
 			}
 			for _, errno := range fates(call) {
 				for n := range min(times, firstCalls) {
-					all = append(all, injection{act: act, call: call, n: n + 1, errno: errno})
+					all = append(all, injection{act: act, call: call, n: n + 1, errno: errno, rare: n >= made[call].least})
 				}
 			}
 		}
