@@ -183,12 +183,14 @@ func (n *attempt) judge(ctx context.Context, p *plan, w *waited) error {
 // read. If the pod is ready otherwise, there is time until ctx is done.
 func (w *waited) succeed(ctx context.Context, ready bool) {
 	s, began := w.succession, time.Now()
-	if !ready {
-		done, cancel := context.WithCancel(ctx)
-		cancel()
-		ctx = done
+	found := spawn(func() (*Pod, error) { return s.end(), nil })
+	var o outcome[*Pod]
+	var ok bool
+	if ready {
+		o, ok = within(ctx, patience, found)
+	} else {
+		o, ok = receive(found, patience)
 	}
-	o, ok := within(ctx, patience, spawn(func() (*Pod, error) { return s.end(), nil }))
 	if ok {
 		w.pod, w.vacant = o.value, s.lost.Load() == nil && s.isVacant()
 	} else if w.err == nil {

@@ -25,17 +25,18 @@ import (
 const roleVariable = "CRASHPOINT_TEST_DIR"
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(roleVariable); dir == busy {
+	switch dir := os.Getenv(roleVariable); dir {
+	case "":
+		os.Exit(m.Run())
+	case busy:
 		beBusy()
-		os.Exit(0)
-	} else if dir != "" {
+	default:
 		if err := play(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
-		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	os.Exit(0)
 }
 
 // busy is the value of roleVariable with which the program only computes.
@@ -228,7 +229,7 @@ func TestNoProgram(t *testing.T) {
 // However slow the program is, the Go runtime makes no calls of its own for that.
 func TestQuiet(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short: the program computes for a second")
+		t.Skip("skipped with -short: the program computes for a second")
 	}
 	seen := make(map[string]bool)
 	result, err := crashpoint.Run(crashpoint.Program{
