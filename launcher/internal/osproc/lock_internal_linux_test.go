@@ -20,12 +20,17 @@ func TestHolderIsLookedAtTwice(t *testing.T) {
 		"it does not hold it":     {[]bool{false}, false},
 	} {
 		looks := 0
-		h, ok, err := lockHolder(os.Getpid(), func() (LockHolder, bool, error) {
+		file := LockFile{Path: "/base/.a.pod"}
+		held, err := identified(os.Getpid(), func() (holds, error) {
 			looks++
-			return LockHolder{Taker: looks}, c.looks[looks-1], nil
+			if !c.looks[looks-1] {
+				return nil, nil
+			}
+			return holds{file: {Taker: looks}}, nil
 		})
+		h, ok := held[file]
 		if err != nil || ok != c.want || looks != len(c.looks) {
-			t.Errorf("%s: lockHolder returned %v, %v after %d looks", name, ok, err, looks)
+			t.Errorf("%s: identified returned %v, %v after %d looks", name, held, err, looks)
 		}
 		if ok && (h.PID != os.Getpid() || h.Taker != 2) {
 			t.Errorf("%s: it is %+v, want what the second look has shown", name, h)

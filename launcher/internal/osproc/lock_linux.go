@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,22 +21,39 @@ import (
 // are not touched. /proc/locks is not read: it lists the locks of all users, and takes longer
 // the more of them there are.
 //
-// LockHolders stops with context.Cause(ctx) when ctx is done.
+// All who call LockHolders at the same time look together. It stops with context.Cause(ctx)
+// when ctx is done.
 func LockHolders(ctx context.Context, file LockFile) ([]LockHolder, error) {
+	found, err := lockLooks.take(ctx, []LockFile{file})
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(found[file]), nil
+}
+
+// lockLooks are the looks for everybody in this program. A thousand launches that fail at once
+// want to know it of a lock each: that would be a thousand readings of the descriptors of all
+// their pods, and of the many that this program has.
+var lockLooks = newSharing(findLockHolders, func(all *[]LockFile, files []LockFile) { *all = append(*all, files...) })
+
+// findLockHolders returns the holders of each of the locks.
+func findLockHolders(ctx context.Context, files []LockFile) (map[LockFile][]LockHolder, error) {
 	pids, err := All()
 	if err != nil {
 		return nil, err
 	}
-	var found []LockHolder
+	search := newLockSearch(files)
+	found := make(map[LockFile][]LockHolder, len(files))
 	for _, pid := range pids {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		switch h, ok, err := LockHolderOf(pid, file); {
-		case err != nil:
+		held, err := search.identified(pid)
+		if err != nil {
 			return nil, err
-		case ok:
-			found = append(found, h)
+		}
+		for file, h := range held {
+			found[file] = append(found[file], h)
 		}
 	}
 	return found, nil
@@ -44,29 +62,52 @@ func LockHolders(ctx context.Context, file LockFile) ([]LockHolder, error) {
 // LockHolderOf returns the process as a LockHolder, if it is one: see [LockHolders]. The error
 // says that this program could not look, for want of a descriptor or of memory.
 func LockHolderOf(pid int, file LockFile) (h LockHolder, ok bool, err error) {
-	name := []byte("/" + filepath.Base(file.Path))
-	return lockHolder(pid, func() (LockHolder, bool, error) { return heldLock(pid, name, file) })
+	held, err := newLockSearch([]LockFile{file}).identified(pid)
+	h, ok = held[file]
+	return h, ok, err
 }
 
-// lockHolder returns the process as a LockHolder if it is one. held looks at its
-// descriptors.
-func lockHolder(pid int, held func() (LockHolder, bool, error)) (h LockHolder, ok bool, err error) {
-	if _, ok, err = held(); !ok || err != nil {
-		return h, false, err
+// holds are the locks that a process holds, with it as the holder of each.
+type holds map[LockFile]LockHolder
+
+// A lockSearch is for the locks of some files, by the last element of their paths.
+type lockSearch map[string][]LockFile
+
+func newLockSearch(files []LockFile) lockSearch {
+	s := make(lockSearch, len(files))
+	for _, file := range files {
+		if name := filepath.Base(file.Path); !slices.Contains(s[name], file) {
+			s[name] = append(s[name], file)
+		}
+	}
+	return s
+}
+
+// identified returns which of the locks the process holds, with its Identity.
+func (s lockSearch) identified(pid int) (holds, error) {
+	return identified(pid, func() (holds, error) { return s.heldBy(pid) })
+}
+
+// identified returns what the process holds. held looks at its descriptors.
+func identified(pid int, held func() (holds, error)) (holds, error) {
+	if found, err := held(); len(found) == 0 || err != nil {
+		return nil, err
 	}
 	id, err := Identify(pid)
 	if err != nil {
-		return h, false, shortage(err) // or it has just gone
+		return nil, shortage(err) // or it has just gone
 	}
 	st, err := ReadStat(pid)
 	if err != nil {
-		return h, false, shortage(err)
+		return nil, shortage(err)
 	}
 	// Only now: what is found is about the process with the Identity.
-	if h, ok, err = held(); ok {
+	found, err := held()
+	for file, h := range found {
 		h.Identity, h.Session, h.Ending = id, st.Session, st.Ending
+		found[file] = h
 	}
-	return h, ok, err
+	return found, err
 }
 
 // shortage returns err if it says that this program, or the machine, lacks what it takes to
@@ -78,41 +119,42 @@ func shortage(err error) error {
 	return nil
 }
 
-// heldLock looks for the lock among the descriptors of a process. Those of a process whose
+// heldBy looks for the locks among the descriptors of a process. Those of a process whose
 // first thread has ended, while others go on, are the others'. If one of these executes a
 // program, it becomes the first, and its own number vanishes. So who shows no descriptors is
 // looked at twice more, and as often as it takes while the first thread has ended.
-func heldLock(pid int, name []byte, file LockFile) (h LockHolder, holds bool, err error) {
+func (s lockSearch) heldBy(pid int) (holds, error) {
 	dir := "/proc/" + strconv.Itoa(pid)
+	var found holds
 	empty := 0     // looks at a first thread that has not ended, and shows no descriptors
 	for range 10 { // it may be that all threads have just ended, and one cannot finish
-		open, err := h.seek(dir, name, file, &holds)
+		open, err := s.seek(dir, &found)
 		if open > 0 || empty == 2 || err != nil {
-			return h, holds, err
+			return found, err
 		}
 		st, err := readStatOnce(pid)
 		if err != nil || st.kernel {
-			return h, false, shortage(err)
+			return nil, shortage(err)
 		}
 		if !st.isHeadless() {
 			empty++
 			continue
 		}
-		if open, err = h.seekThreads(dir, name, file, &holds); open > 0 || err != nil {
-			return h, holds, err
+		if open, err = s.seekThreads(dir, &found); open > 0 || err != nil {
+			return found, err
 		}
 	}
-	return h, false, nil
+	return found, nil
 }
 
 // seekThreads is seek for each thread of a process.
-func (h *LockHolder) seekThreads(dir string, name []byte, file LockFile, holds *bool) (open int, err error) {
+func (s lockSearch) seekThreads(dir string, found *holds) (open int, err error) {
 	threads, err := os.ReadDir(dir + "/task")
 	if err := shortage(err); err != nil {
 		return 0, err
 	}
 	for _, thread := range threads {
-		n, err := h.seek(dir+"/task/"+thread.Name(), name, file, holds)
+		n, err := s.seek(dir+"/task/"+thread.Name(), found)
 		if err != nil {
 			return open, err
 		}
@@ -121,11 +163,11 @@ func (h *LockHolder) seekThreads(dir string, name []byte, file LockFile, holds *
 	return open, nil
 }
 
-// seek looks for the lock among the descriptors that a directory of /proc tells, and returns how
-// many there are. It notes in h and holds what it finds. The error says that it cannot be told.
-// If a descriptor vanishes meanwhile, and the lock is not found, none counts: the thread may have
+// seek looks for the locks among the descriptors that a directory of /proc tells, and returns how
+// many there are. It adds to found what it finds. The error says that it cannot be told.
+// If a descriptor vanishes meanwhile, and a lock is not found, none counts: the thread may have
 // ended.
-func (h *LockHolder) seek(dir string, name []byte, file LockFile, holds *bool) (open int, err error) {
+func (s lockSearch) seek(dir string, found *holds) (open int, err error) {
 	// Not by package os, which would ask of each directory whether it can be polled.
 	fds, err := unix.Open(dir+"/fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -138,7 +180,7 @@ func (h *LockHolder) seek(dir string, name []byte, file LockFile, holds *bool) (
 	for {
 		n, err := unix.ReadDirent(fds, entries[:])
 		if err != nil || n <= 0 {
-			if vanished && !*holds {
+			if vanished && s.lacks(*found) {
 				open = 0
 			}
 			return open, nil
@@ -151,7 +193,8 @@ func (h *LockHolder) seek(dir string, name []byte, file LockFile, holds *bool) (
 				vanished = true
 				continue
 			}
-			if !isNamed(link[:n], name) {
+			named := s.named(link[:n])
+			if len(named) == 0 {
 				continue
 			}
 			info := make([]byte, 4<<10)
@@ -162,20 +205,49 @@ func (h *LockHolder) seek(dir string, name []byte, file LockFile, holds *bool) (
 				vanished = true
 				continue
 			}
-			taker, given, ok := parseLock(info[:n], file.Inode)
-			if !ok {
-				continue
-			}
-			switch same, err := file.isOpen(fds, fd); {
-			case err != nil:
-				return open, err
-			case same:
-				h.Taker, h.Given, *holds = taker, h.Given || given, true
-			default:
-				vanished = true
+			for _, file := range named {
+				taker, given, ok := parseLock(info[:n], file.Inode)
+				if !ok {
+					continue
+				}
+				switch same, err := file.isOpen(fds, fd); {
+				case err != nil:
+					return open, err
+				case same:
+					found.add(file, taker, given)
+				default:
+					vanished = true
+				}
 			}
 		}
 	}
+}
+
+// named returns the files that the link of a descriptor may lead to, in any mount namespace, or
+// did before they were deleted.
+func (s lockSearch) named(link []byte) []LockFile {
+	link = bytes.TrimSuffix(link, []byte(" (deleted)"))
+	return s[string(link[bytes.LastIndexByte(link, '/')+1:])]
+}
+
+// lacks reports whether one of the locks is not among those found.
+func (s lockSearch) lacks(found holds) bool {
+	for _, files := range s {
+		for _, file := range files {
+			if _, ok := found[file]; !ok {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// add notes another descriptor of the file.
+func (f *holds) add(file LockFile, taker int, given bool) {
+	if *f == nil {
+		*f = make(holds)
+	}
+	(*f)[file] = LockHolder{Taker: taker, Given: given || (*f)[file].Given}
 }
 
 // isOpen reports whether a descriptor, an entry of the directory fds, is of the file. A
@@ -205,12 +277,6 @@ func statOpen(fds int, fd string) (dev, inode uint64, err error) {
 	var st unix.Stat_t
 	err = unix.Fstatat(fds, fd, &st, 0)
 	return uint64(st.Dev), st.Ino, err
-}
-
-// isNamed reports whether the link of a descriptor leads to a file whose path ends
-// with name, in any mount namespace, or that did before the file was deleted.
-func isNamed(link, name []byte) bool {
-	return bytes.HasSuffix(bytes.TrimSuffix(link, []byte(" (deleted)")), name)
 }
 
 // parseLock returns the taker of the flock(2) lock that the open file has, according

@@ -280,72 +280,7 @@ func Lineage() (map[int]bool, error) {
 	return all, nil
 }
 
-// snapshots are those that are taken for everybody in this program.
-var snapshots = newSharing(readSnapshot)
-
-// A sharing has all who want a snapshot at the same time wait for the same one. To read the
-// processes takes as long as there are many. A thousand pods that are stopped at once need two
-// snapshots each: that would be two thousand readings of a thousand processes.
-//
-// Who waits uses no channel that another who waits has made. If one of them is in a bubble of
-// testing/synctest, that would end the program.
-type sharing struct {
-	read func(question) (*snapshot, error)
-	turn chan struct{} // who has sent on it reads, or has what another has read
-
-	mu   sync.Mutex
-	next *reading // which has not begun; nil: nobody has asked for one
-}
-
-func newSharing(read func(question) (*snapshot, error)) *sharing {
-	return &sharing{read: read, turn: make(chan struct{}, 1)}
-}
-
-// A reading is a snapshot that is to be read. From when it begins it is for who has the turn.
-type reading struct {
-	ask   question // of all who wait for it
-	begun bool
-
-	snapshot *snapshot
-	err      error
-}
-
-// errNotRead is the error of a reading that has panicked.
-var errNotRead = errors.New("the processes were not read, for the reading has panicked")
-
-// take returns a snapshot. Nothing of it was read before the call, and q was asked for it. One
-// of those who wait for it reads it. The error is ctx's cause, or says why there is none.
-func (s *sharing) take(ctx context.Context, q question) (*snapshot, error) {
-	r := s.join(q)
-	select {
-	case s.turn <- struct{}{}:
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-	defer func() { <-s.turn }()
-	if !r.begun {
-		s.readNow(r)
-	}
-	return r.snapshot, r.err
-}
-
-// join returns the next reading, for which q is asked, too.
-func (s *sharing) join(q question) *reading {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.next == nil {
-		s.next = new(reading)
-	}
-	s.next.ask.add(q)
-	return s.next
-}
-
-// readNow reads r for all who wait for it. Who comes from now on wants a later one.
-func (s *sharing) readNow(r *reading) {
-	s.mu.Lock()
-	s.next = nil
-	s.mu.Unlock()
-	r.begun = true
-	r.err = errNotRead // unless it is
-	r.snapshot, r.err = s.read(r.ask)
-}
+// snapshots are those that are taken for everybody in this program. A thousand pods that are
+// stopped at once need two snapshots each: that would be two thousand readings of a thousand
+// processes.
+var snapshots = newSharing(func(_ context.Context, q question) (*snapshot, error) { return readSnapshot(q) }, (*question).add)
