@@ -774,12 +774,18 @@ func (p *Pod) kill(grace time.Duration) (killed []int, err error) {
 			return killed, errors.Join(e.err, p.reapErr)
 		}
 	}
-	if err == nil {
+	who := "its process"
+	if p.proc.PID() != 0 {
+		who = fmt.Sprintf("process %d", p.proc.PID())
+	}
+	switch {
+	case p.hasEnded() && err == nil:
+		return killed, fmt.Errorf("%s has ended, but it took longer than %v to find out whether anybody is left of it, and to clear up", who, killPatience)
+	case p.hasEnded():
+		return killed, fmt.Errorf("%s has ended; %w", who, err)
+	case err == nil:
 		late := fmt.Sprintf("it has not gone within %v of SIGKILL", killPatience)
 		err = errors.New(strings.Join(notEmpty(late, osproc.Hindrance(p.proc.PID())), "; "))
 	}
-	if p.proc.PID() == 0 {
-		return killed, fmt.Errorf("its process may still be running: %w", err)
-	}
-	return killed, fmt.Errorf("process %d may still be running: %w", p.proc.PID(), err)
+	return killed, fmt.Errorf("%s may still be running: %w", who, err)
 }

@@ -215,6 +215,32 @@ func (unkillable) PID() int { return 4711 }
 
 func (unkillable) Signal(context.Context, os.Signal) error { return nil }
 
+// A process that has ended is not said to be running, although it is not known in time that all
+// of it is cleared up.
+func TestEndedIsNotSaidToRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		f.l.Ready = readiness.ReadyLine{}
+		f.l.Starter = podrig.StarterFunc(func(context.Context, launcher.StartRequest) (launcher.Process, error) {
+			return slowlyReaped{f.proc}, nil
+		})
+		e := f.mustFail(t, t.Context())
+		podrig.MustBe(t, e, launcher.ErrTimeout)
+		if e.Leftover == nil || strings.Contains(e.Leftover.Error(), "running") || !strings.Contains(e.Leftover.Error(), "has ended, but") {
+			t.Errorf("Leftover is %v", e.Leftover)
+		}
+		time.Sleep(time.Hour) // of the bubble: it is reaped by then
+	})
+}
+
+// A slowlyReaped process ends at once, and is reaped late.
+type slowlyReaped struct{ *fakeProcess }
+
+func (p slowlyReaped) Reap(ctx context.Context) error {
+	time.Sleep(time.Minute)
+	return p.fakeProcess.Reap(ctx)
+}
+
 // If a process cannot be watched any more, the launch does not say that it exited.
 func TestWaitFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -22,7 +22,7 @@ func TestFamilyOfNobody(t *testing.T) {
 			{id: Identity{PID: 8}, Stat: Stat{Parent: 7, Group: 7, Session: 0}},
 			{id: Identity{PID: 9}, Stat: Stat{Parent: 0, Group: 9, Session: 0}},
 		}),
-		in: make(map[int]bool),
+		in: make(map[int]bool), foreign: make(map[int]bool),
 	}
 	f.seed(l, true)
 	l.close(lockPlace{})

@@ -35,13 +35,13 @@ type Family struct {
 	lock  lockPlace
 	heir  func(Identity) (bool, error)
 	known map[Identity]bool
-	dead  map[Identity]bool // have ended, by an earlier look
+	dead  *deadSet // of the last look; nil: there was none
 }
 
 // NewFamily returns the Family of the process with the Identity. The processes that it
 // starts have mark, NAME=VALUE, in their environment; "" means that there is no mark.
 func NewFamily(first Identity, mark string) *Family {
-	return &Family{first: first, mark: mark, known: make(map[Identity]bool), dead: make(map[Identity]bool)}
+	return &Family{first: first, mark: mark, known: make(map[Identity]bool)}
 }
 
 // Add adds processes that belong to the family.
@@ -72,9 +72,16 @@ func (f *Family) SetLock(file LockFile, fd int) { f.lock = lockPlace{file, fd} }
 // A look is a snapshot, and who in it belongs to the family.
 type look struct {
 	*snapshot
-	in     map[int]bool // belongs to the family
-	missed bool         // somebody may belong, and has ended since
-	other  map[int]bool // has another mark, or another pod's lock
+	name, mark string       // of the family's variable, and NAME=VALUE; "": none
+	in         map[int]bool // belongs to the family
+	foreign    map[int]bool // has another pod's lock
+	missed     bool         // somebody may belong, and has ended since
+}
+
+// isOther reports whether m has another mark, or another pod's lock.
+func (l *look) isOther(m *member) bool {
+	mark := m.marks[l.name]
+	return mark != nil && string(mark) != l.mark || l.foreign[m.id.PID]
 }
 
 // mostLooks is how many looks Left takes at most until it believes one in which nobody is
@@ -139,8 +146,8 @@ func (f *Family) survey(ctx context.Context, pinned bool) (l *look, since uint64
 	if err != nil {
 		return nil, 0, err
 	}
-	l = &look{snapshot: s, in: make(map[int]bool), other: make(map[int]bool)}
-	if err := f.ask(ctx, l, name, q.since); err != nil {
+	l = &look{snapshot: s, name: name, mark: f.mark, in: make(map[int]bool), foreign: make(map[int]bool)}
+	if err := f.ask(ctx, l, q.since); err != nil {
 		return nil, 0, err
 	}
 	f.seed(l, pinned)
@@ -162,42 +169,40 @@ func (f *Family) Has(pid int) bool {
 }
 
 // sure reports whether no process that may be of the family has ended while the snapshot was
-// read. Who had ended in an earlier look has not.
+// read. Who had ended in the look before has not.
 func (f *Family) sure(l *look, since uint64) bool {
-	sure := !l.vanished && !l.missed
-	for _, id := range l.dead {
-		if id != f.first && !isBefore(id, since) && !f.dead[id] {
-			f.dead[id] = true
-			sure = false
-		}
-	}
-	return sure
+	fresh := l.dead.since(f.dead)
+	f.dead = l.dead
+	return !l.vanished && !l.missed && !slices.ContainsFunc(fresh, func(id Identity) bool {
+		return id != f.first && !isBefore(id, since)
+	})
 }
 
 // ask finds those that have the mark, and the heirs.
-func (f *Family) ask(ctx context.Context, l *look, name string, since uint64) error {
-	for _, m := range l.all {
+func (f *Family) ask(ctx context.Context, l *look, since uint64) error {
+	all := l.by(l.name)
+	for _, m := range all.with[l.mark] {
+		if !isBefore(m.id, since) {
+			l.in[m.id.PID] = true
+		}
+	}
+	if f.heir == nil {
+		return nil
+	}
+	for _, m := range all.without {
 		if isBefore(m.id, since) {
 			break // as are all that come after
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		switch mark := m.marks[name]; {
-		case mark != nil && string(mark) == f.mark:
+		switch is, err := f.heir(m.id); {
+		case err != nil:
+			return fmt.Errorf("find out whether pid %d holds the pod's lock: %w", m.id.PID, err)
+		case is:
 			l.in[m.id.PID] = true
-		case mark != nil:
-			l.other[m.id.PID] = true
-		case f.heir != nil:
-			is, err := f.heir(m.id)
-			switch {
-			case err != nil:
-				return fmt.Errorf("find out whether pid %d holds the pod's lock: %w", m.id.PID, err)
-			case is:
-				l.in[m.id.PID] = true
-			default:
-				l.missed = l.missed || vanished(m.id.PID) // and may have been one
-			}
+		default:
+			l.missed = l.missed || vanished(m.id.PID) // and may have been one
 		}
 	}
 	return nil
@@ -206,7 +211,7 @@ func (f *Family) ask(ctx context.Context, l *look, name string, since uint64) er
 // seed adds the processes that belong to the family regardless of others.
 func (f *Family) seed(l *look, pinned bool) {
 	add := func(id Identity) {
-		if m := l.byPID[id.PID]; m != nil && m.id == id && (!l.other[id.PID] || id == f.first) {
+		if m := l.byPID[id.PID]; m != nil && m.id == id && (!l.isOther(m) || id == f.first) {
 			l.in[id.PID] = true
 		}
 	}
@@ -232,9 +237,9 @@ func (l *look) close(own lockPlace) {
 		todo = todo[:len(todo)-1]
 		for _, m := range l.kin[pid] {
 			switch kin := m.id.PID; {
-			case l.in[kin] || l.other[kin]:
+			case l.in[kin] || l.isOther(m):
 			case own.isAnothers(kin):
-				l.other[kin] = true
+				l.foreign[kin] = true
 			default:
 				l.in[kin] = true
 				todo = append(todo, kin)

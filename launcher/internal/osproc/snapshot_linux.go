@@ -5,9 +5,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,8 +25,10 @@ type snapshot struct {
 	byPID map[int]*member   // the same
 	kin   map[int][]*member // by the number of a parent, a group or a session: its processes
 
-	dead     []Identity // those that had ended by the time they were looked at
-	vanished bool       // one was there at first, and then not even dead; or some came meanwhile
+	dead     *deadSet // those that had ended by the time they were looked at
+	vanished bool     // one was there at first, and then not even dead; or some came meanwhile
+
+	marked sync.Map // the name of a variable: func() *marking
 
 	apart  []int // those that whole adds
 	asked  question
@@ -59,9 +63,70 @@ func (a *question) add(q question) {
 	}
 }
 
+// A marking is the members of a snapshot by what a variable is in their environment.
+type marking struct {
+	with    map[string][]*member // NAME=VALUE: those that have it so, the youngest first
+	without []*member            // those that do not have it, or were not asked; the youngest first
+}
+
+// by returns the marking by the variable called name.
+func (s *snapshot) by(name string) *marking {
+	find, _ := s.marked.LoadOrStore(name, sync.OnceValue(func() *marking {
+		all := &marking{with: make(map[string][]*member)}
+		for _, m := range s.all {
+			if mark := m.marks[name]; mark != nil {
+				all.with[string(mark)] = append(all.with[string(mark)], m)
+			} else {
+				all.without = append(all.without, m)
+			}
+		}
+		return all
+	}))
+	return find.(func() *marking)()
+}
+
+// A deadSet is the processes that had ended when a snapshot was read.
+type deadSet struct {
+	ids    map[Identity]bool
+	number uint64 // of the snapshot, in this program
+
+	mu    sync.Mutex
+	fresh map[uint64][]Identity // by the number of an earlier one: see since
+}
+
+var snapshotsRead atomic.Uint64
+
+func newDeadSet(ids []Identity) *deadSet {
+	d := &deadSet{ids: make(map[Identity]bool, len(ids)), number: snapshotsRead.Add(1), fresh: make(map[uint64][]Identity)}
+	for _, id := range ids {
+		d.ids[id] = true
+	}
+	return d
+}
+
+// since returns those that are not in an earlier set; nil: none was. A thousand families that
+// look at the same time have mostly looked at the same time before, too.
+func (d *deadSet) since(earlier *deadSet) []Identity {
+	if earlier == nil {
+		earlier = new(deadSet)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	fresh, found := d.fresh[earlier.number]
+	if !found {
+		for id := range d.ids {
+			if !earlier.ids[id] {
+				fresh = append(fresh, id)
+			}
+		}
+		d.fresh[earlier.number] = fresh
+	}
+	return fresh
+}
+
 // newSnapshot returns the snapshot of members.
 func newSnapshot(all []*member) *snapshot {
-	s := &snapshot{all: all, byPID: make(map[int]*member, len(all)), kin: make(map[int][]*member, len(all))}
+	s := &snapshot{all: all, dead: newDeadSet(nil), byPID: make(map[int]*member, len(all)), kin: make(map[int][]*member, len(all))}
 	slices.SortStableFunc(all, func(a, b *member) int { return cmp.Compare(b.id.Start, a.id.Start) })
 	for _, m := range all {
 		s.byPID[m.id.PID] = m
@@ -125,7 +190,7 @@ func readSnapshot(q question) (*snapshot, error) {
 func (r *reader) snapshot() *snapshot {
 	r.wait()
 	s := newSnapshot(r.all)
-	s.dead, s.vanished, s.asked = r.dead, r.vanished, r.question
+	s.dead, s.vanished, s.asked = newDeadSet(r.dead), r.vanished, r.question
 	return s
 }
 
@@ -253,7 +318,7 @@ func (s *snapshot) whole() (*snapshot, error) {
 			s.err = err
 			return
 		}
-		r := &reader{herePlace: h, question: s.asked, buf: make([]byte, 64<<10), all: slices.Clone(s.all), dead: slices.Clone(s.dead), vanished: s.vanished}
+		r := &reader{herePlace: h, question: s.asked, buf: make([]byte, 64<<10), all: slices.Clone(s.all), dead: slices.Collect(maps.Keys(s.dead.ids)), vanished: s.vanished}
 		for _, pid := range s.apart {
 			if s.err = r.read(pid); s.err != nil {
 				return
