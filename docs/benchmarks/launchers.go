@@ -29,6 +29,7 @@ import (
 
 // A job is one pod to be launched.
 type job struct {
+	ctx             context.Context // of the launch; only ours obeys it
 	pod, base, name string
 	args            []string // of the pod
 }
@@ -85,7 +86,7 @@ func other(program string) peer {
 
 func ours(j job) (func() error, error) {
 	l := launcher.Launcher{Command: launcher.Exec(j.pod), Dir: runtimedir.Dir(j.base), Timeout: 10 * time.Minute, Grace: -1}
-	pod, err := l.Launch(context.Background(), launcher.Spec{Name: j.name, Args: j.args})
+	pod, err := l.Launch(j.ctx, launcher.Spec{Name: j.name, Args: j.args})
 	if err != nil {
 		return nil, err
 	}

@@ -176,3 +176,17 @@ func TestEndsTogether(t *testing.T) {
 		t.Errorf("to stop a pod takes %d us of processor time, and beside %d others %d us, more than half of that", alone/1000, pods-1, together/1000)
 	}
 }
+
+// So does who cancels many launches at once, or finds them at the end of their time together.
+func TestFailsTogether(t *testing.T) {
+	const pods = 100
+	c, pod := newWorker(t)
+	each := func(atOnce int) int64 {
+		mustDo(t, c, order{Op: "pend", Count: pods, Pod: pod})
+		return mustDo(t, c, order{Op: "kill", Concurrency: atOnce}).CPU / pods
+	}
+	alone, together := each(1), each(pods)
+	if together > alone/2 {
+		t.Errorf("to cancel a launch takes %d us of processor time, and beside %d others %d us, more than half of that", alone/1000, pods-1, together/1000)
+	}
+}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,7 +29,7 @@ import (
 
 // An order says what to do.
 type order struct {
-	Op    string // launch, pend, open, kill, snapshot, hold, populate
+	Op    string // launch, pend, open, kill, snapshot, hold, populate; kill cancels what waits at the gate
 	Count int
 	Pod   podOptions
 
@@ -85,6 +86,7 @@ type worker struct {
 	batch   int
 	mu      sync.Mutex
 	ends    []func() error
+	cancels []func() error // of the launches that wait at the gate
 	pending sync.WaitGroup
 	failed  error
 	samples []sample
@@ -162,6 +164,8 @@ func (w *worker) do(o order) (a answer, err error) {
 	case "open":
 		return w.open()
 	case "kill":
+		w.ends = append(w.ends, w.cancels...)
+		w.cancels = nil
 		cpu, began := processorTime(), now()
 		if err := w.endLast(len(w.ends), cmp.Or(o.Concurrency, endsAtOnce)); err != nil {
 			return a, err
@@ -203,7 +207,7 @@ func (w *worker) launchMany(o order) (a answer, err error) {
 	for range max(1, o.Concurrency) {
 		group.Go(func() {
 			for i := range next {
-				samples[i-first] = w.launch(i, o.Pod)
+				samples[i-first] = w.launch(context.Background(), i, o.Pod)
 			}
 		})
 	}
@@ -227,16 +231,17 @@ func (w *worker) tidy() error {
 	return w.nextBatch()
 }
 
-// launch launches one pod.
-func (w *worker) launch(i int, pod podOptions) sample {
+// launch launches one pod. That it was cancelled is no failure.
+func (w *worker) launch(ctx context.Context, i int, pod podOptions) sample {
 	j := w.job(i, pod)
+	j.ctx = ctx
 	began := now()
 	end, err := w.peer.start(j)
 	returned := now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err != nil {
-		if w.failed == nil { // the others are about the same
+		if w.failed == nil && ctx.Err() == nil { // the others are about the same
 			w.failed = fmt.Errorf("launch %s: %w", j.name, err)
 		}
 		return sample{}
@@ -267,8 +272,16 @@ func (w *worker) pend(o order) error {
 	limit := make(chan struct{}, 64) // so that the machine is not swamped
 	for i := first; i < w.used; i++ {
 		limit <- struct{}{}
+		ctx, cancel := context.WithCancel(context.Background())
+		over := make(chan struct{})
+		w.cancels = append(w.cancels, func() error {
+			cancel()
+			<-over
+			return nil
+		})
 		w.pending.Go(func() {
-			s := w.launch(i, o.Pod)
+			defer close(over)
+			s := w.launch(ctx, i, o.Pod)
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.samples = append(w.samples, s)
@@ -305,7 +318,7 @@ func (w *worker) open() (answer, error) {
 	defer gate.Close()
 	w.pending.Wait()
 	a := answer{Elapsed: now() - began, CPU: processorTime() - cpu, Samples: w.samples}
-	w.samples = nil
+	w.samples, w.cancels = nil, nil
 	return a, w.failed
 }
 
