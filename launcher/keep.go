@@ -43,7 +43,7 @@ func (n *attempt) keepProcess(ctx context.Context, name *claimed, cgroup *osproc
 	if err != nil {
 		return fmt.Errorf("Lifetime WithParent: %w; a pod that is Detached needs no keeper", err)
 	}
-	n.made.addSlow(killPatience, "the keeper was not told that there is no pod", func() error { keeper.Gone(id); return nil })
+	n.made.addSlow(killPatience, "the keeper was not told that there is no pod", func() error { keeper.Gone(id, false); return nil })
 	return nil
 }
 

@@ -45,6 +45,7 @@ type life struct {
 	killAt time.Time      // when SIGKILL is due, from terminating on
 	ending *ending        // that goes on; nil if none does
 	sent   syscall.Signal // to end it, the last one; 0: none
+	empty  bool           // an ending has found nobody who is left
 	calls  int            // signals that are being sent
 	quiet  chan struct{}  // closed once the phase is gone or released, and calls is 0
 
@@ -157,7 +158,7 @@ func (p *Pod) watch() {
 	close(p.exited)
 	<-p.settled
 	p.close(gone)
-	p.lasts.over(p.id) // before its number can be another's
+	p.lasts.over(p.id, p.isEmptied()) // before its number can be another's
 	bound, cancel := context.WithTimeout(context.Background(), killPatience)
 	defer cancel()
 	if r, ok := p.proc.(Reaper); ok {
@@ -241,6 +242,13 @@ func (p *Pod) firstIdentity() osproc.Identity {
 // hasEnded reports whether the first process has ended.
 func (p *Pod) hasEnded() bool {
 	return isDone(p.exited)
+}
+
+// isEmptied reports whether an ending has found that nobody of the pod is left.
+func (p *Pod) isEmptied() bool {
+	p.life.mu.Lock()
+	defer p.life.mu.Unlock()
+	return p.life.empty
 }
 
 // isSettled reports whether the launch has decided about p. The name is this launch's until
@@ -351,6 +359,7 @@ type ending struct {
 	p     *Pod
 	mode  KillMode
 	over  chan struct{} // closed when it has ended, and err or crash is set
+	empty bool          // nobody is left
 	err   error
 	crash *crash
 
@@ -441,6 +450,7 @@ func (e *ending) run(grace time.Duration) {
 	e.err, e.crash = o.err, o.crash
 	e.p.life.mu.Lock()
 	e.p.life.ending = nil
+	e.p.life.empty = e.empty
 	e.p.life.mu.Unlock()
 	close(e.over)
 }
@@ -458,6 +468,7 @@ func (e *ending) end(grace time.Duration) error {
 		err = e.kill(f)
 	}
 	if err == nil && e.mode != KillFirst {
+		e.empty = f.known()
 		f.reap()
 	}
 	return err

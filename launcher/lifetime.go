@@ -52,9 +52,9 @@ func (l Lifetime) String() string {
 }
 
 // over says that the pod of a launch with this Lifetime has no first process any more,
-// or that something has changed about who else is left of it.
-func (l Lifetime) over(launch uuid.UUID) {
+// or that something has changed about who else is left of it: nobody is, if empty.
+func (l Lifetime) over(launch uuid.UUID, empty bool) {
 	if l == WithParent {
-		keeper.Gone(launch.String())
+		keeper.Gone(launch.String(), empty)
 	}
 }

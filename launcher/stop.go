@@ -183,8 +183,8 @@ func (p *Pod) stopGone(ctx context.Context, now bool) error {
 		grace = -1
 		p.life.hurry.Do(func() { close(p.life.hurried) })
 	}
-	defer p.lasts.over(p.id) // nobody may be left now
-	if p.private == nil {    // else endLeft finds who holds the lock
+	defer p.lasts.over(p.id, false) // nobody may be left now
+	if p.private == nil {           // else endLeft finds who holds the lock
 		if err := p.unlessItHangs(ctx, func(givenUp <-chan struct{}) error { return p.endHolders(ctx, grace, givenUp) }); err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
@@ -24,6 +25,9 @@ type client struct {
 	now  *process // nil: there is no keeper
 
 	dismissed *process // the last keeper that had no pods any more
+
+	mu    sync.Mutex
+	ended request // what was not said yet of pods that have ended
 }
 
 // An entry is a pod that is to be kept.
@@ -78,19 +82,26 @@ func Know(ctx context.Context, id string, first osproc.Identity) error {
 
 // Gone says that the pod of a launch has no first process any more. The caller calls it
 // before it reaps that process, so that the pid is still its own. If no other process of
-// the pod is left, the keeper forgets the pod. It exits with its last pod; then Gone
-// returns when the keeper has exited. Otherwise the keeper keeps the processes that are
-// left until they have ended. Gone does nothing about a pod that is not kept.
-func Gone(id string) {
+// the pod is left, the keeper forgets the pod: it looks for them, unless empty says that the
+// caller has. It exits with its last pod; then Gone returns when the keeper has exited.
+// Otherwise the keeper keeps the processes that are left until they have ended. Gone does
+// nothing about a pod that is not kept.
+//
+// All who call Gone at the same time have the keeper look once, for all of them.
+func Gone(id string, empty bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	// If there is no time, the keeper notices the end when it learns of another pod.
+	program.mu.Lock()
+	if empty {
+		program.ended.Empty = append(program.ended.Empty, id)
+	} else {
+		program.ended.Gone = append(program.ended.Gone, id)
+	}
+	program.mu.Unlock()
+	// If there is no time, who comes next says it.
 	var last *process
 	_ = program.with(ctx, func() (err error) {
-		if p := program.pods[id]; p != nil {
-			p.gone = true
-			err = program.tell(request{Gone: id})
-		}
+		err = program.tellEnded()
 		if len(program.pods) == 0 {
 			last = program.dismissed
 		}
@@ -102,6 +113,23 @@ func Gone(id string) {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// tellEnded tells the keeper of the pods that have ended, unless somebody else has.
+func (c *client) tellEnded() error {
+	c.mu.Lock()
+	r := c.ended
+	c.ended = request{}
+	c.mu.Unlock()
+	notKept := func(id string) bool { return c.pods[id] == nil }
+	r.Gone, r.Empty = slices.DeleteFunc(r.Gone, notKept), slices.DeleteFunc(r.Empty, notKept)
+	if len(r.Gone)+len(r.Empty) == 0 {
+		return nil
+	}
+	for _, id := range slices.Concat(r.Gone, r.Empty) {
+		c.pods[id].gone = true
+	}
+	return c.tell(r)
 }
 
 // with calls f once nobody else uses c.
@@ -157,16 +185,23 @@ func (c *client) start() error {
 	}
 	c.now = k
 	go c.watch(k)
+	var gone []string
 	for _, p := range c.pods {
 		pod := p.Pod
-		if err = c.ask(k, request{Keep: &pod}); err == nil && p.gone {
-			err = c.ask(k, request{Gone: p.ID})
+		if err == nil {
+			err = c.ask(k, request{Keep: &pod})
 		}
-		if err != nil {
-			k.kill()
-			c.now = nil
-			return fmt.Errorf("tell the keeper of this program's pods of them: %w", err)
+		if p.gone {
+			gone = append(gone, p.ID)
 		}
+	}
+	if err == nil && len(gone) > 0 {
+		err = c.ask(k, request{Gone: gone})
+	}
+	if err != nil {
+		k.kill()
+		c.now = nil
+		return fmt.Errorf("tell the keeper of this program's pods of them: %w", err)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -49,26 +50,45 @@ func end(pods map[string]*kept, program int) {
 }
 
 // kill sends SIGKILL to all processes that belong to the pods, and adds them to sent. It
-// reports whether there was a new one. If it cannot tell which processes belong to a pod,
-// it sends SIGKILL to the pod's first process, and returns an error.
+// reports whether there was a new one. The pods are ended beside each other, for so they share
+// the looks at all processes.
 func kill(pods map[string]*kept, sent map[osproc.Identity]bool) (found bool, err error) {
+	type killed struct {
+		ids []osproc.Identity
+		err error
+	}
+	all := make(chan killed, len(pods))
 	for _, p := range pods {
-		p.addHeirs()
-		left, killErr := p.family.Kill(context.Background(), osproc.IsThere(p.First))
-		if killErr != nil && left == nil {
-			err = killErr
-			_ = osproc.Kill(p.First) // ErrStranger for a process that is not known
+		go func() {
+			ids, err := p.kill()
+			all <- killed{ids, err}
+		}()
+	}
+	for range pods {
+		k := <-all
+		if k.err != nil {
+			err = k.err
 		}
-		inside, cgroupErr := p.killCgroup()
-		if cgroupErr != nil {
-			err = cgroupErr
-		}
-		for _, id := range append(left, inside...) {
+		for _, id := range k.ids {
 			found = found || !sent[id]
 			sent[id] = true
 		}
 	}
 	return found, err
+}
+
+// kill sends SIGKILL to all processes that belong to the pod, and returns them. If it cannot tell
+// who they are, it sends SIGKILL to the pod's first process, and returns an error.
+func (p *kept) kill() ([]osproc.Identity, error) {
+	p.addHeirs()
+	left, err := p.family.Kill(context.Background(), osproc.IsThere(p.First))
+	if left != nil {
+		err = nil // some refused a signal
+	} else if err != nil {
+		_ = osproc.Kill(p.First) // ErrStranger for a process that is not known
+	}
+	inside, cgroupErr := p.killCgroup()
+	return append(left, inside...), cmp.Or(cgroupErr, err)
 }
 
 // killCgroup sends SIGKILL to all processes in the pod's cgroup, and returns them. Its error

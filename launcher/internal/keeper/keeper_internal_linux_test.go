@@ -6,12 +6,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
@@ -93,11 +97,11 @@ func TestKeeperThatHangs(t *testing.T) {
 	if program.now == first || len(program.pods) != 2 {
 		t.Errorf("the keeper was not replaced, or knows %d pods", len(program.pods))
 	}
-	Gone(a.ID)
+	Gone(a.ID, false)
 	if program.now == nil {
 		t.Error("the keeper has gone before its last pod")
 	}
-	Gone(b.ID)
+	Gone(b.ID, false)
 	if len(program.pods) != 0 || program.now != nil {
 		t.Errorf("when nobody is left there are still %d pods", len(program.pods))
 	}
@@ -125,14 +129,14 @@ func TestForgets(t *testing.T) {
 		}
 		most = max(most, len(program.pods))
 	}
-	if most > 8 {
+	if most > 2*looksInTurn {
 		t.Errorf("of pods that had ended up to %d were kept", most)
 	}
 	last := nobody(t, 0)
 	if err := Know(context.Background(), last.ID, gone); err != nil {
 		t.Fatal(err)
 	}
-	Gone(last.ID)
+	Gone(last.ID, false)
 }
 
 // Who has the lock of a pod from its launcher is of the pod while that runs, or begins. Later it
@@ -193,5 +197,70 @@ func TestHeirsOfTheLiving(t *testing.T) {
 		if found := slices.Contains(left, heir); found != c.found || err != nil {
 			t.Errorf("%s: found is %t (%v, %v)", name, found, left, err)
 		}
+	}
+}
+
+// Who says that pods have ended says it of all whose end was not said yet, and the keeper
+// answers once.
+func TestEndsTogether(t *testing.T) {
+	leaktest.Check(t)
+	const pods = 50
+	for n := range pods {
+		if err := Keep(t.Context(), nobody(t, n), quiet{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last := program.now
+	program.turn <- struct{}{}
+	var all sync.WaitGroup
+	for n := range pods {
+		all.Go(func() { Gone(nobody(t, n).ID, n%2 == 0) })
+	}
+	for waiting := 0; waiting < pods; {
+		program.mu.Lock()
+		waiting = len(program.ended.Gone) + len(program.ended.Empty)
+		program.mu.Unlock()
+		runtime.Gosched()
+	}
+	if err := program.tellEnded(); err != nil || len(program.pods) > 0 || program.now != nil {
+		t.Errorf("after one request %d pods are kept: %v", len(program.pods), err)
+	}
+	<-program.turn
+	all.Wait()
+	<-last.over
+}
+
+// To find out of many pods whether anybody is left takes not much more than of one.
+func TestLooksTogether(t *testing.T) {
+	s := server{pods: make(map[string]*kept)}
+	var ids []string
+	for n := range 16 {
+		p := nobody(t, n)
+		ids = append(ids, p.ID)
+		s.pods[p.ID] = newKept(p)
+	}
+	took := func(look func()) time.Duration {
+		var before, after unix.Rusage
+		err := unix.Getrusage(unix.RUSAGE_SELF, &before)
+		look()
+		if err = errors.Join(err, unix.Getrusage(unix.RUSAGE_SELF, &after)); err != nil {
+			t.Fatal(err)
+		}
+		return time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
+	}
+	var a answer
+	alone := took(func() {
+		for _, id := range ids {
+			s.forgetEmpty([]string{id}, &a)
+		}
+	})
+	if len(s.pods) > 0 || len(a.Forgot) != len(ids) {
+		t.Fatalf("%d pods are kept, and %d forgotten", len(s.pods), len(a.Forgot))
+	}
+	for n := range ids {
+		s.pods[ids[n]] = newKept(nobody(t, n))
+	}
+	if together := took(func() { s.forgetEmpty(ids, &a) }); together > alone/4 || len(s.pods) > 0 {
+		t.Errorf("%d pods one by one take %v, and together %v", len(ids), alone, together)
 	}
 }

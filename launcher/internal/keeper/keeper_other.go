@@ -22,4 +22,4 @@ func Keep(context.Context, Pod, Logger) error { return Check() }
 func Know(context.Context, string, osproc.Identity) error { return Check() }
 
 // Gone does nothing.
-func Gone(string) {}
+func Gone(string, bool) {}

@@ -19,4 +19,4 @@ func Keep(context.Context, Pod, Logger) error { return nil }
 func Know(context.Context, string, osproc.Identity) error { return nil }
 
 // Gone has nothing to do.
-func Gone(string) {}
+func Gone(string, bool) {}

@@ -31,8 +31,9 @@ type Logger interface {
 
 // A request is a line that the program sends. The keeper answers each with one line.
 type request struct {
-	Keep *Pod   `json:"keep,omitempty"` // from now on; once more, to say what is known by now
-	Gone string `json:"gone,omitempty"` // the pod of this launch has no first process, or none any more
+	Keep  *Pod     `json:"keep,omitempty"`  // from now on; once more, to say what is known by now
+	Gone  []string `json:"gone,omitempty"`  // the pods of these launches have no first process, or none any more
+	Empty []string `json:"empty,omitempty"` // nobody is left of the pods of these launches
 }
 
 // An answer is a line that the keeper sends. The first one it sends without a request.

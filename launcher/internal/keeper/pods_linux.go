@@ -17,12 +17,15 @@ type kept struct {
 func newKept(p Pod) *kept {
 	k := &kept{Pod: p, family: osproc.NewFamily(p.First, p.Mark)}
 	k.family.SetLock(p.Lock, p.LockFD)
+	if p.First.PID != 0 {
+		k.family.SetSince(p.First, true)
+	}
 	return k
 }
 
-// isEmpty reports whether no process is left of a pod. It gives processes that are about to
-// end a moment. It reports false if it cannot tell.
-func (p *kept) isEmpty() bool {
+// isEmpty reports whether no process is left of a pod. If patient, it gives processes that are
+// about to end a moment. It reports false if it cannot tell.
+func (p *kept) isEmpty(patient bool) bool {
 	for delay := time.Millisecond; ; delay *= 2 {
 		p.addHeirs()
 		left, err := p.family.Left(context.Background(), osproc.IsThere(p.First))
@@ -32,7 +35,7 @@ func (p *kept) isEmpty() bool {
 		if err == nil && len(left) == 0 {
 			return true
 		}
-		if err != nil || delay > 8*time.Millisecond {
+		if err != nil || !patient || delay > 8*time.Millisecond {
 			return false
 		}
 		time.Sleep(delay)

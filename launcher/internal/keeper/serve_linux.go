@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -54,6 +55,7 @@ type server struct {
 	pidfd   int // of the program; -1 if there is none, or it has ended
 	pods    map[string]*kept
 	turn    []string // the pods in the order in which they are looked at once they have ended
+	kept    int      // pods since somebody was looked at in turn
 	input   []byte   // that is no whole line yet
 }
 
@@ -130,16 +132,22 @@ func (s *server) read() bool {
 // do does what r asks for.
 func (s *server) do(r request) answer {
 	var a answer
+	for _, id := range r.Empty {
+		s.forget(id, &a)
+	}
 	switch {
 	case r.Keep != nil && r.Keep.Mark != "" && r.Keep.ID != "":
-		s.keep(*r.Keep)
-		s.forgetSome(&a)
-	case r.Gone != "":
-		if p := s.pods[r.Gone]; p != nil {
-			p.gone = true
-			s.forgetIfEmpty(r.Gone, &a)
+		if s.keep(*r.Keep); s.kept >= looksInTurn {
+			s.forgetEmpty(nil, &a)
 		}
-	default:
+	case len(r.Gone) > 0:
+		for _, id := range r.Gone {
+			if p := s.pods[id]; p != nil {
+				p.gone = true
+			}
+		}
+		s.forgetEmpty(r.Gone, &a)
+	case len(r.Empty) == 0:
 		a.Error = "the request names no pod"
 	}
 	return a
@@ -150,17 +158,21 @@ func (s *server) keep(p Pod) {
 	old := s.pods[p.ID]
 	if old == nil {
 		s.turn = append(s.turn, p.ID)
+		s.kept++
 	}
 	if old == nil || old.First != p.First {
 		s.pods[p.ID] = newKept(p)
 	}
 }
 
-// forgetSome looks at some pods whose first process has ended, in turn, and forgets those
-// without any process left. The program says nothing of a pod that was released, and
-// nothing more of a pod that has left processes behind.
-func (s *server) forgetSome(a *answer) {
-	looks := 0
+// looksInTurn is how many pods that have ended are looked at besides those that a request names,
+// and how many pods are kept until they are looked at without one.
+const looksInTurn = 16
+
+// inTurn returns pods whose first process has ended. The program says nothing of a pod that was
+// released, and nothing more of a pod that has left processes behind.
+func (s *server) inTurn() (ended []string) {
+	s.kept = 0
 	for range len(s.turn) {
 		id := s.turn[0]
 		s.turn = append(s.turn[1:], id)
@@ -168,16 +180,40 @@ func (s *server) forgetSome(a *answer) {
 		if !p.gone && (p.First.PID == 0 || !osproc.ProvesEnd(p.First.Check())) {
 			continue
 		}
-		s.forgetIfEmpty(id, a)
-		if looks++; looks == 4 {
-			return
+		if ended = append(ended, id); len(ended) == looksInTurn {
+			break
+		}
+	}
+	return ended
+}
+
+// forgetEmpty forgets those of the named pods, and of some others that have ended, of whom
+// nobody is left. It gives the processes of the named ones that are about to end a moment. The
+// pods are looked at beside each other, for so they share the looks at all processes.
+func (s *server) forgetEmpty(named []string, a *answer) {
+	var all sync.WaitGroup
+	empty := make(map[string]*bool)
+	for _, id := range slices.Concat(named, s.inTurn()) {
+		p := s.pods[id]
+		if p == nil || empty[id] != nil {
+			continue
+		}
+		is := new(bool)
+		empty[id] = is
+		patient := slices.Contains(named, id)
+		all.Go(func() { *is = p.isEmpty(patient) })
+	}
+	all.Wait()
+	for id, is := range empty {
+		if *is {
+			s.forget(id, a)
 		}
 	}
 }
 
-// forgetIfEmpty forgets a pod if nobody is left of it.
-func (s *server) forgetIfEmpty(id string, a *answer) {
-	if s.pods[id] == nil || !s.pods[id].isEmpty() {
+// forget forgets a pod, of whom nobody is left.
+func (s *server) forget(id string, a *answer) {
+	if s.pods[id] == nil {
 		return
 	}
 	delete(s.pods, id)
