@@ -3,6 +3,7 @@ package keeper
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -230,37 +231,45 @@ func TestEndsTogether(t *testing.T) {
 	<-last.over
 }
 
-// To find out of many pods whether anybody is left takes not much more than of one.
+// To find out of many pods whether anybody is left, or to end them, takes far less together than
+// one by one.
 func TestLooksTogether(t *testing.T) {
-	s := server{pods: make(map[string]*kept)}
-	var ids []string
+	pods := make(map[string]*kept)
 	for n := range 16 {
 		p := nobody(t, n)
-		ids = append(ids, p.ID)
-		s.pods[p.ID] = newKept(p)
+		pods[p.ID] = newKept(p)
 	}
-	took := func(look func()) time.Duration {
-		var before, after unix.Rusage
-		err := unix.Getrusage(unix.RUSAGE_SELF, &before)
-		look()
-		if err = errors.Join(err, unix.Getrusage(unix.RUSAGE_SELF, &after)); err != nil {
-			t.Fatal(err)
+	for what, look := range map[string]func(pods map[string]*kept){
+		"look": func(pods map[string]*kept) {
+			s := server{pods: maps.Clone(pods)}
+			var a answer
+			if s.forgetEmpty(slices.Collect(maps.Keys(pods)), &a); len(s.pods) > 0 || len(a.Forgot) != len(pods) {
+				t.Errorf("%d of %d pods are kept, and %d forgotten", len(s.pods), len(pods), len(a.Forgot))
+			}
+		},
+		"end": func(pods map[string]*kept) {
+			if found, err := kill(pods, make(map[osproc.Identity]bool)); found || err != nil {
+				t.Errorf("somebody was found (%t), %v", found, err)
+			}
+		},
+	} {
+		var alone time.Duration
+		for id, p := range pods {
+			alone += processorTime(t, func() { look(map[string]*kept{id: p}) })
 		}
-		return time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
-	}
-	var a answer
-	alone := took(func() {
-		for _, id := range ids {
-			s.forgetEmpty([]string{id}, &a)
+		if together := processorTime(t, func() { look(pods) }); together > alone/2 {
+			t.Errorf("%s: %d pods one by one take %v of processor time, and together %v", what, len(pods), alone, together)
 		}
-	})
-	if len(s.pods) > 0 || len(a.Forgot) != len(ids) {
-		t.Fatalf("%d pods are kept, and %d forgotten", len(s.pods), len(a.Forgot))
 	}
-	for n := range ids {
-		s.pods[ids[n]] = newKept(nobody(t, n))
+}
+
+// processorTime returns how much of it f takes.
+func processorTime(t *testing.T, f func()) time.Duration {
+	var before, after unix.Rusage
+	err := unix.Getrusage(unix.RUSAGE_SELF, &before)
+	f()
+	if err = errors.Join(err, unix.Getrusage(unix.RUSAGE_SELF, &after)); err != nil {
+		t.Fatal(err)
 	}
-	if together := took(func() { s.forgetEmpty(ids, &a) }); together > alone/4 || len(s.pods) > 0 {
-		t.Errorf("%d pods one by one take %v, and together %v", len(ids), alone, together)
-	}
+	return time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
 }
