@@ -149,6 +149,9 @@ func (p *Pod) watch() {
 	p.exit, p.waitErr = p.proc.Wait(p.watching)
 	if p.waitErr != nil && p.watching.Err() != nil {
 		p.close(released)
+		if p.private != nil {
+			ownership.LeavePrivate(p.private.name)
+		}
 		if r, ok := p.proc.(Releaser); ok {
 			r.Release()
 		}

@@ -531,6 +531,7 @@ var errDeleted = errors.New("both locks were deleted while they were held, and t
 func (c *Claim) Abandon(ctx context.Context, started bool) (ended []osproc.Identity, err error) {
 	defer c.place.Close()
 	defer c.launch.unlock()
+	defer LeavePrivate(c.place.name)
 	overlayErr := c.RemoveOverlay()
 	if started {
 		if ended, err = c.endHeirs(ctx); err == nil {

@@ -73,6 +73,25 @@ func privateGone(ctx context.Context, base, name string) error {
 		err = os.Mkdir(p.path(name), 0o700)
 		c.pod.unlock()
 		p.Close()
+		LeavePrivate(name) // as if its launcher were another
 		return err
+	}
+}
+
+// A program removes the directories of its own private pods when they are gone, and does not
+// look at them before: until it leaves them to a Sweep.
+func TestSweepSparesOurs(t *testing.T) {
+	base := filepath.Join(t.TempDir(), "base")
+	name := RandomName()
+	if err := privateGone(t.Context(), base, name); err != nil {
+		t.Fatal(err)
+	}
+	private.Store(name, true)
+	if swept, err := Sweep(t.Context(), base, "PODLAUNCH_TEST_NAME"); len(swept) > 0 || err != nil {
+		t.Errorf("Sweep has removed %v, which is this program's: %v", swept, err)
+	}
+	LeavePrivate(name)
+	if swept, err := Sweep(t.Context(), base, "PODLAUNCH_TEST_NAME"); len(swept) != 1 || err != nil {
+		t.Errorf("then Sweep removed %v, %v", swept, err)
 	}
 }
