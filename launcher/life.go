@@ -330,12 +330,8 @@ func (p *Pod) useFamilyBy(ctx context.Context) (f family, giveBack func(), err e
 	// holds the lock before then has it from this pod. Nobody else ever owns that of a pod
 	// without a name.
 	if f.who != nil {
-		f.who.SetHeirs(func(id osproc.Identity) (bool, error) {
-			if p.private == nil && p.hasEnded() {
-				return false, nil
-			}
-			has, err := p.heirs.Has(id)
-			return has && (p.private != nil || !p.hasExited()), err
+		f.who.SetHeirs(func(h osproc.LockHolder) (bool, error) {
+			return p.heirs.Has(h) && (p.private != nil || !p.hasExited()), nil
 		})
 	}
 	return f, func() { <-p.life.familyUse }, nil
@@ -792,10 +788,11 @@ func (p *Pod) kill(grace time.Duration) (killed []int, err error) {
 	if p.proc.PID() != 0 {
 		who = fmt.Sprintf("process %d", p.proc.PID())
 	}
+	ended := p.hasEnded() && p.waitErr == nil
 	switch {
-	case p.hasEnded() && err == nil:
-		return killed, fmt.Errorf("%s has ended, but it took longer than %v to find out whether anybody is left of it, and to clear up", who, killPatience)
-	case p.hasEnded():
+	case ended && err == nil:
+		return killed, fmt.Errorf("%s has ended, but it took too long to find out whether anybody is left of it, and to clear up", who)
+	case ended:
 		return killed, fmt.Errorf("%s has ended; %w", who, err)
 	case err == nil:
 		late := fmt.Sprintf("it has not gone within %v of SIGKILL", killPatience)

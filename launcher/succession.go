@@ -161,9 +161,8 @@ func (s *succession) useFamily(ctx context.Context) (f family, giveBack func(), 
 	p := s.started
 	f, giveBack, err = p.useFamilyBy(ctx)
 	if err == nil && f.who != nil {
-		f.who.SetHeirs(func(id osproc.Identity) (bool, error) {
-			has, err := p.heirs.Has(id)
-			return has && (!p.isSettled() || !p.hasExited()), err // in this order
+		f.who.SetHeirs(func(h osproc.LockHolder) (bool, error) {
+			return p.heirs.Has(h) && (!p.isSettled() || !p.hasExited()), nil // in this order
 		})
 	}
 	return f, giveBack, err

@@ -21,7 +21,7 @@ func (*Family) Add([]Identity) {}
 func (*Family) SetSince(Identity, bool) {}
 
 // SetHeirs does nothing.
-func (*Family) SetHeirs(func(Identity) (bool, error)) {}
+func (*Family) SetHeirs(func(LockHolder) (bool, error)) {}
 
 // SetLock does nothing.
 func (*Family) SetLock(LockFile, int) {}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -33,7 +34,7 @@ type Family struct {
 	since Identity
 	ours  bool // this program has forked first
 	lock  lockPlace
-	heir  func(Identity) (bool, error)
+	heir  func(LockHolder) (bool, error)
 	known map[Identity]bool
 	dead  *deadSet // of the last look; nil: there was none
 }
@@ -60,9 +61,10 @@ func (f *Family) Add(ids []Identity) {
 // the kernel.
 func (f *Family) SetSince(id Identity, forked bool) { f.since, f.ours = id, forked }
 
-// SetHeirs says how to tell a process that has something from the family. Left asks about
-// those that have no mark, and that may be of the family. An error of is ends the look.
-func (f *Family) SetHeirs(is func(Identity) (bool, error)) { f.heir = is }
+// SetHeirs says how to tell whether a process that holds the lock of SetLock has it from the
+// family. Left asks about those that have no mark, and that may be of the family. An error of is
+// ends the look.
+func (f *Family) SetHeirs(is func(LockHolder) (bool, error)) { f.heir = is }
 
 // SetLock says that the process has a lock at descriptor fd. Other pods have their locks at the
 // same descriptor: files whose names begin with a dot and end in [PodLock] or [PrivateLock], or
@@ -73,6 +75,7 @@ func (f *Family) SetLock(file LockFile, fd int) { f.lock = lockPlace{file, fd} }
 type look struct {
 	*snapshot
 	name, mark string       // of the family's variable, and NAME=VALUE; "": none
+	since      uint64       // nobody of the family is older
 	in         map[int]bool // belongs to the family
 	foreign    map[int]bool // has another pod's lock
 	missed     bool         // somebody may belong, and has ended since
@@ -81,7 +84,7 @@ type look struct {
 // isOther reports whether m has another mark, or another pod's lock.
 func (l *look) isOther(m *member) bool {
 	mark := m.marks[l.name]
-	return mark != nil && string(mark) != l.mark || l.foreign[m.id.PID]
+	return mark != nil && string(mark) != l.mark && !isBefore(m.id, l.since) || l.foreign[m.id.PID]
 }
 
 // mostLooks is how many looks Left takes at most until it believes one in which nobody is
@@ -146,8 +149,8 @@ func (f *Family) survey(ctx context.Context, pinned bool) (l *look, since uint64
 	if err != nil {
 		return nil, 0, err
 	}
-	l = &look{snapshot: s, name: name, mark: f.mark, in: make(map[int]bool), foreign: make(map[int]bool)}
-	if err := f.ask(ctx, l, q.since); err != nil {
+	l = &look{snapshot: s, name: name, mark: f.mark, since: q.since, in: make(map[int]bool), foreign: make(map[int]bool)}
+	if err := f.ask(ctx, l); err != nil {
 		return nil, 0, err
 	}
 	f.seed(l, pinned)
@@ -179,33 +182,57 @@ func (f *Family) sure(l *look, since uint64) bool {
 }
 
 // ask finds those that have the mark, and the heirs.
-func (f *Family) ask(ctx context.Context, l *look, since uint64) error {
+func (f *Family) ask(ctx context.Context, l *look) error {
 	all := l.by(l.name)
 	for _, m := range all.with[l.mark] {
-		if !isBefore(m.id, since) {
+		if !isBefore(m.id, l.since) {
 			l.in[m.id.PID] = true
 		}
 	}
-	if f.heir == nil {
+	if f.heir == nil || f.lock.file.Path == "" {
 		return nil
 	}
 	for _, m := range all.without {
-		if isBefore(m.id, since) {
+		if isBefore(m.id, l.since) {
 			break // as are all that come after
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		switch is, err := f.heir(m.id); {
+		is, gone, err := f.isHeir(l, m)
+		switch {
 		case err != nil:
 			return fmt.Errorf("find out whether pid %d holds the pod's lock: %w", m.id.PID, err)
 		case is:
 			l.in[m.id.PID] = true
 		default:
-			l.missed = l.missed || vanished(m.id.PID) // and may have been one
+			l.missed = l.missed || gone // and may have been one
 		}
 	}
 	return nil
+}
+
+// isHeir reports whether m has the lock from the family, and whether it has gone meanwhile.
+func (f *Family) isHeir(l *look, m *member) (is, gone bool, err error) {
+	var h LockHolder
+	if asksNoServer() && isPodLock([]byte(filepath.Base(f.lock.file.Path))) {
+		locked, lookErr := l.locksOf(m)
+		if lookErr != nil {
+			return false, false, lookErr
+		}
+		gone = locked.vanished
+		if locked.owner != nil {
+			h, is, err = locked.owner.of(f.lock.file)
+		}
+	} else {
+		h, is, err = LockHolderOf(m.id.PID, f.lock.file)
+		gone = vanished(m.id.PID)
+	}
+	if !is || err != nil || h.Identity != m.id {
+		return false, gone, err
+	}
+	is, err = f.heir(h)
+	return is, gone, err
 }
 
 // seed adds the processes that belong to the family regardless of others.

@@ -26,7 +26,7 @@ func (*Family) Add([]Identity) {}
 func (*Family) SetSince(Identity, bool) {}
 
 // SetHeirs does nothing: the job knows its members.
-func (*Family) SetHeirs(func(Identity) (bool, error)) {}
+func (*Family) SetHeirs(func(LockHolder) (bool, error)) {}
 
 // SetLock does nothing: nobody is found by a lock.
 func (*Family) SetLock(LockFile, int) {}

@@ -4,23 +4,46 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
 
-// GroupMembers returns the living processes of a process group.
-func GroupMembers(pgid int) ([]int, error) {
+// A census is the processes of one moment, by the number of their group.
+type census map[int]map[int]Stat
+
+// censuses are taken for everybody in this program: see sharing.
+var censuses = newSharing(takeCensus, func(*struct{}, struct{}) {})
+
+func takeCensus(context.Context, struct{}) (census, error) {
 	pids, err := All()
 	if err != nil {
 		return nil, err
 	}
-	var members []int
+	all := make(census)
 	for _, pid := range pids {
-		if st, err := ReadStat(pid); err == nil && st.Group == pgid && !st.Dead() {
+		st, err := ReadStat(pid)
+		if err != nil {
+			continue
+		}
+		if all[st.Group] == nil {
+			all[st.Group] = make(map[int]Stat)
+		}
+		all[st.Group][pid] = st
+	}
+	return all, nil
+}
+
+// GroupMembers returns the living processes of a process group.
+func GroupMembers(pgid int) (members []int, err error) {
+	all, err := censuses.take(context.Background(), struct{}{})
+	for pid, st := range all[pgid] {
+		if !st.Dead() {
 			members = append(members, pid)
 		}
 	}
-	return members, nil
+	slices.Sort(members)
+	return members, err
 }
 
 // awaitGroup waits until the process group is gone, whose members have all been

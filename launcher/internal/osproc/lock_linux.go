@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,36 +25,53 @@ import (
 // All who call LockHolders at the same time look together. It stops with context.Cause(ctx)
 // when ctx is done.
 func LockHolders(ctx context.Context, file LockFile) ([]LockHolder, error) {
-	found, err := lockLooks.take(ctx, []LockFile{file})
+	look := lockLooks.take
+	if !asksNoServer() { // then nobody waits for the filesystem of another's lock
+		look = findLockHolders
+	}
+	all, err := look(ctx, map[LockFile]bool{file: true})
 	if err != nil {
 		return nil, err
 	}
-	return slices.Clone(found[file]), nil
+	var found []LockHolder
+	for _, l := range all {
+		switch h, ok, err := l.of(file); {
+		case err != nil:
+			return nil, err
+		case ok:
+			found = append(found, h)
+		}
+	}
+	return found, nil
 }
 
 // lockLooks are the looks for everybody in this program. A thousand launches that fail at once
 // want to know it of a lock each: that would be a thousand readings of the descriptors of all
 // their pods, and of the many that this program has.
-var lockLooks = newSharing(findLockHolders, func(all *[]LockFile, files []LockFile) { *all = append(*all, files...) })
+var lockLooks = newSharing(findLockHolders, func(all *map[LockFile]bool, files map[LockFile]bool) {
+	if *all == nil {
+		*all = make(map[LockFile]bool)
+	}
+	maps.Copy(*all, files)
+})
 
-// findLockHolders returns the holders of each of the locks.
-func findLockHolders(ctx context.Context, files []LockFile) (map[LockFile][]LockHolder, error) {
+// findLockHolders returns the processes that hold any of the locks.
+func findLockHolders(ctx context.Context, files map[LockFile]bool) (found []*lockOwner, err error) {
 	pids, err := All()
 	if err != nil {
 		return nil, err
 	}
-	search := newLockSearch(files)
-	found := make(map[LockFile][]LockHolder, len(files))
+	search := searchFor(ctx, files)
 	for _, pid := range pids {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		held, err := search.identified(pid)
+		h, err := search.owner(pid)
 		if err != nil {
 			return nil, err
 		}
-		for file, h := range held {
-			found[file] = append(found[file], h)
+		if h != nil {
+			found = append(found, h)
 		}
 	}
 	return found, nil
@@ -62,34 +80,69 @@ func findLockHolders(ctx context.Context, files []LockFile) (map[LockFile][]Lock
 // LockHolderOf returns the process as a LockHolder, if it is one: see [LockHolders]. The error
 // says that this program could not look, for want of a descriptor or of memory.
 func LockHolderOf(pid int, file LockFile) (h LockHolder, ok bool, err error) {
-	held, err := newLockSearch([]LockFile{file}).identified(pid)
-	h, ok = held[file]
-	return h, ok, err
+	l, err := searchFor(context.Background(), map[LockFile]bool{file: true}).owner(pid)
+	if l == nil || err != nil {
+		return LockHolder{}, false, err
+	}
+	return l.of(file)
 }
 
-// holds are the locks that a process holds, with it as the holder of each.
-type holds map[LockFile]LockHolder
+// A lockOwner is a process, and the locks that it holds of those that were searched for.
+type lockOwner struct {
+	who LockHolder // without what depends on the lock
+	holds
+}
 
-// A lockSearch is for the locks of some files, by the last element of their paths.
-type lockSearch map[string][]LockFile
+// holds are the descriptors of files with flock(2) locks, by the inode number of the file.
+type holds map[uint64][]hold
 
-func newLockSearch(files []LockFile) lockSearch {
-	s := make(lockSearch, len(files))
-	for _, file := range files {
-		if name := filepath.Base(file.Path); !slices.Contains(s[name], file) {
-			s[name] = append(s[name], file)
+// A hold is such a descriptor.
+type hold struct {
+	dev   uint64
+	taker int
+	given bool
+	err   error // why dev cannot be told
+}
+
+// of returns the process as the holder of a file's lock, if it is one.
+func (l *lockOwner) of(file LockFile) (h LockHolder, ok bool, err error) {
+	h = l.who
+	for _, d := range l.holds[file.Inode] {
+		switch {
+		case d.err != nil:
+			return LockHolder{}, false, d.err
+		case d.dev == file.Dev:
+			h.Taker, h.Given, ok = d.taker, h.Given || d.given, true
 		}
+	}
+	return h, ok, nil
+}
+
+// A lockSearch is for the locks of some files.
+type lockSearch struct {
+	ctx   context.Context
+	files map[string]map[uint64]bool // by the last element of the path, and the inode number; nil: those of all pods
+}
+
+func searchFor(ctx context.Context, files map[LockFile]bool) lockSearch {
+	s := lockSearch{ctx, make(map[string]map[uint64]bool)}
+	for file := range files {
+		name := filepath.Base(file.Path)
+		if s.files[name] == nil {
+			s.files[name] = make(map[uint64]bool)
+		}
+		s.files[name][file.Inode] = true
 	}
 	return s
 }
 
-// identified returns which of the locks the process holds, with its Identity.
-func (s lockSearch) identified(pid int) (holds, error) {
+// owner returns the process as the owner of the locks that it holds; nil if there are none.
+func (s lockSearch) owner(pid int) (*lockOwner, error) {
 	return identified(pid, func() (holds, error) { return s.heldBy(pid) })
 }
 
 // identified returns what the process holds. held looks at its descriptors.
-func identified(pid int, held func() (holds, error)) (holds, error) {
+func identified(pid int, held func() (holds, error)) (*lockOwner, error) {
 	if found, err := held(); len(found) == 0 || err != nil {
 		return nil, err
 	}
@@ -103,11 +156,10 @@ func identified(pid int, held func() (holds, error)) (holds, error) {
 	}
 	// Only now: what is found is about the process with the Identity.
 	found, err := held()
-	for file, h := range found {
-		h.Identity, h.Session, h.Ending = id, st.Session, st.Ending
-		found[file] = h
+	if len(found) == 0 || err != nil {
+		return nil, err
 	}
-	return found, err
+	return &lockOwner{LockHolder{Identity: id, Session: st.Session, Ending: st.Ending}, found}, nil
 }
 
 // shortage returns err if it says that this program, or the machine, lacks what it takes to
@@ -125,22 +177,22 @@ func shortage(err error) error {
 // looked at twice more, and as often as it takes while the first thread has ended.
 func (s lockSearch) heldBy(pid int) (holds, error) {
 	dir := "/proc/" + strconv.Itoa(pid)
-	var found holds
+	found := make(holds)
 	empty := 0     // looks at a first thread that has not ended, and shows no descriptors
 	for range 10 { // it may be that all threads have just ended, and one cannot finish
-		open, err := s.seek(dir, &found)
+		open, err := s.seek(dir, found)
 		if open > 0 || empty == 2 || err != nil {
 			return found, err
 		}
 		st, err := readStatOnce(pid)
 		if err != nil || st.kernel {
-			return nil, shortage(err)
+			return found, shortage(err)
 		}
 		if !st.isHeadless() {
 			empty++
 			continue
 		}
-		if open, err = s.seekThreads(dir, &found); open > 0 || err != nil {
+		if open, err = s.seekThreads(dir, found); open > 0 || err != nil {
 			return found, err
 		}
 	}
@@ -148,7 +200,7 @@ func (s lockSearch) heldBy(pid int) (holds, error) {
 }
 
 // seekThreads is seek for each thread of a process.
-func (s lockSearch) seekThreads(dir string, found *holds) (open int, err error) {
+func (s lockSearch) seekThreads(dir string, found holds) (open int, err error) {
 	threads, err := os.ReadDir(dir + "/task")
 	if err := shortage(err); err != nil {
 		return 0, err
@@ -167,7 +219,7 @@ func (s lockSearch) seekThreads(dir string, found *holds) (open int, err error) 
 // many there are. It adds to found what it finds. The error says that it cannot be told.
 // If a descriptor vanishes meanwhile, and a lock is not found, none counts: the thread may have
 // ended.
-func (s lockSearch) seek(dir string, found *holds) (open int, err error) {
+func (s lockSearch) seek(dir string, found holds) (open int, err error) {
 	// Not by package os, which would ask of each directory whether it can be polled.
 	fds, err := unix.Open(dir+"/fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -180,10 +232,13 @@ func (s lockSearch) seek(dir string, found *holds) (open int, err error) {
 	for {
 		n, err := unix.ReadDirent(fds, entries[:])
 		if err != nil || n <= 0 {
-			if vanished && s.lacks(*found) {
+			if vanished && s.lacks(found) {
 				open = 0
 			}
 			return open, nil
+		}
+		if s.ctx.Err() != nil {
+			return open, context.Cause(s.ctx)
 		}
 		_, _, names = unix.ParseDirent(entries[:n], -1, names[:0])
 		open += len(names)
@@ -193,8 +248,8 @@ func (s lockSearch) seek(dir string, found *holds) (open int, err error) {
 				vanished = true
 				continue
 			}
-			named := s.named(link[:n])
-			if len(named) == 0 {
+			name := lastElement(link[:n])
+			if !s.wants(name) {
 				continue
 			}
 			info := make([]byte, 4<<10)
@@ -205,63 +260,64 @@ func (s lockSearch) seek(dir string, found *holds) (open int, err error) {
 				vanished = true
 				continue
 			}
-			for _, file := range named {
-				taker, given, ok := parseLock(info[:n], file.Inode)
-				if !ok {
-					continue
-				}
-				switch same, err := file.isOpen(fds, fd); {
-				case err != nil:
-					return open, err
-				case same:
-					found.add(file, taker, given)
-				default:
-					vanished = true
-				}
+			inode, taker, given, ok := parseLock(info[:n])
+			if !ok || s.files != nil && !s.files[string(name)][inode] {
+				continue
+			}
+			dev, there, err := statOpen(fds, fd)
+			switch {
+			case err != nil && isHidden(err) || err == nil && there != inode:
+				vanished = true
+			default:
+				found[inode] = append(found[inode], hold{dev, taker, given, os.NewSyscallError("stat", err)})
 			}
 		}
 	}
 }
 
-// named returns the files that the link of a descriptor may lead to, in any mount namespace, or
-// did before they were deleted.
-func (s lockSearch) named(link []byte) []LockFile {
+// lastElement returns the name of the file that the link of a descriptor leads to, in any mount
+// namespace, or did before the file was deleted.
+func lastElement(link []byte) []byte {
 	link = bytes.TrimSuffix(link, []byte(" (deleted)"))
-	return s[string(link[bytes.LastIndexByte(link, '/')+1:])]
+	return link[bytes.LastIndexByte(link, '/')+1:]
 }
 
-// lacks reports whether one of the locks is not among those found.
+// wants reports whether a file of that name may be one of those that are searched for.
+func (s lockSearch) wants(name []byte) bool {
+	if s.files == nil {
+		return isPodLock(name)
+	}
+	return s.files[string(name)] != nil
+}
+
+// isPodLock reports whether name is of the lock of a pod, with a name or without.
+func isPodLock(name []byte) bool {
+	return bytes.HasPrefix(name, []byte(".")) && (bytes.HasSuffix(name, []byte(PodLock)) || bytes.HasSuffix(name, []byte(PrivateLock)))
+}
+
+// lacks reports whether there may be a lock that is not among those found.
 func (s lockSearch) lacks(found holds) bool {
-	for _, files := range s {
-		for _, file := range files {
-			if _, ok := found[file]; !ok {
+	for _, inodes := range s.files {
+		for inode := range inodes {
+			if len(found[inode]) == 0 {
 				return true
 			}
 		}
 	}
-	return false
+	return s.files == nil
 }
 
-// add notes another descriptor of the file.
-func (f *holds) add(file LockFile, taker int, given bool) {
-	if *f == nil {
-		*f = make(holds)
-	}
-	(*f)[file] = LockHolder{Taker: taker, Given: given || (*f)[file].Given}
+// isHidden reports whether err says that a descriptor was closed meanwhile, or is not ours to see.
+func isHidden(err error) bool {
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EACCES)
 }
 
-// isOpen reports whether a descriptor, an entry of the directory fds, is of the file. A
-// descriptor that is closed meanwhile, or is not ours to see, is not.
-func (f LockFile) isOpen(fds int, fd string) (bool, error) {
-	dev, inode, err := statOpen(fds, fd)
-	switch {
-	case errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EACCES):
-		return false, nil
-	case err != nil:
-		return false, os.NewSyscallError("stat", err)
-	}
-	return dev == f.Dev && inode == f.Inode, nil
-}
+// asksNoServer reports whether statOpen asks no server of a filesystem.
+var asksNoServer = sync.OnceValue(func() bool {
+	var x unix.Statx_t
+	err := unix.Statx(unix.AT_FDCWD, "/", unix.AT_STATX_DONT_SYNC, unix.STATX_INO, &x)
+	return err != unix.ENOSYS && err != unix.EPERM
+})
 
 // statOpen returns which file a descriptor is of. It does not ask the server of a filesystem
 // that has one, where statx(2) is there and no filter forbids it.
@@ -279,25 +335,26 @@ func statOpen(fds int, fd string) (dev, inode uint64, err error) {
 	return uint64(st.Dev), st.Ino, err
 }
 
-// parseLock returns the taker of the flock(2) lock that the open file has, according
-// to the fdinfo of a descriptor (proc_pid_fdinfo(5)), and whether the descriptor
+// parseLock returns the inode number and the taker of the flock(2) lock that the open file has,
+// according to the fdinfo of a descriptor (proc_pid_fdinfo(5)), and whether the descriptor
 // stays open on exec.
-func parseLock(info []byte, inode uint64) (taker int, given, ok bool) {
-	suffix := ":" + strconv.FormatUint(inode, 10)
+func parseLock(info []byte) (inode uint64, taker int, given, ok bool) {
 	for line := range strings.Lines(string(info)) {
 		f := strings.Fields(line)
 		switch {
 		case len(f) == 2 && f[0] == "flags:":
 			flags, err := strconv.ParseUint(f[1], 8, 64)
 			given = err == nil && flags&unix.O_CLOEXEC == 0
-		case len(f) == 9 && f[0] == "lock:" && f[2] == "FLOCK" && strings.HasSuffix(f[6], suffix):
+		case len(f) == 9 && f[0] == "lock:" && f[2] == "FLOCK":
 			// lock: 1: FLOCK ADVISORY WRITE 4711 fe:00:131074 0 EOF; not all filesystems
 			// give the device number here that stat(2) gives.
 			taker, _ = strconv.Atoi(f[5])
-			ok = true
+			var err error
+			inode, err = strconv.ParseUint(f[6][strings.LastIndexByte(f[6], ':')+1:], 10, 64)
+			ok = err == nil
 		}
 	}
-	return taker, given, ok
+	return inode, taker, given, ok
 }
 
 // CommandName returns the name of a process's program, cut off as the kernel keeps it,

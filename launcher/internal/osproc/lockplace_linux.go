@@ -1,7 +1,6 @@
 package osproc
 
 import (
-	"bytes"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -29,7 +28,7 @@ func (l lockPlace) isAnothers(pid int) bool {
 	if err != nil {
 		return false
 	}
-	name := filepath.Base(string(bytes.TrimSuffix(link[:n], []byte(" (deleted)"))))
+	name := string(lastElement(link[:n]))
 	own := filepath.Base(l.file.Path)
 	if ext := filepath.Ext(name); !strings.HasPrefix(name, ".") || ext != filepath.Ext(own) && ext != PodLock && ext != PrivateLock {
 		return false
@@ -43,6 +42,6 @@ func (l lockPlace) isAnothers(pid int) bool {
 	if n, err = readShort(fmt.Sprintf("/proc/%d/fdinfo/%d", pid, l.fd), info); err != nil {
 		return false
 	}
-	_, given, _ := parseLock(info[:n], 0)
-	return given && bytes.Contains(info[:n], []byte(" FLOCK "))
+	_, _, given, locked := parseLock(info[:n])
+	return given && locked
 }

@@ -21,21 +21,20 @@ func inheritsOrphans() bool {
 // sent SIGKILL. Its leader is a zombie still, and keeps its number from being
 // another's. Nobody else is touched: other orphans are the program's to reap.
 func reapOrphans(ctx context.Context, pgid int) {
-	until(ctx, func() bool { return reapGroupOnce(pgid) })
+	until(ctx, func() bool { return reapGroupOnce(ctx, pgid) })
 }
 
 // reapGroupOnce reports whether nobody of the group is left whom we could
 // inherit.
-func reapGroupOnce(pgid int) bool {
-	pids, err := All()
+func reapGroupOnce(ctx context.Context, pgid int) bool {
+	all, err := censuses.take(ctx, struct{}{})
 	if err != nil {
 		return true
 	}
 	isMember := func(st Stat) bool { return st.Group == pgid }
 	done := true
-	for _, pid := range pids {
-		st, err := ReadStat(pid)
-		if err != nil || !isMember(st) || pid == pgid {
+	for pid, st := range all[pgid] {
+		if pid == pgid {
 			continue
 		}
 		switch {

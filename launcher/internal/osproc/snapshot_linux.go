@@ -29,12 +29,11 @@ type snapshot struct {
 	vanished bool     // one was there at first, and then not even dead; or some came meanwhile
 
 	marked sync.Map // the name of a variable: func() *marking
+	locks  sync.Map // a *member: func() (*lockedMember, error)
 
-	apart  []int // those that whole adds
-	asked  question
-	adding sync.Once
-	added  *snapshot
-	err    error // of adding
+	apart []int // those that whole adds
+	asked question
+	whole func() (*snapshot, error) // the snapshot with the processes that are in no session
 }
 
 // A member is a process in a snapshot.
@@ -85,6 +84,21 @@ func (s *snapshot) by(name string) *marking {
 	return find.(func() *marking)()
 }
 
+// A lockedMember is what a member has of the locks of all pods.
+type lockedMember struct {
+	owner    *lockOwner // nil: nothing
+	vanished bool       // it was not there any more afterwards
+}
+
+// locksOf returns what m has of them. It is looked at once, for all who ask.
+func (s *snapshot) locksOf(m *member) (*lockedMember, error) {
+	look, _ := s.locks.LoadOrStore(m, sync.OnceValues(func() (*lockedMember, error) {
+		owner, err := lockSearch{ctx: context.Background()}.owner(m.id.PID)
+		return &lockedMember{owner, vanished(m.id.PID)}, err
+	}))
+	return look.(func() (*lockedMember, error))()
+}
+
 // A deadSet is the processes that had ended when a snapshot was read.
 type deadSet struct {
 	ids    map[Identity]bool
@@ -95,6 +109,9 @@ type deadSet struct {
 }
 
 var snapshotsRead atomic.Uint64
+
+// mostRemembered is how many answers of since are kept.
+const mostRemembered = 8
 
 func newDeadSet(ids []Identity) *deadSet {
 	d := &deadSet{ids: make(map[Identity]bool, len(ids)), number: snapshotsRead.Add(1), fresh: make(map[uint64][]Identity)}
@@ -119,7 +136,9 @@ func (d *deadSet) since(earlier *deadSet) []Identity {
 				fresh = append(fresh, id)
 			}
 		}
-		d.fresh[earlier.number] = fresh
+		if len(d.fresh) < mostRemembered {
+			d.fresh[earlier.number] = fresh
+		}
 	}
 	return fresh
 }
@@ -183,6 +202,7 @@ func readSnapshot(q question) (*snapshot, error) {
 	}
 	s := r.snapshot()
 	s.apart = apart
+	s.whole = sync.OnceValues(s.readWhole)
 	return s, nil
 }
 
@@ -308,25 +328,21 @@ func sessionOf(pid int) int {
 	return session
 }
 
-// whole returns the snapshot with the processes that are in no session. On a machine that
+// readWhole returns s with the processes that are in no session. On a machine that
 // starts few programs most of all processes are threads of the kernel, and to ask for their
 // session takes a fiftieth of what it takes to read what they are.
-func (s *snapshot) whole() (*snapshot, error) {
-	s.adding.Do(func() {
-		h, err := place()
-		if err != nil {
-			s.err = err
-			return
+func (s *snapshot) readWhole() (*snapshot, error) {
+	h, err := place()
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{herePlace: h, question: s.asked, buf: make([]byte, 64<<10), all: slices.Clone(s.all), dead: slices.Collect(maps.Keys(s.dead.ids)), vanished: s.vanished}
+	for _, pid := range s.apart {
+		if err := r.read(pid); err != nil {
+			return nil, err
 		}
-		r := &reader{herePlace: h, question: s.asked, buf: make([]byte, 64<<10), all: slices.Clone(s.all), dead: slices.Collect(maps.Keys(s.dead.ids)), vanished: s.vanished}
-		for _, pid := range s.apart {
-			if s.err = r.read(pid); s.err != nil {
-				return
-			}
-		}
-		s.added = r.snapshot()
-	})
-	return s.added, s.err
+	}
+	return r.snapshot(), nil
 }
 
 // Lineage returns this program, its parent, the parent of that, and so on, to pid 1. A

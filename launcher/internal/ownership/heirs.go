@@ -145,16 +145,9 @@ func (p *Place) Heirs(r Record) Heirs {
 // Lock returns the lock that they have, zero if there is none, and the launcher of the pod.
 func (h Heirs) Lock() (osproc.LockFile, Owner) { return h.lock, h.by }
 
-// Has reports whether the process, which has not the mark of the launch, is one of them, as
-// long as the pod lives: after its end the lock may be another pod's. Has reads only /proc.
-// The error says that it could not look.
-func (h Heirs) Has(id osproc.Identity) (bool, error) {
-	if h.lock.Path == "" {
-		return false, nil
-	}
-	holder, ok, err := osproc.LockHolderOf(id.PID, h.lock)
-	return ok && holder.Identity == id && h.by.isHeir(holder), err
-}
+// Has reports whether a process that holds the lock, and has not the mark of the launch, is one
+// of them, as long as the pod lives: after its end the lock may be another pod's.
+func (h Heirs) Has(holder osproc.LockHolder) bool { return h.by.isHeir(holder) }
 
 // addNew adds to ids those of more that are not among them.
 func addNew(ids, more []osproc.Identity) []osproc.Identity {
