@@ -15,7 +15,7 @@ import (
 // lie between the probe's verdict and the return. They are those of a name whose pod
 // has ended: its record is there, and its process is not.
 const (
-	callsOfTheName = 33
+	callsOfTheName = 34
 	callsWhenReady = 6
 )
 

@@ -1,6 +1,7 @@
 package ownership
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -506,15 +507,28 @@ func (c *Claim) rewrite() error {
 func (c *Claim) AskBefore(may func() error) { c.place.may = may }
 
 // check makes sure that the name is still ours. Somebody may have cleaned the
-// files away that we have locked; either of them keeps others from the name.
+// files away that we have locked; either of them keeps others from the name. Or somebody has
+// moved the base, and others find another one by its path.
 func (c *Claim) check() error {
+	held, err := c.isHeld(c.place.base.lstatByPath)
+	if held || err != nil {
+		return err
+	}
+	if held, err = c.isHeld(c.place.base.lstat); held {
+		return fmt.Errorf("the base directory %q was moved while the launch had the name there, and the name may be another's now", c.place.base.path)
+	}
+	return cmp.Or(err, errDeleted)
+}
+
+// isHeld reports whether one of the locks is the file of its name.
+func (c *Claim) isHeld(lstat func(name string) (status, error)) (bool, error) {
 	for _, l := range []*lock{c.launch, c.pod} {
-		same, err := l.isAt(c.place.base)
+		same, err := l.isAt(lstat)
 		if same || err != nil && !errors.Is(err, errNotRegular) { // that is somebody else's, too
-			return err
+			return same, err
 		}
 	}
-	return errDeleted
+	return false, nil
 }
 
 // errDeleted says that a Claim is none any more.

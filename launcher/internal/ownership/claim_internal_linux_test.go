@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -354,4 +356,86 @@ func TestLeaveEndsWhoIsInTheCgroup(t *testing.T) {
 	if status := c.ProcessState.Sys().(syscall.WaitStatus); status.Signal() != syscall.SIGTERM {
 		t.Errorf("it has ended by %v", c.ProcessState)
 	}
+}
+
+// A launch whose base was moved has lost its name: another launch finds another base, or none,
+// by the path.
+func TestBaseIsMoved(t *testing.T) {
+	for name, another := range map[string]bool{"away": false, "and another is in its place": true} {
+		p, _ := openPlace(t)
+		c, err := p.Claim(t.Context())
+		if err == nil {
+			err = c.Intend(Intent{Launch: uuid.New(), Dir: "/run/alice", Elsewhere: true})
+		}
+		if err == nil {
+			err = os.Rename(p.base.path, p.base.path+".moved")
+		}
+		if err == nil && another {
+			err = os.Mkdir(p.base.path, 0o700)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Ready(Answer{Ready: true}); err == nil || !strings.Contains(err.Error(), "was moved") {
+			t.Errorf("%s: Ready returned %v", name, err)
+		}
+		c.Settle()
+		c.Close()
+	}
+}
+
+// That this program has no descriptor left says nothing of a record: it is not called damaged,
+// and nobody is told to remove it. Nor does the name vanish from a list.
+func TestRecordWithoutDescriptors(t *testing.T) {
+	p, record := openPlace(t)
+	c, err := p.Claim(t.Context())
+	if err == nil {
+		err = c.Intend(Intent{Launch: uuid.New(), Dir: "/run/alice", Elsewhere: true})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Settle()
+	dir := filepath.Dir(record)
+	if err := errors.Join(os.Remove(filepath.Join(dir, ".alice.launch")), os.Remove(filepath.Join(dir, ".alice.pod"))); err != nil {
+		t.Fatal(err)
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	const few = 512
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: few, Max: limit.Max}); err != nil {
+		t.Fatal(err)
+	}
+	var taken []int
+	for {
+		fd, err := unix.Dup(0)
+		if err != nil {
+			break
+		}
+		taken = append(taken, fd)
+	}
+	_, readErr := p.read()
+	unix.Close(taken[len(taken)-1])
+	names, namesErr := Names(dir) // reads the directory by this one, and the record by none
+	for _, fd := range taken[:len(taken)-1] {
+		unix.Close(fd)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(readErr, ErrUnclear) || !errors.Is(readErr, unix.EMFILE) || strings.Contains(readErr.Error(), "remove") {
+		t.Errorf("without a descriptor the record is read as %v", readErr)
+	}
+	if namesErr != nil || !slices.Equal(names, []string{"alice"}) {
+		t.Errorf("with one descriptor Names returned %q, %v", names, namesErr)
+	}
+	if err := os.Chmod(record, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if names, err := Names(dir); err != nil || !slices.Equal(names, []string{"alice"}) {
+		t.Errorf("of a record that others may write to Names returned %q, %v", names, err)
+	}
+	c.Close()
 }

@@ -25,6 +25,7 @@ func openDirectory(string) (*dir, status, error) { return nil, status{}, errors.
 
 func (d *dir) close()                             {}
 func (d *dir) lstat(string) (status, error)       { return status{}, errors.ErrUnsupported }
+func (d *dir) lstatByPath(string) (status, error) { return status{}, errors.ErrUnsupported }
 func (d *dir) open(string, int) (*os.File, error) { return nil, errors.ErrUnsupported }
 func (d *dir) openFD(string, int) (int, error)    { return -1, errors.ErrUnsupported }
 func (d *dir) remove(string) error                { return errors.ErrUnsupported }
@@ -44,8 +45,9 @@ type openRecord struct {
 	fd   int
 }
 
-func (r *openRecord) write([]byte) error     { return errors.ErrUnsupported }
-func (r *openRecord) isThere() (bool, error) { return false, errors.ErrUnsupported }
+func (r *openRecord) write([]byte) error       { return errors.ErrUnsupported }
+func (r *openRecord) isThere() (bool, error)   { return false, errors.ErrUnsupported }
+func (r *openRecord) isInPlace() (bool, error) { return false, errors.ErrUnsupported }
 
 func fileStatus(*os.File) (status, error) { return status{}, errors.ErrUnsupported }
 

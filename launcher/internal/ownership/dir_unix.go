@@ -131,6 +131,21 @@ func (d *dir) lstat(name string) (status, error) {
 	return newStatus(&st), nil
 }
 
+// lstatByPath is lstat of what the path of the directory leads to now.
+func (d *dir) lstatByPath(name string) (status, error) {
+	if !filepath.IsAbs(d.path) { // the working directory may be another by now
+		return d.lstat(name)
+	}
+	var st unix.Stat_t
+	err := again(func() error {
+		return unix.Fstatat(unix.AT_FDCWD, filepath.Join(d.path, name), &st, unix.AT_SYMLINK_NOFOLLOW)
+	})
+	if err != nil {
+		return status{}, d.failed("lstat", name, err)
+	}
+	return newStatus(&st), nil
+}
+
 // open opens the file called name. If that is a FIFO, opening it for reading and writing
 // does not block (fifo(7)).
 func (d *dir) open(name string, flags int) (*os.File, error) {
@@ -187,6 +202,7 @@ type openRecord struct {
 	name string
 	fd   int
 	size int64
+	was  status // when isThere looked last
 }
 
 // write appends data.
@@ -207,7 +223,28 @@ func (r *openRecord) write(data []byte) error {
 // makes the file its user's alone if the umask did not.
 func (r *openRecord) isThere() (bool, error) {
 	s, err := statusOf(r.fd)
-	if err == nil && s.mode.Perm() != 0o600 {
+	if err != nil {
+		return false, err
+	}
+	r.was = s
+	return r.holds(s)
+}
+
+// isInPlace is isThere for the path of the file: somebody may have moved the base. isThere has
+// looked before.
+func (r *openRecord) isInPlace() (bool, error) {
+	s, err := r.in.lstatByPath(r.name)
+	switch {
+	case isMissing(err):
+		return false, nil
+	case err != nil || !s.same(r.was):
+		return false, err
+	}
+	return r.holds(s)
+}
+
+func (r *openRecord) holds(s status) (_ bool, err error) {
+	if s.mode.Perm() != 0o600 {
 		err = unix.Fchmod(r.fd, 0o600)
 	}
 	return err == nil && s.linked && s.size == r.size, err

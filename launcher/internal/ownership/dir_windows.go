@@ -104,6 +104,9 @@ func (d *dir) lstat(name string) (status, error) {
 	return s, nil
 }
 
+// lstatByPath is lstat: a directory that is open cannot be moved.
+func (d *dir) lstatByPath(name string) (status, error) { return d.lstat(name) }
+
 // open opens the file called name. Others may read, write, rename and remove it meanwhile.
 func (d *dir) open(name string, flags int) (*os.File, error) {
 	fd, err := d.openFD(name, flags)
@@ -201,6 +204,9 @@ func (r *openRecord) write(data []byte) error {
 	}
 	return nil
 }
+
+// isInPlace is isThere: the base cannot be moved.
+func (r *openRecord) isInPlace() (bool, error) { return r.isThere() }
 
 // isThere reports whether the file still has its name, and holds what was written. It asks
 // for the name: Wine 8 does not tell by a handle that the file is to be removed. Who may

@@ -66,9 +66,9 @@ func (l *lock) drop() {
 	closeFD(l.fd)
 }
 
-// isAt reports whether l is still the file called name.
-func (l *lock) isAt(base *dir) (bool, error) {
-	there, err := base.lstat(filepath.Base(l.path))
+// isAt reports whether l is still the file of its name, as lstat has it.
+func (l *lock) isAt(lstat func(name string) (status, error)) (bool, error) {
+	there, err := lstat(filepath.Base(l.path))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil

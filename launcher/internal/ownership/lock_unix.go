@@ -56,7 +56,7 @@ func (l *lock) identify(base *dir, exact bool) (same bool, err error) {
 		return false, notRegular(l.was)
 	}
 	if same && exact {
-		same, err = l.isAt(base)
+		same, err = l.isAt(base.lstat)
 	}
 	if same && l.was.mode.Perm()&0o600 != 0o600 {
 		err = unix.Fchmod(l.fd, 0o600)

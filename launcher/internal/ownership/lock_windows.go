@@ -83,7 +83,7 @@ func (l *lock) identify(base *dir, _ bool) (same bool, err error) {
 		return false, notRegular(l.was)
 	}
 	if same {
-		same, err = l.isAt(base)
+		same, err = l.isAt(base.lstat)
 	}
 	return same, err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"syscall"
 )
 
 // unclear returns an ErrUnclear about the record, for a reason.
@@ -20,6 +21,8 @@ func (p *Place) read() (Record, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return Record{}, fmt.Errorf("%w: %w", ErrNoRecord, err)
+	case isPassing(err):
+		return Record{}, fmt.Errorf("%w, for its record cannot be read now: %w", ErrUnclear, err)
 	case err != nil:
 		return Record{}, p.unclear("%w", err)
 	case !s.mode.IsRegular():
@@ -35,6 +38,17 @@ func (p *Place) read() (Record, error) {
 		return Record{}, p.unclear("%w", err)
 	}
 	return r, err
+}
+
+// isPassing reports whether err says nothing of a file: this program, or the machine, lacks what it
+// takes to read it, or the disk has failed.
+func isPassing(err error) bool {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EIO} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // write creates the record, which must not be there, and keeps it open.
@@ -67,8 +81,9 @@ func (p *Place) create(name string, r Record) (*openRecord, error) {
 	}
 	record := &openRecord{in: p.base, name: name, fd: fd}
 	if err = record.write(data); err != nil {
-		err = fmt.Errorf("write %q: %w", p.path(name), err)
+		return record, fmt.Errorf("write %q: %w", p.path(name), err)
 	}
+	_, err = record.isThere() // which makes it ours alone
 	return record, err
 }
 
@@ -86,7 +101,7 @@ func (p *Place) add(object any) error {
 	case p.record == nil:
 		return errNotWritten
 	}
-	if there, err := p.record.isThere(); !there || err != nil {
+	if there, err := p.record.isInPlace(); !there || err != nil {
 		return errors.Join(errNotWritten, err)
 	}
 	if err := p.mayWrite(); err != nil {
@@ -102,7 +117,7 @@ func (p *Place) replace(r Record) error {
 	if p.record == nil {
 		return errNotWritten
 	}
-	if there, err := p.record.isThere(); !there || err != nil {
+	if there, err := p.record.isInPlace(); !there || err != nil {
 		return errors.Join(errNotWritten, err)
 	}
 	next := p.nextName()
@@ -110,9 +125,6 @@ func (p *Place) replace(r Record) error {
 		return err
 	}
 	record, err := p.create(next, r)
-	if err == nil {
-		_, err = record.isThere() // which makes it ours alone
-	}
 	if err == nil {
 		err = p.mayWrite()
 	}
