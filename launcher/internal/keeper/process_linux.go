@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -41,11 +42,14 @@ func startProcess() (*process, error) {
 	}
 	defer theirs.Close()
 	// The child closes all other descriptors. It has a mark of its own, or it would
-	// belong to the pod that this program is, if it is one, and be ended with it.
+	// belong to the pod that this program is, if it is one, and be ended with it. Built with
+	// -race it would sleep for a second before it exits (atexit_sleep_ms), and so would who waits
+	// for the end of the last pod.
 	proc, err := osproc.Start(context.Background(), osproc.Command{
-		Path:  self,
-		Arg0:  Name,
-		Env:   append(os.Environ(), "GOMAXPROCS=1", "POD_LAUNCH_ID=keeper-"+strconv.Itoa(os.Getpid())),
+		Path: self,
+		Arg0: Name,
+		Env: append(os.Environ(), "GOMAXPROCS=1", "POD_LAUNCH_ID=keeper-"+strconv.Itoa(os.Getpid()),
+			"GORACE="+strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0")),
 		Dir:   "/",
 		Files: []*os.File{nil, nil, nil, theirs},
 	})
