@@ -44,8 +44,8 @@ var (
 	// [Launcher.Reclaim] has a launch end them.
 	ErrHeld = errors.New("pod name is held")
 
-	// ErrAbandoned says that the pod was never ready, and that its launcher is gone:
-	// something of it may still run. errors.Is finds [os.ErrProcessDone], too, if its first
+	// ErrAbandoned says that the pod was never ready, or was to end with its launcher
+	// ([WithParent]), and that its launcher is gone: something of it may still run. errors.Is finds [os.ErrProcessDone], too, if its first
 	// process has ended. [Launcher.Stop] ends the rest, or the next launch.
 	ErrAbandoned = errors.New("it was never ready, and nobody is launching it any more")
 

@@ -232,7 +232,11 @@ func abandoned(state error) error {
 	if osproc.ProvesEnd(state) {
 		err = errors.Join(err, os.ErrProcessDone)
 	}
-	return plainError{ErrAbandoned.Error() + "; what may still run of it the next launch ends", err}
+	what := ErrAbandoned.Error()
+	if ownership.IsDoomed(state) {
+		what = state.Error()
+	}
+	return plainError{what + "; what may still run of it the next launch ends", err}
 }
 
 // workDirIsGone reports whether the working directory of a pod was removed. A filesystem

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -164,6 +165,46 @@ func TestKeeperKilled(t *testing.T) {
 	}
 	p.kill()
 	p.role.mustBeGone(t)
+}
+
+// Nobody gets a pod whose program has ended, although it runs: its keeper is about to end it, or
+// was ended with the program. A launch of its name ends it.
+func TestDoomed(t *testing.T) {
+	leaktest.Parallel(t)
+	p := newRole(t, launcher.WithParent, "").start(t)
+	for _, k := range keepers(t, p.Process.Pid) {
+		syscall.Kill(k, syscall.SIGSTOP)
+		defer syscall.Kill(k, syscall.SIGKILL)
+	}
+	l := launcher.Launcher{Dir: runtimedir.Dir(p.role.Base)}
+	if pod, err := l.Attach(t.Context(), "alice"); err != nil {
+		t.Errorf("while its program runs: %v", err)
+	} else {
+		pod.Release()
+	}
+	p.kill()
+	if !lives(p.pod) {
+		t.Fatal("the pod has ended although the keeper is stopped")
+	}
+	const says = "it ends with the program that launched it"
+	if _, err := l.Attach(t.Context(), "alice"); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), says) {
+		t.Errorf("Attach returned %v", err)
+	}
+	for s, err := range l.List(t.Context()) {
+		if err != nil || s.State != launcher.StateGone || !errors.Is(s.Why, launcher.ErrAbandoned) || !strings.Contains(s.Why.Error(), says) {
+			t.Errorf("List yields %v because %v, %v", s.State, s.Why, err)
+		}
+	}
+	pod, started, err := p.role.launcher().Ensure(t.Context(), p.role.spec())
+	if err != nil || !started {
+		t.Fatalf("Ensure returned %v, %v", started, err)
+	}
+	if lives(p.pod) {
+		t.Error("the pod of the program that has ended still runs")
+	}
+	if err := pod.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
 
 // The keeper is in a session of its own and in the root directory, and has nothing but

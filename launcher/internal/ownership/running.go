@@ -66,7 +66,7 @@ func (e *HeldError) Unwrap() error { return e.Err }
 
 // Running returns the record of the pod if it runs: it was ready once, and the
 // process is proven to be the one recorded, and alive. The error otherwise says
-// why not: ErrNoRecord, ErrNotReady, osproc.ErrGone, osproc.ErrStranger …
+// why not: ErrNoRecord, ErrNotReady, also if it ends with its launcher, which has ended, osproc.ErrGone, osproc.ErrStranger …
 func (p *Place) Running() (Record, error) {
 	r, err := p.read()
 	if err != nil {
@@ -81,10 +81,38 @@ func (p *Place) Running() (Record, error) {
 	if from := p.copiedFrom(r); from != "" {
 		return Record{}, p.unclear("it is a copy of the record in %q", from)
 	}
-	if !r.Ready {
+	switch {
+	case !r.Ready:
 		return r, ErrNotReady
+	case r.isDoomed():
+		r.Ready = false // as good as never
+		return r, &doomedError{r.Launcher.PID}
 	}
 	return r, nil
+}
+
+// isDoomed reports whether the pod ends with its launcher, and that is proven to have ended: the
+// launcher's keeper is about to end the pod, or was ended with the launcher.
+func (r *Record) isDoomed() bool {
+	const detached = 0 // launcher.Detached
+	return r.Lifetime != detached && osproc.ProvesEnd(r.Launcher.Check())
+}
+
+// A doomedError is an ErrNotReady, for whoever asks: nobody gets the pod any more, and the next
+// launch ends it.
+type doomedError struct{ launcher int }
+
+func (e *doomedError) Error() string {
+	return fmt.Sprintf("it ends with the program that launched it, pid %d, and that has ended", e.launcher)
+}
+
+func (e *doomedError) Is(target error) bool { return target == ErrNotReady }
+
+// IsDoomed reports whether state, which is what Running has said, is that the pod ends with its
+// launcher, which has ended.
+func IsDoomed(state error) bool {
+	var doomed *doomedError
+	return errors.As(state, &doomed)
 }
 
 // IsAbandoned reports whether the launch of r came to no ready pod, according to state, which is
