@@ -14,8 +14,9 @@ import (
 
 // Stop ends what holds the name. If the pod runs, Stop ends it as [Pod.Stop] does. If a
 // pod that is gone has left processes behind, they get the pod's stop signal and, after
-// Launcher.Grace, SIGKILL; the same goes for what is left of a launch whose launcher has
-// died. Stop returns nil once the name is free, or if it is free already. If a launch of the
+// Launcher.Grace, SIGKILL: those that hold the name, and those that have the id of the launch
+// in their environment, the latter not with [KillFirst]. The same goes for what is left of a
+// launch whose launcher has died. Stop returns nil once the name is free, or if it is free already. If a launch of the
 // name is under way, Stop waits for it first.
 //
 // If the record of the pod is missing, Stop ends the processes that have inherited the
@@ -68,7 +69,7 @@ func (n *attempt) free(ctx context.Context) error {
 	var stopped uuid.UUID // the launch of the pod that was stopped
 	delay := time.Millisecond
 	for {
-		claim, err := n.claimKept(ctx, at.base)
+		claim, err := n.claimKept(ctx, at.base, stopped == uuid.Nil) // else stopRecorded has looked
 		var running *ownership.RunningError
 		switch {
 		case err == nil && claim == nil:
@@ -99,9 +100,9 @@ func (n *attempt) free(ctx context.Context) error {
 	}
 }
 
-// claimKept takes the name for its end, and ends what a gone pod has left behind. It
-// returns nil if nothing is known of the name.
-func (n *attempt) claimKept(ctx context.Context, base string) (*ownership.Claim, error) {
+// claimKept takes the name for its end, and ends what a gone pod has left behind; if marked, also
+// those who do not hold the name. It returns nil if nothing is known of the name.
+func (n *attempt) claimKept(ctx context.Context, base string, marked bool) (*ownership.Claim, error) {
 	place, err := n.placeBelow(ctx, base, n.spec.Name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -114,6 +115,7 @@ func (n *attempt) claimKept(ctx context.Context, base string) (*ownership.Claim,
 		return nil, err
 	}
 	place.Reclaim, place.Grace, place.KeepRecord = ownership.ReclaimAll, n.Grace, true
+	place.EndMarked = func(r ownership.Record) bool { return marked && KillMode(r.KillMode) != KillFirst }
 	return n.claimPlace(ctx, place)
 }
 

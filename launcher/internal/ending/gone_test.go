@@ -50,6 +50,40 @@ func TestTwoStopsOfAGonePod(t *testing.T) {
 	r.mustBeGone(left)
 }
 
+// A program that has never had the pod, as one that was started again, ends what that has left
+// behind by its name: also who has closed the lock, and only has the launch's id in its
+// environment. With KillFirst such processes stay.
+func TestStopByNameOfAGonePod(t *testing.T) {
+	leaktest.Parallel(t)
+	for name, end := range map[string]func(l *launcher.Launcher) error{
+		"Stop":   func(l *launcher.Launcher) error { return l.Stop(t.Context(), "alice") },
+		"Remove": func(l *launcher.Launcher) error { return l.Remove(t.Context(), "alice") },
+	} {
+		for _, mode := range []launcher.KillMode{launcher.KillAll, launcher.KillMixed, launcher.KillFirst} {
+			t.Run(name+"/"+mode.String(), func(t *testing.T) {
+				r := newRig(t)
+				r.L.Grace = time.Millisecond
+				r.shell(deaf+` & exec "$0" "$@"`, podrig.Serve...)
+				pod := r.Launch(launcher.Spec{Name: "alice", KillMode: mode})
+				left := r.await(1)
+				podrig.Kill(r.T, pod)
+				<-pod.Done()
+				if err := end(&r.L); err != nil {
+					t.Error(err)
+				}
+				if mode != launcher.KillFirst {
+					r.mustBeGone(left)
+				} else if !lives(left[0]) {
+					t.Error("what the pod left behind was ended")
+				}
+				for _, pid := range left {
+					syscall.Kill(pid, syscall.SIGKILL)
+				}
+			})
+		}
+	}
+}
+
 // Stop ends what a gone pod has left behind although its base directory was removed.
 func TestStopOfAGonePodWithoutBase(t *testing.T) {
 	leaktest.Parallel(t)

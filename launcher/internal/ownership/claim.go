@@ -259,12 +259,16 @@ func (w *waiter) wait(ctx context.Context) error {
 	return w.leave(r, state)
 }
 
-// isAbandoned reports whether r was never ready and its launcher is dead, so that something may be
-// left of the launch, and somebody wants the end of all that holds the name. Then what is left
-// has a grace; a launch does not wait that long. state is what Running has said of r.
+// isAbandoned reports whether r was never ready and its launcher is dead, or the pod is gone, so
+// that something may be left of the launch, and somebody wants the end of all of it. Then what is
+// left has a grace; a launch does not wait that long. state is what Running has said of r.
 func (w *waiter) isAbandoned(r Record, state error) bool {
-	return w.place.Reclaim == ReclaimAll && r.Version != 0 && !r.Elsewhere && r.IsAbandoned(state) &&
-		!isOurs(r.PID) && w.place.copiedFrom(r) == ""
+	p := w.place
+	if p.Reclaim != ReclaimAll || r.Version == 0 || r.Elsewhere || isOurs(r.PID) || p.copiedFrom(r) != "" {
+		return false
+	}
+	isGone := r.Ready && osproc.ProvesEnd(state) && !errors.Is(state, osproc.ErrRestarted)
+	return r.IsAbandoned(state) || isGone && p.EndMarked != nil && p.EndMarked(r)
 }
 
 // endAbandoned ends what is left of r, with a grace: its process and all that belongs to that,
@@ -274,6 +278,7 @@ func (w *waiter) endAbandoned(r Record) (over bool, err error) {
 	if w.family == nil || w.abandoned != r.Launch { // and another grace begins
 		w.abandoned, w.reclaim.killAt = r.Launch, time.Now().Add(w.place.Grace)
 		w.family = osproc.NewFamily(r.Identity, LaunchVariable+"="+r.Launch.String())
+		w.family.SetSince(r.Launcher.Identity, false)
 		if there, err := w.place.base.lstat(w.place.podName()); err == nil {
 			w.family.SetLock(w.place.lockFile(w.place.podName(), there), LockDescriptor)
 		}

@@ -25,6 +25,10 @@ type Place struct {
 	Reclaim Reclaim
 	Grace   time.Duration
 
+	// EndMarked says for which pods that are gone a Claim with ReclaimAll ends also those who
+	// have the launch's id in their environment, and not the lock. Nil: none.
+	EndMarked func(Record) bool
+
 	// Hurry ends the grace when it is closed. Nil: nothing does.
 	Hurry <-chan struct{}
 
