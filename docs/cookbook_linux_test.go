@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -179,6 +180,51 @@ func Example_upgrade() {
 	// Output:
 	// false [] <nil>
 	// <nil>
+}
+
+func Example_afterACrash() {
+	defer inTemp()()
+	ctx := context.Background()
+	l := launcher.Launcher{
+		Command: launcher.Exec(server, "--listen", "{sock}"),
+		Ready:   readiness.Unix{},
+	}
+	names := []string{"a", "b"}
+	for _, name := range []string{"a", "old"} { // those of the supervisor before
+		pod, err := l.Launch(ctx, launcher.Spec{Name: name})
+		if err != nil {
+			log.Fatal(err)
+		}
+		pod.Release()
+	}
+	watch := func(pod *launcher.Pod) {}
+	//cookbook
+	for _, name := range names { // those that should run
+		pod, _, err := l.Ensure(ctx, launcher.Spec{Name: name})
+		if err != nil {
+			log.Fatal(err) // ErrHeld: l.Stop ends what is left of a pod that is gone
+		}
+		go watch(pod)
+	}
+	for status, err := range l.List(ctx) { // and those that should not
+		if err == nil && !slices.Contains(names, status.Name) {
+			err = l.Stop(ctx, status.Name)
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+	//end
+	for status, err := range l.List(ctx) {
+		fmt.Println(status.Name, status.State, err)
+		if err := l.Stop(ctx, status.Name); err != nil {
+			log.Fatal(err)
+		}
+	}
+	// Output:
+	// a ready <nil>
+	// b ready <nil>
+	// old gone <nil>
 }
 
 func Example_streamTheLog() {

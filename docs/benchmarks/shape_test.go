@@ -177,7 +177,7 @@ func TestEndsTogether(t *testing.T) {
 	}
 }
 
-// So does who cancels many launches at once, or finds them at the end of their time together.
+// The same goes for launches that are cancelled at the same time, or whose time is over.
 func TestFailsTogether(t *testing.T) {
 	const pods = 100
 	c, pod := newWorker(t)

@@ -50,9 +50,9 @@ func TestTwoStopsOfAGonePod(t *testing.T) {
 	r.mustBeGone(left)
 }
 
-// A program that has never had the pod, as one that was started again, ends what that has left
-// behind by its name: also who has closed the lock, and only has the launch's id in its
-// environment. With KillFirst such processes stay.
+// A program without a Pod, because it was started again, ends by name what the pod has left
+// behind: also a process that has closed the lock, and has nothing but the launch's id in its
+// environment. With KillFirst such a process stays.
 func TestStopByNameOfAGonePod(t *testing.T) {
 	leaktest.Parallel(t)
 	for name, end := range map[string]func(l *launcher.Launcher) error{

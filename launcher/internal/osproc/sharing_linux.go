@@ -25,7 +25,7 @@ func newSharing[Q, A any](read func(context.Context, Q) (A, error), add func(*Q,
 	return &sharing[Q, A]{read: read, add: add, turn: make(chan struct{}, 1)}
 }
 
-// A reading is one that is to be read. From when it begins it is for who has the turn.
+// A reading is read once. From when that begins it belongs to who has the turn.
 type reading[Q, A any] struct {
 	ask  Q    // of all who wait for it
 	over bool // it was read

@@ -384,8 +384,8 @@ func TestBaseIsMoved(t *testing.T) {
 	}
 }
 
-// That this program has no descriptor left says nothing of a record: it is not called damaged,
-// and nobody is told to remove it. Nor does the name vanish from a list.
+// That this program has no descriptor left says nothing of a record: no error calls it damaged,
+// or has somebody remove it. Nor does the name vanish from a list.
 func TestRecordWithoutDescriptors(t *testing.T) {
 	p, record := openPlace(t)
 	c, err := p.Claim(t.Context())

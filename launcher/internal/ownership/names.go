@@ -42,8 +42,8 @@ func Names(base string) ([]string, error) {
 }
 
 // isRecorded reports whether there is a record of name below base, and not another
-// program's file. What cannot be read now may be one: who looks at it learns why. So does who
-// looks at one that others may write to.
+// program's file. What cannot be read now may be a record, and a look at it says why. A record
+// that others may write to counts, too.
 func isRecorded(base, name string) bool {
 	p, err := Open(base, name)
 	if err != nil {

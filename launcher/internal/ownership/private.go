@@ -10,7 +10,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
@@ -157,14 +156,6 @@ func (p *Place) removeNote() error {
 	}
 	return p.base.remove(p.podName())
 }
-
-// private are the names of the private pods that this program has, and removes itself. Sweep does
-// not look at them: with 800 of these a launch took five times as long.
-var private sync.Map
-
-// LeavePrivate says that this program does not remove what a private pod leaves behind: a Sweep
-// does.
-func LeavePrivate(name string) { private.Delete(name) }
 
 // Sweep removes the directories of private pods that are not used any more: their
 // launcher died, or released them. It returns the names of the pods. Sweep removes a

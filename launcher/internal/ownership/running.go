@@ -98,8 +98,7 @@ func (r *Record) isDoomed() bool {
 	return r.Lifetime != detached && osproc.ProvesEnd(r.Launcher.Check())
 }
 
-// A doomedError is an ErrNotReady, for whoever asks: nobody gets the pod any more, and the next
-// launch ends it.
+// A doomedError is an ErrNotReady: nobody gets the pod any more, and the next launch ends it.
 type doomedError struct{ launcher int }
 
 func (e *doomedError) Error() string {
