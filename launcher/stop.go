@@ -117,7 +117,11 @@ func (p *Pod) end(ctx context.Context, now bool) error {
 		return e.err
 	}
 	if !receiveOr(ctx, p.ended) {
-		return errors.Join(e.err, fmt.Errorf("it has ended and is not cleared away yet: %w", context.Cause(ctx)))
+		what := "it has ended and is not cleared away yet"
+		if p.lasts == WithParent {
+			what += ", for which its keeper has to answer"
+		}
+		return errors.Join(e.err, fmt.Errorf("%s: %w", what, context.Cause(ctx)))
 	}
 	if p.origin != nil && p.origin.hasExited() {
 		receive(p.origin.ended, killPatience) // it is being reaped

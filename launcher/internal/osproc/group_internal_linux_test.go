@@ -2,9 +2,12 @@ package osproc
 
 import (
 	"context"
+	"errors"
 	"os/exec"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,4 +44,39 @@ func (c *endsSoon) Err() error {
 		return nil
 	}
 	return c.Context.Err()
+}
+
+// Those who look at process groups at the same time read the processes together.
+func TestGroupsAreReadTogether(t *testing.T) {
+	const groups = 64
+	processorTime := func(f func()) time.Duration {
+		var before, after unix.Rusage
+		err := unix.Getrusage(unix.RUSAGE_SELF, &before)
+		f()
+		if err = errors.Join(err, unix.Getrusage(unix.RUSAGE_SELF, &after)); err != nil {
+			t.Fatal(err)
+		}
+		return time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
+	}
+	const nobody = 1 << 22 // no pid is as high: PID_MAX_LIMIT
+	look := func() {
+		if !reapGroupOnce(t.Context(), nobody) {
+			t.Error("somebody is in a group that is not there")
+		}
+	}
+	alone := processorTime(func() {
+		for range groups {
+			look()
+		}
+	})
+	together := processorTime(func() {
+		var all sync.WaitGroup
+		for range groups {
+			all.Go(look)
+		}
+		all.Wait()
+	})
+	if together > alone/2 {
+		t.Errorf("%d groups one by one take %v of processor time, and together %v", groups, alone, together)
+	}
 }

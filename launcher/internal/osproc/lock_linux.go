@@ -34,7 +34,7 @@ func LockHolders(ctx context.Context, file LockFile) ([]LockHolder, error) {
 		return nil, err
 	}
 	var found []LockHolder
-	for _, l := range all {
+	for _, l := range all[file.Inode] {
 		switch h, ok, err := l.of(file); {
 		case err != nil:
 			return nil, err
@@ -55,13 +55,15 @@ var lockLooks = newSharing(findLockHolders, func(all *map[LockFile]bool, files m
 	maps.Copy(*all, files)
 })
 
-// findLockHolders returns the processes that hold any of the locks.
-func findLockHolders(ctx context.Context, files map[LockFile]bool) (found []*lockOwner, err error) {
+// findLockHolders returns the processes that hold any of the locks, by the inode numbers of the
+// files.
+func findLockHolders(ctx context.Context, files map[LockFile]bool) (map[uint64][]*lockOwner, error) {
 	pids, err := All()
 	if err != nil {
 		return nil, err
 	}
 	search := searchFor(ctx, files)
+	found := make(map[uint64][]*lockOwner)
 	for _, pid := range pids {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
@@ -70,8 +72,11 @@ func findLockHolders(ctx context.Context, files map[LockFile]bool) (found []*loc
 		if err != nil {
 			return nil, err
 		}
-		if h != nil {
-			found = append(found, h)
+		if h == nil {
+			continue
+		}
+		for inode := range h.holds {
+			found[inode] = append(found[inode], h)
 		}
 	}
 	return found, nil

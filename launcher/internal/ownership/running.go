@@ -94,8 +94,8 @@ func (p *Place) Running() (Record, error) {
 // isDoomed reports whether the pod ends with its launcher, and that is proven to have ended: the
 // launcher's keeper is about to end the pod, or was ended with the launcher.
 func (r *Record) isDoomed() bool {
-	const detached = 0 // launcher.Detached
-	return r.Lifetime != detached && osproc.ProvesEnd(r.Launcher.Check())
+	const withParent = 1 // launcher.WithParent
+	return r.Lifetime == withParent && osproc.ProvesEnd(r.Launcher.Check())
 }
 
 // A doomedError is an ErrNotReady: nobody gets the pod any more, and the next launch ends it.
