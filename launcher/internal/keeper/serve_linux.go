@@ -173,6 +173,7 @@ const looksInTurn = 16
 // released, and nothing more of a pod that has left processes behind.
 func (s *server) inTurn() (ended []string) {
 	s.kept = 0
+	s.turn = slices.DeleteFunc(s.turn, func(id string) bool { return s.pods[id] == nil }) // those forgotten
 	for range len(s.turn) {
 		id := s.turn[0]
 		s.turn = append(s.turn[1:], id)
@@ -193,15 +194,14 @@ func (s *server) inTurn() (ended []string) {
 func (s *server) forgetEmpty(named []string, a *answer) {
 	var all sync.WaitGroup
 	empty := make(map[string]*bool)
-	for _, id := range slices.Concat(named, s.inTurn()) {
+	for i, id := range slices.Concat(named, s.inTurn()) {
 		p := s.pods[id]
 		if p == nil || empty[id] != nil {
 			continue
 		}
 		is := new(bool)
 		empty[id] = is
-		patient := slices.Contains(named, id)
-		all.Go(func() { *is = p.isEmpty(patient) })
+		all.Go(func() { *is = p.isEmpty(i < len(named)) })
 	}
 	all.Wait()
 	for id, is := range empty {
@@ -217,7 +217,6 @@ func (s *server) forget(id string, a *answer) {
 		return
 	}
 	delete(s.pods, id)
-	s.turn = slices.DeleteFunc(s.turn, func(other string) bool { return other == id })
 	a.Forgot = append(a.Forgot, id)
 }
 
