@@ -235,7 +235,7 @@ func TestEndsTogether(t *testing.T) {
 // one by one.
 func TestLooksTogether(t *testing.T) {
 	pods := make(map[string]*kept)
-	for n := range 16 {
+	for n := range 64 {
 		p := nobody(t, n)
 		pods[p.ID] = newKept(p)
 	}
