@@ -174,7 +174,10 @@ func TestDoomed(t *testing.T) {
 	p := newRole(t, launcher.WithParent, "").start(t)
 	for _, k := range keepers(t, p.Process.Pid) {
 		syscall.Kill(k, syscall.SIGSTOP)
-		defer syscall.Kill(k, syscall.SIGKILL)
+		defer func() {
+			syscall.Kill(k, syscall.SIGKILL)
+			await(t, "the end of the keeper", func() bool { return !lives(k) })
+		}()
 	}
 	l := launcher.Launcher{Dir: runtimedir.Dir(p.role.Base)}
 	if pod, err := l.Attach(t.Context(), "alice"); err != nil {
