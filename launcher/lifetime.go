@@ -31,7 +31,8 @@ const (
 	//
 	// A program that replaces itself (execve(2)) has ended in this sense. [Pod.Release]
 	// changes nothing, nor does [Launcher.Attach] by another program: the pod ends with
-	// the program that has launched it.
+	// the program that has launched it. Once that is proven to have ended, Attach finds no
+	// pod, List says [ErrAbandoned], and the next launch of the name ends what still runs.
 	//
 	// WithParent takes Linux or Windows, and the Starter [Local]. A launch with another Starter
 	// fails with [ErrInvalidSpec] and [errors.ErrUnsupported]. The launch also fails,

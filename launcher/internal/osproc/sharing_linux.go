@@ -3,6 +3,7 @@ package osproc
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 )
 
@@ -41,6 +42,7 @@ var errNotRead = errors.New("the processes were not read, for the reading has pa
 // it. One of those who wait for it reads it. The error is ctx's cause, or says why there is none.
 func (s *sharing[Q, A]) take(ctx context.Context, q Q) (answer A, err error) {
 	r := s.join(q)
+	runtime.Gosched() // who is about to ask joins, too: with one processor nobody would
 	select {
 	case s.turn <- struct{}{}:
 	case <-ctx.Done():
