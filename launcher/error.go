@@ -45,8 +45,9 @@ var (
 	ErrHeld = errors.New("pod name is held")
 
 	// ErrAbandoned says that the pod was never ready, or was to end with its launcher
-	// ([WithParent]), and that its launcher is gone: something of it may still run. errors.Is finds [os.ErrProcessDone], too, if its first
-	// process has ended. [Launcher.Stop] ends the rest, or the next launch.
+	// ([WithParent]), and that its launcher is gone: something of it may still run. errors.Is
+	// finds [os.ErrProcessDone], too, if its first process has ended. [Launcher.Stop] ends the
+	// rest, or the next launch.
 	ErrAbandoned = errors.New("it was never ready, and nobody is launching it any more")
 
 	// ErrNotOurs says that the process which should be the pod is another one,

@@ -16,8 +16,8 @@ import (
 // pod that is gone has left processes behind, they get the pod's stop signal and, after
 // Launcher.Grace, SIGKILL: those that hold the name, and those that have the id of the launch
 // in their environment, the latter not with [KillFirst]. The same goes for what is left of a
-// launch whose launcher has died. Stop returns nil once the name is free, or if it is free already. If a launch of the
-// name is under way, Stop waits for it first.
+// launch whose launcher has died. Stop returns nil once the name is free, or if it is free
+// already. If a launch of the name is under way, Stop waits for it first.
 //
 // If the record of the pod is missing, Stop ends the processes that have inherited the
 // pod's lock, by SIGTERM first: they are the pod, or descend from it. It signals no other

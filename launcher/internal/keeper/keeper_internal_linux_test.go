@@ -130,7 +130,7 @@ func TestForgets(t *testing.T) {
 		}
 		most = max(most, len(program.pods))
 	}
-	if most > 2*looksInTurn {
+	if most > 8 {
 		t.Errorf("of pods that had ended up to %d were kept", most)
 	}
 	last := nobody(t, 0)

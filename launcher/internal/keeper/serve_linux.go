@@ -167,7 +167,7 @@ func (s *server) keep(p Pod) {
 
 // looksInTurn is how many pods that have ended are looked at besides those that a request names,
 // and how many pods are kept until they are looked at without one.
-const looksInTurn = 16
+const looksInTurn = 4
 
 // inTurn returns pods whose first process has ended. The program says nothing of a pod that was
 // released, and nothing more of a pod that has left processes behind.

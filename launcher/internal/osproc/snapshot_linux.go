@@ -145,7 +145,7 @@ func (d *deadSet) since(earlier *deadSet) []Identity {
 
 // newSnapshot returns the snapshot of members.
 func newSnapshot(all []*member) *snapshot {
-	s := &snapshot{all: all, dead: newDeadSet(nil), byPID: make(map[int]*member, len(all)), kin: make(map[int][]*member, len(all))}
+	s := &snapshot{all: all, byPID: make(map[int]*member, len(all)), kin: make(map[int][]*member, len(all))}
 	slices.SortStableFunc(all, func(a, b *member) int { return cmp.Compare(b.id.Start, a.id.Start) })
 	for _, m := range all {
 		s.byPID[m.id.PID] = m
