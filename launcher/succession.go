@@ -216,10 +216,10 @@ func (s *succession) prove(ctx context.Context, pid int) (id osproc.Identity, me
 		}
 		return err
 	})
-	if errors.Is(err, osproc.ErrGone) {
-		if s.had(ctx, pid) || s.started.hasExited() && s.wentWell() && s.isDeserted() {
-			return id, nil, errDaemonEnded
-		}
+	if errors.Is(err, osproc.ErrGone) && (s.had(ctx, pid) || s.started.hasExited() && s.wentWell() && s.isDeserted()) {
+		return id, nil, errDaemonEnded
+	}
+	if errors.Is(err, osproc.ErrGone) || errors.Is(err, osproc.ErrThread) {
 		err = fmt.Errorf("%w: %w", readiness.ErrUnproven, err)
 	}
 	return id, members, err

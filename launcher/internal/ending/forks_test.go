@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -133,4 +135,27 @@ func TestPIDFileNamesTheStartedInTheEnd(t *testing.T) {
 	}
 	podrig.Ping(t, pod)
 	r.stop(pod)
+}
+
+// The number of a thread is no process's, and the error does not say that the process is gone.
+func TestPIDFileNamesAThread(t *testing.T) {
+	leaktest.Parallel(t)
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil || len(threads) < 2 {
+		t.Fatalf("%d threads, %v", len(threads), err)
+	}
+	thread := threads[0].Name()
+	if thread == strconv.Itoa(os.Getpid()) {
+		thread = threads[1].Name()
+	}
+	r := newRig(t)
+	r.L.Ready = readiness.PIDFile{Path: r.path("pid")}
+	r.shell(`echo `+thread+` >"$OUT/pid"; exec "$0" "$@"`, "hang")
+	e := r.Fail(t.Context(), podrig.Alice)
+	podrig.MustBe(t, e, launcher.ErrNotOurs)
+	podrig.MustSay(t, e, "names pid "+thread, fmt.Sprintf("that is the number of a thread of process %d", os.Getpid()))
+	if strings.Contains(e.Error(), "is gone") {
+		t.Error(e)
+	}
+	r.nobodyIsLeft()
 }

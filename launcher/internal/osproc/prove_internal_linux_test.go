@@ -53,7 +53,7 @@ func TestProve(t *testing.T) {
 		if err != nil || number == os.Getpid() {
 			continue
 		}
-		if _, err := Prove(number, never); !errors.Is(err, ErrGone) {
+		if _, err := Prove(number, never); !errors.Is(err, ErrThread) || errors.Is(err, ErrGone) {
 			t.Errorf("a thread: %v", err)
 		}
 	}

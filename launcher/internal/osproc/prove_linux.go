@@ -15,8 +15,8 @@ const Proves = true
 // Prove calls proof with the Identity of the process pid, and makes sure that this process
 // has lived all the time: what proof has read in /proc under its number is about it. The
 // pidfd is opened first, and then refers to one process for ever. The error is ErrGone if
-// there is no such process, or it ends meanwhile; that of proof; or says why Prove cannot
-// tell.
+// there is no such process, or it ends meanwhile; ErrThread; that of proof; or says why Prove
+// cannot tell.
 func Prove(pid int, proof func(Identity) error) (Identity, error) {
 	if pid <= 0 {
 		return Identity{}, ErrGone
@@ -32,8 +32,8 @@ func Prove(pid int, proof func(Identity) error) (Identity, error) {
 	default:
 		defer unix.Close(pidfd)
 	}
-	if !isProcess(pid) {
-		return Identity{}, ErrGone
+	if leader := leaderOf(pid); leader != pid {
+		return Identity{}, fmt.Errorf("%w of process %d", ErrThread, leader)
 	}
 	id, err := Identify(pid)
 	if err != nil {
@@ -53,15 +53,17 @@ func Prove(pid int, proof func(Identity) error) (Identity, error) {
 	return id, id.Check()
 }
 
-// isProcess reports whether pid is a process and not another thread of one. /proc shows
-// threads by their numbers, too.
-func isProcess(pid int) bool {
+// leaderOf returns the process that has a thread of that number. /proc shows threads by
+// their numbers, too.
+func leaderOf(pid int) int {
 	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	if err != nil {
-		return true // Identify says what is wrong
+		return pid // Identify says what is wrong
 	}
-	leaders := numbersOf(string(status), "Tgid:")
-	return len(leaders) == 0 || leaders[0] == pid
+	if leaders := numbersOf(string(status), "Tgid:"); len(leaders) > 0 {
+		return leaders[0]
+	}
+	return pid
 }
 
 // IsApart reports whether the process pid, which may have ended, has a pid namespace of its

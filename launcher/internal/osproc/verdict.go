@@ -14,6 +14,9 @@ var ErrRestarted = fmt.Errorf("%w: the machine was restarted since", ErrGone)
 // ErrStranger says that another process has the pid of an Identity.
 var ErrStranger = errors.New("another process has its pid")
 
+// ErrThread says that a number is not a process's but one of its threads'.
+var ErrThread = errors.New("that is the number of a thread")
+
 // ErrElsewhere says that an Identity is of a process in another pid namespace,
 // and so cannot be found here: a container that was restarted, for instance.
 var ErrElsewhere = errors.New("its pid is meant in another pid namespace")
