@@ -35,9 +35,10 @@ type Program struct {
 // quiet keeps the Go runtime from calls of its own that depend on the time: a signal to
 // a goroutine that runs long, a collection, a look, each second, at how many processors
 // the cgroup may use (not with GOMAXPROCS; Go 1.25). The race detector sleeps for a
-// second before a program ends. They come first in the environment: of two values the
-// runtime takes the first.
-var quiet = []string{"GOMAXPROCS=2", "GODEBUG=asyncpreemptoff=1", "GOGC=off", "GORACE=atexit_sleep_ms=0"}
+// second before a program ends. glibc opens a file of /sys in the ninth thread or a later
+// one, to see how many arenas it may have (mallopt(3)). They come first in the environment:
+// of two values the runtime takes the first.
+var quiet = []string{"GOMAXPROCS=2", "GODEBUG=asyncpreemptoff=1", "GOGC=off", "GORACE=atexit_sleep_ms=0", "MALLOC_ARENA_MAX=1"}
 
 // A Point is where a program was killed.
 type Point struct {
