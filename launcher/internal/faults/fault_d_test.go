@@ -544,6 +544,27 @@ func asInit(t *testing.T) bool {
 	return true
 }
 
+// A launcher that is PID 1, as in many containers, lives like any other: its pods that end with
+// it are not called gone, and not ended, by those who ask for them.
+func TestLauncherIsInit(t *testing.T) {
+	if !asInit(t) {
+		return
+	}
+	r := newRig(t, podrig.Serve...)
+	spec := launcher.Spec{Name: podrig.Alice.Name, Lifetime: launcher.WithParent}
+	pod := r.Launch(spec)
+	again, started, err := r.L.Ensure(t.Context(), spec)
+	if err != nil || started || again.PID() != pod.PID() {
+		t.Errorf("Ensure gives %v, %v, %v instead of pid %d", again, started, err, pod.PID())
+	}
+	for s, err := range r.L.List(t.Context()) {
+		if err != nil || s.State != launcher.StateReady {
+			t.Errorf("List yields %+v, %v", s, err)
+		}
+	}
+	podrig.Ping(t, pod)
+}
+
 // inNamespaces runs the test in a process of its own in namespaces of its own, one of them
 // a mount namespace, and reports whether this is that process. An ordinary user is root
 // there. inNamespaces skips the test if it can make no namespaces. Root can make them, so

@@ -42,7 +42,7 @@ func (id Identity) Check() error {
 	switch {
 	case err != nil:
 		return err
-	case id.PID <= 1:
+	case id.PID <= 0:
 		return fmt.Errorf("%w: %d is nobody's pid", ErrStranger, id.PID)
 	case id.Boot != boot:
 		return ErrRestarted

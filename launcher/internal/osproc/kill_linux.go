@@ -113,8 +113,11 @@ func (t target) signal(sig syscall.Signal) error {
 // killBy calls kill for the process with the Identity. The pidfd is opened first,
 // and then refers to one process for ever, whichever the check finds it to be.
 func killBy(id Identity, kill func(target) error) error {
-	if id.PID <= 0 { // it cannot be seen from here
+	switch {
+	case id.PID <= 0: // it cannot be seen from here
 		return ErrGone
+	case id.PID == 1:
+		return fmt.Errorf("%w: no pod has pid 1", ErrStranger)
 	}
 	fd, err := unix.PidfdOpen(id.PID, 0)
 	switch {
