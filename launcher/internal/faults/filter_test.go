@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"regexp"
 	"strings"
@@ -200,6 +201,9 @@ func wholeLife(t *testing.T) error {
 	}
 	if _, err := io.Copy(io.Discard, log); err != nil {
 		return fmt.Errorf("read the log to its end: %w", err)
+	}
+	if _, err := r.L.Attach(ctx, "alice"); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("attach to who has ended: %w", err)
 	}
 	again, err := r.L.Launch(ctx, podrig.Alice)
 	if err != nil {

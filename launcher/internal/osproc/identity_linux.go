@@ -36,27 +36,23 @@ func lifeOf(pid int) (start uint64, dead bool, err error) {
 // vanished reports whether the kernel knows no process of this number, in one call.
 func vanished(pid int) bool { return errors.Is(unix.Kill(pid, 0), unix.ESRCH) }
 
-// notInProc says why /proc does not show a process: there is none, or /proc hides it.
-// The kernel still lets us signal a process of our own that it hides.
+// notInProc says why /proc does not show a process: there is none, or /proc hides it. The
+// kernel gives a pidfd also of a process that is hidden, and of another user's. Where it gives
+// none a signal tells that there is no process. What kill(2) refuses proves nothing: the
+// process may have become another user's, or a filter may refuse the call.
 func notInProc(pid int) error {
-	switch err := unix.Kill(pid, 0); {
-	case errors.Is(err, unix.ESRCH):
-		return ErrGone
-	case errors.Is(err, unix.EPERM):
-		return fmt.Errorf("%w: pid %d is another user's", ErrStranger, pid)
-	}
 	gone, err := hasEnded(pid)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) { // pid is a thread's, or a filter refuses the call
 		_, err := hasEnded(os.Getpid())
 		gone = err == nil
 	}
-	if gone || errors.Is(err, unix.ESRCH) {
+	if gone || errors.Is(err, unix.ESRCH) || vanished(pid) {
 		return ErrGone
 	}
 	if _, err := ReadStat(pid); err == nil {
 		return ErrGone // and another process has begun since
 	}
-	return fmt.Errorf("pid %d lives, and /proc does not show it (mount option hidepid): %w", pid, errors.ErrUnsupported)
+	return fmt.Errorf("pid %d lives, and /proc does not show it (mount option hidepid; it may be another user's by now): %w", pid, errors.ErrUnsupported)
 }
 
 // proves returns err, which reading /proc has given, as an error that cannot be taken

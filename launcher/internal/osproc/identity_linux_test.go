@@ -589,8 +589,8 @@ func hidden() error {
 	}
 	others := id
 	others.PID = os.Getppid()
-	if err := others.Check(); !errors.Is(err, osproc.ErrStranger) {
-		return fmt.Errorf("of another user's process Check returned %w", err)
+	if err := mustBeUnproven(others.Check()); err != nil {
+		return fmt.Errorf("another user's process: %w", err)
 	}
 	stdin.Close()
 	if err := unix.Waitid(unix.P_PID, id.PID, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
