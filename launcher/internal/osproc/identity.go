@@ -10,7 +10,7 @@ type Identity struct {
 	PID          int    `json:"pid"`
 	Start        uint64 `json:"start"`        // in kernel ticks since boot; clock and time namespace do not matter; 0: unknown
 	Boot         string `json:"boot"`         // of the machine; never the same twice
-	PIDNamespace string `json:"pidNamespace"` // in which PID is meant
+	PIDNamespace string `json:"pidNamespace"` // in which PID is meant; see findOffset
 }
 
 // Identify returns the Identity of a process. The error is ErrGone, or says why Identify

@@ -69,8 +69,8 @@ func proves(err error) error {
 
 // A herePlace is where this process runs, which does not change.
 type herePlace struct {
-	boot, namespace string
-	offset          int64 // of the clock that /proc shows us, in kernel ticks
+	boot, namespace string // the namespace is that of the pids, and of the time if it is apart
+	offset          int64  // of the clock that /proc shows us, in kernel ticks
 }
 
 // startOf returns when the process of st started, by the machine's clock.
@@ -124,49 +124,56 @@ func findPlace() (*herePlace, error) {
 	if err != nil {
 		return nil, err
 	}
-	offset, err := findOffset()
+	offset, apart, err := findOffset()
 	if err != nil {
 		return nil, err
 	}
-	return &herePlace{strings.TrimSpace(string(data)), namespace, offset}, nil
+	return &herePlace{strings.TrimSpace(string(data)), namespace + apart, offset}, nil
 }
 
 // findOffset returns how many kernel ticks the kernel adds, for a reader in this time
 // namespace, to the starts in /proc/PID/stat (time_namespaces(7)). An offset that is
 // no whole number of ticks, as CRIU may set one, is rounded: then a start read here
-// and one read in another time namespace may differ by a tick.
-func findOffset() (ticks int64, err error) {
+// and one read in another time namespace may differ by a tick, and nobody can tell whether
+// they are of one process. So apart is the name of the time namespace there, as of one in which
+// pids mean something else. Otherwise it is empty.
+func findOffset() (ticks int64, apart string, err error) {
 	const initial = "time:[4026531834]" // PROC_TIME_INIT_INO, the namespace that has no offset
 	own, err := os.Readlink("/proc/self/ns/time")
 	if errors.Is(err, fs.ErrNotExist) || own == initial { // there is none before Linux 5.6
-		return 0, nil
+		return 0, "", nil
 	}
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	// The offsets are those of the namespace that our children get.
 	children, err := os.Readlink("/proc/self/ns/time_for_children")
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	if children != own {
-		return 0, fmt.Errorf("this process is in %s and its children are in %s: when a process started cannot be told: %w", own, children, errors.ErrUnsupported)
+		return 0, "", fmt.Errorf("this process is in %s and its children are in %s: when a process started cannot be told: %w", own, children, errors.ErrUnsupported)
 	}
 	data, err := os.ReadFile("/proc/self/timens_offsets")
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
-	return boottimeTicks(string(data))
+	ticks, whole, err := boottimeTicks(string(data))
+	if !whole {
+		apart = " " + own
+	}
+	return ticks, apart, err
 }
 
-// boottimeTicks returns the offset of boottime in the text of timens_offsets, in ticks.
-func boottimeTicks(offsets string) (int64, error) {
+// boottimeTicks returns the offset of boottime in the text of timens_offsets, in ticks, and
+// whether it is a whole number of them.
+func boottimeTicks(offsets string) (ticks int64, whole bool, err error) {
 	const tick = int64(10 * time.Millisecond) // USER_HZ is 100 on all that Go runs on
 	for line := range strings.Lines(offsets) {
 		var sec, nsec int64
 		if n, _ := fmt.Sscanf(line, "boottime %d %d", &sec, &nsec); n == 2 {
-			return sec*(int64(time.Second)/tick) + nsec/tick, nil
+			return sec*(int64(time.Second)/tick) + nsec/tick, nsec%tick == 0, nil
 		}
 	}
-	return 0, fmt.Errorf("/proc/self/timens_offsets names no boottime: %q", offsets)
+	return 0, false, fmt.Errorf("/proc/self/timens_offsets names no boottime: %q", offsets)
 }

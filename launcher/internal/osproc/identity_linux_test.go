@@ -2,6 +2,7 @@ package osproc_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -69,6 +70,10 @@ func TestMain(m *testing.M) {
 		}
 	case "elsewhen": // in another time namespace
 		if err := elsewhen(); err != nil {
+			fail(err)
+		}
+	case "apart":
+		if err := apart(); err != nil {
 			fail(err)
 		}
 	case "unproven":
@@ -481,6 +486,55 @@ func elsewhen() error {
 		return fmt.Errorf("Identify returned %+v, %v; want %+v", again, err, id)
 	}
 	return nil
+}
+
+// Where the clock of a time namespace is no whole number of ticks away, the tick at which a
+// process started may be another one: whether it is the same process cannot be told.
+func TestIdentityApart(t *testing.T) {
+	c := start(t, "wait")
+	id, err := json.Marshal(identify(t, c.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	apart := exec.Command("/proc/self/exe")
+	apart.Env = append(os.Environ(), roleVariable+"=apart", identityVariable+"="+string(id))
+	out, err := apart.CombinedOutput()
+	if bytes.Contains(out, []byte("time namespace: ")) {
+		t.Skipf("not run, for no time namespace can be made here: %s", out)
+	}
+	if err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// apart is a role: it makes a time namespace, and its child, of the same role, checks an
+// Identity there.
+func apart() error {
+	var id osproc.Identity
+	if err := json.Unmarshal([]byte(os.Getenv(identityVariable)), &id); err != nil {
+		return err
+	}
+	const there = "there"
+	if os.Args[0] != there {
+		err := unix.Unshare(unix.CLONE_NEWTIME)
+		if err == nil {
+			err = os.WriteFile("/proc/self/timens_offsets", []byte("boottime 100 5000000\n"), 0)
+		}
+		if err != nil {
+			return fmt.Errorf("time namespace: %w", err)
+		}
+		child := exec.Command("/proc/self/exe")
+		child.Args[0], child.Stderr = there, os.Stderr
+		return child.Run()
+	}
+	if err := id.Check(); !errors.Is(err, osproc.ErrElsewhere) || osproc.ProvesEnd(err) {
+		return fmt.Errorf("Check returned %w", err)
+	}
+	own, err := osproc.Identify(os.Getpid())
+	if err != nil {
+		return err
+	}
+	return own.Check()
 }
 
 // B30: where /proc is missing or masked, nothing is started, and no error says that a
