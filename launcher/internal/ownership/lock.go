@@ -14,11 +14,15 @@ import (
 // A lock is an flock(2) lock that is held. It belongs to the open file, not to
 // the process: a child that inherits the descriptor holds it as well.
 type lock struct {
-	path string
+	base string // the path of its directory
+	name string
 	fd   int
 	was  status   // the file's, when it was locked
 	file *os.File // fd, once asFile was called; nil before
 }
+
+// path returns the path of the file.
+func (l *lock) path() string { return filepath.Join(l.base, l.name) }
 
 // What the names of the locks, and of the record, end in. Sweep looks for the one of a private pod, so it is not
 // that of another pod's lock.
@@ -38,7 +42,7 @@ var errBusy = errors.New("locked by another")
 // asFile returns the locked file, for a child to inherit. It is closed with the lock.
 func (l *lock) asFile() *os.File {
 	if l.file == nil {
-		l.file = os.NewFile(uintptr(l.fd), l.path)
+		l.file = os.NewFile(uintptr(l.fd), l.path())
 	}
 	return l.file
 }
@@ -68,7 +72,7 @@ func (l *lock) drop() {
 
 // isAt reports whether l is still the file of its name, as lstat has it.
 func (l *lock) isAt(lstat func(name string) (status, error)) (bool, error) {
-	there, err := lstat(filepath.Base(l.path))
+	there, err := lstat(l.name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil

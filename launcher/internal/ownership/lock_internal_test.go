@@ -91,7 +91,7 @@ func TestIdentifyLock(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l := &lock{path: filepath.Join(base.path, "lock"), fd: fd}
+		l := &lock{base: base.path, name: "lock", fd: fd}
 		defer l.drop()
 		if err := c.change(base); err != nil {
 			t.Fatal(err)

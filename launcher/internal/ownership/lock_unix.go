@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,7 +24,7 @@ func tryLock(base *dir, name string, exact bool) (*lock, error) {
 		if err != nil {
 			return nil, err
 		}
-		l := &lock{path: filepath.Join(base.path, name), fd: fd}
+		l := &lock{base: base.path, name: name, fd: fd}
 		err = flock(fd, unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
 			var same bool
@@ -38,7 +37,7 @@ func tryLock(base *dir, name string, exact bool) (*lock, error) {
 		case errors.Is(err, unix.EWOULDBLOCK):
 			return nil, errBusy
 		case err != nil:
-			return nil, fmt.Errorf("lock %q: %w", l.path, err)
+			return nil, fmt.Errorf("lock %q: %w", l.path(), err)
 		}
 		// Somebody has deleted or replaced the file between our open and our
 		// lock, and others lock another one: once more.

@@ -3,7 +3,6 @@ package ownership
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/windows"
@@ -49,7 +48,7 @@ func tryLock(base *dir, name string, _ bool) (*lock, error) {
 		if err != nil {
 			return nil, err
 		}
-		l := &lock{path: filepath.Join(base.path, name), fd: fd}
+		l := &lock{base: base.path, name: name, fd: fd}
 		if isLaunchLock(name) {
 			err = lockByte(fd, windows.LOCKFILE_EXCLUSIVE_LOCK)
 		}
@@ -64,7 +63,7 @@ func tryLock(base *dir, name string, _ bool) (*lock, error) {
 		case errors.Is(err, windows.ERROR_LOCK_VIOLATION):
 			return nil, errBusy
 		case err != nil:
-			return nil, fmt.Errorf("lock %q: %w", l.path, err)
+			return nil, fmt.Errorf("lock %q: %w", l.path(), err)
 		}
 		// Somebody has deleted or replaced the file between our open and our
 		// lock, and others lock another one: once more.
