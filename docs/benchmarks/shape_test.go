@@ -140,7 +140,7 @@ func TestSystemCallBudget(t *testing.T) {
 
 // allocations is how many times a launch may allocate, with what the order takes. As with
 // budget, a change that allocates more says here why. The last one looks at the record by its
-// path, twice: whoever moved the base meanwhile would have two pods of a name.
+// path, twice: if the base is moved meanwhile, a name would have two pods.
 const allocations = 363
 
 // A launch allocates no more often than is recorded. On a busy machine a launch looks more

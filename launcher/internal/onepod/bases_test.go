@@ -158,7 +158,7 @@ func TestBaseElsewhere(t *testing.T) {
 			second.Dir = runtimedir.Dir(to)
 			err = second.Remove(t.Context(), "alice")
 			if c.copy {
-				podrig.MustSay(t, err, "it is a copy of the record in", from)
+				podrig.MustSay(t, err, "it is a copy of the record in", from, "ask in that base")
 				podrig.MustLive(t, pod)
 				return
 			}

@@ -358,7 +358,7 @@ func (p *Place) end(r *Record) (err error) {
 		what = fmt.Sprintf("what launch %v started", r.Launch)
 		err = p.Elsewhere.End(*r) // which has said that it is alive
 	case isOurs(r.PID):
-		return p.unclear("it names this program, or its parent, as a pod that its launcher left behind (pid %d)", r.PID)
+		return p.unclear(fmt.Errorf("it names this program, or its parent, as a pod that its launcher left behind (pid %d)", r.PID), removeIt)
 	default:
 		if err = osproc.KillGroup(r.Identity); err == nil {
 			err = killCgroup(*r)

@@ -439,3 +439,44 @@ func TestRecordWithoutDescriptors(t *testing.T) {
 	}
 	c.Close()
 }
+
+// The advice to remove a record comes with a damaged one only: a pod may run whose only record
+// that is.
+func TestRemedies(t *testing.T) {
+	p, path := openPlace(t)
+	record := func() string {
+		if err := put(p, Record{Identity: osproc.Identity{PID: os.Getpid(), Boot: "boot"}}); err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}()
+	for what, c := range map[string]struct {
+		text, says string
+		change     func() error
+	}{
+		"damaged":        {text: "{]", says: removeIt},
+		"of a later":     {text: `{"version": 99, "name": "alice", "process": {"of": "a later version"}}`, says: askByNewer},
+		"others write":   {text: record, change: func() error { return os.Chmod(path, 0o666) }, says: removeIt},
+		"another user's": {text: record, change: func() error { return os.Chown(path, 4242, -1) }, says: askAsOwner},
+	} {
+		err := errors.Join(os.Remove(path), os.WriteFile(path, []byte(c.text), 0o600))
+		if err == nil && c.change != nil {
+			err = c.change()
+		}
+		if errors.Is(err, fs.ErrPermission) {
+			t.Logf("%s: it takes root: %v", what, err)
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = p.Running()
+		if !errors.Is(err, ErrUnclear) || !strings.HasSuffix(err.Error(), c.says) {
+			t.Errorf("%s: %v; want the remedy %q", what, err, c.says)
+		}
+	}
+}

@@ -324,7 +324,7 @@ func (s status) checkOwner(euid int) error {
 	const othersMayWrite = 0o022
 	switch {
 	case int(s.uid) != euid:
-		return fmt.Errorf("%w: it is another user's", runtimedir.ErrInsecure)
+		return fmt.Errorf("%w (uid %d)", errAnothers, s.uid)
 	case s.mode.Perm()&othersMayWrite != 0:
 		return fmt.Errorf("%w: others may write to it (mode %v)", runtimedir.ErrInsecure, s.mode)
 	}

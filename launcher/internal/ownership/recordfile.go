@@ -9,11 +9,19 @@ import (
 	"syscall"
 )
 
-// unclear returns an ErrUnclear about the record, for a reason.
-func (p *Place) unclear(format string, args ...any) error {
-	return fmt.Errorf("%w from its record %q, which is damaged or not ours: %w; end the pod if it runs, and remove the file",
-		ErrUnclear, p.path(p.recordName()), fmt.Errorf(format, args...))
+// unclear returns an ErrUnclear about the record, for the reason why. remedy is what to do: one
+// of a healthy record's is not to remove it, for its pod may run.
+func (p *Place) unclear(why error, remedy string) error {
+	return fmt.Errorf("%w from its record %q: %w; %s", ErrUnclear, p.path(p.recordName()), why, remedy)
 }
+
+// The remedies for a record that cannot be believed.
+const (
+	removeIt     = "it is damaged or not podlaunch's: end the pod if it runs, and remove the file"
+	askAsOwner   = "ask as the user whose pod it is"
+	askByNewer   = "ask by a program with that version of podlaunch"
+	askElsewhere = "ask in that base"
+)
 
 // read returns the record, ErrNoRecord or ErrUnclear.
 func (p *Place) read() (Record, error) {
@@ -23,21 +31,30 @@ func (p *Place) read() (Record, error) {
 		return Record{}, fmt.Errorf("%w: %w", ErrNoRecord, err)
 	case isPassing(err):
 		return Record{}, fmt.Errorf("%w, for its record cannot be read now: %w", ErrUnclear, err)
+	case errors.Is(err, fs.ErrPermission):
+		return Record{}, p.unclear(err, askAsOwner)
 	case err != nil:
-		return Record{}, p.unclear("%w", err)
+		return Record{}, p.unclear(err, removeIt)
 	case !s.mode.IsRegular():
-		return Record{}, p.unclear("it is not a regular file (%v)", s.mode)
+		return Record{}, p.unclear(fmt.Errorf("it is not a regular file (%v)", s.mode), removeIt)
 	case s.size > maxRecord:
-		return Record{}, p.unclear("it is too large (%d bytes)", s.size)
+		return Record{}, p.unclear(fmt.Errorf("it is too large (%d bytes)", s.size), removeIt)
 	}
 	if err := s.checkOwner(p.euid); err != nil {
-		return Record{}, p.unclear("%w", err)
+		remedy := removeIt
+		if errors.Is(err, errAnothers) {
+			remedy = askAsOwner
+		}
+		return Record{}, p.unclear(err, remedy)
 	}
 	r, err := parseRecord(data, p.name)
-	if err != nil && !errors.Is(err, ErrNoRecord) {
-		return Record{}, p.unclear("%w", err)
+	switch {
+	case err == nil, errors.Is(err, ErrNoRecord):
+		return r, err
+	case errors.Is(err, errors.ErrUnsupported):
+		return Record{}, p.unclear(err, askByNewer)
 	}
-	return r, err
+	return Record{}, p.unclear(err, removeIt)
 }
 
 // isPassing reports whether err says nothing of a file: this program, or the machine, lacks what it

@@ -79,7 +79,7 @@ func (p *Place) Running() (Record, error) {
 		return r, err
 	}
 	if from := p.copiedFrom(r); from != "" {
-		return Record{}, p.unclear("it is a copy of the record in %q", from)
+		return Record{}, p.unclear(fmt.Errorf("it is a copy of the record in %q, or that base by another way", from), askElsewhere)
 	}
 	switch {
 	case !r.Ready:

@@ -30,7 +30,7 @@ func trustOf(fd int) *trust {
 	case err != nil:
 		return &trust{fmt.Errorf("find out whose it is: %w", err)}
 	case owner == nil || !slices.ContainsFunc(trusted[:owners], owner.Equals):
-		return &trust{fmt.Errorf("%w: it is another user's (%v)", runtimedir.ErrInsecure, owner)}
+		return &trust{fmt.Errorf("%w (%v)", errAnothers, owner)}
 	}
 	list, _, err := sd.DACL()
 	switch {
