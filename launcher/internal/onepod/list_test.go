@@ -5,6 +5,7 @@ package onepod_test
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -70,12 +71,18 @@ func TestListOfAnotherNamespace(t *testing.T) {
 		err := r.mustBeUnknown("another pid namespace", r.Beside("alice", ".json"))
 		podrig.MustBe(t, err, osproc.ErrElsewhere)
 	}
-	// Of another boot it is gone, wherever it ran.
+	// Of another boot it is gone, wherever it ran, unless somebody has its lock: a container may
+	// show a boot id of its own.
 	r.EditRecord(func(m map[string]any) { m["boot"], m["ready"] = "another", true })
+	podrig.MustBe(t, r.mustBeUnknown("another pid namespace", "boot id"), osproc.ErrElsewhere)
+	if _, err := r.L.Attach(t.Context(), "alice"); err == nil || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Attach returned %v", err)
+	}
+	podrig.Ping(t, pod)
+	podrig.Kill(t, pod)
 	if got := r.mustListOne(t.Context()); got.State != launcher.StateGone || got.Why == nil || got.err != nil {
 		t.Errorf("List yields %+v", got)
 	}
-	podrig.Ping(t, pod)
 }
 
 // A pod that was never ready is abandoned once nobody launches it, and Status.Why tells whether

@@ -35,6 +35,13 @@ func (id Identity) IsOfThisBoot() bool {
 	return err != nil || id.Boot == boot
 }
 
+// IsFromHere reports whether the Identity is of our pid namespace. It reports true if it cannot
+// tell.
+func (id Identity) IsFromHere() bool {
+	_, namespace, err := here()
+	return err != nil || id.PIDNamespace == namespace
+}
+
 // Check returns nil if the process with the Identity is alive, ErrGone, ErrStranger, or an
 // error that says why Check cannot tell, as [Identify] does.
 func (id Identity) Check() error {

@@ -130,7 +130,7 @@ func (w *waiter) try(ctx context.Context) (*Claim, error) {
 		switch {
 		case err == errBusy:
 			w.launching, w.holders, w.left = true, nil, false
-			if r, err := p.Running(); err == nil {
+			if r, err := p.running(); err == nil {
 				return nil, &RunningError{r}
 			}
 			return nil, nil
@@ -157,7 +157,7 @@ func (p *Place) isAnother() bool {
 	if p.Of == uuid.Nil {
 		return false
 	}
-	r, _ := p.Running()
+	r, _ := p.running()
 	return r.Launch != p.Of
 }
 
@@ -170,7 +170,7 @@ func (w *waiter) take(pod *lock) (claim *Claim, err error) {
 		}
 	}()
 	p := w.place
-	r, state := p.Running()
+	r, state := p.running()
 	if state != nil && w.isAbandoned(r, state) {
 		w.holders = nil // we have the lock
 		if over, err := w.endAbandoned(r); !over || err != nil {
@@ -215,7 +215,7 @@ func (w *waiter) take(pod *lock) (claim *Claim, err error) {
 // record was not ready both times, and of the same launch, no launcher was at work.
 func (w *waiter) wait(ctx context.Context) error {
 	p := w.place
-	before, state := p.Running()
+	before, state := p.running()
 	if state == nil {
 		return &RunningError{before}
 	}
@@ -229,7 +229,7 @@ func (w *waiter) wait(ctx context.Context) error {
 		// have another one, and it has the pod lock.
 		return nil
 	}
-	r, state := p.Running()
+	r, state := p.running()
 	if state != nil && r.same(&before) && w.isAbandoned(r, state) {
 		if over, err := w.endAbandoned(r); !over || err != nil {
 			return err

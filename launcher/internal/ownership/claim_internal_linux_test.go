@@ -480,3 +480,39 @@ func TestRemedies(t *testing.T) {
 		}
 	}
 }
+
+// A record of another boot and of another pid namespace may be that of a container with a boot id
+// of its own. Who holds the lock lives, so the machine was not restarted since.
+func TestBootOfAContainer(t *testing.T) {
+	p, _ := openPlace(t)
+	record := Record{Identity: osproc.Identity{PID: 42, Boot: "another", PIDNamespace: "pid:[1]"}}
+	record.Ready = true
+	if err := put(p, record); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Running(); !errors.Is(err, osproc.ErrRestarted) {
+		t.Errorf("nobody has the lock: %v", err)
+	}
+	held, err := tryLock(p.base, p.podName(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.unlock()
+	if _, err := p.Running(); !errors.Is(err, osproc.ErrElsewhere) || osproc.ProvesEnd(err) {
+		t.Errorf("somebody has the lock: %v", err)
+	}
+	if s, err := p.Look(); err != nil || !errors.Is(s.Unclear, ErrUnclear) {
+		t.Errorf("a look finds %v, %v", s.Unclear, err)
+	}
+	self, err := osproc.Identify(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	record.PIDNamespace = self.PIDNamespace
+	if err := put(p, record); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Running(); !errors.Is(err, osproc.ErrRestarted) {
+		t.Errorf("of this pid namespace: %v", err)
+	}
+}

@@ -67,7 +67,25 @@ func (e *HeldError) Unwrap() error { return e.Err }
 // Running returns the record of the pod if it runs: it was ready once, and the
 // process is proven to be the one recorded, and alive. The error otherwise says
 // why not: ErrNoRecord, ErrNotReady, also if it ends with its launcher, which has ended, osproc.ErrGone, osproc.ErrStranger …
+//
+// A container may show a boot id of its own, as systemd-nspawn has it. So where the record is of
+// another pid namespace, too, the machine was restarted since only if nobody has the pod lock:
+// no lock outlives that.
 func (p *Place) Running() (Record, error) {
+	r, err := p.running()
+	if errors.Is(err, osproc.ErrRestarted) && !r.IsFromHere() {
+		switch held, lockErr := isLocked(p.base, p.podName()); {
+		case lockErr != nil:
+			err = fmt.Errorf("%w: %w", ErrUnclear, lockErr)
+		case held:
+			err = fmt.Errorf("%w, and the boot id there is another; processes hold its lock", osproc.ErrElsewhere)
+		}
+	}
+	return r, err
+}
+
+// running is Running by the record alone: who has the locks knows that nobody else has them.
+func (p *Place) running() (Record, error) {
 	r, err := p.read()
 	if err != nil {
 		return Record{}, err
