@@ -8,6 +8,9 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/google/uuid"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/keeper"
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 	"github.com/podlaunch/podlaunch/launcher/internal/ownership"
 	"github.com/podlaunch/podlaunch/runtimedir"
@@ -66,6 +69,7 @@ func (l *Launcher) placeBelow(ctx context.Context, base, name string) (*ownershi
 	place, err := ownership.Open(base, name)
 	if err == nil {
 		place.Elsewhere = l.elsewhere(ctx)
+		place.Kept = func(launch uuid.UUID) bool { return keeper.Has(launch.String()) }
 	}
 	return place, err
 }

@@ -28,6 +28,8 @@ type client struct {
 
 	mu    sync.Mutex
 	ended request // what was not said yet of pods that have ended
+
+	has sync.Map // the keys of pods, for who has not the turn
 }
 
 // An entry is a pod that is to be kept.
@@ -59,12 +61,26 @@ func Check() error {
 func Keep(ctx context.Context, p Pod, log Logger) error {
 	return program.with(ctx, func() error {
 		program.pods[p.ID] = &entry{Pod: p, log: log}
+		program.has.Store(p.ID, nil)
 		err := program.tell(request{Keep: &p})
 		if err != nil {
-			delete(program.pods, p.ID)
+			program.forget(p.ID)
 		}
 		return err
 	})
+}
+
+// Has reports whether the pod of a launch is kept. A program that has replaced itself by execve(2)
+// does not have the pods of before: their keeper ends them.
+func Has(id string) bool {
+	_, has := program.has.Load(id)
+	return has
+}
+
+// forget forgets the pod of a launch.
+func (c *client) forget(id string) {
+	delete(c.pods, id)
+	c.has.Delete(id)
 }
 
 // Know tells the keeper which is the first process of the pod of a launch.
@@ -168,7 +184,7 @@ func (c *client) ask(k *process, r request) error {
 		return err
 	}
 	for _, id := range a.Forgot {
-		delete(c.pods, id)
+		c.forget(id)
 	}
 	if len(c.pods) == 0 {
 		c.now, c.dismissed = nil, k

@@ -21,5 +21,8 @@ func Keep(context.Context, Pod, Logger) error { return Check() }
 // Know returns the error of Check.
 func Know(context.Context, string, osproc.Identity) error { return Check() }
 
+// Has returns true.
+func Has(string) bool { return true }
+
 // Gone does nothing.
 func Gone(string, bool) {}

@@ -18,5 +18,8 @@ func Keep(context.Context, Pod, Logger) error { return nil }
 // Know has nothing to do.
 func Know(context.Context, string, osproc.Identity) error { return nil }
 
+// Has returns true.
+func Has(string) bool { return true }
+
 // Gone has nothing to do.
 func Gone(string, bool) {}

@@ -210,6 +210,32 @@ func TestDoomed(t *testing.T) {
 	}
 }
 
+// Nor does the program itself get its pod of before it executed itself again.
+func TestDoomedByExec(t *testing.T) {
+	leaktest.Parallel(t)
+	p := newRole(t, launcher.WithParent, "").start(t)
+	defer p.role.mustBeGone(t)
+	before := p.pod
+	for _, k := range keepers(t, p.Process.Pid) {
+		syscall.Kill(k, syscall.SIGSTOP)
+		defer syscall.Kill(k, syscall.SIGKILL)
+	}
+	fmt.Fprintln(p.stdin, "again")
+	if err := p.awaitReady(); err != nil {
+		t.Fatal(err)
+	}
+	if p.pod == before || lives(before) {
+		t.Errorf("it is pid %d again, and was to end", before)
+	}
+	l := launcher.Launcher{Dir: runtimedir.Dir(p.role.Base)}
+	if pod, err := l.Attach(t.Context(), "alice"); err != nil {
+		t.Error(err)
+	} else {
+		pod.Release()
+	}
+	p.kill()
+}
+
 // The keeper is in a session of its own and in the root directory, and has nothing but
 // its lifeline.
 func TestKeeperIsModest(t *testing.T) {

@@ -42,6 +42,7 @@ type role struct {
 	Release  bool   // once the pod is ready
 	Adopts   bool   // the pod says MAINPID=
 	Traced   bool   // it is killed in the launch, or ends after it
+	Again    bool   // it has executed itself again, and calls Ensure
 	Chmod    string // its own file; the program takes away the right to execute it
 }
 
@@ -76,7 +77,14 @@ func (r role) play() error {
 	if r.Traced {
 		crashpoint.Begin()
 	}
-	pod, err := r.launcher().Launch(context.Background(), r.spec())
+	launch := r.launcher().Launch
+	if r.Again {
+		launch = func(ctx context.Context, spec launcher.Spec) (*launcher.Pod, error) {
+			pod, _, err := r.launcher().Ensure(ctx, spec)
+			return pod, err
+		}
+	}
+	pod, err := launch(context.Background(), r.spec())
 	if r.Traced {
 		crashpoint.End()
 	}
@@ -100,6 +108,13 @@ func (r role) play() error {
 			select {}
 		case word == "exec\n":
 			return syscall.Exec("/bin/sleep", []string{"sleep", "1000"}, os.Environ())
+		case word == "again\n":
+			r.Again = true
+			text, err := json.Marshal(r)
+			if err != nil {
+				return err
+			}
+			return syscall.Exec("/proc/self/exe", os.Args, append(os.Environ(), roleVariable+"="+string(text)))
 		case word == "more\n":
 			spec := r.spec()
 			spec.Name += strconv.Itoa(pods)
@@ -265,12 +280,23 @@ func (r role) start(t *testing.T) *program {
 		t.Fatal(err)
 	}
 	p.words = bufio.NewReader(out)
-	word, _ := p.words.ReadString('\n')
-	if p.pod, err = strconv.Atoi(strings.TrimSpace(strings.TrimPrefix(word, "ready "))); err != nil {
+	if err := p.awaitReady(); err != nil {
 		p.stdin.Close()
-		t.Fatalf("the program said %q, %v: %s", word, p.Wait(), &said)
+		t.Fatalf("%v, %v: %s", err, p.Wait(), &said)
 	}
 	return p
+}
+
+// awaitReady waits until the program says which its pod is.
+func (p *program) awaitReady() error {
+	word, err := p.words.ReadString('\n')
+	if err == nil {
+		p.pod, err = strconv.Atoi(strings.TrimSpace(strings.TrimPrefix(word, "ready ")))
+	}
+	if err != nil {
+		return fmt.Errorf("the program said %q: %w", word, err)
+	}
+	return nil
 }
 
 // say tells the program what to do, and waits until it has ended.

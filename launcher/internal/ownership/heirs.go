@@ -3,9 +3,7 @@ package ownership
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -168,23 +166,6 @@ func isOurs(pid int) bool {
 	}
 	above, err := osproc.Lineage()
 	return err != nil || above[pid] || pid == groupOf() || pid == sessionOf()
-}
-
-// known is this program, once it could be identified.
-var known atomic.Pointer[Owner]
-
-// self returns this program as a launcher.
-func self() (Owner, error) {
-	owner := known.Load()
-	if owner == nil {
-		found, err := osproc.Identify(os.Getpid())
-		if err != nil {
-			return Owner{}, fmt.Errorf("identify this program, pid %d: %w", os.Getpid(), err)
-		}
-		owner = &Owner{found, sessionOf()}
-		known.Store(owner)
-	}
-	return *owner, nil
 }
 
 // newHeldError returns a HeldError that names the holders.

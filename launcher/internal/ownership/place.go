@@ -21,6 +21,10 @@ type Place struct {
 	// anything about them.
 	Elsewhere Elsewhere
 
+	// Kept reports whether a pod that this program launched, and that ends with it, is still to:
+	// not if the program has executed another in its place. Nil: it is.
+	Kept func(launch uuid.UUID) bool
+
 	// Reclaim says which processes Claim ends that an earlier pod has left behind, and
 	// Grace how long they have between SIGTERM and SIGKILL; negative: no time at all.
 	Reclaim Reclaim

@@ -102,7 +102,7 @@ func (p *Place) running() (Record, error) {
 	switch {
 	case !r.Ready:
 		return r, ErrNotReady
-	case r.isDoomed():
+	case p.isDoomed(r):
 		r.Ready = false // as good as never
 		return r, &doomedError{r.Launcher.PID}
 	}
@@ -110,17 +110,24 @@ func (p *Place) running() (Record, error) {
 }
 
 // isDoomed reports whether the pod ends with its launcher, and that is proven to have ended: the
-// launcher's keeper is about to end the pod, or was ended with the launcher.
-func (r *Record) isDoomed() bool {
+// launcher's keeper is about to end the pod, or was ended with the launcher. A program that has
+// executed another in its place has ended in this sense.
+func (p *Place) isDoomed(r Record) bool {
 	const withParent = 1 // launcher.WithParent
-	return r.Lifetime == withParent && osproc.ProvesEnd(r.Launcher.Check())
+	if r.Lifetime != withParent {
+		return false
+	}
+	if by, err := self(); err == nil && by.Identity == r.Launcher.Identity {
+		return p.Kept != nil && !p.Kept(r.Launch)
+	}
+	return osproc.ProvesEnd(r.Launcher.Check())
 }
 
 // A doomedError is an ErrNotReady: nobody gets the pod any more, and the next launch ends it.
 type doomedError struct{ launcher int }
 
 func (e *doomedError) Error() string {
-	return fmt.Sprintf("it ends with the program that launched it, pid %d, and that has ended", e.launcher)
+	return fmt.Sprintf("it ends with the program that launched it, pid %d, and that has ended, or executes another program now", e.launcher)
 }
 
 func (e *doomedError) Is(target error) bool { return target == ErrNotReady }
