@@ -50,10 +50,12 @@ func (e *HeldError) who() string {
 	for i, pid := range e.Holders {
 		each = append(each, fmt.Sprintf("%d (%s)", pid, e.Commands[i]))
 	}
-	who := "processes [" + strings.Join(each, ", ") + "] hold it"
+	who := "processes [" + strings.Join(each, ", ") + "]"
+	if e.Signalled { // not all of them need have the lock
+		return who + " are still there, and were sent the stop signal"
+	}
+	who += " hold it"
 	switch {
-	case e.Signalled:
-		return who + ", and were sent the stop signal"
 	case e.NoRecord:
 		return who + ", and may be the pod, for its record is missing; Launcher.Stop ends them"
 	case e.Left:
