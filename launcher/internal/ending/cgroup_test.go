@@ -156,6 +156,30 @@ func TestLeftInACgroup(t *testing.T) {
 	}
 }
 
+// A pod of another pid namespace holds its name as well, if its cgroup is seen from here.
+func TestLeftInACgroupElsewhere(t *testing.T) {
+	leaktest.Parallel(t)
+	r := newRig(t)
+	r.L.Starter = launcher.Local{Cgroup: newCgroup(t)}
+	r.shell(ways[len(ways)-1].script+"\n"+`exec "$0" "$@"`, podrig.Serve...)
+	pod := r.Launch(podrig.Alice)
+	left := r.await(1)
+	podrig.Kill(t, pod)
+	own := ""
+	r.EditRecord(func(m map[string]any) { own, m["pidNamespace"] = m["pidNamespace"].(string), "pid:[1]" })
+	r.MustRefuse(t.Context(), &r.L, launcher.ErrHeld)
+	for what, err := range map[string]error{"Stop": r.L.Stop(t.Context(), "alice"), "Remove": r.L.Remove(t.Context(), "alice")} {
+		if !errors.Is(err, launcher.ErrHeld) || strings.Contains(err.Error(), "Launcher.Stop") {
+			t.Errorf("%s returned %v", what, err)
+		}
+	}
+	r.EditRecord(func(m map[string]any) { m["pidNamespace"] = own })
+	if err := r.L.Stop(t.Context(), "alice"); err != nil {
+		t.Error(err)
+	}
+	r.mustBeGone(left)
+}
+
 // What cannot start in its cgroup leaves none.
 func TestNoProgramForACgroup(t *testing.T) {
 	leaktest.Parallel(t)

@@ -63,10 +63,13 @@ func removeEmpty(c *osproc.Cgroup) (left []osproc.Identity, removed bool, err er
 // that was not ready. It ends others, through c, if Place.Reclaim says so. If patient, the
 // caller waits for processes that are about to end, or that cannot be seen.
 func (p *Place) clearCgroup(r Record, state error, c *reclaim, patient bool) (left []osproc.LockHolder, empty bool, err error) {
-	if r.Cgroup == "" || errors.Is(state, osproc.ErrElsewhere) {
+	if r.Cgroup == "" {
 		return nil, true, nil
 	}
 	cgroup, err := cgroupOf(r)
+	if errors.Is(state, osproc.ErrElsewhere) && (cgroup == nil || err != nil) {
+		return nil, true, nil // its path may lead nowhere here
+	}
 	if err != nil {
 		return nil, false, err
 	}
@@ -88,7 +91,7 @@ func (p *Place) clearCgroup(r Record, state error, c *reclaim, patient bool) (le
 		return nil, false, nil
 	}
 	e := newHeldError(left, false, nil)
-	e.Left = true
+	e.Left = !errors.Is(state, osproc.ErrElsewhere) // the pod may run there
 	return left, false, e
 }
 
