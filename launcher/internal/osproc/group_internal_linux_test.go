@@ -2,14 +2,14 @@ package osproc
 
 import (
 	"context"
-	"errors"
 	"os/exec"
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/podlaunch/podlaunch/launcher/internal/limits"
 )
 
 // A context that ends after the first look at a group does not keep awaitGroup from
@@ -49,27 +49,18 @@ func (c *endsSoon) Err() error {
 // Those who look at process groups at the same time read the processes together.
 func TestGroupsAreReadTogether(t *testing.T) {
 	const groups = 64
-	processorTime := func(f func()) time.Duration {
-		var before, after unix.Rusage
-		err := unix.Getrusage(unix.RUSAGE_SELF, &before)
-		f()
-		if err = errors.Join(err, unix.Getrusage(unix.RUSAGE_SELF, &after)); err != nil {
-			t.Fatal(err)
-		}
-		return time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
-	}
 	const nobody = 1 << 22 // no pid is as high: PID_MAX_LIMIT
 	look := func() {
 		if !reapGroupOnce(t.Context(), nobody) {
 			t.Error("somebody is in a group that is not there")
 		}
 	}
-	alone := processorTime(func() {
+	alone := limits.ProcessorTime(t, func() {
 		for range groups {
 			look()
 		}
 	})
-	together := processorTime(func() {
+	together := limits.ProcessorTime(t, func() {
 		var all sync.WaitGroup
 		for range groups {
 			all.Go(look)

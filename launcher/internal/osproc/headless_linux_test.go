@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/limits"
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 )
 
@@ -66,19 +67,9 @@ func TestLockHolderWithoutDescriptors(t *testing.T) {
 	if ok || err != nil {
 		t.Fatalf("%v, %v", ok, err)
 	}
-	var before unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
-		t.Fatal(err)
-	}
-	none := before
-	none.Cur = 3
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &none); err != nil {
-		t.Fatal(err)
-	}
-	_, ok, err = osproc.LockHolderOf(os.Getpid(), osproc.LockFile{Path: "lock", Inode: 1})
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
-		t.Fatal(err)
-	}
+	limits.WithDescriptors(t, 0, func() {
+		_, ok, err = osproc.LockHolderOf(os.Getpid(), osproc.LockFile{Path: "lock", Inode: 1})
+	})
 	if ok || !errors.Is(err, unix.EMFILE) {
 		t.Errorf("%v, %v, want %v", ok, err, unix.EMFILE)
 	}

@@ -122,8 +122,8 @@ func (w *waiter) release() {
 // again.
 func (w *waiter) try(ctx context.Context) (*Claim, error) {
 	p := w.place
-	if p.isAnother() {
-		return nil, ErrAnother
+	if err := p.checkOf(); err != nil {
+		return nil, err
 	}
 	if w.launch == nil {
 		launch, err := tryLock(p.base, p.launchName(), false) // if it is not the right one, the pod lock keeps others away
@@ -138,8 +138,8 @@ func (w *waiter) try(ctx context.Context) (*Claim, error) {
 			return nil, err
 		}
 		w.launch = launch
-		if p.isAnother() { // a launch has come and gone since we looked
-			return nil, ErrAnother
+		if err := p.checkOf(); err != nil { // a launch may have come and gone since we looked
+			return nil, err
 		}
 	}
 	pod, err := tryLock(p.base, p.podName(), true)
@@ -152,13 +152,20 @@ func (w *waiter) try(ctx context.Context) (*Claim, error) {
 	return nil, err
 }
 
-// isAnother reports whether Place.Of is set, and the record is not of that launch.
-func (p *Place) isAnother() bool {
+// checkOf returns ErrAnother if Place.Of is set, and the record is not of that launch. Another
+// error says that the record cannot be read now.
+func (p *Place) checkOf() error {
 	if p.Of == uuid.Nil {
-		return false
+		return nil
 	}
-	r, _ := p.running()
-	return r.Launch != p.Of
+	r, err := p.running()
+	switch {
+	case isPassing(err):
+		return err
+	case r.Launch != p.Of:
+		return ErrAnother
+	}
+	return nil
 }
 
 // take takes the name, with both locks held, unless the record proves that the pod
@@ -264,7 +271,10 @@ func (w *waiter) wait(ctx context.Context) error {
 // left has a grace; a launch does not wait that long. state is what Running has said of r.
 func (w *waiter) isAbandoned(r Record, state error) bool {
 	p := w.place
-	if p.Reclaim != ReclaimAll || r.Version == 0 || r.Elsewhere || isOurs(r.PID) || p.copiedFrom(r) != "" {
+	if p.Reclaim != ReclaimAll || r.Version == 0 || r.Elsewhere || isOurs(r.PID) {
+		return false
+	}
+	if from, err := p.copiedFrom(r); from != "" || err != nil {
 		return false
 	}
 	isGone := r.Ready && osproc.ProvesEnd(state) && !errors.Is(state, osproc.ErrRestarted)

@@ -17,7 +17,9 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
 
+	"github.com/podlaunch/podlaunch/launcher/internal/limits"
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
+	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
 // copied makes a copy of the locks' descriptors, as a child has that any goroutine of
@@ -400,31 +402,10 @@ func TestRecordWithoutDescriptors(t *testing.T) {
 	if err := errors.Join(os.Remove(filepath.Join(dir, ".alice.launch")), os.Remove(filepath.Join(dir, ".alice.pod"))); err != nil {
 		t.Fatal(err)
 	}
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	const few = 512
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: few, Max: limit.Max}); err != nil {
-		t.Fatal(err)
-	}
-	var taken []int
-	for {
-		fd, err := unix.Dup(0)
-		if err != nil {
-			break
-		}
-		taken = append(taken, fd)
-	}
-	_, readErr := p.read()
-	unix.Close(taken[len(taken)-1])
-	names, namesErr := Names(dir) // reads the directory by this one, and the record by none
-	for _, fd := range taken[:len(taken)-1] {
-		unix.Close(fd)
-	}
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
+	var readErr, namesErr error
+	var names []string
+	limits.WithDescriptors(t, 0, func() { _, readErr = p.read() })
+	limits.WithDescriptors(t, 1, func() { names, namesErr = Names(dir) }) // which reads the directory by this one, and the record by none
 	if !errors.Is(readErr, ErrUnclear) || !errors.Is(readErr, unix.EMFILE) || strings.Contains(readErr.Error(), "remove") {
 		t.Errorf("without a descriptor the record is read as %v", readErr)
 	}
@@ -514,5 +495,66 @@ func TestBootOfAContainer(t *testing.T) {
 	}
 	if _, err := p.Running(); !errors.Is(err, osproc.ErrRestarted) {
 		t.Errorf("of this pid namespace: %v", err)
+	}
+}
+
+// With too few descriptors to look whether a record is a copy nobody takes it for the original: who
+// stopped the copy would end the original's pod.
+func TestCopyWithoutDescriptors(t *testing.T) {
+	p, err := Open(t.TempDir(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := p.path(p.recordName())
+	self, err := osproc.Identify(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := Record{Identity: self}
+	r.Launch, r.Dir, r.Ready = uuid.New(), filepath.Join(p.base.path, "alice"), true
+	base := filepath.Join(t.TempDir(), "copy")
+	data, err := []byte(nil), errors.Join(put(p, r), os.Mkdir(base, 0o700))
+	if err == nil {
+		data, err = os.ReadFile(record)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(base, filepath.Base(record)), data, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Close() // or its descriptor is shared
+	other, err := Open(base, "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	mustBeACopy := func(err error) {
+		t.Helper()
+		if !errors.Is(err, ErrUnclear) || !strings.Contains(err.Error(), "copy") {
+			t.Errorf("Running returned %v", err)
+		}
+	}
+	_, err = other.Running()
+	mustBeACopy(err)
+	limits.WithDescriptors(t, 1, func() { _, err = other.Running() }) // which reads the one record, and not the other
+	mustBeACopy(err)
+}
+
+// With no descriptor left a name is neither another launch's, nor is its base unavailable.
+func TestClaimWithoutDescriptors(t *testing.T) {
+	p, _ := openPlace(t)
+	r := Record{Identity: osproc.Identity{PID: 42, Boot: "another"}}
+	r.Launch = uuid.New()
+	if err := put(p, r); err != nil {
+		t.Fatal(err)
+	}
+	for _, of := range []uuid.UUID{r.Launch, uuid.Nil} {
+		p.Of = of
+		var err error
+		limits.WithDescriptors(t, 0, func() { _, err = p.Claim(t.Context()) })
+		if !errors.Is(err, unix.EMFILE) || errors.Is(err, ErrAnother) || errors.Is(err, runtimedir.ErrUnavailable) {
+			t.Errorf("with Of %v Claim returned %v", of, err)
+		}
 	}
 }

@@ -98,7 +98,7 @@ func (d *dir) noLock(name string, err error) error {
 		err = notRegular(there)
 	}
 	err = fmt.Errorf("open the lock %q: %w", filepath.Join(d.path, name), err)
-	if errors.Is(statErr, fs.ErrNotExist) { // it cannot be made
+	if errors.Is(statErr, fs.ErrNotExist) && !isPassing(err) { // it cannot be made
 		err = fmt.Errorf("%w: %w", runtimedir.ErrUnavailable, err)
 	}
 	return err

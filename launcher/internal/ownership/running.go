@@ -92,13 +92,19 @@ func (p *Place) running() (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	if err := p.check(r); err != nil {
-		if r.Cgroup != "" && p.copiedFrom(r) != "" {
+	state := p.check(r)
+	if state != nil && r.Cgroup == "" {
+		return r, state
+	}
+	switch from, err := p.copiedFrom(r); {
+	case err != nil:
+		return Record{}, err
+	case state != nil:
+		if from != "" {
 			r.Cgroup = "" // what is in there is the other's
 		}
-		return r, err
-	}
-	if from := p.copiedFrom(r); from != "" {
+		return r, state
+	case from != "":
 		return Record{}, p.unclear(fmt.Errorf("it is a copy of the record in %q, or that base by another way", from), askElsewhere)
 	}
 	switch {
@@ -149,22 +155,26 @@ func (r *Record) IsAbandoned(state error) bool {
 
 // copiedFrom returns the base that r is of, if that is another one than ours, and still has the
 // record of the same launch: somebody has copied the base. Else it returns "". A base that was
-// moved, or is mounted at another path, too, is no copy.
-func (p *Place) copiedFrom(r Record) string {
+// moved, or is mounted at another path, too, is no copy. The error says that this cannot be told
+// for want of a descriptor or of memory; it is an ErrUnclear.
+func (p *Place) copiedFrom(r Record) (string, error) {
 	base := filepath.Dir(r.Dir)
 	if r.Dir == "" || base == p.base.path {
-		return ""
+		return "", nil
 	}
+	var theirs Record
 	other, err := Open(base, p.name)
-	if err != nil {
-		return ""
+	if err == nil {
+		defer other.Close()
+		theirs, err = other.read()
 	}
-	defer other.Close()
-	theirs, err := other.read()
-	if err != nil || theirs.Launch != r.Launch || other.baseIs.same(p.baseIs) {
-		return ""
+	switch {
+	case isPassing(err):
+		return "", fmt.Errorf("%w, for whether its record is a copy cannot be told now: %w", ErrUnclear, err)
+	case err != nil || theirs.Launch != r.Launch || other.baseIs.same(p.baseIs):
+		return "", nil
 	}
-	return base
+	return base, nil
 }
 
 // errUnstarted says that an Intent is all there is.
