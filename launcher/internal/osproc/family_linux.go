@@ -52,6 +52,9 @@ func (f *Family) Add(ids []Identity) {
 	}
 }
 
+// Known returns the processes that the family has, or had.
+func (f *Family) Known() []Identity { return slices.Collect(maps.Keys(f.known)) }
+
 // SetSince says that no process of the family is older than the one with the Identity, except
 // those that Add adds. Whether it started before takes three calls to find out, and who has
 // the mark, or is an heir, dozens. Without SetSince all processes are asked.
@@ -154,7 +157,9 @@ func (f *Family) survey(ctx context.Context, pinned bool) (l *look, since uint64
 		return nil, 0, err
 	}
 	f.seed(l, pinned)
-	l.close(f.lock)
+	if err := l.close(f.lock); err != nil {
+		return nil, 0, err
+	}
 	for pid := range l.in {
 		f.known[l.byPID[pid].id] = true
 	}
@@ -258,14 +263,20 @@ func (f *Family) seed(l *look, pinned bool) {
 // close adds the children of the processes that belong, and the members of their groups
 // and sessions, until there are no more. It adds no process that has the lock of another
 // pod at own.
-func (l *look) close(own lockPlace) {
+func (l *look) close(own lockPlace) error {
 	for todo := slices.Collect(maps.Keys(l.in)); len(todo) > 0; {
 		pid := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
 		for _, m := range l.kin[pid] {
-			switch kin := m.id.PID; {
-			case l.in[kin] || l.isOther(m):
-			case own.isAnothers(kin):
+			kin := m.id.PID
+			if l.in[kin] || l.isOther(m) {
+				continue
+			}
+			anothers, err := own.isAnothers(kin)
+			switch {
+			case err != nil:
+				return fmt.Errorf("find out whether pid %d has another pod's lock: %w", kin, err)
+			case anothers:
 				l.foreign[kin] = true
 			default:
 				l.in[kin] = true
@@ -273,6 +284,7 @@ func (l *look) close(own lockPlace) {
 			}
 		}
 	}
+	return nil
 }
 
 // SignalEach sends sig to each of the processes. A process that is gone is no error. If

@@ -2,7 +2,10 @@ package osproc
 
 import (
 	"context"
+	"errors"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -70,4 +73,34 @@ func TestGroupsAreReadTogether(t *testing.T) {
 	if together > alone/2 {
 		t.Errorf("%d groups one by one take %v of processor time, and together %v", groups, alone, together)
 	}
+}
+
+// Without a descriptor nobody can tell whether a process has another pod's lock. If it counted as one
+// of ours it would be ended with them.
+func TestAnothersWithoutDescriptors(t *testing.T) {
+	dir := t.TempDir()
+	f, err := os.Create(filepath.Join(dir, ".bob"+PodLock))
+	if err == nil {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	c := exec.Command("sleep", "1000")
+	c.ExtraFiles = []*os.File{f} // descriptor 3
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Wait()
+	defer c.Process.Kill()
+	own := lockPlace{LockFile{Path: filepath.Join(dir, ".alice"+PodLock)}, 3}
+	if is, err := own.isAnothers(c.Process.Pid); !is || err != nil {
+		t.Errorf("it has another's lock: %v, %v", is, err)
+	}
+	limits.WithDescriptors(t, 0, func() {
+		if is, err := own.isAnothers(c.Process.Pid); !errors.Is(err, unix.EMFILE) {
+			t.Errorf("without a descriptor: %v, %v", is, err)
+		}
+	})
 }

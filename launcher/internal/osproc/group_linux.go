@@ -23,8 +23,11 @@ func takeCensus(context.Context, struct{}) (census, error) {
 	all := make(census)
 	for _, pid := range pids {
 		st, err := ReadStat(pid)
+		if err := shortage(err); err != nil {
+			return nil, err
+		}
 		if err != nil {
-			continue
+			continue // it has just gone, or is not ours to see
 		}
 		if all[st.Group] == nil {
 			all[st.Group] = make(map[int]Stat)
@@ -56,6 +59,7 @@ func GroupMembers(pgid int) (members []int, err error) {
 // signalled.
 func awaitGroup(ctx context.Context, pgid int) error {
 	var members []int
+	var err error
 	looks := 0
 	gone := func() bool {
 		if errors.Is(unix.Kill(-pgid, 0), unix.ESRCH) {
@@ -64,12 +68,14 @@ func awaitGroup(ctx context.Context, pgid int) error {
 		if looks++; looks < 5 && ctx.Err() == nil {
 			return false // to read all of /proc takes longer than most groups do
 		}
-		var err error
 		members, err = GroupMembers(pgid)
 		return err == nil && len(members) == 0
 	}
 	if until(ctx, gone) || gone() {
 		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("find out who is left of group %d, which was sent SIGKILL: %w", pgid, err)
 	}
 	return fmt.Errorf("processes %v of group %d are still there although they were sent SIGKILL", members, pgid)
 }

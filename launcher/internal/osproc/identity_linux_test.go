@@ -84,6 +84,10 @@ func TestMain(m *testing.M) {
 		if err := hidden(); err != nil {
 			fail(err)
 		}
+	case "starved":
+		if err := starved(os.Getenv("QUESTION")); err != nil {
+			fail(err)
+		}
 	case "reexec":
 		if err := reexec(); err != nil {
 			fail(err)

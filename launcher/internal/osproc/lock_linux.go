@@ -240,7 +240,7 @@ func (s lockSearch) seek(dir string, found holds) (open int, err error) {
 			if vanished && s.lacks(found) {
 				open = 0
 			}
-			return open, nil
+			return open, os.NewSyscallError("getdents64", shortage(err))
 		}
 		if s.ctx.Err() != nil {
 			return open, context.Cause(s.ctx)
@@ -250,6 +250,9 @@ func (s lockSearch) seek(dir string, found holds) (open int, err error) {
 		for _, fd := range names {
 			n, err := unix.Readlinkat(fds, fd, link[:])
 			if err != nil {
+				if err = shortage(err); err != nil {
+					return open, os.NewSyscallError("readlinkat", err)
+				}
 				vanished = true
 				continue
 			}

@@ -32,7 +32,11 @@ func Prove(pid int, proof func(Identity) error) (Identity, error) {
 	default:
 		defer unix.Close(pidfd)
 	}
-	if leader := leaderOf(pid); leader != pid {
+	leader, err := leaderOf(pid)
+	if err != nil {
+		return Identity{}, err
+	}
+	if leader != pid {
 		return Identity{}, fmt.Errorf("%w of process %d", ErrThread, leader)
 	}
 	id, err := Identify(pid)
@@ -46,8 +50,12 @@ func Prove(pid int, proof func(Identity) error) (Identity, error) {
 		return id, err
 	}
 	if pidfd >= 0 {
-		if ended, err := pollEnd(pidfd); ended || err != nil {
-			return id, errors.Join(ErrGone, err)
+		ended, err := pollEnd(pidfd)
+		if err != nil {
+			return id, os.NewSyscallError("poll", err)
+		}
+		if ended {
+			return id, ErrGone
 		}
 	}
 	return id, id.Check()
@@ -55,15 +63,15 @@ func Prove(pid int, proof func(Identity) error) (Identity, error) {
 
 // leaderOf returns the process that has a thread of that number. /proc shows threads by
 // their numbers, too.
-func leaderOf(pid int) int {
+func leaderOf(pid int) (int, error) {
 	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	if err != nil {
-		return pid // Identify says what is wrong
+		return pid, shortage(err) // else Identify says what is wrong
 	}
 	if leaders := numbersOf(string(status), "Tgid:"); len(leaders) > 0 {
-		return leaders[0]
+		return leaders[0], nil
 	}
-	return pid
+	return pid, nil
 }
 
 // IsApart reports whether the process pid, which may have ended, has a pid namespace of its
