@@ -467,7 +467,7 @@ func (e *ending) end(grace time.Duration) error {
 		err = e.kill(f)
 	}
 	if err == nil && e.mode != KillFirst {
-		e.empty = f.known()
+		e.empty = f.known() && f.cgroup == nil // the keeper also finds who has left the cgroup
 		f.reap()
 	}
 	return err

@@ -3,6 +3,7 @@
 package ending_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"github.com/podlaunch/podlaunch/launcher/internal/crashpoint"
 	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
 	"github.com/podlaunch/podlaunch/launcher/internal/podrig"
+	"github.com/podlaunch/podlaunch/readiness"
 	"github.com/podlaunch/podlaunch/runtimedir"
 )
 
@@ -29,6 +31,7 @@ type helper struct {
 	Steps                   []string // of the fake pod
 	Script                  string   // what the pod is, in place of that; it does not become ready
 	Lifetime                launcher.Lifetime
+	Stops                   bool // it stops the pod, which says by descriptor 3 that it is ready, and stays
 }
 
 const helperVariable = "PODLAUNCH_TEST_CGROUP"
@@ -62,9 +65,19 @@ func (h helper) run() error {
 	if h.Script != "" {
 		l.Command = launcher.Exec("/bin/sh", "-c", "OUT="+h.Base+"\n"+h.Script+"\nsleep 1000")
 	}
+	if h.Stops {
+		l.Ready = readiness.NotifyFD{}
+	}
 	crashpoint.Begin()
 	pod, err := l.Launch(context.Background(), launcher.Spec{Name: h.Name, Lifetime: h.Lifetime})
 	crashpoint.End()
+	if err == nil && h.Stops {
+		if err := pod.Stop(context.Background()); err != nil {
+			return err
+		}
+		fmt.Println("stopped")
+		select {}
+	}
 	if err == nil && h.Cgroup == launcher.OwnCgroup {
 		if got := pod.Containment(); got != launcher.ContainedByCgroup {
 			return fmt.Errorf("it is held by %v", got)
@@ -137,6 +150,38 @@ func TestCrashInACgroupWithParent(t *testing.T) {
 	for end := time.Now().Add(podrig.Ample); !isGone(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it has not ended, or its cgroup is still there")
+		}
+	}
+}
+
+// Stop does not find who has left the cgroup. The end of the launcher does, by the launch's id, as if
+// nobody had stopped the pod.
+func TestLeavesTheCgroupWithParent(t *testing.T) {
+	leaktest.Parallel(t)
+	r := newRig(t)
+	other := newCgroup(t)
+	c := exec.Command(os.Args[0])
+	c.Env = helper{Cgroup: newCgroup(t), Base: r.Base, Name: "alice", Lifetime: launcher.WithParent, Stops: true, Script: `
+setsid sh -c 'echo $$ >'` + other + `'/cgroup.procs; echo $$ >"$OUT/pids"; echo >&3; exec perl -MPOSIX -e "POSIX::close(20); exec @ARGV" sleep 1000' &`}.env(t)
+	c.Env = append(c.Env, "OUT="+r.Base)
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	left := r.await(1)
+	word, err := bufio.NewReader(out).ReadString('\n')
+	if word != "stopped\n" || !lives(left[0]) {
+		t.Errorf("it has said %q, %v; pid %d lives: %v", word, err, left[0], lives(left[0]))
+	}
+	c.Process.Signal(syscall.SIGKILL)
+	c.Wait()
+	for end := time.Now().Add(podrig.Ample); lives(left[0]); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			syscall.Kill(left[0], syscall.SIGKILL)
+			t.Fatal("it has not ended with the launcher")
 		}
 	}
 }

@@ -94,7 +94,7 @@ func TestReleasedPrivatePodLeavesItsCgroup(t *testing.T) {
 func TestPrivatePodLeavesSomebodyInItsCgroup(t *testing.T) {
 	r := newRig(t)
 	cgroup := privateIn(t, r)
-	r.shell(`env -i setsid sh -c 'echo $$ >"$0"; exec sleep 1000' "$OUT/pids" 20>&- & exec "$0" "$@"`, podrig.Serve...)
+	r.shell(`env -i setsid perl -MPOSIX -e 'POSIX::close(20); exec @ARGV' sh -c 'echo $$ >"$0"; exec sleep 1000' "$OUT/pids" & exec "$0" "$@"`, podrig.Serve...)
 	pod, err := r.L.Launch(t.Context(), launcher.Spec{})
 	if err != nil {
 		t.Fatal(err)
