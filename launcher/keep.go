@@ -53,7 +53,18 @@ func (n *attempt) knowProcess(ctx context.Context, pod *Pod) error {
 	if n.spec.Lifetime != WithParent || pod.first.PID == 0 {
 		return nil
 	}
-	if err := keeper.Know(ctx, n.id.String(), pod.first); err != nil {
+	var others []osproc.Identity
+	if pod.origin != nil {
+		f, giveBack, err := pod.useFamilyBy(ctx)
+		if err != nil {
+			return fmt.Errorf("Lifetime WithParent: %w", err)
+		}
+		if f.who != nil {
+			others = f.who.Known()
+		}
+		giveBack()
+	}
+	if err := keeper.Know(ctx, n.id.String(), pod.first, others); err != nil {
 		return fmt.Errorf("Lifetime WithParent: %w", err)
 	}
 	return nil

@@ -84,13 +84,17 @@ func (c *client) forget(id string) {
 }
 
 // Know tells the keeper which is the first process of the pod of a launch.
-func Know(ctx context.Context, id string, first osproc.Identity) error {
+// others are those of the pod that were found before first took the place of another.
+func Know(ctx context.Context, id string, first osproc.Identity, others []osproc.Identity) error {
 	return program.with(ctx, func() error {
 		p := program.pods[id]
 		if p == nil {
 			return nil
 		}
-		p.First = first
+		if p.Since.PID == 0 {
+			p.Since = first
+		}
+		p.First, p.Others = first, others
 		pod := p.Pod
 		return program.tell(request{Keep: &pod})
 	})

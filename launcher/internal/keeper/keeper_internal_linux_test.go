@@ -16,9 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/podlaunch/podlaunch/launcher/internal/leaktest"
+	"github.com/podlaunch/podlaunch/launcher/internal/limits"
 	"github.com/podlaunch/podlaunch/launcher/internal/osproc"
 )
 
@@ -124,7 +123,7 @@ func TestForgets(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n > 0 {
-			if err := Know(t.Context(), p.ID, gone); err != nil {
+			if err := Know(t.Context(), p.ID, gone, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -134,7 +133,7 @@ func TestForgets(t *testing.T) {
 		t.Errorf("of pods that had ended up to %d were kept", most)
 	}
 	last := nobody(t, 0)
-	if err := Know(context.Background(), last.ID, gone); err != nil {
+	if err := Know(context.Background(), last.ID, gone, nil); err != nil {
 		t.Fatal(err)
 	}
 	Gone(last.ID, false)
@@ -255,21 +254,10 @@ func TestLooksTogether(t *testing.T) {
 	} {
 		var alone time.Duration
 		for id, p := range pods {
-			alone += processorTime(t, func() { look(map[string]*kept{id: p}) })
+			alone += limits.ProcessorTime(t, func() { look(map[string]*kept{id: p}) })
 		}
-		if together := processorTime(t, func() { look(pods) }); together > alone/2 {
+		if together := limits.ProcessorTime(t, func() { look(pods) }); together > alone/2 {
 			t.Errorf("%s: %d pods one by one take %v of processor time, and together %v", what, len(pods), alone, together)
 		}
 	}
-}
-
-// processorTime returns how much of it f takes.
-func processorTime(t *testing.T, f func()) time.Duration {
-	var before, after unix.Rusage
-	err := unix.Getrusage(unix.RUSAGE_SELF, &before)
-	f()
-	if err = errors.Join(err, unix.Getrusage(unix.RUSAGE_SELF, &after)); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
 }

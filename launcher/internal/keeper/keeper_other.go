@@ -19,7 +19,7 @@ func Check() error {
 func Keep(context.Context, Pod, Logger) error { return Check() }
 
 // Know returns the error of Check.
-func Know(context.Context, string, osproc.Identity) error { return Check() }
+func Know(context.Context, string, osproc.Identity, []osproc.Identity) error { return Check() }
 
 // Has returns true.
 func Has(string) bool { return true }

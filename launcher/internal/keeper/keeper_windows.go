@@ -16,7 +16,7 @@ func Check() error { return nil }
 func Keep(context.Context, Pod, Logger) error { return nil }
 
 // Know has nothing to do.
-func Know(context.Context, string, osproc.Identity) error { return nil }
+func Know(context.Context, string, osproc.Identity, []osproc.Identity) error { return nil }
 
 // Has returns true.
 func Has(string) bool { return true }

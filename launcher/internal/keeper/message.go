@@ -19,8 +19,13 @@ type Pod struct {
 	// Cgroup is the path of the cgroup that is the pod's own; "" if it has none.
 	Cgroup string `json:"cgroup,omitempty"`
 
-	// First is the pod's first process; zero until it is known.
+	// First is the pod's first process; zero until it is known. Since is the one that was started;
+	// another may have taken its place.
 	First osproc.Identity `json:"first,omitzero"`
+	Since osproc.Identity `json:"since,omitzero"`
+
+	// Others are processes of the pod that were found before First took its place.
+	Others []osproc.Identity `json:"others,omitempty"`
 }
 
 // A Logger gets what happens to the keeper of a pod.

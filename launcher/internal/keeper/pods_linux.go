@@ -17,9 +17,10 @@ type kept struct {
 func newKept(p Pod) *kept {
 	k := &kept{Pod: p, family: osproc.NewFamily(p.First, p.Mark)}
 	k.family.SetLock(p.Lock, p.LockFD)
-	if p.First.PID != 0 {
-		k.family.SetSince(p.First, true)
+	if p.Since.PID != 0 {
+		k.family.SetSince(p.Since, true)
 	}
+	k.family.Add(p.Others)
 	return k
 }
 

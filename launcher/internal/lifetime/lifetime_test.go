@@ -30,7 +30,7 @@ import (
 // says that all are there.
 const family = `
 setsid sh -c 'sleep 1000 & exec sleep 1000' &
-(setsid sh -c 'exec sleep 1000 <&- >&- 2>&- 20<&-' & ) &
+(setsid perl -MPOSIX -e 'POSIX::close($_) for 0, 1, 2, 20; exec "sleep", "1000"' & ) &
 sh -c 'trap "" TERM INT HUP; while :; do sleep 1000; done' &
 "$0" "$@"`
 
@@ -109,6 +109,22 @@ exec perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Type => SOCK_DGRAM, Peer 
 	if !lives(p.pod) {
 		t.Error("the pod has ended with the process that was started")
 	}
+	p.kill()
+	r.mustBeGone(t)
+}
+
+// Processes that are older than the adopted one end with it: one that has only the launch's id in
+// its environment, and one that has only the session of the process that was started.
+func TestWithParentOfTheElders(t *testing.T) {
+	leaktest.Parallel(t)
+	r := newRole(t, launcher.WithParent, `alone="perl -MPOSIX -e POSIX::close(20);exec@ARGV sleep 1000"
+setsid $alone &
+env -u POD_LAUNCH_ID $alone &
+sleep 0.1 # or they started in the same tick
+setsid "$0" "$@" &
+echo $! >"$POD_RUNTIME_DIR/pid"`)
+	r.PIDFile = true
+	p := r.start(t)
 	p.kill()
 	r.mustBeGone(t)
 }

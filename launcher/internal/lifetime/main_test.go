@@ -41,6 +41,7 @@ type role struct {
 	Lifetime launcher.Lifetime
 	Release  bool   // once the pod is ready
 	Adopts   bool   // the pod says MAINPID=
+	PIDFile  bool   // the pod goes to the background, and writes a pid file
 	Traced   bool   // it is killed in the launch, or ends after it
 	Again    bool   // it has executed itself again, and calls Ensure
 	Chmod    string // its own file; the program takes away the right to execute it
@@ -143,6 +144,9 @@ func (r role) launcher() *launcher.Launcher {
 	}
 	if r.Adopts {
 		l.Ready = readiness.Sequence{readiness.NotifySocket{MainPID: true}, readiness.Unix{}}
+	}
+	if r.PIDFile {
+		l.Ready = readiness.Sequence{readiness.PIDFile{Path: "pid", Forks: true}, readiness.Unix{}}
 	}
 	return l
 }

@@ -22,6 +22,9 @@ func NewFamily(first Identity, mark string) *Family { return &Family{first, mark
 // Add does nothing: the job knows its members.
 func (*Family) Add([]Identity) {}
 
+// Known returns nil: nobody is remembered.
+func (*Family) Known() []Identity { return nil }
+
 // SetSince does nothing: nobody is asked for the mark.
 func (*Family) SetSince(Identity, bool) {}
 
