@@ -67,9 +67,10 @@ func (n *attempt) free(ctx context.Context) error {
 		return err
 	}
 	var stopped uuid.UUID // the launch of the pod that was stopped
+	looked := false       // at who was left of it
 	delay := time.Millisecond
 	for {
-		claim, err := n.claimKept(ctx, at.base, stopped == uuid.Nil) // else stopRecorded has looked
+		claim, err := n.claimKept(ctx, at.base, !looked)
 		var running *ownership.RunningError
 		switch {
 		case err == nil && claim == nil:
@@ -94,7 +95,7 @@ func (n *attempt) free(ctx context.Context) error {
 			delay = min(2*delay, 50*time.Millisecond)
 		}
 		stopped = running.Record.Launch
-		if err := n.stopRecorded(ctx, at.base, running.Record); err != nil {
+		if looked, err = n.stopRecorded(ctx, at.base, running.Record); err != nil {
 			return err
 		}
 	}
@@ -119,23 +120,24 @@ func (n *attempt) claimKept(ctx context.Context, base string, marked bool) (*own
 	return n.claimPlace(ctx, place)
 }
 
-// stopRecorded stops the pod of r.
-func (n *attempt) stopRecorded(ctx context.Context, base string, r ownership.Record) error {
+// stopRecorded stops the pod of r. It reports whether it has looked at who is left of the pod: not
+// if that has ended meanwhile.
+func (n *attempt) stopRecorded(ctx context.Context, base string, r ownership.Record) (looked bool, err error) {
 	n.note(func(e *Error) { e.PID, e.LogPath = r.PID, r.Log })
 	place, err := n.placeBelow(ctx, base, n.spec.Name)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer place.Close()
 	pod, err := n.adopt(ctx, place, r)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // it has ended meanwhile
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer pod.Release()
-	return pod.stop(ctx, false)
+	return true, pod.stop(ctx, false)
 }
 
 // removeKept removes what is kept of the name, which claim has.

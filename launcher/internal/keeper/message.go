@@ -19,8 +19,8 @@ type Pod struct {
 	// Cgroup is the path of the cgroup that is the pod's own; "" if it has none.
 	Cgroup string `json:"cgroup,omitempty"`
 
-	// First is the pod's first process; zero until it is known. Since is the one that was started;
-	// another may have taken its place.
+	// First is the pod's first process; zero until it is known. Since is the process that was
+	// started; another may have taken its place.
 	First osproc.Identity `json:"first,omitzero"`
 	Since osproc.Identity `json:"since,omitzero"`
 

@@ -113,8 +113,8 @@ exec perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Type => SOCK_DGRAM, Peer 
 	r.mustBeGone(t)
 }
 
-// Processes that are older than the adopted one end with it: one that has only the launch's id in
-// its environment, and one that has only the session of the process that was started.
+// Processes that are older than the adopted one end with it. What shows the first of them is only
+// the launch's id in its environment, and the second only the session of the started process.
 func TestWithParentOfTheElders(t *testing.T) {
 	leaktest.Parallel(t)
 	r := newRole(t, launcher.WithParent, `alone="perl -MPOSIX -e POSIX::close(20);exec@ARGV sleep 1000"

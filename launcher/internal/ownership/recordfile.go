@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"syscall"
 )
 
 // unclear returns an ErrUnclear about the record, for the reason why. remedy is what to do: one
@@ -55,17 +54,6 @@ func (p *Place) read() (Record, error) {
 		return Record{}, p.unclear(err, askByNewer)
 	}
 	return Record{}, p.unclear(err, removeIt)
-}
-
-// isPassing reports whether err says nothing of a file: this program, or the machine, lacks what it
-// takes to read it, or the disk has failed.
-func isPassing(err error) bool {
-	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EIO} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
 }
 
 // write creates the record, which must not be there, and keeps it open.
