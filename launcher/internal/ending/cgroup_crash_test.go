@@ -129,6 +129,38 @@ func TestCrashInACgroup(t *testing.T) {
 	}
 }
 
+// Without a cgroup, too, the next launch ends all that shows the launch's id, or descends from the
+// process: a daemon that has closed the lock cannot be found any more once the record is gone.
+func TestCrashWithADaemon(t *testing.T) {
+	leaktest.Parallel(t)
+	for _, way := range ways {
+		if way.gets || way.n > 1 && testing.Short() {
+			continue
+		}
+		t.Run(way.name, func(t *testing.T) {
+			leaktest.Parallel(t)
+			r := newRig(t, podrig.Serve...)
+			c := exec.Command(os.Args[0])
+			c.Env = append(helper{Base: r.Base, Name: "alice", Script: way.script}.env(t), "OUT="+r.Base)
+			if err := c.Start(); err != nil {
+				t.Fatal(err)
+			}
+			left := r.await(way.n)
+			c.Process.Signal(syscall.SIGKILL)
+			c.Wait()
+			pod, started, err := r.L.Ensure(t.Context(), podrig.Alice)
+			if err != nil || !started {
+				t.Fatalf("Ensure returned %v, %v", started, err)
+			}
+			r.mustBeGone(left)
+			podrig.Ping(t, pod)
+			if err := pod.Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // A pod in a cgroup that is to end with its launcher does so, wherever it has got to, and
 // its cgroup goes with it.
 func TestCrashInACgroupWithParent(t *testing.T) {

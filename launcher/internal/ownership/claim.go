@@ -266,27 +266,37 @@ func (w *waiter) wait(ctx context.Context) error {
 	return w.leave(r, state)
 }
 
-// isAbandoned reports whether r was never ready and its launcher is dead, or the pod is gone, so
-// that something may be left of the launch, and somebody wants the end of all of it. Then what is
-// left has a grace; a launch does not wait that long. state is what Running has said of r.
+// isAbandoned reports whether r was never ready and its launcher is dead, so that something may
+// be left of the launch; or whether the pod is gone, and somebody wants the end of all of it.
+// state is what Running has said of r.
 func (w *waiter) isAbandoned(r Record, state error) bool {
 	p := w.place
-	if p.Reclaim != ReclaimAll || r.Version == 0 || r.Elsewhere || isOurs(r.PID) {
-		return false
-	}
-	if from, err := p.copiedFrom(r); from != "" || err != nil {
-		return false
-	}
 	isGone := r.Ready && osproc.ProvesEnd(state) && !errors.Is(state, osproc.ErrRestarted)
-	return r.IsAbandoned(state) || isGone && p.EndMarked != nil && p.EndMarked(r)
+	switch {
+	case r.Version == 0 || r.Elsewhere:
+		return false
+	case r.IsAbandoned(state):
+	case isGone && p.Reclaim == ReclaimAll && p.EndMarked != nil && p.EndMarked(r):
+	default:
+		return false
+	}
+	if isOurs(r.PID) {
+		return false
+	}
+	from, err := p.copiedFrom(r)
+	return from == "" && err == nil
 }
 
-// endAbandoned ends what is left of r, with a grace: its process and all that belongs to that,
-// and who has the lock from it. It reports whether nobody is left. While the process lives it
-// finds all of them, and remembers them.
+// endAbandoned ends what is left of r: its process and all that belongs to that, and who has the
+// lock from it. It reports whether nobody is left. While the process lives it finds all of them,
+// and remembers them. They have a grace, but a launch does not wait that long.
 func (w *waiter) endAbandoned(r Record) (over bool, err error) {
+	grace := w.place.Grace
+	if w.place.Reclaim != ReclaimAll {
+		grace = -1
+	}
 	if w.family == nil || w.abandoned != r.Launch { // and another grace begins
-		w.abandoned, w.reclaim.killAt = r.Launch, time.Now().Add(w.place.Grace)
+		w.abandoned, w.reclaim.killAt = r.Launch, time.Now().Add(grace)
 		w.family = osproc.NewFamily(r.Identity, LaunchVariable+"="+r.Launch.String())
 		w.family.SetSince(r.Launcher.Identity, false)
 		if there, err := w.place.base.lstat(w.place.podName()); err == nil {
@@ -310,7 +320,7 @@ func (w *waiter) endAbandoned(r Record) (over bool, err error) {
 		return true, nil
 	}
 	w.launching, w.holders, w.left = false, left, false
-	return false, w.end(left, r)
+	return false, w.reclaim.end(left, r, grace, w.place.Hurry)
 }
 
 // end ends those who have the lock from the pod of r, or are it, with a grace.
