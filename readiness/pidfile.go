@@ -190,19 +190,25 @@ func (f preparedPIDFile) lastWord(path string, t Target, err error) error {
 	return err
 }
 
+// pidText returns what stands for a pid in content. Some programs write the NUL that ends a
+// string in C (pgpool 4.3).
+func pidText(content []byte) string {
+	return string(bytes.TrimSpace(bytes.TrimRight(content, "\x00")))
+}
+
 // look returns the pid in the file at path.
 func (f preparedPIDFile) look(path string) (int, error) {
 	content, err := f.old.read(path)
 	if errors.Is(err, errNotYet) { // it is the old one
 		if start, errStart := readStart(path); errStart == nil && namesNobody(bytes.NewReader(start)) {
-			err = fmt.Errorf("%w; it names pid %s, and no such process runs: remove it if the program does not start because of it", err, bytes.TrimSpace(start))
+			err = fmt.Errorf("%w; it names pid %s, and no such process runs: remove it if the program does not start because of it", err, pidText(start))
 		}
 	}
 	if err != nil {
 		return 0, err
 	}
 	line, _, _ := bytes.Cut(content, []byte{'\n'})
-	text := string(bytes.TrimSpace(line))
+	text := pidText(line)
 	if text == "" {
 		return 0, fmt.Errorf("%s is %w: it holds no pid", path, errNotYet)
 	}

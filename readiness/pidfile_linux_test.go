@@ -63,7 +63,7 @@ func ended(t *testing.T) int {
 // W31: PIDFile has the process adopted that the first line names, and hands it on.
 func TestPIDFileAdopts(t *testing.T) {
 	started := ended(t)
-	for _, text := range []string{"4711\n", "4711", " 4711 \nsecond line\n", "\t4711"} {
+	for _, text := range []string{"4711\n", "4711", " 4711 \nsecond line\n", "\t4711", "4711\x00", "4711\n\x00"} {
 		dir := t.TempDir()
 		put(t, dir+"/pid", text)
 		k := &kin{members: []int{4711}}
@@ -113,6 +113,8 @@ func TestPIDFileThatIsNone(t *testing.T) {
 		{"\n", "pid", "it holds no pid", false},
 		{"  ", "pid", "it holds no pid", false},
 		{"\n4711\n", "pid", "it holds no pid", false},
+		{"\x00\x00\x00", "pid", "it holds no pid", false},
+		{"47\x0011\n", "pid", "is no pid", true},
 		{"none\n", "pid", `is no pid: "none"`, true},
 		{"0\n", "pid", "is no pid", true},
 		{"-1\n", "pid", "is no pid", true},
@@ -176,6 +178,7 @@ func TestPIDFileThatNamesNobody(t *testing.T) {
 		{"none\n", false},
 		{"-1\n", false},
 		{"0\n", false},
+		{fmt.Sprintf("%d\x00", nobody), true},
 		{fmt.Sprintf("%d\n/usr/bin/postgres\n", nobody), false},
 		{fmt.Sprintf("%d %d\n", nobody, nobody), false},
 		{strings.Repeat(" ", 40) + fmt.Sprintln(nobody), false},

@@ -1,7 +1,6 @@
 package readiness
 
 import (
-	"bytes"
 	"io"
 	"os"
 	"path/filepath"
@@ -48,6 +47,6 @@ func namesNobody(f io.Reader) bool {
 	if err != nil || len(content) == most {
 		return false
 	}
-	pid, err := strconv.ParseUint(string(bytes.TrimSpace(content)), 10, 31)
+	pid, err := strconv.ParseUint(pidText(content), 10, 31)
 	return err == nil && pid > 0 && hasEnded(int(pid))
 }
