@@ -190,12 +190,6 @@ func (f preparedPIDFile) lastWord(path string, t Target, err error) error {
 	return err
 }
 
-// pidText returns what stands for a pid in content. Some programs write the NUL that ends a
-// string in C (pgpool 4.3).
-func pidText(content []byte) string {
-	return string(bytes.TrimSpace(bytes.TrimRight(content, "\x00")))
-}
-
 // look returns the pid in the file at path.
 func (f preparedPIDFile) look(path string) (int, error) {
 	content, err := f.old.read(path)
