@@ -140,35 +140,40 @@ func mustOpen(t *testing.T, name string) *os.File {
 	return f
 }
 
-// A file that pours does not wake its reader for each write, and all of it arrives.
+// A file that pours does not wake its reader for each write, and all of it arrives. On a busy
+// machine the reader gets more turns: the fewest reads of three times count.
 func TestSoloPours(t *testing.T) {
 	newPool(t, 1)
 	f, w := newLog(t, 0)
 	r := newReader(t, f)
 	line := strings.Repeat("x", 99) + "\n"
 	const lines = 20000
-	go func() {
-		for range lines {
-			w.WriteString(line)
-		}
-	}()
 	buf := make([]byte, 1<<20)
-	var got bytes.Buffer
-	reads := 0
-	for got.Len() < lines*len(line) {
-		n, err := r.Read(buf)
-		if err != nil {
-			t.Fatal(err)
+	fewest := lines
+	for try := 0; try < 3 && fewest > lines/4; try++ {
+		go func() {
+			for range lines {
+				w.WriteString(line)
+			}
+		}()
+		var got bytes.Buffer
+		reads := 0
+		for got.Len() < lines*len(line) {
+			n, err := r.Read(buf)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got.Write(buf[:n])
+			reads++
 		}
-		got.Write(buf[:n])
-		reads++
+		if got.String() != strings.Repeat(line, lines) {
+			t.Error("what has arrived is not what was written")
+		}
+		t.Logf("%d lines in %d reads", lines, reads)
+		fewest = min(fewest, reads)
 	}
-	if got.String() != strings.Repeat(line, lines) {
-		t.Error("what has arrived is not what was written")
-	}
-	t.Logf("%d lines in %d reads", lines, reads)
-	if reads > lines/2 { // on a busy machine the reader gets more turns than the writer
-		t.Errorf("%d reads for %d lines", reads, lines)
+	if fewest > lines/4 {
+		t.Errorf("%d reads for %d lines", fewest, lines)
 	}
 }
 
